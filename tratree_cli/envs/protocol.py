@@ -1,0 +1,105 @@
+"""What an environment is to the rest of tratree: tasks in splits, and episodes over text.
+
+An ``Environment`` is opened once per process and shared by many ``Episode`` objects, which are
+independent of each other. Everything is deterministic: the same task and the same actions give the
+same texts, so any state can be rebuilt by replay and a rollout needs no snapshot of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+
+@dataclass(frozen=True)
+class EnvironmentSpec:
+    """Which environment, on which data, with which parameters: what lineage inherits.
+
+    ``name`` is what ``--env`` takes, ``data`` is ``"embedded"`` or the folder's absolute path
+    (recorded only), ``data_digest`` the sha256 that is keyed, ``parameters`` every setting that
+    changes an observation or a score (page size, hit cap, step limit, noun rule, ...).
+    """
+
+    name: str
+    data: str
+    data_digest: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def key(self) -> dict[str, Any]:
+        """The part that enters a recipe digest (the folder's path does not)."""
+        return {
+            "name": self.name,
+            "data_digest": self.data_digest,
+            "parameters": dict(self.parameters),
+        }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one action led to.
+
+    ``score`` in [0, 1] is the environment's score *so far* (what the episode would get if it ended
+    here), ``done`` says that the environment ended the episode, ``success`` is its own definition
+    of success, ``valid`` is False for an action that had no effect because it is unknown here.
+    """
+
+    observation: str
+    score: float
+    done: bool
+    success: bool = False
+    valid: bool = True
+
+
+@runtime_checkable
+class Episode(Protocol):
+    """One run of one task. ``reset`` may be called again and starts over."""
+
+    def reset(self) -> str:
+        """Begin; return the first observation (it contains the instruction)."""
+
+    def step(self, action: str) -> Outcome:
+        """Apply what follows ``Action: `` in the agent's output. Never raises for any string."""
+
+    def available_actions(self) -> Sequence[str]:
+        """Actions that have an effect now, written as the agent would write them."""
+
+
+@runtime_checkable
+class Expert(Protocol):
+    """A scripted policy that sees only observations, never the answer. One object per episode."""
+
+    def act(self, observation: str) -> tuple[str, str]:
+        """Return ``(thought, action)`` for the newest observation."""
+
+
+@runtime_checkable
+class Environment(Protocol):
+    """Tasks, splits, episodes and prompts of one environment over one data set."""
+
+    spec: EnvironmentSpec
+
+    def splits(self) -> Mapping[str, Sequence[str]]:
+        """Task identifiers per split, in their fixed order (``train``, ``dev``, ``test``, ...)."""
+
+    def instruction(self, task: str) -> str:
+        """The instruction text of a task (the tree's root)."""
+
+    def task_type(self, task: str) -> str:
+        """A coarse type that evaluation groups by (a category, a task family)."""
+
+    def max_steps(self, task: str) -> int:
+        """The step limit of a task."""
+
+    def episode(self, task: str) -> Episode:
+        """A fresh, independent episode of this task."""
+
+    def expert(self, task: str) -> Expert:
+        """A fresh expert for one episode of this task."""
+
+    def close(self) -> None:
+        """Release processes and files; safe to call twice."""
+
+
+INVALID_FORMAT = "Observation: Invalid format. The input must contains 'Action: '"
+"""What an output without ``Action: `` is answered with (ETO's wrapper, all environments)."""

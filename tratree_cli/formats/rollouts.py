@@ -1,0 +1,191 @@
+"""Trajectories in memory and on disk (kinds ``rollouts`` and ``demos``).
+
+A trajectory refers to its texts by number: a thousand episodes see the same search page, so each
+distinct text is stored once. On disk there are two zstd-compressed JSON-lines files that
+``zstdcat | jq`` reads (``texts.jsonl.zst``: line i is text i; ``trajectories.jsonl.zst``) and
+``meta.json``. The trade-off: a single trajectory needs the text table, in exchange for files that
+are an order of magnitude smaller and trees that compare texts by integer.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import zstandard
+
+from tratree_cli.errors import InputError
+
+DONE = "done"
+STEP_LIMIT = "step-limit"
+CONTEXT_OVERFLOW = "context-overflow"
+UNPARSABLE = "unparsable"
+ENVIRONMENT_ERROR = "environment-error"
+POLICY_ERROR = "policy-error"
+ENDINGS = (DONE, STEP_LIMIT, CONTEXT_OVERFLOW, UNPARSABLE, ENVIRONMENT_ERROR, POLICY_ERROR)
+UNSCORED = (ENVIRONMENT_ERROR, POLICY_ERROR)
+"""Endings that say nothing about the agent: no score, and no place in tree statistics."""
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One episode, texts by number (see ``TextTable``); n is the number of the agent's turns.
+
+    ``observations`` has n or n + 1 entries (the last observation is missing when the episode broke
+    off in the environment); ``outputs``, ``thoughts``, ``actions``, ``scores`` have n.
+    ``outputs`` are the agent's words exactly as sampled; ``thoughts`` is -1 where there was none,
+    ``actions`` is -1 for an unparsable output. ``scores[i]`` is the environment's score after step
+    i. ``score`` is G in [0, 1], or None when the episode ended through no doing of the agent.
+    ``tokens`` are the sampled token ids per turn (empty for scripted policies).
+    """
+
+    task: str
+    sample: int
+    setting: int
+    source: int
+    seed: int
+    instruction: int
+    observations: tuple[int, ...]
+    outputs: tuple[int, ...]
+    thoughts: tuple[int, ...]
+    actions: tuple[int, ...]
+    scores: tuple[float, ...]
+    valid: tuple[bool, ...]
+    score: float | None
+    success: bool
+    end: str
+    tokens: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def steps(self) -> int:
+        return len(self.outputs)
+
+    @property
+    def counted(self) -> bool:
+        """Whether the trajectory has a place in statistics (DESIGN: a crash is not a zero)."""
+        return self.end not in UNSCORED and self.score is not None
+
+
+class TextTable:
+    """Distinct texts by number, in order of first appearance."""
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self.texts: list[str] = []
+        self._number: dict[str, int] = {}
+        for text in texts:
+            self.intern(text)
+
+    def intern(self, text: str) -> int:
+        number = self._number.get(text)
+        if number is None:
+            number = self._number[text] = len(self.texts)
+            self.texts.append(text)
+        return number
+
+    def __getitem__(self, number: int) -> str:
+        return self.texts[number]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """Trajectories with their texts, the sampling settings and the policies that made them.
+
+    ``settings[i]`` is a mapping like ``{"temperature": 1.0, "top_p": 1.0}``, ``sources[i]`` the
+    reference of a policy; trajectories refer to both by number. ``environment`` is the
+    ``EnvironmentSpec`` as a mapping, ``prompt`` the conversation's prefix messages.
+    """
+
+    texts: TextTable
+    trajectories: Sequence[Trajectory]
+    settings: Sequence[Mapping[str, Any]] = ()
+    sources: Sequence[str] = ()
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    split: str = ""
+    prompt: Mapping[str, Any] = field(default_factory=dict)
+
+
+def conversation(
+    rollouts: Rollouts, trajectory: Trajectory, prefix: Sequence[Mapping[str, str]] = ()
+) -> list[dict[str, str]]:
+    """The chat messages of a trajectory: ``prefix``, then observation and output in turns."""
+    messages = [dict(message) for message in prefix]
+    for observation, output in zip(trajectory.observations, trajectory.outputs, strict=False):
+        messages.append({"role": "user", "content": rollouts.texts[observation]})
+        messages.append({"role": "assistant", "content": rollouts.texts[output]})
+    return messages
+
+
+def write_rollouts(rollouts: Rollouts, folder: Path) -> None:
+    """Write the three files of a ``rollouts`` or ``demos`` artifact; equal input, equal bytes."""
+    write_jsonl(folder / "texts.jsonl.zst", rollouts.texts.texts)
+    write_jsonl(folder / "trajectories.jsonl.zst", (asdict(t) for t in rollouts.trajectories))
+    meta = {
+        "settings": [dict(setting) for setting in rollouts.settings],
+        "sources": list(rollouts.sources),
+        "environment": dict(rollouts.environment),
+        "split": rollouts.split,
+        "prompt": dict(rollouts.prompt),
+        "trajectories": len(rollouts.trajectories),
+    }
+    (folder / "meta.json").write_bytes(
+        orjson.dumps(meta, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
+    )
+
+
+def read_rollouts(folder: Path) -> Rollouts:
+    """Read what ``write_rollouts`` wrote."""
+    meta = orjson.loads((folder / "meta.json").read_bytes())
+    return Rollouts(
+        texts=TextTable(read_jsonl(folder / "texts.jsonl.zst")),
+        trajectories=[
+            trajectory_from(record) for record in read_jsonl(folder / "trajectories.jsonl.zst")
+        ],
+        settings=meta["settings"],
+        sources=meta["sources"],
+        environment=meta["environment"],
+        split=meta["split"],
+        prompt=meta["prompt"],
+    )
+
+
+def trajectory_from(record: Mapping[str, Any]) -> Trajectory:
+    """A trajectory from its JSON record."""
+    fields = dict(record)
+    for name in ("observations", "outputs", "thoughts", "actions", "scores", "valid"):
+        fields[name] = tuple(fields[name])
+    fields["tokens"] = tuple(tuple(turn) for turn in fields.get("tokens", ()))
+    return Trajectory(**fields)
+
+
+def write_jsonl(path: Path, records: Iterable[Any]) -> int:
+    """Write records as zstd-compressed JSON lines; return their number.
+
+    One frame, level 3, no timestamp: equal records give equal bytes.
+    """
+    count = 0
+    with path.open("wb") as file, zstandard.ZstdCompressor(level=3).stream_writer(file) as stream:
+        for record in records:
+            stream.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
+            count += 1
+    return count
+
+
+def read_jsonl(path: Path) -> Iterator[Any]:
+    """Read zstd-compressed JSON lines, streaming; errors name file and line."""
+    number = 0
+    try:
+        with path.open("rb") as file:
+            stream = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+            for number, line in enumerate(io.BufferedReader(stream, 1 << 20), start=1):  # type: ignore[type-var]
+                yield orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{path} line {number} is not JSON: {error}") from error
+    except zstandard.ZstdError as error:
+        raise InputError(f"{path} is not a whole zstd file (after line {number})") from error
