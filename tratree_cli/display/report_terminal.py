@@ -1,0 +1,135 @@
+"""A report in the terminal: readable at 80 columns, without colour, and with hostile texts.
+
+A table that is too wide first puts its intervals on a second line of the cell, then is cut into
+several tables that repeat the first column. No cell is ever shortened: half a number is worse than
+a long page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from tratree_cli.display import plain
+from tratree_cli.evaluation.document import (
+    BEST,
+    SECOND,
+    SIGNIFICANT,
+    TEXT,
+    Cell,
+    Column,
+    ReportDocument,
+    Row,
+    Table,
+)
+
+_GAP = 2
+_MARKS = {BEST: "¹", SECOND: "²", SIGNIFICANT: "*"}
+_STYLES = {BEST: "bold", SECOND: "italic", SIGNIFICANT: "bold"}
+
+
+def render(report: ReportDocument, sections: Sequence[str] | None = None) -> RenderableType:
+    """The report (or only the ``sections`` named by key) as something rich can print."""
+    parts: list[RenderableType] = [Text(plain.one_line(report.title), style="bold")]
+    if report.subtitle:
+        parts.append(Text(plain.one_line(report.subtitle), style="dim"))
+    for section in report.sections:
+        if sections is not None and section.key not in sections:
+            continue
+        parts.append(Text(""))
+        for sentence in section.text:
+            parts.append(Text(plain.inert(sentence)))
+        for block in section.blocks:
+            if isinstance(block, Table):
+                parts.append(FittingTable(block))
+    if report.warnings:
+        parts.append(Text(""))
+        parts.extend(Text(f"! {plain.one_line(warning)}") for warning in report.warnings)
+    if report.next_step:
+        parts.append(Text(""))
+        parts.append(Text(f"Next: {plain.one_line(report.next_step)}"))
+    return Group(*parts)
+
+
+class FittingTable:
+    """A table that chooses its layout by the width it is given."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table = self.table
+        yield Text(plain.one_line(table.title), style="bold")
+        if not table.rows:
+            yield Text("(no rows)", style="dim")
+        else:
+            yield from self._bodies(options.max_width)
+        for note in table.notes:
+            yield Padding(Text(plain.one_line(note), style="dim"), (0, 0, 0, 0))
+
+    def _bodies(self, width: int) -> Iterable[RenderableType]:
+        table = self.table
+        for stacked in (False, True):
+            if _natural_width(table, range(len(table.columns)), stacked) <= width:
+                yield _body(table, range(len(table.columns)), stacked)
+                return
+        chosen = [0]
+        for column in range(1, len(table.columns)):
+            if len(chosen) > 1 and _natural_width(table, [*chosen, column], True) > width:
+                yield _body(table, chosen, True)
+                chosen = [0]
+            chosen.append(column)
+        yield _body(table, chosen, True)
+
+
+def _body(table: Table, columns: Sequence[int], stacked: bool) -> RichTable:
+    body = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP, 0, 0))
+    for index in columns:
+        column = table.columns[index]
+        words = column.kind == TEXT
+        body.add_column(
+            Text(plain.one_line(column.title)),
+            justify="left" if words else "right",
+            overflow="fold",
+            no_wrap=not words,
+        )
+    for row in table.rows:
+        body.add_row(
+            *(_text(row, row.cells[i], table.columns[i], stacked, i == 0) for i in columns),
+            style="dim" if row.paper else None,
+        )
+    return body
+
+
+def _text(row: Row, cell: Cell, column: Column, stacked: bool, first: bool) -> Text:
+    lines = _lines(cell, column, stacked)
+    if first and row.paper:
+        lines[0] += " (paper)"
+    return Text("\n".join(lines), style=_STYLES.get(cell.mark, ""))
+
+
+def _lines(cell: Cell, column: Column, stacked: bool) -> list[str]:
+    mark = _MARKS.get(cell.mark, "")
+    if not stacked:
+        return [plain.whole(cell, column) + mark]
+    parts = [plain.figure(cell, column), plain.spread(cell, column)]
+    first = " ".join(part for part in parts if part) + mark
+    second = plain.interval(cell, column)
+    return [first, second] if second else [first]
+
+
+def _natural_width(table: Table, columns: Sequence[int], stacked: bool) -> int:
+    """The width at which no cell of these columns has to wrap."""
+    total = 0
+    for index in columns:
+        column = table.columns[index]
+        cells = [line for row in table.rows for line in _lines(row.cells[index], column, stacked)]
+        paper = len(" (paper)") if index == 0 and any(row.paper for row in table.rows) else 0
+        total += paper + max(map(cell_len, [plain.one_line(column.title), *cells]))
+    return total + _GAP * (len(columns) - 1)

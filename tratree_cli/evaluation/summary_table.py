@@ -1,0 +1,86 @@
+"""The table that a first run ends with: what each policy earned, and what it was given.
+
+Reward and data budget stand in one row on purpose: a method that saw a hundred times more episodes
+is not the same comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tratree_cli.evaluation.cohorts import Cohort
+from tratree_cli.evaluation.document import (
+    COUNT,
+    NUMBER,
+    PERCENT,
+    SECONDS,
+    TEXT,
+    Cell,
+    Column,
+    Row,
+    Table,
+)
+
+
+def summary_table(groups: Sequence[Cohort]) -> Table:
+    """One row a cohort: average reward with interval, success rate, data used, seconds."""
+    environments = {group.descriptor.environment for group in groups}
+    splits = {group.descriptor.split for group in groups}
+    several = len(environments) > 1 or len(splits) > 1
+    where = ", ".join(sorted(f"{one} ({two})" for one, two in _places(groups)))
+    return Table(
+        key="summary",
+        title=f"Average reward on {where}" if where else "Average reward",
+        columns=(
+            Column("Policy", TEXT),
+            Column("Avg reward", NUMBER),
+            Column("Success", PERCENT),
+            Column("Demos", COUNT),
+            Column("Episodes", COUNT),
+            Column("Seconds", SECONDS),
+        ),
+        rows=tuple(_row(group, several) for group in groups),
+        notes=_notes(groups),
+    )
+
+
+def _row(group: Cohort, several: bool) -> Row:
+    reward = group.reward
+    name = group.name
+    if several:
+        name = f"{name} ({group.descriptor.environment} {group.descriptor.split})"
+    return Row(
+        (
+            Cell(name),
+            Cell()
+            if reward is None
+            else Cell(reward.value, reward.low, reward.high, sd=group.spread),
+            Cell(group.mean("success")),
+            Cell(group.budget.demonstrations),
+            Cell(group.budget.episodes),
+            Cell(group.seconds),
+        )
+    )
+
+
+def _places(groups: Sequence[Cohort]) -> set[tuple[str, str]]:
+    return {
+        (group.descriptor.environment, group.descriptor.split)
+        for group in groups
+        if group.descriptor.environment
+    }
+
+
+def _notes(groups: Sequence[Cohort]) -> tuple[str, ...]:
+    counts = {run.evaluation.metrics.tasks for group in groups for run in group.runs}
+    tasks = str(*counts) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+    seeds = max(len(group.runs) for group in groups)
+    notes = [
+        f"Reward times 100 with a 95 % bootstrap interval over {tasks} tasks; "
+        "success is the environment's own definition, in percent.",
+        "Demos and episodes: expert demonstrations learned from, and episodes whose reward was "
+        "read before the evaluation.",
+    ]
+    if seeds > 1:
+        notes.append(f"Mean over up to {seeds} training seeds, ± the standard deviation over them.")
+    return tuple(notes)
