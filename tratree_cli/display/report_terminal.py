@@ -89,7 +89,7 @@ class FittingTable:
 
 
 def _body(table: Table, columns: Sequence[int], stacked: bool) -> RichTable:
-    body = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP, 0, 0))
+    body = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP - 1, 0, 0))
     for index in columns:
         column = table.columns[index]
         words = column.kind == TEXT

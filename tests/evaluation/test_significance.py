@@ -1,0 +1,92 @@
+"""Tests across seeds: against scipy, by hand, and with inputs that allow none."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from tratree_cli.evaluation.significance import ONE_SEED, hedges_g, holm, paired, welch
+
+OWN = [56.1, 57.4, 56.9, 55.8, 58.2]
+BASELINE = [51.2, 50.4, 51.9, 50.8, 50.6]
+
+
+def test_welch_agrees_with_its_formula_by_hand() -> None:
+    # Means 3 and 6, variances 2.5 and 1: t = -3 / sqrt(2.5/5 + 1/3).
+    result = welch([1, 2, 3, 4, 5], [5, 6, 7])
+    standard_error = math.sqrt(2.5 / 5 + 1 / 3)
+    freedom = (2.5 / 5 + 1 / 3) ** 2 / ((2.5 / 5) ** 2 / 4 + (1 / 3) ** 2 / 2)
+    assert result.statistic == pytest.approx(-3 / standard_error)
+    assert result.freedom == pytest.approx(freedom)
+    assert result.p == pytest.approx(2 * stats.t.sf(3 / standard_error, freedom))
+
+
+def test_the_published_example_of_student_1908_is_reproduced() -> None:
+    # Hours of sleep gained under two drugs (Student 1908, Cushny and Peebles' data).
+    first = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
+    second = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
+    unpaired = welch(second, first)
+    assert unpaired.p == pytest.approx(0.07939, abs=5e-6)
+    assert unpaired.freedom == pytest.approx(17.776, abs=5e-4)
+    matched = paired(dict(enumerate(second)), dict(enumerate(first)))
+    assert matched.statistic == pytest.approx(4.0621, abs=5e-5)
+    assert matched.p == pytest.approx(0.002833, abs=5e-7)
+
+
+def test_a_paired_test_uses_only_seeds_that_both_have() -> None:
+    own = {0: 3.0, 1: 5.0, 2: 4.5, 9: 100.0}
+    baseline = {0: 1.0, 1: 2.0, 2: 2.5, 7: -100.0}
+    expected = stats.ttest_rel([3.0, 5.0, 4.5], [1.0, 2.0, 2.5])
+    assert paired(own, baseline).p == pytest.approx(expected.pvalue)
+
+
+@pytest.mark.parametrize(
+    ("own", "baseline", "sentence"),
+    [
+        ([1.0], [1.0, 2.0], ONE_SEED),
+        ([], [1.0, 2.0], "no runs, no test"),
+        ([1.0, math.nan], [1.0, 2.0], "a run has no reward, no test"),
+        ([2.0, 2.0], [2.0, 2.0], "all runs are equal, no test"),
+        ([3.0, 3.0], [2.0, 2.0], "the difference is the same for every seed"),
+    ],
+)
+def test_inputs_that_allow_no_test_give_a_sentence(
+    own: list[float], baseline: list[float], sentence: str
+) -> None:
+    result = welch(own, baseline)
+    assert result.p is None
+    assert result.note.startswith(sentence)
+    assert paired(dict(enumerate(own)), dict(enumerate(baseline))).p is None
+
+
+def test_holm_steps_down_and_never_decreases() -> None:
+    # Sorted: .01*4, .02*3, .03*2, .05*1 -> running maximum.
+    assert holm([0.05, 0.01, None, 0.03, 0.02]) == pytest.approx((0.06, 0.04, None, 0.06, 0.06))
+    assert holm([]) == ()
+    assert holm([None]) == (None,)
+
+
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_holm_is_at_least_the_raw_value_and_keeps_its_order(values: list[float]) -> None:
+    adjusted = holm(values)
+    for raw, corrected in zip(values, adjusted, strict=True):
+        assert corrected is not None
+        assert raw <= corrected <= 1
+    for first, second in zip(*[iter(sorted(zip(values, adjusted, strict=True)))] * 2, strict=False):
+        assert first[1] <= second[1]  # type: ignore[operator]
+
+
+def test_hedges_g_is_cohens_d_corrected_for_few_runs() -> None:
+    # Both variances 1, difference 2: d = 2, correction 1 - 3 / (4 * 6 - 9).
+    assert hedges_g([3, 4, 5], [1, 2, 3]) == pytest.approx(2 * (1 - 3 / 15))
+    assert hedges_g([1.0], [2.0, 3.0]) is None
+    assert hedges_g([2.0, 2.0], [2.0, 2.0]) is None
+
+
+def test_welch_agrees_with_scipy() -> None:
+    expected = stats.ttest_ind(OWN, BASELINE, equal_var=False)
+    assert welch(OWN, BASELINE).p == pytest.approx(expected.pvalue)
