@@ -1,0 +1,96 @@
+"""Writing so that a reader sees the old bytes or the new ones, never a mixture.
+
+A file is written beside its place, flushed to the disk, and renamed; then the folder is flushed,
+because a rename that only lives in memory is lost with the power. ``durable=False`` leaves the
+flushing out (scratch stores, benchmarks): still atomic for other processes, not after a power cut.
+Records carry a seal (the sha256 of the rest), so that a flipped byte in a record is found like one
+in an object.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tratree_store.errors import VerificationError
+from tratree_store.faults import point
+from tratree_store.keys import dump, sha256
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the names in ``folder`` to the disk."""
+    handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_file(path: Path) -> None:
+    """Flush the content of ``path`` to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def make_folder(folder: Path, durable: bool) -> None:
+    """Create ``folder`` and its parents; the new names are flushed if ``durable``."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent, durable)
+    folder.mkdir(exist_ok=True)
+    if durable:
+        sync_folder(folder.parent)
+
+
+def write_atomic(
+    path: Path, data: bytes, scratch: Path, durable: bool = True, fault: str = ""
+) -> None:
+    """Replace ``path`` with ``data``; ``scratch`` is a folder on the same file system."""
+    make_folder(path.parent, durable)
+    scratch.mkdir(exist_ok=True)
+    beside = scratch / f"write-{os.getpid()}-{secrets.token_hex(8)}"
+    try:
+        with beside.open("xb") as stream:
+            stream.write(data)
+            stream.flush()
+            if durable:
+                os.fsync(stream.fileno())
+        if fault:
+            point(f"{fault}.written")
+        beside.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)
+    if fault:
+        point(f"{fault}.renamed")
+
+
+def seal(record: Mapping[str, Any]) -> bytes:
+    """One line of JSON with a ``seal`` over everything else in it."""
+    body = {key: value for key, value in record.items() if key != "seal"}
+    return dump({**body, "seal": sha256(dump(body))}) + b"\n"
+
+
+def unseal(data: bytes, what: str) -> dict[str, Any]:
+    """The record in a sealed line; raises ``VerificationError`` if a byte of it changed."""
+    try:
+        record = json.loads(data)
+        found = record.pop("seal")
+        whole = found == sha256(dump(record))
+    except (ValueError, KeyError, AttributeError, TypeError):
+        whole = False
+    # The bytes themselves must be the canonical ones: a change that JSON ignores is a change.
+    if not whole or seal(record) != data:
+        raise VerificationError(f"{what} is damaged (its seal does not fit its content).")
+    return dict(record)

@@ -1,0 +1,292 @@
+"""The index: a SQLite cache of the entry records, for questions that span many of them.
+
+Rows are hints and records decide, so a lost or stale index costs time and never truth. Three rules
+keep it complete: a record is announced in ``pending/`` before it is written and withdrawn after its
+row is committed, so whatever dies in between is caught up by the next who looks; writers take a
+file lock and ``BEGIN IMMEDIATE``, so that SQLite never answers "database is locked"; an index that
+is missing or unreadable is rebuilt (for a reader without write permission: in memory).
+
+Reading uses only ``sqlite3``; ``sqlite_utils`` is imported where rows are written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tratree_store import entries as records
+from tratree_store.entries import Entry
+from tratree_store.errors import StoreError, VerificationError
+from tratree_store.faults import point
+from tratree_store.filesystems import has_shared_memory
+from tratree_store.locks import locked
+from tratree_store.migrations import MIGRATIONS, migrate, refuse_newer
+
+_BUSY_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the index knows about an entry."""
+
+    recipe: str
+    object: str
+    kind: str
+    stage: str
+    created: float
+    seconds: float
+    size: int
+
+
+_COLUMNS = "recipe, object, kind, stage, created, seconds, size"
+
+
+class Index:
+    """The index of one store.
+
+    Args:
+        root: folder of the store.
+        warn: told about trouble that was worked around.
+        durable: flush commits to the disk.
+    """
+
+    def __init__(self, root: Path, warn: Callable[[str], None], durable: bool = True) -> None:
+        self.path = root / "index.db"
+        self.pending = root / "pending"
+        self._entries = root / "entries"
+        self._objects = root / "objects"
+        self._lock = root / "locks" / "index.lock"
+        self._warn = warn
+        self._durable = durable
+
+    # -- writing ---------------------------------------------------------------------------
+
+    def add(self, added: Iterable[Entry]) -> None:
+        """Insert or replace the rows of these entries."""
+        found = list(added)
+        with self._writing() as database:
+            point("index.begun")
+            self._insert(database, found)
+        point("index.committed")
+
+    def remove(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Delete the rows of these (recipe, object) pairs."""
+        with self._writing() as database:
+            for recipe, digest in pairs:
+                database.execute(
+                    "DELETE FROM entries WHERE recipe = ? AND object = ?", [recipe, digest]
+                )
+                database.execute(
+                    "DELETE FROM inputs WHERE recipe = ? AND NOT EXISTS "
+                    "(SELECT 1 FROM entries WHERE recipe = ?)",
+                    [recipe, recipe],
+                )
+
+    def rebuild(self, on_progress: Callable[[int], None] | None = None) -> int:
+        """Throw the rows away and read every record again; returns how many there are."""
+        with self._writing() as database:
+            database.execute("DELETE FROM entries")
+            database.execute("DELETE FROM inputs")
+            count = self._fill(database, on_progress)
+        for mark in self._marks():
+            mark.unlink(missing_ok=True)
+        return count
+
+    def announce(self, recipe: str, digest: str) -> Path:
+        """Leave a mark that a record is about to be written; the caller removes it."""
+        self.pending.mkdir(exist_ok=True)
+        mark = self.pending / f"{recipe}-{digest}"
+        mark.touch()
+        return mark
+
+    @contextmanager
+    def _writing(self) -> Iterator[Any]:
+        """A transaction that no other writer shares; yields a ``sqlite_utils.Database``."""
+        with locked(self._lock):
+            try:
+                connection = self._connect()
+            except sqlite3.DatabaseError as error:
+                self._move_aside(error)
+                connection = self._connect()
+            with closing(connection):
+                from sqlite_utils import Database
+
+                database = Database(connection)
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                    version = migrate(connection)
+                    if version < len(MIGRATIONS):
+                        # A new index, or an old one whose new tables are empty: the records know.
+                        self._fill(database, None)
+                    yield database
+                    connection.commit()
+                except BaseException:
+                    connection.rollback()
+                    raise
+
+    def _connect(self) -> sqlite3.Connection:
+        # Transactions are ours: the module's own implicit ones would begin deferred.
+        connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
+        try:
+            refuse_newer(connection)
+            shared = has_shared_memory(self.path.parent)
+            mode = "wal" if shared else "delete"
+            current = connection.execute("PRAGMA journal_mode").fetchone()[0]
+            if current != mode:
+                connection.execute(f"PRAGMA journal_mode = {mode}")
+                if not shared:
+                    self._warn(
+                        f"{self.path.parent} is on a network file system: the index uses a "
+                        "rollback journal, which is slower; the store is safe all the same."
+                    )
+            connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _move_aside(self, error: sqlite3.DatabaseError) -> None:
+        if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+            raise StoreError(f"The index {self.path} is in use by another program.") from error
+        self._warn(f"The index {self.path} is damaged ({error}); it is rebuilt from the records.")
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+    def _fill(self, database: Any, on_progress: Callable[[int], None] | None) -> int:
+        count = 0
+        batch: list[Entry] = []
+        for entry in self._on_disk():
+            batch.append(entry)
+            count += 1
+            if len(batch) == 2000:
+                self._insert(database, batch)
+                batch.clear()
+                if on_progress is not None:
+                    on_progress(count)
+        self._insert(database, batch)
+        return count
+
+    def _on_disk(self) -> Iterator[Entry]:
+        for path in records.all_records(self._entries):
+            try:
+                yield records.read(path, self._objects)
+            except VerificationError as error:
+                self._warn(f"{error} It is left out of the index; see `store fsck`.")
+            except OSError:
+                continue
+
+    @staticmethod
+    def _insert(database: Any, entries: list[Entry]) -> None:
+        rows = (
+            {
+                "recipe": e.recipe,
+                "object": e.object,
+                "kind": e.kind,
+                "stage": e.stage,
+                "created": round(e.created, 3),
+                "seconds": round(e.seconds, 3),
+                "size": e.size,
+            }
+            for e in entries
+        )
+        edges = (
+            {"recipe": e.recipe, "role": role, "position": position, "object": digest}
+            for e in entries
+            for role, digests in e.inputs.items()
+            for position, digest in enumerate(digests)
+        )
+        # Inside our BEGIN IMMEDIATE these become savepoints.
+        database["entries"].insert_all(rows, pk=("recipe", "object"), replace=True)
+        database["inputs"].insert_all(edges, pk=("recipe", "role", "position"), replace=True)
+
+    # -- reading ---------------------------------------------------------------------------
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A read-only connection on an index that is complete as of now."""
+        if self._entries.is_dir():
+            self._catch_up()
+        connection = self._open_read_only()
+        with closing(connection):
+            yield connection
+
+    def _open_read_only(self) -> sqlite3.Connection:
+        if self.path.exists():
+            # immutable: a read-only folder has no place for the shared memory of WAL.
+            for option in ("mode=ro", "mode=ro&immutable=1"):
+                connection = sqlite3.connect(
+                    f"file:{_quoted(self.path)}?{option}", uri=True, timeout=_BUSY_SECONDS
+                )
+                try:
+                    if refuse_newer(connection) == len(MIGRATIONS):
+                        connection.execute("SELECT 1 FROM entries LIMIT 1").fetchone()
+                        return connection
+                    connection.close()
+                    break
+                except sqlite3.DatabaseError:
+                    connection.close()
+                except BaseException:
+                    connection.close()
+                    raise
+        return self._rebuilt()
+
+    def _rebuilt(self) -> sqlite3.Connection:
+        """The index after a rebuild: on disk if that can be written, else in memory."""
+        if next(iter(records.all_records(self._entries)), None) is not None:
+            try:
+                self.add([])  # opening it for writing migrates, replaces and fills it
+                return sqlite3.connect(f"file:{_quoted(self.path)}?mode=ro", uri=True)
+            except (OSError, sqlite3.Error):
+                self._warn(f"The index {self.path} cannot be written; reading all records instead.")
+        from sqlite_utils import Database
+
+        connection = sqlite3.connect(":memory:")
+        migrate(connection)
+        self._fill(Database(connection), None)
+        return connection
+
+    def _marks(self) -> list[Path]:
+        try:
+            return list(self.pending.iterdir())
+        except OSError:
+            return []
+
+    def _catch_up(self) -> None:
+        """Insert the rows of records whose writer died before it could."""
+        marks = self._marks()
+        late: list[tuple[Path, Entry]] = []
+        for mark in marks:
+            recipe, _, digest = mark.name.partition("-")
+            path = records.record_path(self._entries, recipe, digest)
+            with contextlib.suppress(OSError, VerificationError):
+                if path.exists():
+                    late.append((mark, records.read(path, self._objects)))
+                elif time.time() - mark.stat().st_mtime > 86400:
+                    mark.unlink(missing_ok=True)
+        if late:
+            with contextlib.suppress(OSError, sqlite3.Error):
+                self.add([entry for _, entry in late])
+                for mark, _ in late:
+                    mark.unlink(missing_ok=True)
+
+    def rows(
+        self, where: str = "1", values: Iterable[Any] = (), limit: int | None = None
+    ) -> list[Row]:
+        """The rows that satisfy an SQL condition, newest first."""
+        with self.reading() as connection:
+            found = connection.execute(
+                f"SELECT {_COLUMNS} FROM entries WHERE {where} "
+                "ORDER BY created DESC, recipe, object LIMIT ?",
+                [*values, -1 if limit is None else limit],
+            )
+            return [Row(*columns) for columns in found]
+
+
+def _quoted(path: Path) -> str:
+    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")

@@ -1,0 +1,295 @@
+"""Locks that the kernel releases when their holder dies, and that say who holds them.
+
+A lock is ``flock`` on a small file; the holder writes its pid, host, start and command into it, so
+that whoever waits can be told. A dead holder needs no recognising: the kernel has let go, and the
+leftover text is overwritten. Two traps are closed here. A forked child would inherit the lock and
+keep it alive after its parent's death: children close it at birth. And the file is unlinked on
+release, so an acquirer checks that the file it locked is still the one with that name.
+
+Where ``flock`` does not work (some network mounts; forced with ``TRATREE_STORE_LOCKS=files``) the
+file's existence is the lock. Then a dead holder must be recognised: same host and no such process
+any more (pid and start time), or another host whose lock has not been touched for ten minutes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import secrets
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tratree_store.errors import LockTimeout, StoreError
+
+VARIABLE = "TRATREE_STORE_LOCKS"
+_HEARTBEAT = 60.0
+_SILENT = 600.0
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL}
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock: shown to whoever waits, and read by garbage collection."""
+
+    pid: int
+    host: str
+    command: str
+    since: float
+    started: str = ""
+    needs: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        when = time.strftime("%H:%M:%S", time.localtime(self.since))
+        return f"process {self.pid} on {self.host} since {when} ({self.command})"
+
+
+def myself(needs: Sequence[str] = ()) -> Holder:
+    """This process as a holder."""
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else "python"
+    return Holder(
+        pid=os.getpid(),
+        host=socket.gethostname(),
+        command=command[:200],
+        since=time.time(),
+        started=_start_of(os.getpid()),
+        needs=tuple(needs),
+    )
+
+
+def _start_of(pid: int) -> str:
+    """Something that differs when a pid is used again; empty if the system does not tell."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+    return f"{boot}:{text.rpartition(')')[2].split()[19]}"
+
+
+def _alive(holder: Holder) -> bool:
+    try:
+        os.kill(holder.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return not holder.started or _start_of(holder.pid) in ("", holder.started)
+
+
+def read_holder(path: Path) -> Holder | None:
+    """The holder written in a lock file; None if it is empty, torn or gone."""
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        return Holder(**{**fields, "needs": tuple(fields.get("needs", ()))})
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+
+
+_held: set[int] = set()
+_held_lock = threading.Lock()
+
+
+def _forget_in_child() -> None:
+    for handle in list(_held):
+        with contextlib.suppress(OSError):
+            os.close(handle)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
+
+
+class Lock:
+    """One lock file; ``acquire`` waits, ``release`` lets go and removes the file.
+
+    Args:
+        path: the lock file; its folder exists.
+        shared: several holders at once, none while an exclusive one is there.
+        needs: object digests that garbage collection must leave alone meanwhile.
+        keep: leave the file in place (for locks that are taken all the time).
+    """
+
+    def __init__(
+        self, path: Path, *, shared: bool = False, needs: Sequence[str] = (), keep: bool = False
+    ) -> None:
+        self.path = path
+        self._shared = shared
+        self._needs = tuple(needs)
+        self._keep = keep
+        self._handle: int | None = None
+        self._beat: threading.Event | None = None
+        self._pid = 0
+
+    def acquire(
+        self, wait: float | None = None, on_wait: Callable[[Holder | None], None] | None = None
+    ) -> Lock:
+        """Take the lock, waiting ``wait`` seconds (None: for ever).
+
+        ``on_wait`` is called once for every holder that is waited for. Raises ``LockTimeout``.
+        """
+        start = time.monotonic()
+        pause = 0.01
+        told: tuple[int, float] | str | None = "nobody"
+        while not self.try_acquire():
+            holder = read_holder(self.path)
+            self._refuse_deadlock(holder)
+            if wait is not None and time.monotonic() - start >= wait:
+                who = str(holder) if holder else "another process"
+                raise LockTimeout(
+                    f"Waited {wait:g} s for {who}; run again later or wait longer (--wait)."
+                )
+            identity = (holder.pid, holder.since) if holder else None
+            if on_wait is not None and identity != told and (holder or pause > 0.1):
+                told = identity
+                on_wait(holder)
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.5)
+        return self
+
+    def _refuse_deadlock(self, holder: Holder | None) -> None:
+        me = threading.get_ident()
+        if holder and holder.pid == os.getpid() and _owners.get(str(self.path)) == me:
+            raise StoreError(f"This thread holds {self.path.name} already; it would wait for ever.")
+
+    def try_acquire(self) -> bool:
+        """Take the lock if it is free now."""
+        self._pid = os.getpid()
+        if os.environ.get(VARIABLE) == "files":
+            return self._try_file()
+        try:
+            return self._try_flock()
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return self._try_file()
+            raise
+
+    def _try_flock(self) -> bool:
+        mode = fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX
+        while True:
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                fcntl.flock(handle, mode | fcntl.LOCK_NB)
+                same = os.fstat(handle).st_ino == self.path.stat().st_ino
+            except BlockingIOError:
+                os.close(handle)
+                return False
+            except FileNotFoundError:
+                same = False
+            except BaseException:
+                os.close(handle)
+                raise
+            if same:
+                break
+            os.close(handle)
+        with _held_lock:
+            _held.add(handle)
+        self._handle = handle
+        if not self._shared:
+            self._sign(handle)
+        return True
+
+    def _sign(self, handle: int) -> None:
+        _owners[str(self.path)] = threading.get_ident()
+        text = json.dumps(asdict(myself(self._needs))).encode()
+        # A full disk must not make a lock unusable: the name of the holder is a courtesy.
+        with contextlib.suppress(OSError):
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, text, 0)
+
+    def _try_file(self) -> bool:
+        holder = read_holder(self.path)
+        with contextlib.suppress(OSError):
+            silent = time.time() - self.path.stat().st_mtime
+            here = holder is not None and holder.host == socket.gethostname()
+            dead = holder is not None and here and not _alive(holder)
+            if dead or (not here and silent > _SILENT) or (holder is None and silent > _HEARTBEAT):
+                # Renaming is what decides between two who both saw a dead holder.
+                grave = self.path.with_name(f".dead-{secrets.token_hex(6)}")
+                self.path.rename(grave)
+                if read_holder(grave) == holder:
+                    grave.unlink()
+                else:  # a fresh lock was taken in between: put it back
+                    grave.rename(self.path)
+        # Written first and linked into place, so that nobody ever reads a lock without a name.
+        draft = self.path.with_name(f".draft-{secrets.token_hex(6)}")
+        draft.write_text(json.dumps(asdict(myself(self._needs))), encoding="utf-8")
+        try:
+            os.link(draft, self.path)
+        except FileExistsError:
+            return False
+        finally:
+            draft.unlink(missing_ok=True)
+        _owners[str(self.path)] = threading.get_ident()
+        self._beat = threading.Event()
+        threading.Thread(target=self._heartbeat, args=(self._beat,), daemon=True).start()
+        return True
+
+    def _heartbeat(self, stop: threading.Event) -> None:
+        while not stop.wait(_HEARTBEAT):
+            with contextlib.suppress(OSError):
+                os.utime(self.path)
+
+    def release(self) -> None:
+        """Let go; harmless if nothing is held, or in a child of the process that holds it."""
+        if self._pid != os.getpid():
+            return
+        _owners.pop(str(self.path), None)
+        if self._beat is not None:
+            self._beat.set()
+            self._beat = None
+            self.path.unlink(missing_ok=True)
+        if self._handle is not None:
+            handle, self._handle = self._handle, None
+            if not self._keep:
+                # While we still hold it, so that nobody locks a file that is about to go.
+                with contextlib.suppress(OSError):
+                    self.path.unlink()
+            with _held_lock:
+                _held.discard(handle)
+            os.close(handle)
+
+    def __enter__(self) -> Lock:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+_owners: dict[str, int] = {}
+
+
+@contextmanager
+def locked(path: Path, *, shared: bool = False, wait: float | None = None) -> Iterator[None]:
+    """Hold a short lock whose file stays (index, refs, collection)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = Lock(path, shared=shared, keep=True).acquire(wait)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def live_holders(folder: Path) -> Iterator[tuple[Path, Holder]]:
+    """The locks in ``folder`` that somebody holds now; leftovers of the dead are removed."""
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.glob("*.lock")):
+        holder = read_holder(path)
+        probe = Lock(path)
+        try:
+            free = probe.try_acquire()
+        except OSError:
+            continue
+        if free:
+            probe.release()
+        elif holder is not None:
+            yield path, holder

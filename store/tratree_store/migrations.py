@@ -1,0 +1,84 @@
+"""Numbered migrations of the index, and the format number of the store on disk.
+
+The index is a cache, yet it is migrated rather than thrown away: rebuilding takes minutes where a
+store is large. A store or index of a newer version is refused, because writing the old form into it
+could lose what only the newer one knows.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+from tratree_store.errors import NewerStore, StoreError
+
+#: Format of objects/, entries/, refs/ on disk.
+STORE_FORMAT = 1
+FORMAT_FILE = "format.json"
+
+#: Statement lists; the index's ``user_version`` is how many of them were applied.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE entries (
+            recipe TEXT NOT NULL, object TEXT NOT NULL, kind TEXT NOT NULL, stage TEXT NOT NULL,
+            created REAL NOT NULL, seconds REAL NOT NULL, size INTEGER NOT NULL,
+            PRIMARY KEY (recipe, object)) WITHOUT ROWID""",
+        "CREATE INDEX entries_object ON entries (object, created)",
+        "CREATE INDEX entries_created ON entries (created)",
+        "CREATE INDEX entries_kind ON entries (kind, created)",
+        "CREATE INDEX entries_stage ON entries (stage, created)",
+    ),
+    (
+        """CREATE TABLE inputs (
+            recipe TEXT NOT NULL, role TEXT NOT NULL, position INTEGER NOT NULL,
+            object TEXT NOT NULL, PRIMARY KEY (recipe, role, position)) WITHOUT ROWID""",
+        "CREATE INDEX inputs_object ON inputs (object)",
+    ),
+)
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """How many migrations this index has seen."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def refuse_newer(connection: sqlite3.Connection) -> int:
+    """The index's version; raises ``NewerStore`` if we do not know it."""
+    version = version_of(connection)
+    if version > len(MIGRATIONS):
+        raise NewerStore(
+            f"The index has version {version} and this program knows {len(MIGRATIONS)}; "
+            "use a newer tratree."
+        )
+    return version
+
+
+def migrate(connection: sqlite3.Connection) -> int:
+    """Apply what is missing, inside the caller's transaction; returns the version found."""
+    version = refuse_newer(connection)
+    for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {number}")
+    return version
+
+
+def check_format(root: Path) -> bool:
+    """Whether ``root`` says its format; raises ``NewerStore`` if it is newer than ours."""
+    path = root / FORMAT_FILE
+    try:
+        found = json.loads(path.read_bytes())["format"]
+    except FileNotFoundError:
+        return False
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path} is unreadable; if this folder is a store, restore the text "
+            f'{{"format":{STORE_FORMAT}}}.'
+        ) from error
+    if not isinstance(found, int) or found > STORE_FORMAT:
+        raise NewerStore(
+            f"The store in {root} has format {found} and this program knows {STORE_FORMAT}; "
+            "use a newer tratree."
+        )
+    return True

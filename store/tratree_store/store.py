@@ -1,0 +1,357 @@
+"""The store: recipes in, verified artifacts out.
+
+This file is the door; each idea behind it has a file of its own. Reading never creates anything and
+never trusts what it reads: a damaged entry is a warning and a miss. Writing goes through ``build``,
+which holds the recipe's lock, hands out a private folder, and publishes it in one rename.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tratree_store import entries as records
+from tratree_store.atomic import make_folder, sync_folder, write_atomic
+from tratree_store.entries import Entry
+from tratree_store.errors import StoreError, VerificationError, explained
+from tratree_store.faults import point
+from tratree_store.index import Index, Row
+from tratree_store.keys import JSON, Recipe, canonical_json, input_digests, sha256
+from tratree_store.locks import Holder, Lock, locked
+from tratree_store.migrations import FORMAT_FILE, STORE_FORMAT, check_format
+from tratree_store.objects import (
+    FILES,
+    damage,
+    folder_of,
+    place,
+    read_manifest,
+    remove_folder,
+    scan,
+)
+from tratree_store.references import Resolver
+from tratree_store.refs import Naming, Refs
+
+_log = logging.getLogger("tratree_store")
+
+
+class Store:
+    """A store of artifacts in one folder.
+
+    Args:
+        root: the folder; it is created by the first write, and a missing one reads as empty.
+        durable: flush everything to the disk before it counts. Without it a power cut (never a
+            killed process) may lose or damage the newest artifacts; for scratch stores.
+        on_warning: told about trouble that was worked around, one sentence each.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        durable: bool = True,
+        on_warning: Callable[[str], None] = _log.warning,
+    ) -> None:
+        self.root = Path(root)
+        self.durable = durable
+        self.on_warning = on_warning
+        self.objects = self.root / "objects"
+        self.records = self.root / "entries"
+        self.tmp = self.root / "tmp"
+        self.locks = self.root / "locks"
+        self.index = Index(self.root, self._warn, durable)
+        self.refs = Refs(self.root, durable)
+        self._resolver = Resolver(self.index, self.refs, self._load)
+
+    def _warn(self, text: str) -> None:
+        self.on_warning(text)
+
+    # -- reading ---------------------------------------------------------------------------
+
+    def find(self, recipe: Recipe) -> Entry | None:
+        """The newest whole entry of this recipe, or None.
+
+        Small files are hashed, large ones compared by size; ``verify`` hashes everything. What
+        is broken is warned about and passed over.
+        """
+        self.check_format()
+        found = [entry for path in self._of_recipe(recipe) if (entry := self._read(path))]
+        for entry in sorted(found, key=lambda e: (e.created, e.object), reverse=True):
+            problems = damage(self.objects, entry.object, deep=False)
+            if not problems:
+                return entry
+            self._warn(f"Cached {entry.ref[:24]} is broken and will be made again: {problems[0]}")
+        return None
+
+    def _of_recipe(self, recipe: Recipe) -> list[Path]:
+        return records.of_recipe(self.records, recipe.digest)
+
+    def _read(self, path: Path) -> Entry | None:
+        try:
+            return records.read(path, self.objects)
+        except VerificationError as error:
+            self._warn(f"{error} It is passed over; see `store fsck`.")
+        except OSError:
+            pass
+        return None
+
+    def _load(self, row: Row) -> Entry | None:
+        return self._read(records.record_path(self.records, row.recipe, row.object))
+
+    def resolve(self, text: str, kind: str | None = None) -> Entry:
+        """The entry that a reference means; see ``references`` for the forms.
+
+        Raises ``UnknownReference`` or ``AmbiguousReference`` (with ``candidates``).
+        """
+        self.check_format()
+        return self._resolver.resolve(text, kind)
+
+    def entry_of(self, digest: str) -> Entry | None:
+        """The newest entry whose object has this digest."""
+        return self._resolver.of_object(digest)
+
+    def entries(
+        self, kind: str | None = None, stage: str | None = None, limit: int | None = None
+    ) -> Iterator[Entry]:
+        """Entries newest first; the content is not verified."""
+        self.check_format()
+        conditions, values = ["1"], []
+        for column, wanted in (("kind", kind), ("stage", stage)):
+            if wanted is not None:
+                conditions.append(f"{column} = ?")
+                values.append(wanted)
+        for row in self.index.rows(" AND ".join(conditions), values, limit):
+            entry = self._load(row)
+            if entry is not None:
+                yield entry
+
+    def verify(self, entry: Entry) -> list[str]:
+        """Hash every byte of an entry; what is wrong, one sentence each."""
+        return damage(self.objects, entry.object, deep=True)
+
+    # -- names -----------------------------------------------------------------------------
+
+    def name(self, name: str, entry: Entry | None) -> None:
+        """Let ``name`` mean ``entry`` from now on; None removes it (its history stays)."""
+        self.prepare()
+        with explained("write a name", self.root):
+            if entry is None:
+                self.refs.append(name, Naming(time.time(), "", "", ""))
+            else:
+                self.refs.append(name, Naming(time.time(), entry.kind, entry.object, entry.recipe))
+
+    def names(self) -> dict[str, str]:
+        """name -> full reference, in order of name; damaged ones are left out with a warning."""
+        found = {}
+        for name in self.refs.names():
+            try:
+                naming = self.refs.current(name)
+            except VerificationError as error:
+                self._warn(f"{error} `store fsck --repair` restores it.")
+                continue
+            if naming is not None:
+                found[name] = naming.ref
+        return found
+
+    # -- writing ---------------------------------------------------------------------------
+
+    def check_format(self) -> None:
+        """Raise ``NewerStore`` if a newer program wrote this store."""
+        check_format(self.root)
+
+    def prepare(self) -> None:
+        """Create the folders of the store."""
+        with explained("create the store", self.root):
+            for folder in (self.root, self.objects, self.records, self.tmp, self.locks):
+                make_folder(folder, self.durable)
+            if not check_format(self.root):
+                data = canonical_json({"format": STORE_FORMAT}) + b"\n"
+                write_atomic(self.root / FORMAT_FILE, data, self.tmp, self.durable)
+
+    @contextmanager
+    def build(
+        self,
+        recipe: Recipe,
+        wait: float | None = None,
+        on_wait: Callable[[Holder | None], None] | None = None,
+        *,
+        force: bool = False,
+    ) -> Iterator[Build]:
+        """Hold the recipe's lock; make the artifact unless ``build.entry`` is there already.
+
+        Args:
+            wait: seconds to wait for another process that makes the same; None: for ever.
+            on_wait: called once with the holder of the lock, to tell who is waited for.
+            force: make it again although it exists.
+
+        Raises ``LockTimeout``; ``StoreError`` for a full disk, a read-only folder and the like.
+        """
+        self.prepare()
+        needs = [d for digests in _inputs(recipe) for d in digests]
+        lock = Lock(self.locks / f"{recipe.digest}.lock", needs=needs)
+        with explained("lock a recipe", self.locks):
+            lock.acquire(wait, on_wait)
+        try:
+            point("build.locked")
+            build = Build(self, recipe)
+            build.entry = None if force else self.find(recipe)
+            if build.entry is None:
+                build.open()
+            try:
+                yield build
+            finally:
+                build.close()
+        finally:
+            lock.release()
+
+    def partial(self, key: Mapping[str, JSON]) -> Path:
+        """A folder that survives kills, shared by every recipe that names the same key.
+
+        For finished shards and checkpoints; what lies there is the caller's own affair (write it
+        atomically). Collected by ``gc`` when nothing in it changed for a while.
+        """
+        self.prepare()
+        data = canonical_json(key, where="partial key")
+        folder = self.root / "partial" / sha256(data)
+        with explained("create a partial folder", self.root):
+            make_folder(folder, self.durable)
+            description = folder.with_suffix(".json")
+            if not description.exists():
+                write_atomic(description, data + b"\n", self.tmp, self.durable)
+        return folder
+
+    def record(self, entry: Entry) -> Entry:
+        """Write an entry's record and its index row; the object is in place already."""
+        with locked(self.locks / "gc.lock", shared=True):
+            if not folder_of(self.objects, entry.object).is_dir():
+                raise StoreError(f"Object {entry.object[:12]} was collected meanwhile; run again.")
+            path = records.record_path(self.records, entry.recipe, entry.object)
+            mark = self.index.announce(entry.recipe, entry.object)
+            if self.durable:
+                sync_folder(mark.parent)
+            point("record.pending")
+            write_atomic(path, records.encode(entry), self.tmp, self.durable, fault="record")
+        self.index.add([entry])
+        mark.unlink(missing_ok=True)
+        point("record.done")
+        return records.read(path, self.objects)
+
+
+def _inputs(recipe: Recipe) -> list[tuple[str, ...]]:
+    return list(input_digests(recipe.document).values())
+
+
+class Build:
+    """One artifact in the making; made by ``Store.build``.
+
+    Attributes:
+        entry: the finished entry: found when the lock was taken, or published since.
+        path: where to write the files (on the store's file system); gone after the block.
+    """
+
+    def __init__(self, store: Store, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.entry: Entry | None = None
+        self._store = store
+        self._work: Path | None = None
+        self._opened = time.monotonic()
+
+    @property
+    def path(self) -> Path:
+        """The folder to write into."""
+        if self._work is None:
+            raise StoreError("This artifact exists already; there is nothing to write.")
+        return self._work / FILES
+
+    def open(self) -> None:
+        """Create the working folder; what a dead process left for this recipe is removed."""
+        with explained("create a working folder", self._store.tmp):
+            for leftover in self._store.tmp.glob(f"build-{self.recipe.digest}-*"):
+                remove_folder(leftover)
+            work = self._store.tmp / f"build-{self.recipe.digest}-{secrets.token_hex(6)}"
+            (work / FILES).mkdir(parents=True)
+        self._work = work
+        point("build.folder")
+
+    def close(self) -> None:
+        """Remove the working folder, if it was not published."""
+        if self._work is not None:
+            remove_folder(self._work)
+            self._work = None
+
+    def publish(
+        self,
+        summary: Mapping[str, Any] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        seconds: float | None = None,
+    ) -> Entry:
+        """Make what lies under ``path`` the recipe's result; returns its entry.
+
+        Raises ``StoreError`` for links, odd names, no files, a full disk; then nothing changed.
+        """
+        store = self._store
+        folder = self.path
+        with explained("publish an artifact", store.root):
+            manifest = scan(folder)
+            point("publish.hashed")
+            work = folder.parent
+            with locked(store.locks / "gc.lock", shared=True):
+                broken = place(work, store.objects, manifest, durable=store.durable)
+            if broken is not None:
+                self._quarantine(broken)
+            return self._finish(manifest.digest, manifest.size, summary, provenance, seconds)
+
+    def adopt(
+        self,
+        entry: Entry,
+        summary: Mapping[str, Any] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        seconds: float | None = None,
+    ) -> Entry:
+        """Let this recipe's result be the object of an existing entry."""
+        with explained("adopt an artifact", self._store.root):
+            size = read_manifest(self._store.objects, entry.object).size
+            return self._finish(
+                entry.object,
+                size,
+                entry.summary if summary is None else summary,
+                entry.provenance if provenance is None else provenance,
+                seconds,
+            )
+
+    def _quarantine(self, broken: Path) -> None:
+        quarantine = self._store.root / "quarantine"
+        quarantine.mkdir(exist_ok=True)
+        with contextlib.suppress(OSError):
+            broken.rename(quarantine / broken.name)
+
+    def _finish(
+        self,
+        digest: str,
+        size: int,
+        summary: Mapping[str, Any] | None,
+        provenance: Mapping[str, Any] | None,
+        seconds: float | None,
+    ) -> Entry:
+        document = self.recipe.document
+        entry = Entry(
+            kind=self.recipe.kind,
+            object=digest,
+            recipe=self.recipe.digest,
+            document=document,
+            path=folder_of(self._store.objects, digest) / FILES,
+            summary=dict(summary or {}),
+            provenance=dict(provenance or {}),
+            created=time.time(),
+            seconds=time.monotonic() - self._opened if seconds is None else seconds,
+            size=size,
+            stage=self.recipe.stage,
+        )
+        self.entry = self._store.record(entry)
+        self.close()
+        return self.entry
