@@ -1,0 +1,22 @@
+"""WebShop as a text environment: the original's pages, search and rewards without its servers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tratree_cli.envs.webshop.shop import WebShop
+
+if TYPE_CHECKING:
+    from tratree_cli.envs.protocol import Environment
+
+__all__ = ["WebShop", "open_environment"]
+
+
+def open_environment(data: str = "embedded", **parameters: Any) -> Environment:
+    """Open WebShop on the embedded catalogue or on a folder in the original schema.
+
+    ``parameters``: see :class:`tratree_cli.envs.webshop.environment.Parameters`.
+    """
+    from tratree_cli.envs.webshop.environment import open_webshop
+
+    return open_webshop(data, **parameters)

@@ -1,0 +1,169 @@
+"""Raw product records to clean products, by the original's rules.
+
+Cleaning keeps every accident that a page, the search or a reward can show (double blanks from a
+slash, duplicate option values, blank bullets), and counts what it dropped instead of hiding it.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tratree_cli.errors import InputError
+
+PLACEHOLDER_ATTRIBUTE = "DUMMY_ATTR"
+"""What a product without an attribute list has; it takes part in the reward's comparison."""
+
+NO_PRICE = 100.0
+"""The price of a product whose record has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One product as pages, search and reward see it.
+
+    ``prices`` holds one price or the two ends of a range, ``options`` the groups in page order
+    (names and values in lower case, duplicates kept).
+    """
+
+    asin: str
+    title: str
+    description: str
+    bullets: tuple[str, ...]
+    price_tag: str
+    prices: tuple[float, ...]
+    options: tuple[tuple[str, tuple[str, ...]], ...]
+    category: str
+    query: str
+    product_category: str
+    attributes: tuple[str, ...]
+    instruction: str | None = None
+    instruction_attributes: tuple[str, ...] = ()
+
+
+@dataclass
+class Dropped:
+    """How many records the loader left out, by reason."""
+
+    records: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    def count(self, reason: str) -> None:
+        self.records += 1
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
+
+
+def clean_products(
+    records: Iterable[Mapping[str, Any]],
+    attributes: Mapping[str, Mapping[str, Any]],
+    source: str = "the product records",
+) -> tuple[list[Product], Dropped]:
+    """Clean records in file order; ``attributes`` is the content of the attribute file.
+
+    Raises InputError for a record that is no product (not an object, no ``asin``, a field of the
+    wrong type), naming its position in ``source``.
+    """
+    products: list[Product] = []
+    dropped = Dropped()
+    seen: set[str] = set()
+    for position, record in enumerate(records):
+        asin = record.get("asin") if isinstance(record, Mapping) else None
+        if not isinstance(asin, str):
+            raise InputError(
+                f"{source}: record {position} has no text field 'asin'; remove it or restore it."
+            )
+        if asin == "nan" or len(asin) > 10:
+            dropped.count("asin is not one")
+            continue
+        if asin in seen:
+            dropped.count("asin seen before")
+            continue
+        seen.add(asin)
+        try:
+            products.append(_clean(asin, record, attributes.get(asin)))
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise InputError(
+                f"{source}: record {position} (asin {asin}) is not in WebShop's schema "
+                f"({type(error).__name__}: {error})."
+            ) from error
+    return products, dropped
+
+
+def _clean(asin: str, record: Mapping[str, Any], labels: Mapping[str, Any] | None) -> Product:
+    prices = _prices(record.get("pricing"))
+    bullets = record.get("small_description") or []
+    labels = labels if labels is not None else {}
+    known = labels.get("attributes")
+    return Product(
+        asin=asin,
+        title=_text(record, "name"),
+        description=_text(record, "full_description"),
+        bullets=(bullets,) if isinstance(bullets, str) else _texts(bullets, "small_description"),
+        price_tag=_price_tag(prices),
+        prices=prices[:2],
+        options=_options(record.get("customization_options")),
+        category=_text(record, "category"),
+        query=_text(record, "query").lower().strip(),
+        product_category=_text(record, "product_category"),
+        attributes=(PLACEHOLDER_ATTRIBUTE,) if known is None else _texts(known, "attributes"),
+        instruction=labels.get("instruction"),
+        instruction_attributes=_texts(
+            labels.get("instruction_attributes") or (), "instruction_attributes"
+        ),
+    )
+
+
+def _text(record: Mapping[str, Any], key: str) -> str:
+    value = record[key]
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise TypeError(f"'{key}' is not a text")
+    return value
+
+
+def _texts(values: Sequence[Any], what: str) -> tuple[str, ...]:
+    if not isinstance(values, (list, tuple)) or not all(isinstance(v, str) for v in values):
+        raise TypeError(f"'{what}' is not a list of texts")
+    return tuple(values)
+
+
+def _prices(pricing: str | None) -> tuple[float, ...]:
+    """Every price in the text, or the price of things without one."""
+    if not pricing:
+        return (NO_PRICE,)
+    pieces = pricing.split("$")[1:]
+    # Thousands separators and whatever stands between two prices are neither digit nor dot.
+    return tuple(float(re.sub(r"[^\d.]", "", piece)) for piece in pieces) or (NO_PRICE,)
+
+
+def _price_tag(prices: tuple[float, ...]) -> str:
+    return f"${prices[0]}" if len(prices) == 1 else f"${prices[0]} to ${prices[1]}"
+
+
+def _options(customization: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    groups: dict[str, tuple[str, ...]] = {}
+    for name, contents in (customization or {}).items():
+        if contents is None:
+            continue
+        groups[name.lower()] = tuple(
+            content["value"].strip().replace("/", " | ").lower() for content in contents
+        )
+    return tuple(groups.items())
+
+
+def effective_prices(products: Iterable[Product], rng: random.Random) -> dict[str, float]:
+    """The price that the reward compares, by asin; a range is drawn from uniformly.
+
+    The original draws from the global generator in product order, before any goal's price bound;
+    so ``random.Random(s)`` handed here and then to the goal builder reproduces ``random.seed(s)``.
+    """
+    return {
+        product.asin: product.prices[0]
+        if len(product.prices) == 1
+        else rng.uniform(product.prices[0], product.prices[1])
+        for product in products
+    }
