@@ -1,0 +1,233 @@
+"""One episode as a small state machine: the agent's words in, the next observation or an end out.
+
+These are the rules of the ETO agent loop, in one place and without any model: how an output is
+parsed, what an unparsable one leads to, when an episode ends and with which score. A crash of the
+environment is survived by replay (environments are deterministic), so that neither the agent's
+conversation nor its neighbours in the batch notice anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from tratree_cli.agents.policy import Reply
+from tratree_cli.envs.protocol import INVALID_FORMAT, Environment, Episode, Outcome
+from tratree_cli.formats.rollouts import (
+    DONE,
+    ENVIRONMENT_ERROR,
+    STEP_LIMIT,
+    UNPARSABLE,
+    UNSCORED,
+    TextTable,
+    Trajectory,
+)
+
+ACTION = "Action: "
+UNPARSABLE_LIMIT = 3
+"""So many outputs without an action in a row end the episode."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class EpisodeRequest:
+    """Which episode to play; ``setting`` and ``source`` are numbers into the plan's lists."""
+
+    task: str
+    sample: int = 0
+    setting: int = 0
+    seed: int = 0
+    source: int = 0
+
+
+def parse(output: str) -> tuple[str | None, str | None]:
+    """``(thought, action)`` of an output; the action is None when the output has none.
+
+    The action is everything after the first ``Action: `` to the end, newlines included.
+    """
+    thought, mark, action = output.strip().partition(ACTION)
+    if not mark:
+        return None, None
+    thought = thought.strip().removeprefix("Thought:").strip()
+    return thought or None, action
+
+
+def storable(text: str) -> str:
+    """``text`` with lone surrogates, which no file can hold, replaced."""
+    return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
+
+
+class EnvironmentBrokenError(Exception):
+    """An episode could not be brought back within the allowed restarts."""
+
+
+class EnvironmentHolder:
+    """The process's environment, opened again when it does not even start episodes any more."""
+
+    def __init__(
+        self, environment: Environment, reopen: Callable[[], Environment] | None = None
+    ) -> None:
+        self.current = environment
+        self._reopen = reopen
+
+    def episode(self, task: str) -> Episode:
+        try:
+            return self.current.episode(task)
+        except Exception:
+            if self._reopen is None:
+                raise
+            self.current = self._reopen()
+            return self.current.episode(task)
+
+
+@dataclass
+class LiveEpisode:
+    """The record of an episode so far, and the environment's side of it."""
+
+    request: EpisodeRequest
+    holder: EnvironmentHolder
+    restarts: int
+    instruction: str = ""
+    step_limit: int = 0
+    observations: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    thoughts: list[str | None] = field(default_factory=list)
+    actions: list[str | None] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    valid: list[bool] = field(default_factory=list)
+    tokens: list[tuple[int, ...]] = field(default_factory=list)
+    success: bool = False
+    end: str | None = None
+    _episode: Episode | None = None
+    _unparsable: int = 0
+
+    def start(self) -> None:
+        """Reset the environment; ``end`` is set if it never comes up."""
+        environment = self.holder.current
+        self.instruction = storable(environment.instruction(self.request.task))
+        self.step_limit = environment.max_steps(self.request.task)
+        try:
+            self.observations.append(self._survive(lambda: self._restore()))
+        except EnvironmentBrokenError:
+            self.end = ENVIRONMENT_ERROR
+
+    def available(self) -> list[str]:
+        """The actions that have an effect now."""
+        if self._episode is None:
+            return []
+        return list(self._episode.available_actions())
+
+    def advance(self, reply: Reply) -> None:
+        """Take the agent's answer; append the next observation or set ``end``."""
+        if reply.end is not None:
+            self.end = reply.end
+            return
+        output = storable(reply.text)
+        thought, action = parse(output)
+        self.outputs.append(output)
+        self.tokens.append(reply.tokens)
+        self.thoughts.append(thought)
+        self.actions.append(action)
+        if action is None:
+            self._unparsable += 1
+            self._record(Outcome(INVALID_FORMAT, self.score, done=False, valid=False))
+        else:
+            self._unparsable = 0
+            try:
+                outcome = self._survive(lambda: self._live().step(action))
+            except EnvironmentBrokenError:
+                self.scores.append(self.score)
+                self.valid.append(False)
+                self.end = ENVIRONMENT_ERROR
+                return
+            self._record(outcome)
+        if self.end is None and self._unparsable >= UNPARSABLE_LIMIT:
+            self.end = UNPARSABLE
+        if self.end is None and len(self.outputs) >= self.step_limit:
+            self.end = STEP_LIMIT
+
+    @property
+    def score(self) -> float:
+        """The environment's score so far."""
+        return self.scores[-1] if self.scores else 0.0
+
+    def trajectory(self, texts: TextTable) -> Trajectory:
+        """The finished episode; its texts are interned in the order in which they occurred."""
+        assert self.end is not None, "the episode goes on"
+        instruction = texts.intern(self.instruction)
+        observations, outputs, thoughts, actions = [], [], [], []
+        for turn, observation in enumerate(self.observations):
+            observations.append(texts.intern(observation))
+            if turn < len(self.outputs):
+                outputs.append(texts.intern(self.outputs[turn]))
+                thoughts.append(_number(texts, self.thoughts[turn]))
+                actions.append(_number(texts, self.actions[turn]))
+        return Trajectory(
+            task=self.request.task,
+            sample=self.request.sample,
+            setting=self.request.setting,
+            source=self.request.source,
+            seed=self.request.seed,
+            instruction=instruction,
+            observations=tuple(observations),
+            outputs=tuple(outputs),
+            thoughts=tuple(thoughts),
+            actions=tuple(actions),
+            scores=tuple(self.scores),
+            valid=tuple(self.valid),
+            score=None if self.end in UNSCORED else self.score,
+            success=self.success,
+            end=self.end,
+            tokens=tuple(self.tokens) if any(self.tokens) else (),
+        )
+
+    def _record(self, outcome: Outcome) -> None:
+        self.observations.append(storable(outcome.observation))
+        self.scores.append(float(outcome.score))
+        self.valid.append(bool(outcome.valid))
+        if outcome.done:
+            self.success = bool(outcome.success)
+            self.end = DONE
+
+    def _live(self) -> Episode:
+        if self._episode is None:
+            self._restore()
+        assert self._episode is not None
+        return self._episode
+
+    def _restore(self) -> str:
+        """A fresh episode, brought to the present state by replaying the actions so far."""
+        episode = self.holder.episode(self.request.task)
+        first = storable(episode.reset())
+        seen = [first]
+        done = len(self.scores)
+        for turn, action in enumerate(self.actions[:done]):
+            seen.append(self.observations[turn + 1])
+            if action is not None:
+                seen[-1] = storable(episode.step(action).observation)
+        if self.observations and seen != self.observations:
+            raise EnvironmentBrokenError(
+                f"task {self.request.task} did not replay to the same texts"
+            )
+        self._episode = episode
+        return first
+
+    def _survive(self, act: Callable[[], T]) -> T:
+        """``act()``, with fresh episodes in place of crashed ones, at most ``restarts`` times."""
+        for attempt in range(self.restarts + 1):
+            try:
+                return act()
+            except EnvironmentBrokenError:
+                raise
+            # An environment is foreign code (a JVM, a web server): whatever it raises is its crash.
+            except Exception as error:
+                self._episode = None
+                if attempt == self.restarts:
+                    raise EnvironmentBrokenError(f"{type(error).__name__}: {error}") from error
+        raise AssertionError("unreachable")
+
+
+def _number(texts: TextTable, text: str | None) -> int:
+    return -1 if text is None else texts.intern(text)

@@ -1,0 +1,149 @@
+"""Policies without a model: the expert, random actions, a person, one's own Python object.
+
+All of them answer at once, one conversation after the other, so they share ``ScriptedPolicy``: a
+scripted agent is just a function from an observation to words, made anew for each conversation.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tratree_cli.agents.policy import Opening, Policy, Reply, Turn
+from tratree_cli.errors import InputError
+
+Agent = Callable[[Turn], str]
+"""One conversation's agent: the newest turn in, the words of the answer out."""
+
+
+def words(thought: str, action: str) -> str:
+    """The agent's output for a thought (may be empty) and an action."""
+    return f"Thought: {thought}\nAction: {action}" if thought else f"Action: {action}"
+
+
+class ScriptedPolicy:
+    """Runs one agent per slot, each made by ``make`` from its opening."""
+
+    def __init__(self, make: Callable[[Opening], Agent]) -> None:
+        self._make = make
+        self._agents: dict[int, Agent] = {}
+        self._replies: list[Reply] = []
+
+    def begin(self, openings: Sequence[Opening]) -> None:
+        for opening in openings:
+            self._agents[opening.slot] = self._make(opening)
+
+    def submit(self, turns: Sequence[Turn]) -> None:
+        self._replies += [Reply(turn.slot, self._agents[turn.slot](turn)) for turn in turns]
+
+    def collect(self) -> list[Reply]:
+        replies, self._replies = self._replies, []
+        return replies
+
+    def finish(self, slots: Iterable[int]) -> None:
+        for slot in slots:
+            self._agents.pop(slot, None)
+
+    def close(self) -> None:
+        self._agents.clear()
+
+
+def expert_agent(opening: Opening) -> Agent:
+    """The environment's own expert, which sees pages and never the answer."""
+    if opening.environment is None:
+        raise InputError("the expert policy needs an environment")
+    expert = opening.environment.expert(opening.task)
+    return lambda turn: words(*expert.act(turn.observation))
+
+
+def random_agent(opening: Opening) -> Agent:
+    """A uniformly drawn available action each turn; the floor that every agent must beat."""
+    generator = np.random.Generator(np.random.Philox(opening.seed))
+
+    def act(turn: Turn) -> str:
+        actions = turn.available()
+        if not actions:
+            return "Action: nothing"
+        return words("", actions[int(generator.integers(len(actions)))])
+
+    return act
+
+
+def human_agent(opening: Opening) -> Agent:
+    """A person at the terminal: the observation is shown on stderr, the answer read from stdin.
+
+    What has no ``Action: `` in it is taken as the action itself, which is what people type.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True)
+
+    def act(turn: Turn) -> str:
+        visible = "".join(c for c in turn.observation if c.isprintable() or c == "\n")
+        console.print(Text(f"\n{visible}"))
+        console.print(Text("  ".join(turn.available()), style="dim"))
+        try:
+            typed = console.input(Text("Action: ", style="bold"))
+        except EOFError as error:
+            raise KeyboardInterrupt from error
+        return typed if "Action: " in typed else f"Action: {typed}"
+
+    return act
+
+
+def history_agent(function: Callable[..., str]) -> Callable[[Opening], Agent]:
+    """A plain function ``(messages, seed) -> words`` (or ``(messages) -> words``) as an agent."""
+    seeded = len(inspect.signature(function).parameters) > 1
+
+    def make(opening: Opening) -> Agent:
+        messages = [dict(message) for message in opening.prefix]
+
+        def act(turn: Turn) -> str:
+            messages.append({"role": "user", "content": turn.observation})
+            answer = function(messages, opening.seed) if seeded else function(messages)
+            messages.append({"role": "assistant", "content": answer})
+            return answer
+
+        return act
+
+    return make
+
+
+AGENTS: dict[str, Callable[[Opening], Agent]] = {
+    "expert": expert_agent,
+    "random": random_agent,
+    "human": human_agent,
+}
+
+
+def open_scripted(reference: str) -> Policy:
+    """Open ``expert``, ``random``, ``human`` or ``python:module:object``.
+
+    The object is a ``Policy``, a class or function without parameters that makes one, or a function
+    ``(messages, seed) -> words``.
+    """
+    if reference in AGENTS:
+        return ScriptedPolicy(AGENTS[reference])
+    _, _, place = reference.partition(":")
+    module, _, name = place.partition(":")
+    if not module or not name:
+        raise InputError(f"'{reference}' is no policy: write python:module:object")
+    try:
+        found: Any = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"the policy '{reference}' cannot be imported: {error}") from error
+    if callable(found) and not hasattr(found, "collect"):
+        if inspect.signature(found).parameters:
+            return ScriptedPolicy(history_agent(found))
+        found = found()
+    elif inspect.isclass(found):
+        found = found()
+    if not hasattr(found, "collect"):
+        raise InputError(f"'{reference}' is neither a policy nor a function of messages")
+    policy: Policy = found
+    return policy

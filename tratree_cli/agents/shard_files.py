@@ -1,0 +1,90 @@
+"""Finished shards as files: whole or absent, whatever is killed when.
+
+A file is zstd-compressed JSON lines: a header with the shard's key and the sha256 of the rest, one
+line of texts, then one line per trajectory. It is written beside its place, flushed to the disk and
+renamed, and what is read is checked against the header, so a torn or flipped file is a shard that
+has to be played again and never a wrong result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import orjson
+import zstandard
+
+from tratree_cli.agents.plan import Shard
+from tratree_cli.formats.rollouts import TextTable, Trajectory, trajectory_from
+
+
+def encode_shard(key: str, trajectories: Sequence[Trajectory], texts: TextTable) -> bytes:
+    """The bytes of a shard file; equal trajectories give equal bytes."""
+    lines = [orjson.dumps(texts.texts), *(orjson.dumps(asdict(t)) for t in trajectories)]
+    body = b"\n".join(lines) + b"\n"
+    header = orjson.dumps({"shard": key, "sha256": hashlib.sha256(body).hexdigest()})
+    return zstandard.ZstdCompressor(level=3, write_checksum=True).compress(header + b"\n" + body)
+
+
+def decode_shard(data: bytes, key: str) -> tuple[list[Trajectory], TextTable] | None:
+    """The trajectories and texts of a shard file, or None if it is not what its header says."""
+    try:
+        header, _, body = zstandard.ZstdDecompressor().decompress(data).partition(b"\n")
+        if orjson.loads(header) != {"shard": key, "sha256": hashlib.sha256(body).hexdigest()}:
+            return None
+        texts, *records = [orjson.loads(line) for line in body.splitlines()]
+    except (zstandard.ZstdError, orjson.JSONDecodeError):
+        return None
+    return [trajectory_from(record) for record in records], TextTable(texts)
+
+
+class ShardFolder:
+    """The finished shards of any number of runs that share a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, shard: Shard) -> Path:
+        return self.folder / f"{shard.key}.shard.zst"
+
+    def read(self, shard: Shard) -> tuple[list[Trajectory], TextTable] | None:
+        """A finished shard; None if it is not there or damaged (a damaged file is removed)."""
+        path = self.path(shard)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        found = decode_shard(data, shard.key)
+        if found is None or len(found[0]) != len(shard.requests):
+            path.unlink(missing_ok=True)
+            return None
+        return found
+
+    def write(self, shard: Shard, data: bytes) -> None:
+        """Publish a shard's bytes durably and all at once."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        place = self.path(shard)
+        beside = place.with_name(f".{place.name}.{os.getpid()}")
+        try:
+            with beside.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(place)
+        finally:
+            beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            _sync_folder(self.folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself survive a power loss."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
