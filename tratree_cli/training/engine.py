@@ -1,0 +1,314 @@
+"""What every training shares: arguments, order of rows, checkpoints, and the guard over the loss.
+
+TRL's trainers do the work; ``SteadyTrainer`` is mixed into them and adds what a pipeline needs.
+Everything that decides the result (order, seeds, logging steps) is a function of the parameters and
+the step, so a killed run that resumes from a checkpoint ends with the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import tratree_cli.training.quiet  # noqa: F401  (before the libraries below)
+
+import torch  # isort: skip
+from transformers import Trainer, TrainerCallback, TrainingArguments  # isort: skip
+from transformers.trainer_callback import PrinterCallback  # isort: skip
+
+from tratree_cli.errors import InputError, StageError
+from tratree_cli.training.folder import check_finite
+from tratree_cli.training.params import LoraParams, Progress, TrainingParams
+
+CURVES = {
+    "loss": "loss",
+    "grad_norm": "grad_norm",
+    "learning_rate": "learning_rate",
+    "entropy": "entropy",
+    "mean_token_accuracy": "token_accuracy",
+    "kl": "kl",
+    "rewards/margins": "margin",
+    "rewards/accuracies": "accuracy",
+    "rewards/chosen": "reward_chosen",
+    "rewards/rejected": "reward_rejected",
+    "logps/chosen": "logps_chosen",
+    "logps/rejected": "logps_rejected",
+}
+"""Measures that are kept, by the trainers' names for them. None of them reads a clock."""
+
+EXPLODED = 10.0
+"""A logged loss this many times the first one (or 1, if that is more) is called exploding."""
+
+
+class BatchesByLength(torch.utils.data.Sampler[int]):
+    """Row numbers such that rows of similar length meet in a batch, in an order of seed and epoch.
+
+    Padding is most of the waste on a CPU. Rows are shuffled, sorted by length within windows of
+    several batches, and the batches are shuffled again so that no epoch ends on short rows.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch: int, seed: int, window: int = 16) -> None:
+        self.lengths = lengths
+        self.batch = batch
+        self.seed = seed
+        self.window = window * batch
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        rows = torch.randperm(len(self.lengths), generator=generator).tolist()
+        batches: list[list[int]] = []
+        for start in range(0, len(rows), self.window):
+            near = sorted(rows[start : start + self.window], key=lambda row: -self.lengths[row])
+            batches += [near[at : at + self.batch] for at in range(0, len(near), self.batch)]
+        # The one short batch stays last, where the loader expects it.
+        whole = [batch for batch in batches if len(batch) == self.batch]
+        rest = [batch for batch in batches if len(batch) != self.batch]
+        order = torch.randperm(len(whole), generator=generator).tolist()
+        for batch in [whole[number] for number in order] + rest:
+            yield from batch
+
+
+class SteadyTrainer(Trainer):
+    """Mixed into a TRL trainer: stops on a bad loss, orders the rows, writes and sends nothing."""
+
+    row_lengths: Sequence[int] | None = None
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        loss = super().training_step(*args, **kwargs)
+        if not bool(torch.isfinite(loss)):
+            raise StageError(_diverged(f"the loss became {loss.item()}", self.state, self.args))
+        return loss
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if self.row_lengths is None or not self.args.seed >= 0:
+            return super()._get_train_sampler(train_dataset)
+        return BatchesByLength(self.row_lengths, self.args.train_batch_size, self.args.seed)
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        # Gradients may overflow one step before the loss shows it: the last good checkpoint has
+        # to stay the last one.
+        try:
+            check_finite(self.model, "the model")
+        except StageError as error:
+            raise StageError(_diverged(str(error), self.state, self.args)) from error
+        super()._save_checkpoint(*args, **kwargs)
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """No README: it would carry dates and the names of folders."""
+
+    def _send_telemetry(self) -> None:
+        """Nothing leaves the machine unasked."""
+
+
+class _Reporter(TrainerCallback):
+    """Reports each step, and stops a run whose loss explodes."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.facts: dict[str, float] = {}
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_world_process_zero:
+            self.progress(state.global_step, state.max_steps, self.facts)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        logs = logs or {}
+        self.facts = {CURVES[name]: float(logs[name]) for name in CURVES if name in logs}
+        loss, first = logs.get("loss"), next(_values(state.log_history, "loss"), None)
+        if loss is not None and first is not None and loss > EXPLODED * max(first, 1.0):
+            raise StageError(
+                _diverged(f"the loss grew from {first:.3g} to {loss:.3g}", state, args)
+            )
+
+
+def _diverged(what: str, state: Any, args: Any) -> str:
+    kept = last_checkpoint(Path(args.output_dir))
+    where = f"the last good state is kept in {kept}" if kept else "no checkpoint was written before"
+    return f"{what} at step {state.global_step + 1}: {where}; lower learning_rate or raise warmup"
+
+
+def total_steps(rows: int, config: TrainingParams, processes: int = 1) -> int:
+    """Optimizer steps that training on ``rows`` rows takes."""
+    if config.max_steps > 0:
+        return config.max_steps
+    batches = math.ceil(rows / (config.batch_size * processes))
+    return max(1, math.ceil(config.epochs * math.ceil(batches / config.accumulation)))
+
+
+def arguments(
+    kind: type[TrainingArguments], rows: int, config: TrainingParams, work: Path, **more: Any
+) -> TrainingArguments:
+    """TRL arguments for ``config``: every default that cuts, prints, saves or phones is off."""
+    device = choose_device(config.device)
+    bfloat16 = _precision(config, device) == "bfloat16"
+    total = total_steps(rows, config, world_size())
+    logging = max(1, total // 40)
+    every = config.checkpoint_every
+    saving = int(every) if every >= 1 else math.ceil(total * every)
+    # A checkpoint falls on a logging step: averages that are half gathered are not in it.
+    saving = math.ceil(saving / logging) * logging
+    return kind(
+        output_dir=str(work / "checkpoints"),
+        learning_rate=config.learning_rate,
+        num_train_epochs=config.epochs,
+        max_steps=config.max_steps or -1,
+        per_device_train_batch_size=config.batch_size,
+        gradient_accumulation_steps=config.accumulation,
+        warmup_steps=config.warmup,
+        lr_scheduler_type=config.scheduler,
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        seed=config.seed,
+        data_seed=config.seed,
+        bf16=bfloat16,
+        use_cpu=device == "cpu",
+        activation_checkpointing=config.gradient_checkpointing,
+        logging_steps=logging,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,
+        save_strategy="steps" if saving else "no",
+        save_steps=saving or 1,
+        save_total_limit=2,
+        report_to=list(config.track) or "none",
+        disable_tqdm=True,
+        log_level="error",
+        dataloader_num_workers=0,
+        dataloader_pin_memory=device != "cpu",
+        ddp_find_unused_parameters=False,
+        max_length=None,
+        **more,
+    )
+
+
+def choose_device(device: str) -> str:
+    """``cuda``, ``mps`` or ``cpu``; ``InputError`` when the one asked for is not there."""
+    if device in ("auto", "cuda") and torch.cuda.is_available():
+        return "cuda"
+    if device in ("auto", "mps") and torch.backends.mps.is_available():
+        return "mps"
+    if device not in ("auto", "cpu"):
+        raise InputError(f"there is no device '{device}' here; use --device cpu or --device auto")
+    return "cpu"
+
+
+def _precision(config: TrainingParams, device: str) -> str:
+    if config.dtype != "auto":
+        return config.dtype
+    return "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+
+
+def weight_dtype(config: TrainingParams) -> str:
+    """In what the weights are held: frozen weights may be bfloat16, trained ones stay float32."""
+    return _precision(config, choose_device(config.device)) if config.lora else "float32"
+
+
+def world_size() -> int:
+    """Processes that train together (set by the launcher)."""
+    import os
+
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def lora_config(lora: LoraParams | None) -> Any:
+    """PEFT's configuration, or None for full training."""
+    if lora is None:
+        return None
+    from peft import LoraConfig
+
+    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
+    return LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=targets,
+        task_type="CAUSAL_LM",
+    )
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """``count`` CPU threads inside the block; the number changes the trained bytes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def prepare_work(work: Path, key: Mapping[str, Any]) -> None:
+    """Make ``work`` ready; checkpoints that another training left there are removed."""
+    checkpoints, mark = work / "checkpoints", work / "checkpoints.key"
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=asdict).encode()).hexdigest()
+    if checkpoints.exists() and (not mark.is_file() or mark.read_text() != digest):
+        shutil.rmtree(checkpoints)
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    mark.write_text(digest)
+
+
+def last_checkpoint(checkpoints: Path) -> Path | None:
+    """The newest complete checkpoint; ``trainer_state.json`` is written last of all."""
+    found = sorted(
+        (int(path.name.rpartition("-")[2]), path) for path in checkpoints.glob("checkpoint-*")
+    )
+    for _, path in reversed(found):
+        try:
+            json.loads((path / "trainer_state.json").read_text())
+        except (OSError, ValueError):
+            continue
+        return path
+    return None
+
+
+def run(trainer: Any, progress: Progress) -> tuple[float, int]:
+    """Train to the end, from the last checkpoint if there is one; (seconds, step resumed from)."""
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(_Reporter(progress))
+    checkpoint = last_checkpoint(Path(trainer.args.output_dir))
+    started = time.monotonic()
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except torch.OutOfMemoryError as error:
+        raise StageError(_memory()) from error
+    except RuntimeError as error:
+        if "not enough memory" not in str(error) and "out of memory" not in str(error):
+            raise
+        raise StageError(_memory()) from error
+    step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
+    return time.monotonic() - started, step
+
+
+def _memory() -> str:
+    return (
+        "not enough memory to train; lower batch_size (and raise accumulation to keep the "
+        "effective batch), switch gradient_checkpointing on, or train with LoRA"
+    )
+
+
+def curves(trainer: Any) -> dict[str, list[tuple[int, float]]]:
+    """(step, value) points of the measures in ``CURVES``."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    for record in trainer.state.log_history:
+        for name, ours in CURVES.items():
+            if name in record:
+                found.setdefault(ours, []).append((record["step"], round(float(record[name]), 8)))
+    return found
+
+
+def _values(history: Sequence[Mapping[str, Any]], name: str) -> Iterator[float]:
+    return (float(record[name]) for record in history if name in record)

@@ -1,0 +1,90 @@
+"""The diversity-seeking explorer (Eq. 5): imitate the demonstrations, but unlike an earlier model.
+
+L = L_SFT - lambda * KL(policy || frozen), the KL taken token by token over the whole vocabulary at
+the agent's positions. The KL has no upper bound, so an optimizer would gladly forget the
+demonstrations for it: beyond ``diverge_cap`` nats per token it is rewarded no further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tratree_cli.errors import InputError
+from tratree_cli.training import engine
+from tratree_cli.training.data import SFTRow
+from tratree_cli.training.load import load_model, load_tokenizer
+from tratree_cli.training.params import Progress, SFTParams, TrainingResult, silent
+from tratree_cli.training.sft import IGNORED, AgentSFTTrainer, train_sft
+
+import torch  # isort: skip
+
+
+def token_divergence(policy: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """KL(policy || reference) in nats for each row of logits (n, vocabulary); shape (n,)."""
+    ours = torch.log_softmax(policy.float(), dim=-1)
+    theirs = torch.log_softmax(reference.float(), dim=-1)
+    return (ours.exp() * (ours - theirs)).sum(dim=-1)
+
+
+class ExplorerTrainer(AgentSFTTrainer):
+    """SFT minus the capped divergence from ``frozen``."""
+
+    frozen: Any = None
+    weight = 0.0
+    cap = 0.0
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        words = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+        scored = inputs["labels"][:, 1:] != IGNORED
+        loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        policy = model(**words, use_cache=False).logits[:, :-1][scored]
+        with torch.no_grad():
+            frozen = self.frozen(**words, use_cache=False).logits[:, :-1][scored]
+        divergence = token_divergence(policy, frozen).mean()
+        self._metrics["train"]["kl"].append(divergence.item())
+        # The SFT loss of a micro-batch is a share of the step's; its bonus must be one as well.
+        share = 1.0
+        if num_items_in_batch is not None:
+            share = float(scored.sum()) / max(1.0, float(num_items_in_batch))
+        return loss - self.weight * share * torch.clamp(divergence, max=self.cap)
+
+
+def train_explorer(
+    model: str | Path,
+    rows: Sequence[SFTRow],
+    frozen: str | Path,
+    config: SFTParams,
+    out: Path,
+    work: Path,
+    progress: Progress = silent,
+    base: Mapping[str, Any] | None = None,
+) -> TrainingResult:
+    """Train ``model`` by Eq. 5 against the model in ``frozen``; the KL is a curve of the result.
+
+    Raises ``InputError`` when the two differ in tokenizer (distributions over different tokens
+    cannot be compared) or when packing is asked for.
+    """
+    if config.packing:
+        raise InputError("--diverge-from does not go with packing; switch one of them off")
+    if load_tokenizer(frozen).get_vocab() != load_tokenizer(model).get_vocab():
+        raise InputError(
+            f"--diverge-from {frozen} has another tokenizer than the trained model; Eq. 5 compares "
+            "their distributions token by token, so both must share one"
+        )
+
+    def make_trainer(**options: Any) -> ExplorerTrainer:
+        trainer = ExplorerTrainer(**options)
+        trainer.frozen = load_model(frozen, engine.weight_dtype(config), config.attention)
+        trainer.frozen.to(trainer.args.device).requires_grad_(False)
+        trainer.weight, trainer.cap = config.diverge_weight, config.diverge_cap
+        return trainer
+
+    return train_sft(model, rows, config, out, work, progress, base, make_trainer)

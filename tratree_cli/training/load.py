@@ -1,0 +1,191 @@
+"""Finding, identifying and loading models: embedded names, folders, and names on the hub.
+
+A base model's identity enters every digest downstream of it, so it is settled before anything is
+loaded: the bytes of a folder, or the commit that a hub name points to now.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tratree_cli.training.quiet  # noqa: F401  (sets what the libraries read at import time)
+from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.resources import templates_dir, tree_digest
+
+EMBEDDED = ("tratree-s", "tratree-m", "tratree-l")
+BASE_FILE = "base.json"
+"""In an adapter's folder: the model it belongs to (``name``, ``revision``, ``digest``)."""
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A model to start from: where it lies, and what identifies it in a digest.
+
+    ``identity`` is ``sha256:...`` of a folder's content or ``hub:NAME@COMMIT``.
+    """
+
+    name: str
+    folder: Path
+    identity: str
+
+
+def resolve_base(name: str, revision: str | None = None, download: bool = True) -> BaseModel:
+    """The base model that ``name`` means: embedded, a local folder, or on the hub.
+
+    With ``download`` off, a hub name that is not on this machine is identified but not fetched
+    (``folder`` may not exist then), so that a plan costs nothing.
+    """
+    folder = Path(name)
+    if name in EMBEDDED:
+        folder = templates_dir() / "models" / name
+        if not (folder / "config.json").is_file():
+            raise InputError(
+                f"the embedded model '{name}' is missing in {folder}; reinstall tratree"
+            )
+        return BaseModel(name, folder, f"sha256:{tree_digest(folder)}")
+    if folder.is_dir():
+        if not any((folder / file).is_file() for file in ("config.json", "adapter_config.json")):
+            raise InputError(
+                f"{folder} is not a model folder: it has neither config.json nor "
+                "adapter_config.json"
+            )
+        return BaseModel(name, folder, f"sha256:{tree_digest(folder)}")
+    if name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise InputError(
+            f"there is no model '{name}'{did_you_mean(name, EMBEDDED)}; give an embedded name "
+            f"({', '.join(EMBEDDED)}), a folder, or a hub name like Qwen/Qwen2.5-0.5B-Instruct"
+        )
+    return _hub_model(name, revision, download)
+
+
+def _hub_model(name: str, revision: str | None, download: bool) -> BaseModel:
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    try:
+        commit = huggingface_hub.HfApi().model_info(name, revision=revision).sha
+    except errors.GatedRepoError as error:
+        raise InputError(_gated(name)) from error
+    except errors.RepositoryNotFoundError as error:
+        raise InputError(
+            f"the hub knows no model '{name}'; check the name, or log in if it is private"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise InputError(f"'{name}' has no revision '{revision}' on the hub") from error
+    except Exception as error:
+        commit = _cached_commit(name, revision)
+        if commit is None:
+            raise InputError(
+                f"'{name}' is not on this machine and the hub cannot be reached "
+                f"({type(error).__name__}); connect, or give a model folder"
+            ) from error
+    identity = f"hub:{name}@{commit}"
+    if not download:
+        return BaseModel(name, Path(name), identity)
+    try:
+        folder = huggingface_hub.snapshot_download(
+            name,
+            revision=commit,
+            allow_patterns=["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"],
+        )
+    except errors.GatedRepoError as error:
+        raise InputError(_gated(name)) from error
+    except Exception as error:
+        raise InputError(f"'{name}' could not be downloaded ({error}); try again later") from error
+    return BaseModel(name, Path(folder), identity)
+
+
+def _gated(name: str) -> str:
+    return (
+        f"'{name}' is gated: accept its licence on its hub page and log in "
+        "(`hf auth login`), then run again"
+    )
+
+
+def _cached_commit(name: str, revision: str | None) -> str | None:
+    """The commit of a copy that an earlier run downloaded, or None."""
+    import huggingface_hub
+
+    found = huggingface_hub.try_to_load_from_cache(name, "config.json", revision=revision)
+    return Path(found).parent.name if isinstance(found, str) else None
+
+
+def context_length(folder: Path) -> int | None:
+    """Tokens the model was made for (``max_position_embeddings``), or None if it does not say."""
+    config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+    length = config.get("max_position_embeddings")
+    return int(length) if isinstance(length, int) else None
+
+
+def load_tokenizer(folder: str | Path) -> Any:
+    """The tokenizer of a model folder, with a padding token. ``InputError`` where there is none."""
+    from transformers import AutoTokenizer
+
+    folder = Path(folder)
+    if not any((folder / file).is_file() for file in ("tokenizer.json", "tokenizer.model")):
+        raise InputError(
+            f"the model folder {folder} has no tokenizer (tokenizer.json); copy the base model's "
+            "tokenizer files there"
+        )
+    tokenizer = AutoTokenizer.from_pretrained(folder.resolve(), local_files_only=True)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(folder: str | Path, dtype: str = "float32", attention: str = "auto") -> Any:
+    """A causal language model in evaluation mode; adapters are merged into their base.
+
+    Raises ``InputError`` when the folder, or the base of an adapter, is missing or unreadable.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    folder = Path(folder)
+    options: dict[str, Any] = {"dtype": getattr(torch, dtype), "local_files_only": True}
+    if attention != "auto":
+        options["attn_implementation"] = attention
+    if (folder / "adapter_config.json").is_file():
+        return _load_adapter(folder, dtype, attention)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(folder.resolve(), **options)
+    except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
+        raise InputError(
+            f"the model in {folder} cannot be loaded: {str(error).splitlines()[0]}"
+        ) from error
+    return model.eval()
+
+
+def _load_adapter(folder: Path, dtype: str, attention: str) -> Any:
+    from peft import PeftModel
+
+    base = read_json(folder / BASE_FILE) if (folder / BASE_FILE).is_file() else {}
+    config = read_json(folder / "adapter_config.json")
+    name = str(base.get("name") or config.get("base_model_name_or_path") or "")
+    try:
+        found = resolve_base(name, base.get("revision") or config.get("revision"))
+    except InputError as error:
+        raise InputError(
+            f"{folder} is an adapter of '{name}', which is missing here: {error}"
+        ) from error
+    if base.get("digest") and base["digest"] != found.identity:
+        raise InputError(
+            f"{folder} is an adapter of '{name}' as it was ({base['digest'][:19]}…), but that is "
+            f"now {found.identity[:19]}…; restore the base model it was trained on"
+        )
+    model = load_model(found.folder, dtype, attention)
+    return PeftModel.from_pretrained(model, str(folder.resolve())).merge_and_unload().eval()
+
+
+def read_json(path: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds no JSON object")
+    return content

@@ -1,0 +1,152 @@
+"""What a training can be told, and what it tells afterwards. Values only; imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tratree_cli.errors import InputError, did_you_mean
+
+SCHEDULERS = ("cosine", "linear", "constant", "constant_with_warmup")
+DTYPES = ("auto", "float32", "bfloat16")
+ALL_LINEAR = "all-linear"
+
+
+class Progress(Protocol):
+    """Told after each optimizer step; ``facts`` has loss, and margin and accuracy for DPO."""
+
+    def __call__(self, done: int, total: int, facts: Mapping[str, float]) -> None: ...
+
+
+def silent(done: int, total: int, facts: Mapping[str, float]) -> None:
+    """A ``Progress`` that says nothing."""
+
+
+@dataclass(frozen=True)
+class LoraParams:
+    """Low-rank adapters (the paper: r 64, alpha 128).
+
+    ``targets`` are module names, or ``all-linear`` for every linear layer but the output head.
+    ``merge`` folds the adapter into the weights when the training is done, which makes the model
+    folder complete in itself; otherwise the folder holds the adapter and names its base.
+    """
+
+    r: int = 64
+    alpha: int = 128
+    targets: str | tuple[str, ...] = ALL_LINEAR
+    dropout: float = 0.0
+    merge: bool = True
+
+
+@dataclass(frozen=True)
+class TrainingParams:
+    """What SFT and DPO share.
+
+    ``batch_size`` rows per process and forward pass, ``accumulation`` of them per optimizer step;
+    their product with the number of processes is the effective batch. ``epochs`` counts passes over
+    the rows unless ``max_steps`` > 0 says how many optimizer steps to take. ``warmup`` is a share
+    of the steps (< 1) or their number. ``dtype`` is the precision of the arithmetic: ``auto`` is
+    bfloat16 on a GPU and float32 elsewhere; weights are stored in ``save_dtype``.
+    ``checkpoint_every`` is a share of the steps (< 1), their number, or 0 for no checkpoints.
+    """
+
+    learning_rate: float = 1e-5
+    epochs: float = 1.0
+    max_steps: int = 0
+    batch_size: int = 8
+    accumulation: int = 1
+    warmup: float = 0.0
+    scheduler: str = "cosine"
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    lora: LoraParams | None = None
+    dtype: str = "auto"
+    save_dtype: str = "float32"
+    device: str = "auto"
+    attention: str = "auto"
+    gradient_checkpointing: bool = False
+    group_by_length: bool = True
+    checkpoint_every: float = 0.2
+    seed: int = 0
+    threads: int = 1
+    track: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _known("scheduler", self.scheduler, SCHEDULERS)
+        _known("dtype", self.dtype, DTYPES)
+        _known("save_dtype", self.save_dtype, DTYPES[1:])
+        for name in ("batch_size", "accumulation", "threads"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.max_steps <= 0 and self.epochs <= 0:
+            raise InputError("a training needs epochs > 0 or max_steps > 0")
+        if not self.learning_rate > 0:
+            raise InputError(f"learning_rate must be above 0, not {self.learning_rate}")
+
+
+@dataclass(frozen=True)
+class SFTParams(TrainingParams):
+    """Supervised training (Eq. 4, Eq. 8). ``packing`` fills sequences of ``max_length`` tokens with
+    several conversations that do not see each other; 0 means the longest row's length.
+
+    ``diverge_weight`` is lambda of Eq. 5 and ``diverge_cap`` (nats per token) the largest mean KL
+    that is still rewarded; both matter only to the explorer.
+    """
+
+    packing: bool = False
+    pack_length: int = 0
+    diverge_weight: float = 0.3
+    diverge_cap: float = 2.0
+
+
+@dataclass(frozen=True)
+class DPOParams(TrainingParams):
+    """Preference training (Eq. 6).
+
+    ``nll_weight`` adds the chosen continuation's mean negative log-likelihood, which keeps small
+    models from drifting; ``explicit_kl`` adds beta * KL(policy || reference) as Eq. 6 writes it (a
+    live reference with the same tokenizer is needed). ``loss_type`` is any of TRL's.
+    """
+
+    learning_rate: float = 2e-5
+    beta: float = 0.1
+    loss_type: str = "sigmoid"
+    nll_weight: float = 0.0
+    explicit_kl: bool = False
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.beta > 0:
+            raise InputError(f"beta must be above 0, not {self.beta}")
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training did.
+
+    ``curves`` maps a measure to (step, value) points. ``tokens`` is the number of tokens read and
+    ``scored`` of those that entered the loss, over all epochs; ``seconds`` is wall time (of this
+    run, after a resume) and is recorded, never stored with the model. ``resumed_from`` is the step
+    a killed run had reached.
+    """
+
+    steps: int
+    tokens: int
+    scored: int
+    seconds: float
+    curves: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
+    facts: Mapping[str, float] = field(default_factory=dict)
+    resumed_from: int = 0
+
+    @property
+    def scored_share(self) -> float:
+        return self.scored / self.tokens if self.tokens else 0.0
+
+
+def _known(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise InputError(
+            f"unknown {name} '{value}'{did_you_mean(value, known)}; known: {', '.join(known)}"
+        )

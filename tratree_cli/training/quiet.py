@@ -1,0 +1,37 @@
+"""Keeping the training libraries silent, and from talking to anybody outside the machine.
+
+stdout carries one reference and stderr is for people, so nothing of transformers, TRL or datasets
+may print there. Importing this module before them is enough for the environment variables they
+read at import time; ``quiet`` sees to the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+for _name, _value in {
+    "TQDM_DISABLE": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Libraries say nothing inside this block; errors are still raised."""
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", UserWarning)
+        yield

@@ -1,0 +1,132 @@
+"""Supervised training on the agent's words: Eq. 4 on demonstrations, Eq. 8 on searched paths.
+
+TRL's trainer gets rows that are already tokens and labels, so the only text it can learn is the
+text whose mask is 1. With a frozen model to diverge from, the same rows train the explorer (Eq. 5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tratree_cli.errors import InputError
+from tratree_cli.training import engine, folder
+from tratree_cli.training.data import SFTRow, dataset_fingerprint
+from tratree_cli.training.load import load_model, load_tokenizer
+from tratree_cli.training.params import Progress, SFTParams, TrainingResult, silent
+from tratree_cli.training.quiet import quiet
+
+from trl import SFTConfig, SFTTrainer  # isort: skip  (after quiet)
+
+IGNORED = -100
+"""Label of a token that enters no loss."""
+
+
+class AgentSFTTrainer(engine.SteadyTrainer, SFTTrainer):
+    """TRL's SFT trainer on rows of tokens and labels."""
+
+
+def train_sft(
+    model: str | Path,
+    rows: Sequence[SFTRow],
+    config: SFTParams,
+    out: Path,
+    work: Path,
+    progress: Progress = silent,
+    base: Mapping[str, Any] | None = None,
+    make_trainer: Callable[..., Any] = AgentSFTTrainer,
+) -> TrainingResult:
+    """Train ``model`` (a folder) on ``rows`` and write the result into ``out``.
+
+    ``work`` keeps the checkpoints a killed run resumes from; ``base`` identifies the model in the
+    record of an unmerged adapter. The loss is the mean negative log-likelihood (nats) of the
+    agent's tokens. Raises ``InputError`` for no rows, ``StageError`` when the loss diverges.
+    """
+    if not rows:
+        raise InputError("there is nothing to train on: no conversations were given")
+    with quiet(), engine.threads(config.threads):
+        engine.prepare_work(
+            work, {"rows": dataset_fingerprint(rows), "config": asdict(config), "model": str(model)}
+        )
+        trainer = make_trainer(
+            model=load_model(model, engine.weight_dtype(config), config.attention),
+            args=_arguments(rows, config, work),
+            train_dataset=_dataset(rows),
+            processing_class=load_tokenizer(model),
+            peft_config=engine.lora_config(config.lora),
+        )
+        if config.group_by_length and not config.packing:
+            trainer.row_lengths = [row.length for row in rows]
+        seconds, resumed = engine.run(trainer, progress)
+        return finish(trainer, model, rows, config, out, seconds, resumed, base)
+
+
+def finish(
+    trainer: Any,
+    model: str | Path,
+    rows: Sequence[Any],
+    config: Any,
+    out: Path,
+    seconds: float,
+    resumed: int,
+    base: Mapping[str, Any] | None,
+    facts: Mapping[str, float] | None = None,
+) -> TrainingResult:
+    """Write the trained model and say what was done."""
+    passes = trainer.state.epoch or 0.0
+    result = TrainingResult(
+        steps=trainer.state.global_step,
+        tokens=round(passes * sum(row.tokens for row in rows)),
+        scored=round(passes * sum(row.scored for row in rows)),
+        seconds=seconds,
+        curves=engine.curves(trainer),
+        facts=dict(facts or {}),
+        resumed_from=resumed,
+    )
+    if trainer.args.should_save:
+        folder.write_model(
+            trainer.accelerator.unwrap_model(trainer.model),
+            Path(model),
+            out,
+            config.save_dtype,
+            folder.training_record(result, asdict(config)),
+            config.lora,
+            base,
+        )
+    return result
+
+
+def _arguments(rows: Sequence[SFTRow], config: SFTParams, work: Path) -> Any:
+    more: dict[str, Any] = {"dataset_kwargs": {"skip_prepare_dataset": True}}
+    if config.packing:
+        longest = max(row.length for row in rows)
+        if config.pack_length and config.pack_length < longest:
+            raise InputError(
+                f"pack_length {config.pack_length} is less than the longest conversation "
+                f"({longest} tokens); packing would cut it"
+            )
+        more = {"packing": True, "packing_strategy": "bfd"}
+    arguments = engine.arguments(SFTConfig, len(rows), config, work, **more)
+    if config.packing:
+        arguments.max_length = config.pack_length or longest
+    return arguments
+
+
+def _dataset(rows: Sequence[SFTRow]) -> Any:
+    """Columns ``input_ids`` and ``labels``: a label is the token itself or ``IGNORED``."""
+    from datasets import Dataset
+
+    return Dataset.from_dict(
+        {
+            "input_ids": [row.input_ids for row in rows],
+            "labels": [
+                [
+                    token if mine else IGNORED
+                    for token, mine in zip(row.input_ids, row.agent_mask, strict=True)
+                ]
+                for row in rows
+            ],
+        }
+    )
