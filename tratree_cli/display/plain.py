@@ -14,6 +14,7 @@ from tratree_cli.evaluation.document import (
     COUNT,
     P_VALUE,
     PERCENT,
+    RATIO,
     SECONDS,
     Cell,
     Column,
@@ -52,6 +53,8 @@ def number(value: float, kind: str) -> str:
         return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
     if kind == P_VALUE:
         return "<0.0001" if value < 0.0001 else f"{value:.4f}"
+    if kind == RATIO:
+        return f"{value:.2f}"
     if kind == PERCENT:
         return f"{value:.1f}"
     return f"{value:.0f}" if isinstance(value, int) else f"{value:.1f}"

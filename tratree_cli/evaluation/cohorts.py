@@ -65,6 +65,16 @@ class Cohort:
         )
 
     @cached_property
+    def rewards_by_seed(self) -> dict[int, float]:
+        """Average reward times 100 by training seed, for tests that pair seeds."""
+        return {
+            run.evaluation.descriptor.seed: run.evaluation.metrics.reward.value
+            for run in self.runs
+            if run.evaluation.descriptor.seed is not None
+            and run.evaluation.metrics.reward is not None
+        }
+
+    @cached_property
     def task_rewards(self) -> dict[str, float]:
         """Reward in [0, 1] per task, averaged over the runs; only tasks that all runs scored."""
         tables = [

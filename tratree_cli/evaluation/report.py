@@ -11,20 +11,39 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tratree_cli.evaluation.artifact import Evaluation
-from tratree_cli.evaluation.cohorts import Run, cohorts
+from tratree_cli.evaluation.charts import reward_bars, reward_by_breadth, reward_by_step
+from tratree_cli.evaluation.cohorts import Cohort, Run, cohorts
+from tratree_cli.evaluation.detail_tables import (
+    behaviour_table,
+    budget_table,
+    cost_table,
+    endings_table,
+    sampling_table,
+    type_table,
+)
 from tratree_cli.evaluation.document import (
     NUMBER,
     TEXT,
     Block,
     Cell,
     Column,
+    Figure,
     ReportDocument,
     Row,
     Section,
     Source,
     Table,
 )
+from tratree_cli.evaluation.paper_tables import (
+    family_table,
+    table_1,
+    table_3,
+    table_5,
+    weak_quality_table,
+)
+from tratree_cli.evaluation.selection import main_cohorts, places
 from tratree_cli.evaluation.summary_table import summary_table
+from tratree_cli.evaluation.versus_table import versus_table
 
 
 @dataclass(frozen=True)
@@ -59,19 +78,31 @@ def build_report(
     title: str = "Weak-to-strong report",
     subtitle: str = "",
     next_step: str = "",
+    with_paper: bool = False,
+    extra: Sequence[Section] = (),
 ) -> ReportDocument:
-    """The report of these evaluations; an empty sequence gives a document that says so."""
-    runs = [Run(one.evaluation, dict(one.seconds)) for one in evaluations]
-    groups = cohorts(runs)
+    """The report of these evaluations; an empty sequence gives a document that says so.
+
+    ``with_paper`` sets the paper's printed figures beside one's own. ``extra`` sections (a case
+    study, figures of Theorem 1, ...) follow the tree.
+    """
+    groups = cohorts([Run(one.evaluation, dict(one.seconds)) for one in evaluations])
     sections = []
     if groups:
-        sections.append(Section("summary", "Results", blocks=(summary_table(groups),)))
+        sections += [
+            Section("summary", "Results", blocks=(summary_table(main_cohorts(groups) or groups),)),
+            _section("comparison", "Against the baseline", *_comparisons(groups)),
+            _section("figures", "Figures", *_figures(groups)),
+            _section("paper", "The paper's tables", *_paper_tables(groups, with_paper)),
+            _section("details", "Details", *_details(groups)),
+            _section("cost", "Data and cost", budget_table(groups), cost_table(groups)),
+        ]
     if tree_summary is not None:
         sections.append(_tree_section(tree_summary))
     return ReportDocument(
         title=title,
         subtitle=subtitle,
-        sections=tuple(sections),
+        sections=tuple(section for section in (*sections, *extra) if section.blocks),
         warnings=_warnings(evaluations),
         sources=tuple(
             Source(one.ref, one.evaluation.descriptor.label, one.command, one.inputs)
@@ -80,6 +111,38 @@ def build_report(
         ),
         next_step=next_step,
     )
+
+
+def _section(key: str, title: str, *blocks: Block | None) -> Section:
+    return Section(key, title, blocks=tuple(block for block in blocks if block is not None))
+
+
+def _comparisons(groups: Sequence[Cohort]) -> list[Table | None]:
+    main = main_cohorts(groups)
+    return [versus_table([group for group in main if place.holds(group)]) for place in places(main)]
+
+
+def _figures(groups: Sequence[Cohort]) -> list[Figure | None]:
+    by_step = [reward_by_step(groups, place) for place in places(groups)]
+    return [reward_bars(groups), *by_step, reward_by_breadth(groups)]
+
+
+def _paper_tables(groups: Sequence[Cohort], with_paper: bool) -> list[Table | None]:
+    return [
+        table_1(groups, with_paper=with_paper),
+        family_table(groups, with_paper=with_paper),
+        table_3(groups, with_paper=with_paper),
+        table_5(groups, with_paper=with_paper),
+        weak_quality_table(groups),
+    ]
+
+
+def _details(groups: Sequence[Cohort]) -> list[Table | None]:
+    main = main_cohorts(groups) or groups
+    by_type = [
+        type_table([group for group in main if place.holds(group)]) for place in places(main)
+    ]
+    return [behaviour_table(main), endings_table(main), *by_type, sampling_table(main)]
 
 
 def _tree_section(summary: TreeSummary) -> Section:

@@ -1,0 +1,151 @@
+"""The figures of a report as data: rewards with intervals, reward by step, reward by tree size.
+
+A chart says in words what it shows (``alt``), because a page is also read aloud and a terminal
+draws none of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from tratree_cli.evaluation import methods
+from tratree_cli.evaluation.cohorts import Cohort
+from tratree_cli.evaluation.document import Figure, Point, Series
+from tratree_cli.evaluation.results import EpisodeResult
+from tratree_cli.evaluation.selection import Place, main_cohorts, places
+
+FIGURE_3 = (methods.SFT_STRONG, methods.TREE_DPO, methods.MCTS)
+
+
+def reward_bars(groups: Sequence[Cohort]) -> Figure | None:
+    """Average reward of every method with its interval over tasks, grouped by environment."""
+    chosen = [group for group in main_cohorts(groups) if group.reward is not None]
+    if len(chosen) < 2:
+        return None
+    series = []
+    for place in places(chosen):
+        points = [
+            Point(group.name, reward.value, reward.low, reward.high)
+            for group in chosen
+            if place.holds(group) and (reward := group.reward) is not None
+        ]
+        series.append(Series(place.title, tuple(points)))
+    return Figure(
+        key="rewards",
+        title="Average reward by policy",
+        kind="bars",
+        x_label="Policy",
+        y_label="Average reward × 100",
+        series=tuple(series),
+        alt=". ".join(_ranking(one) for one in series),
+        notes=("Bars: average reward; lines: 95 % bootstrap interval over tasks.",),
+    )
+
+
+def reward_by_step(groups: Sequence[Cohort], place: Place) -> Figure | None:
+    """Fig. 3: the average score after each step; an ended episode keeps its final score."""
+    chosen = [
+        group
+        for group in main_cohorts(groups)
+        if place.holds(group) and (group.method in FIGURE_3 or group.method == methods.SFT_WEAK)
+    ]
+    series = [Series(group.name, _curve(group)) for group in chosen]
+    series = [one for one in series if len(one.points) > 1]
+    if not series:
+        return None
+    return Figure(
+        key=f"figure-3-{place.environment or 'all'}-{place.split or 'all'}",
+        title=f"Reward by step on {place.title} (Fig. 3)",
+        kind="lines",
+        x_label="Step",
+        y_label="Average reward × 100",
+        series=tuple(series),
+        alt=". ".join(
+            f"{one.name} reaches {one.points[-1].y:.1f} after {len(one.points)} steps"
+            for one in series
+        ),
+    )
+
+
+def task_reward_by_step(task: str, results: Mapping[str, Sequence[EpisodeResult]]) -> Figure | None:
+    """Fig. 3 as the paper draws it: one task, the score of each policy's first episode by step.
+
+    ``results`` maps a policy's name to its episodes (of any tasks).
+    """
+    series = []
+    for name, episodes in results.items():
+        episode = next((one for one in episodes if one.task == task and one.curve), None)
+        if episode is not None:
+            points = (Point(step, 100 * score) for step, score in enumerate(episode.curve, start=1))
+            series.append(Series(name, tuple(points)))
+    if not series:
+        return None
+    return Figure(
+        key="figure-3-task",
+        title=f"Task {task}: score by step",
+        kind="lines",
+        x_label="Step",
+        y_label="Score × 100",
+        series=tuple(series),
+        alt=". ".join(f"{one.name} ends at {one.points[-1].y:.0f}" for one in series),
+    )
+
+
+def reward_by_breadth(groups: Sequence[Cohort]) -> Figure | None:
+    """Fig. 4: average reward against the number of trajectories per task in the tree."""
+    points: dict[str, dict[float, Point]] = {}
+    several = len(places(groups)) > 1
+    for group in groups:
+        breadth = group.descriptor.parameters.get("explore.m")
+        other = set(group.descriptor.varied) - {"explore.m"}
+        known = group.method in (methods.TREE_DPO, methods.MCTS)
+        if not known or breadth is None or other or group.reward is None:
+            continue
+        place = places([group])[0].title
+        name = f"{group.name}, {place}" if several else group.name
+        reward = group.reward
+        points.setdefault(name, {})[float(breadth)] = Point(
+            float(breadth), reward.value, reward.low, reward.high
+        )
+    series = [
+        Series(name, tuple(found[x] for x in sorted(found)))
+        for name, found in points.items()
+        if len(found) > 1
+    ]
+    if not series:
+        return None
+    return Figure(
+        key="figure-4",
+        title="Reward by trajectories per task (Fig. 4)",
+        kind="lines",
+        x_label="Trajectories per task",
+        y_label="Average reward × 100",
+        series=tuple(series),
+        alt=". ".join(
+            f"{one.name} is best with {max(one.points, key=lambda p: p.y).x:g} trajectories"
+            for one in series
+        ),
+    )
+
+
+def _curve(group: Cohort) -> tuple[Point, ...]:
+    """The mean curve over seeds; shorter runs keep their last value, intervals of a single run."""
+    curves = [run.evaluation.metrics.curve for run in group.runs if run.evaluation.metrics.curve]
+    if not curves:
+        return ()
+    if len(curves) == 1:
+        return tuple(
+            Point(step, one.value, one.low, one.high) for step, one in enumerate(curves[0], start=1)
+        )
+    length = max(map(len, curves))
+    return tuple(
+        Point(step + 1, fmean(curve[min(step, len(curve) - 1)].value for curve in curves))
+        for step in range(length)
+    )
+
+
+def _ranking(series: Series) -> str:
+    ordered = sorted(series.points, key=lambda point: -point.y)
+    words = ", ".join(f"{point.x} {point.y:.1f}" for point in ordered)
+    return f"{series.name}, from best to worst: {words}"

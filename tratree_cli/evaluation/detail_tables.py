@@ -1,0 +1,227 @@
+"""Behind the headline: how episodes went, by type of task, and what each policy cost.
+
+A reward can rise because more episodes finish or because purchases get better; these tables tell
+the two apart, and keep the price of every figure next to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from tratree_cli.evaluation.cohorts import Cohort, Run
+from tratree_cli.evaluation.document import (
+    COUNT,
+    PERCENT,
+    SECONDS,
+    TEXT,
+    Cell,
+    Column,
+    Row,
+    Table,
+)
+from tratree_cli.evaluation.selection import places
+
+_TREE_STAGES = ("build-tree", "mcts", "mine-pairs")
+
+
+def behaviour_table(groups: Sequence[Cohort]) -> Table:
+    """Perfect and finished episodes, steps, invalid actions, and episodes without a score."""
+    return Table(
+        key="behaviour",
+        title="How episodes went",
+        columns=(
+            Column("Policy", TEXT),
+            Column("Perfect", PERCENT),
+            Column("Finished", PERCENT),
+            Column("Steps"),
+            Column("Invalid"),
+            Column("Scored", COUNT),
+            Column("Unscored", COUNT),
+        ),
+        rows=tuple(
+            Row(
+                (
+                    Cell(_name(group, groups)),
+                    Cell(group.mean("perfect")),
+                    Cell(group.mean("finished")),
+                    Cell(group.mean("steps")),
+                    Cell(group.mean("invalid")),
+                    Cell(sum(run.evaluation.metrics.episodes for run in group.runs)),
+                    Cell(sum(run.evaluation.metrics.unscored for run in group.runs)),
+                )
+            )
+            for group in groups
+        ),
+        notes=(
+            "Perfect: reward 1. Finished: ended by the agent's own doing, not by the step limit. "
+            "Steps and invalid actions are means per episode.",
+        ),
+    )
+
+
+def endings_table(groups: Sequence[Cohort]) -> Table:
+    """How many episodes ended in which way, over all seeds."""
+    names = sorted({end for group in groups for run in group.runs for end in _endings(run)})
+    return Table(
+        key="endings",
+        title="How episodes ended",
+        columns=(Column("Policy", TEXT), *(Column(name, COUNT) for name in names)),
+        rows=tuple(
+            Row(
+                (
+                    Cell(_name(group, groups)),
+                    *(
+                        Cell(sum(_endings(run).get(name, 0) for run in group.runs))
+                        for name in names
+                    ),
+                )
+            )
+            for group in groups
+        ),
+    )
+
+
+def type_table(groups: Sequence[Cohort]) -> Table | None:
+    """Average reward by type of task; None when all tasks are of one type."""
+    types: dict[str, int] = {}
+    for group in groups:
+        for kind in group.runs[0].evaluation.metrics.types:
+            types[kind.name] = max(types.get(kind.name, 0), kind.tasks)
+    if len(types) < 2:
+        return None
+    return Table(
+        key="types",
+        title="Average reward by type of task",
+        columns=(
+            Column("Type", TEXT),
+            Column("Tasks", COUNT),
+            *(Column(_name(group, groups)) for group in groups),
+        ),
+        rows=tuple(
+            Row((Cell(name), Cell(tasks), *(_type_cell(group, name) for group in groups)))
+            for name, tasks in sorted(types.items())
+        ),
+        notes=("Few tasks of a type make a rough figure; intervals are over tasks of the type.",),
+    )
+
+
+def sampling_table(groups: Sequence[Cohort]) -> Table | None:
+    """Greedy against sampled, and the best of N, for policies with several samples a task."""
+    rows = []
+    for group in groups:
+        metrics = group.runs[0].evaluation.metrics
+        if len(metrics.settings) < 2 and not metrics.best_of:
+            continue
+        ways = [(setting.name, setting.reward) for setting in metrics.settings]
+        ways += [(f"best of {n}", one) for n, one in (metrics.best_of or {}).items() if n > 1]
+        rows += [
+            Row((Cell(group.name), Cell(name), Cell(one.value, one.low, one.high)))
+            for name, one in ways
+        ]
+    if not rows:
+        return None
+    return Table(
+        key="sampling",
+        title="Average reward by sampling",
+        columns=(Column("Policy", TEXT), Column("Samples", TEXT), Column("Avg reward")),
+        rows=tuple(rows),
+        notes=(
+            "Best of N picks by the environment's own score, which a deployed agent does not see. "
+            "First seed only.",
+        ),
+    )
+
+
+def budget_table(groups: Sequence[Cohort]) -> Table:
+    """What each method was given to learn from; unequal rows are unequal comparisons."""
+    return Table(
+        key="budget",
+        title="Data and training behind each policy",
+        columns=(
+            Column("Policy", TEXT),
+            Column("Demos", COUNT),
+            Column("Episodes", COUNT),
+            Column("Updates", COUNT),
+            Column("Tokens", COUNT),
+        ),
+        rows=tuple(
+            Row(
+                (
+                    Cell(_name(group, groups)),
+                    Cell(group.budget.demonstrations),
+                    Cell(group.budget.episodes),
+                    Cell(group.budget.optimizer_steps),
+                    Cell(group.budget.tokens),
+                )
+            )
+            for group in groups
+        ),
+        notes=(
+            "Demos: expert demonstrations. Episodes: those whose reward was read for training. "
+            "Updates: optimizer steps of the evaluated model's weights. A dash: not known.",
+        ),
+    )
+
+
+def cost_table(groups: Sequence[Cohort]) -> Table | None:
+    """Seconds by stage, and tree plus search apart (section 4.2's cost); None if unrecorded."""
+    recorded = [group for group in groups if any(run.seconds for run in group.runs)]
+    if not recorded:
+        return None
+    stages = list(dict.fromkeys(s for group in recorded for run in group.runs for s in run.seconds))
+    rows = []
+    for group in recorded:
+        by_stage = {
+            stage: fmean(run.seconds.get(stage, 0.0) for run in group.runs) for stage in stages
+        }
+        search = [by_stage[stage] for stage in _TREE_STAGES if by_stage.get(stage)]
+        rows.append(
+            Row(
+                (
+                    Cell(_name(group, groups)),
+                    *(Cell(by_stage[stage] or None) for stage in stages),
+                    Cell(sum(search) if search else None),
+                    Cell(group.seconds),
+                )
+            )
+        )
+    return Table(
+        key="cost",
+        title="Seconds by stage",
+        columns=(
+            Column("Policy", TEXT),
+            *(Column(stage, SECONDS) for stage in stages),
+            Column("tree + search", SECONDS),
+            Column("all", SECONDS),
+        ),
+        rows=tuple(rows),
+        notes=("Wall-clock seconds when the artifact was made; shared stages count in each row.",),
+    )
+
+
+def _name(group: Cohort, groups: Sequence[Cohort]) -> str:
+    """The policy's name, with its environment where the table mixes several."""
+    where = places(groups)
+    if len(where) < 2:
+        return group.name
+    title = next(place.title for place in where if place.holds(group))
+    return f"{group.name} ({title})"
+
+
+def _endings(run: Run) -> Mapping[str, int]:
+    return run.evaluation.metrics.endings or {}
+
+
+def _type_cell(group: Cohort, name: str) -> Cell:
+    values = [
+        kind.reward
+        for run in group.runs
+        for kind in run.evaluation.metrics.types
+        if kind.name == name
+    ]
+    if not values:
+        return Cell()
+    if len(values) == 1:
+        return Cell(values[0].value, values[0].low, values[0].high)
+    return Cell(fmean(value.value for value in values))

@@ -1,0 +1,70 @@
+"""Which cohorts belong in a main table: no sweep's cells, one family, one weak model.
+
+Everything that was evaluated can be in one report; a main table must not silently mix a run with
+β = 0.5 or another base model into the comparison it shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tratree_cli.evaluation import methods
+from tratree_cli.evaluation.cohorts import Cohort
+
+_TITLES = {"webshop": "WebShop", "scienceworld": "ScienceWorld", "alfworld": "AlfWorld"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """An environment's split; ``title`` names the split only where there are several."""
+
+    environment: str
+    split: str
+    title: str
+
+    def holds(self, group: Cohort) -> bool:
+        """Whether the cohort was evaluated here."""
+        descriptor = group.descriptor
+        return (descriptor.environment, descriptor.split) == (self.environment, self.split)
+
+
+def places(groups: Sequence[Cohort]) -> tuple[Place, ...]:
+    """The splits on which these cohorts were evaluated, in order of appearance."""
+    found = dict.fromkeys((g.descriptor.environment, g.descriptor.split) for g in groups)
+    environments = [environment for environment, _ in found]
+    return tuple(
+        Place(
+            environment,
+            split,
+            _title(environment, split if environments.count(environment) > 1 else ""),
+        )
+        for environment, split in found
+    )
+
+
+def main_cohorts(groups: Sequence[Cohort]) -> tuple[Cohort, ...]:
+    """The cohorts of the recipe itself, of its main strong family and its main weak model.
+
+    The main ones are the baseline's family and the first weak model named; a cohort that names
+    none (an expert, a random policy) belongs to every family.
+    """
+    own = [group for group in groups if not group.descriptor.varied]
+    family = _main([g.descriptor.family for g in own if g.method == methods.BASELINE]) or _main(
+        [g.descriptor.family for g in own]
+    )
+    weak = _main([g.descriptor.weak for g in own])
+    return tuple(
+        group
+        for group in own
+        if group.descriptor.family in ("", family) and group.descriptor.weak in ("", weak)
+    )
+
+
+def _main(names: Sequence[str]) -> str:
+    return next((name for name in names if name), "")
+
+
+def _title(environment: str, split: str) -> str:
+    name = _TITLES.get(environment, environment or "all")
+    return f"{name} {split}" if split else name
