@@ -11,7 +11,7 @@ Example::
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,13 +19,14 @@ from tratree_cli.envs.webshop.files import read_folder
 from tratree_cli.envs.webshop.goals import Goal, goal_from_record, human_goals, synthetic_goals
 from tratree_cli.envs.webshop.inventory import Inventory
 from tratree_cli.envs.webshop.nouns import Nouns, rule_nouns
-from tratree_cli.envs.webshop.products import clean_products, effective_prices
+from tratree_cli.envs.webshop.products import Dropped, Product, clean_products, effective_prices
 from tratree_cli.envs.webshop.reward import Score, score_purchase
 from tratree_cli.envs.webshop.search import Progress, SearchIndex
 from tratree_cli.envs.webshop.session import Session
 from tratree_cli.errors import InputError
 
 GoalKind = Literal["human", "synthetic"]
+HumanInstructions = Mapping[str, Sequence[Mapping[str, Any]]]
 ENOUGH_HUMAN_GOALS = 100
 """Below this many human goals a catalogue is used with synthetic ones unless told otherwise."""
 
@@ -61,22 +62,30 @@ class WebShop:
         self._own_session: Session | None = None
 
     @classmethod
-    def load(
-        cls, folder: str | Path, *, progress: Progress | None = None, **options: Any
-    ) -> WebShop:
-        """A shop from a folder with the original's file names; ``options`` as in from_records."""
+    def load(cls, folder: str | Path, **options: Any) -> WebShop:
+        """A shop from a folder with the original's file names; options as in from_products."""
         content = read_folder(Path(folder))
-        return cls.from_records(
-            content.products, content.attributes, content.human, progress=progress, **options
-        )
+        return cls.from_records(content.products, content.attributes, content.human, **options)
 
     @classmethod
     def from_records(
         cls,
         records: Sequence[Mapping[str, Any]],
         attributes: Mapping[str, Mapping[str, Any]],
-        human: Mapping[str, Sequence[Mapping[str, Any]]],
+        human: HumanInstructions,
+        **options: Any,
+    ) -> WebShop:
+        """A shop from parsed files in the original's schema; options as in from_products."""
+        products, dropped = clean_products(records, attributes)
+        return cls.from_products(products, human, dropped=dropped, **options)
+
+    @classmethod
+    def from_products(
+        cls,
+        products: Sequence[Product],
+        human: HumanInstructions,
         *,
+        dropped: Dropped | None = None,
         goal_kind: GoalKind | None = None,
         seed: int = 0,
         prices: Mapping[str, float] | None = None,
@@ -87,32 +96,28 @@ class WebShop:
         hit_cap: int = 50,
         nouns: Nouns = rule_nouns,
     ) -> WebShop:
-        """A shop from records in the original's schema.
+        """A shop of clean products.
 
         ``seed`` draws range prices and price bounds as the original does after
-        ``random.seed(seed)``; ``prices`` (asin to effective price) and ``goals`` (final order)
-        replace what would be drawn. ``goal_kind`` None means human goals where there are enough.
+        ``random.seed(seed)``; ``prices`` (asin to effective price) and ``goals`` (final order, as
+        Goal or as JSON objects) replace what would be drawn. ``goal_kind`` None means human goals
+        where there are enough. ``nouns`` maps a title to its list of nouns.
         """
-        products, dropped = clean_products(records, attributes)
         rng = random.Random(seed)
-        drawn = effective_prices(products, rng)
-        if prices is not None:
-            drawn.update(prices)
+        effective = effective_prices(products, rng)
+        effective.update(prices or {})
+        kind = goal_kind or preferred_goals(effective, human)
         made: Sequence[Goal]
         if goals is not None:
-            made = [g if isinstance(g, Goal) else goal_from_record(g) for g in goals]
-            kind = goal_kind or "human"
+            made = [goal if isinstance(goal, Goal) else goal_from_record(goal) for goal in goals]
+        elif kind == "human":
+            made = human_goals(products, human, effective, rng)
         else:
-            kind = goal_kind or preferred_goals(drawn, human)
-            if kind == "human":
-                made = human_goals(products, human, drawn, rng)
-            else:
-                made = synthetic_goals(products, drawn, rng)
-        inventory = Inventory(products, index or SearchIndex.build(products, progress), dropped)
+            made = synthetic_goals(products, effective, rng)
         return cls(
-            inventory,
+            Inventory(products, index or SearchIndex.build(products, progress), dropped),
             made,
-            drawn,
+            effective,
             goal_kind=kind,
             page_size=page_size,
             hit_cap=hit_cap,
@@ -162,15 +167,12 @@ class WebShop:
         return self._own_session
 
 
-def preferred_goals(
-    asins: Mapping[str, float], human: Mapping[str, Sequence[Mapping[str, Any]]]
-) -> GoalKind:
+def preferred_goals(asins: Container[str], human: HumanInstructions) -> GoalKind:
     """Human goals where the catalogue has enough of them, else synthetic ones."""
     usable = sum(
-        1
+        bool(item.get("instruction_attributes"))
         for asin, items in human.items()
         if asin in asins
         for item in items
-        if item.get("instruction_attributes")
     )
     return "human" if usable >= ENOUGH_HUMAN_GOALS else "synthetic"

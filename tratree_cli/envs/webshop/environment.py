@@ -1,0 +1,236 @@
+"""WebShop behind tratree's environment protocol, with the rules of ETO's wrapper.
+
+The first observation of a task stands alone, later ones begin with ``Observation:``; an episode has
+ten steps; success means that something was bought, and the score is the purchase's reward.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tratree_cli.envs.protocol import EnvironmentSpec, Expert, Outcome
+from tratree_cli.envs.webshop.files import read_folder
+from tratree_cli.envs.webshop.index_cache import cache_folder, cached_index, products_digest
+from tratree_cli.envs.webshop.nouns import nouns_by_name
+from tratree_cli.envs.webshop.products import clean_products
+from tratree_cli.envs.webshop.search import Progress
+from tratree_cli.envs.webshop.session import Session
+from tratree_cli.envs.webshop.shop import WebShop
+from tratree_cli.envs.webshop.splits import choose_splits
+from tratree_cli.errors import InputError, did_you_mean
+
+EMBEDDED = "embedded"
+PREFIX = "Observation:\n"
+RULE = "closed-words"
+SPACY_MODELS = ("en_core_web_lg", "en_core_web_sm")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Everything besides the data that changes an observation or a score.
+
+    ``goals`` is ``human``, ``synthetic`` or ``auto`` (human where there are at least 100);
+    ``nouns`` is ``closed-words``, ``spacy:MODEL`` or ``auto`` (a spaCy model for data folders if
+    one is installed, else the rule); ``seed`` draws price bounds. ``auto`` is resolved when the
+    environment opens, so that lineage names what was used.
+    """
+
+    page_size: int = 10
+    hit_cap: int = 50
+    max_steps: int = 10
+    goals: str = "auto"
+    nouns: str = "auto"
+    seed: int = 0
+
+
+class ShopEpisode:
+    """One task as the agent lives it."""
+
+    def __init__(self, session: Session, goal_index: int) -> None:
+        self._session = session
+        self._goal_index = goal_index
+        self._score = 0.0
+        self._bought = False
+
+    def reset(self) -> str:
+        self._score, self._bought = 0.0, False
+        return self._session.reset(self._goal_index)
+
+    def step(self, action: str) -> Outcome:
+        if self._session.goal_index < 0:
+            self.reset()
+        observation, reward, done = self._session.step(action)
+        if done:
+            self._score, self._bought = reward, True
+        return Outcome(
+            observation=PREFIX + observation,
+            score=self._score,
+            done=done,
+            success=self._bought,
+            valid=self._session.valid,
+        )
+
+    def available_actions(self) -> Sequence[str]:
+        return self._session.available_actions()
+
+
+class WebShopEnvironment:
+    """The tasks of one catalogue. Episodes share it and nothing else."""
+
+    def __init__(self, shop: WebShop, spec: EnvironmentSpec, splits: Mapping[str, Sequence[int]]):
+        self.shop = shop
+        self.spec = spec
+        self._splits = {name: tuple(map(str, indices)) for name, indices in splits.items()}
+
+    def splits(self) -> Mapping[str, Sequence[str]]:
+        return self._splits
+
+    def instruction(self, task: str) -> str:
+        return self.shop.goals[self._index(task)].instruction
+
+    def task_type(self, task: str) -> str:
+        return self.shop.goals[self._index(task)].category
+
+    def max_steps(self, task: str) -> int:
+        self._index(task)
+        return int(self.spec.parameters["max_steps"])
+
+    def episode(self, task: str) -> ShopEpisode:
+        return ShopEpisode(self.shop.session(), self._index(task))
+
+    def expert(self, task: str) -> Expert:
+        from tratree_cli.envs.webshop.expert import PageExpert
+
+        return PageExpert(self.instruction(task))
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _index(self, task: str) -> int:
+        # isdecimal alone would let in digits of other scripts and leading zeros.
+        if task.isascii() and task.isdecimal() and str(int(task)) == task:
+            index = int(task)
+            if index < len(self.shop.goals):
+                return index
+        raise InputError(
+            f"WebShop has no task '{task}'; tasks are goal numbers from 0 to "
+            f"{len(self.shop.goals) - 1}."
+        )
+
+
+def open_webshop(
+    data: str = EMBEDDED,
+    *,
+    cache: str | Path | None = None,
+    progress: Progress | None = None,
+    **parameters: Any,
+) -> WebShopEnvironment:
+    """Open the embedded catalogue or a folder; ``parameters`` are those of :class:`Parameters`.
+
+    ``cache`` is where the search index of a folder is kept (see :mod:`.index_cache`).
+    """
+    chosen = _checked(parameters)
+    if data == EMBEDDED:
+        return _open_embedded(chosen)
+    folder = Path(data).expanduser().absolute()
+    content = read_folder(folder)
+    products, dropped = clean_products(content.products, content.attributes, str(content.files[0]))
+    if not products:
+        raise InputError(f"{content.files[0]} holds no usable product.")
+    digest = products_digest(products)
+    if chosen.nouns == "auto":
+        chosen = replace(chosen, nouns=_best_nouns())
+    shop = WebShop.from_products(
+        products,
+        content.human,
+        dropped=dropped,
+        index=cached_index(products, digest, cache_folder(cache), progress),
+        **_shop_options(chosen),
+    )
+    human = {asin: content.human[asin] for asin in shop.prices if asin in content.human}
+    splits = choose_splits(shop.goals, shop.goal_kind == "human")
+    return _environment(shop, str(folder), _data_digest(digest, human), chosen, splits)
+
+
+def _open_embedded(chosen: Parameters) -> WebShopEnvironment:
+    from tratree_cli.envs.webshop.catalogue import embedded
+
+    catalogue = embedded()
+    if chosen.nouns == "auto":
+        # The embedded catalogue behaves the same on every machine.
+        chosen = replace(chosen, nouns=RULE)
+    products, dropped = clean_products(catalogue.products, catalogue.attributes)
+    shop = WebShop.from_products(
+        products, catalogue.human, dropped=dropped, **_shop_options(chosen)
+    )
+    human = shop.goal_kind == "human"
+    splits = catalogue.splits if human else choose_splits(shop.goals, human)
+    digest = _data_digest(products_digest(products), catalogue.human)
+    return _environment(shop, EMBEDDED, digest, chosen, splits)
+
+
+def _environment(
+    shop: WebShop, data: str, digest: str, chosen: Parameters, splits: Mapping[str, Sequence[int]]
+) -> WebShopEnvironment:
+    if not shop.goals:
+        raise InputError(
+            f"the catalogue {data} has no {shop.goal_kind} goals; its instruction file names none "
+            "of its products."
+        )
+    resolved = asdict(replace(chosen, goals=shop.goal_kind))
+    return WebShopEnvironment(shop, EnvironmentSpec("webshop", data, digest, resolved), splits)
+
+
+def _shop_options(chosen: Parameters) -> dict[str, Any]:
+    return {
+        "goal_kind": None if chosen.goals == "auto" else chosen.goals,
+        "seed": chosen.seed,
+        "page_size": chosen.page_size,
+        "hit_cap": chosen.hit_cap,
+        "nouns": nouns_by_name(chosen.nouns),
+    }
+
+
+def _data_digest(products: str, human: Mapping[str, Any]) -> str:
+    """sha256 of what goals, pages, search and rewards are made from, whatever the file layout."""
+    instructions = orjson.dumps(human, option=orjson.OPT_SORT_KEYS)
+    return sha256(b"webshop data 1\n" + products.encode() + instructions).hexdigest()
+
+
+def _best_nouns() -> str:
+    """The spaCy model that ETO scored with if it is installed, else the smaller one, else ours."""
+    if importlib.util.find_spec("spacy") is not None:
+        for model in SPACY_MODELS:
+            if importlib.util.find_spec(model) is not None:
+                return f"spacy:{model}"
+    return RULE
+
+
+def _checked(parameters: Mapping[str, Any]) -> Parameters:
+    """Parameters from keywords; InputError names the nearest name or the bad value."""
+    known = {field.name: field.type for field in fields(Parameters)}
+    for name, value in parameters.items():
+        if name not in known:
+            raise InputError(
+                f"WebShop has no parameter '{name}'{did_you_mean(name, known)}; "
+                f"it has {', '.join(known)}."
+            )
+        number = known[name] == "int"
+        fits = type(value) is int if number else isinstance(value, str)
+        if not fits:
+            wanted = "whole number" if number else "text"
+            raise InputError(f"WebShop's parameter {name} is a {wanted}, not {value!r}.")
+    chosen = Parameters(**parameters)
+    for name in ("page_size", "hit_cap", "max_steps"):
+        if getattr(chosen, name) < 1:
+            raise InputError(f"WebShop's parameter {name} must be at least 1.")
+    if chosen.goals not in ("auto", "human", "synthetic"):
+        raise InputError(f"WebShop's goals are human, synthetic or auto, not '{chosen.goals}'.")
+    return chosen
