@@ -7,7 +7,6 @@ The published tokenizers cannot be downloaded in a test, so tokenizers of the sa
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +73,10 @@ def make_tokenizer(family: str, vocabulary: int = 400) -> Any:
         trainer = trainers.BpeTrainer(
             vocab_size=vocabulary + 256, special_tokens=[*special, *alphabet], show_progress=False
         )
+        # SentencePiece learns pieces inside words only, and splits nothing when it encodes.
+        tokenizer.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
         tokenizer.train_from_iterator(CORPUS, trainer)
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([])
     else:
         tokenizer = Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -122,14 +124,16 @@ def make_model(
     return folder
 
 
+@pytest.fixture(scope="session", params=sorted(FAMILIES))
+def family(request: pytest.FixtureRequest) -> str:
+    """Each of the published chat formats in turn."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def tokenizers_by_family() -> Callable[[str], Any]:
-    """A tokenizer of a family, made once."""
-    made: dict[str, Any] = {}
-    return lambda family: (
-        made.setdefault(family, None)
-        or made.setdefault(family, made.update({family: make_tokenizer(family)}) or made[family])
-    )
+def tokenizer(family: str) -> Any:
+    """A tokenizer of ``family`` with the chat template that tratree ships for it."""
+    return make_tokenizer(family)
 
 
 @pytest.fixture(scope="session")

@@ -129,20 +129,26 @@ class _ChatEncoder:
 
     def _render(self, messages: Messages, answer: bool) -> tuple[str, list[tuple[int, int]]]:
         """The rendered text and the character spans of the agent's turns."""
+        from jinja2 import TemplateError
         from transformers.utils.chat_template_utils import render_jinja_template
 
-        texts, spans = render_jinja_template(
-            conversations=[
-                [
-                    {**message, "content": self.control.sub(self._hide, message["content"])}
-                    for message in messages
-                ]
-            ],
-            chat_template=self.template,
-            return_assistant_tokens_mask=True,
-            add_generation_prompt=answer,
-            **self.tokenizer.special_tokens_map,
-        )
+        hidden = [
+            {**message, "content": self.control.sub(self._hide, message["content"])}
+            for message in messages
+        ]
+        try:
+            texts, spans = render_jinja_template(
+                conversations=[hidden],
+                chat_template=self.template,
+                return_assistant_tokens_mask=True,
+                add_generation_prompt=answer,
+                **self.tokenizer.special_tokens_map,
+            )
+        except TemplateError as error:
+            raise InputError(
+                f"the chat template cannot render this conversation: {error}; check the order of "
+                "its roles, or use one of templates/chat"
+            ) from error
         return texts[0], [(int(begin), int(end)) for begin, end in spans[0]]
 
     def _hide(self, found: re.Match[str]) -> str:
