@@ -65,6 +65,8 @@ class SearchIndex:
         self.terms = terms
         self.postings = postings
         self._rows = {term: row for row, term in enumerate(terms)}
+        # A view whose items are Python integers, which slice faster than numpy's.
+        self._starts = postings.starts.data
         self._analyzer = analyzer or Analyzer()
 
     @classmethod
@@ -102,14 +104,19 @@ class SearchIndex:
     def scored(self, query: str, limit: int = 50) -> list[tuple[int, float]]:
         """Like :meth:`search`, with the scores."""
         postings = self.postings
-        total = np.zeros(len(postings.order), dtype=np.float64)
+        documents, parts = [], []
         for term, repeats in Counter(self._analyzer.terms(query)).items():
             row = self._rows.get(term)
-            if row is None:
-                continue
-            part = slice(postings.starts[row], postings.starts[row + 1])
-            weight = np.float32(repeats) * postings.weights[row]
-            total[postings.documents[part]] += weight * postings.fractions[part]
+            if row is not None:
+                start, end = self._starts[row], self._starts[row + 1]
+                documents.append(postings.documents[start:end])
+                weight = np.float32(repeats) * postings.weights[row]
+                parts.append(weight * postings.fractions[start:end])
+        if not documents:
+            return []
+        total = np.bincount(
+            np.concatenate(documents), np.concatenate(parts), minlength=len(postings.order)
+        )
         scores = total.astype(np.float32)
         found = np.flatnonzero(scores)
         if len(found) > limit:
