@@ -1,0 +1,156 @@
+"""The ``tratree`` command: names every subcommand and imports none of them until it is called.
+
+Start-up time is what people feel first, so the root group knows only names and one-line helps;
+the module behind a name is imported when that name is typed. Errors end here: a ``TratreeError``
+is one sentence on stderr and an exit code, Ctrl-C is exit 130, and a traceback is shown only with
+``--debug``.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+from typing import Any
+
+import typer
+import typer.core
+import typer.main
+
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "sft": ("tratree_cli.commands.sft", "Fine-tune a base model on demonstrations.", "Stages"),
+    "explore": ("tratree_cli.commands.explore", "Let a policy play tasks M times.", "Stages"),
+    "build-tree": ("tratree_cli.commands.build_tree", "Merge rollouts into trees.", "Stages"),
+    "mine-pairs": ("tratree_cli.commands.mine_pairs", "Find preference pairs.", "Stages"),
+    "mcts": ("tratree_cli.commands.mcts", "Search the trees for the best paths.", "Stages"),
+    "train-strong": ("tratree_cli.commands.train_strong", "Train the strong model.", "Stages"),
+    "eval": ("tratree_cli.commands.evaluate", "Evaluate a policy on a split.", "Stages"),
+    "report": ("tratree_cli.commands.report", "Make the table, from all of the above.", "Stages"),
+    "show": ("tratree_cli.commands.show", "Show any artifact in the terminal.", "Looking"),
+    "env": ("tratree_cli.commands.env", "List, check, play and fetch environments.", "Looking"),
+    "store": ("tratree_cli.commands.store", "List, verify, explain, share, collect.", "Looking"),
+    "init": ("tratree_cli.commands.init", "Write a Makefile and tratree.toml here.", "Looking"),
+}
+"""Subcommand → (module with a typer ``app``, one-line help, panel of the help page)."""
+
+
+class LazyGroup(typer.core.TyperGroup):
+    """A group whose subcommands are stubs in listings and real once they are called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        if getattr(ctx, "_tratree_dispatch", False):
+            return load(cmd_name)
+        _, text, panel = COMMANDS[cmd_name]
+        return typer.core.TyperCommand(cmd_name, help=text, rich_help_panel=panel)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        ctx._tratree_dispatch = True
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            say("interrupted; nothing half-done was kept in the way, run the same command again")
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            # The reader of a pipe went away (`| head`): not an error of ours.
+            sys.stderr.close()
+            raise typer.Exit(0) from None
+        except Exception as error:
+            code = exit_code(error)
+            if code is None or debugging():
+                raise
+            report_error(error, code)
+            raise typer.Exit(code) from None
+
+
+def load(name: str) -> Any:
+    """The real command behind a name."""
+    module = importlib.import_module(COMMANDS[name][0])
+    command = typer.main.get_command(module.app)
+    command.name = name
+    return command
+
+
+def exit_code(error: BaseException) -> int | None:
+    """The exit code of an error that is meant for people, or None for a bug."""
+    from tratree_cli.errors import TratreeError
+
+    if isinstance(error, TratreeError):
+        return error.exit_code
+    store = sys.modules.get("tratree_store")
+    if store is not None and isinstance(error, store.StoreError):
+        return int(getattr(error, "exit_code", 1))
+    if isinstance(error, PermissionError) or (
+        isinstance(error, OSError) and error.errno in (28, 30)
+    ):
+        # Not writable, read-only or full: a fact about the user's machine, not a bug.
+        return 2 if isinstance(error, PermissionError) else 1
+    return None
+
+
+def report_error(error: BaseException, code: int) -> None:
+    message = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.filename:
+        message = f"{error.filename}: {error.strerror}; choose another folder with --store"
+    if "--json" in sys.argv:
+        import orjson
+
+        envelope = {"error": {"kind": type(error).__name__, "message": message, "exit": code}}
+        sys.stdout.write(orjson.dumps(envelope).decode() + "\n")
+    say(message)
+
+
+def say(message: str) -> None:
+    """A sentence on stderr; never markup, never control characters from outside."""
+    clean = "".join(c if c.isprintable() else " " for c in message)
+    sys.stderr.write(f"tratree: {clean}\n")
+
+
+def debugging() -> bool:
+    return "--debug" in sys.argv or os.environ.get("TRATREE_DEBUG", "") not in ("", "0")
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    name="tratree",
+    help="Turn a weak agent's successes and failures into supervision for a stronger one.\n\n"
+    "Start with: tratree report --env webshop",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from tratree_cli import __version__
+
+        typer.echo(f"tratree {__version__}")
+        raise typer.Exit(0)
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and leave."
+    ),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the ``tratree`` script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

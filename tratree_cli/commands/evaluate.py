@@ -1,0 +1,66 @@
+"""``tratree eval``: a policy on a split → an evaluation."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tratree_cli.commands.session import Session, stage_command
+
+app = typer.Typer()
+
+
+@app.command("eval")
+@stage_command
+def evaluate(
+    session: Session,
+    model: Annotated[
+        list[str] | None, typer.Argument(help="A model [default: the tree-DPO strong model].")
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option("--policy", help="Instead of a model: expert, random, openai:URL#model, ..."),
+    ] = None,
+    split: Annotated[str | None, typer.Option("--split", help="Split to evaluate on.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", help="Only so many tasks.")] = None,
+    samples: Annotated[
+        int | None, typer.Option("--samples", help="Episodes per task.", min=1)
+    ] = None,
+    temperature: Annotated[float | None, typer.Option("--temperature", help="0 is greedy.")] = None,
+    best_of: Annotated[
+        int, typer.Option("--best-of", help="Score the best of N sampled episodes.", min=1)
+    ] = 1,
+) -> None:
+    """Evaluate a policy: average reward, success rate, intervals."""
+    from tratree_cli.commands.policies import open_policies
+    from tratree_cli.errors import InputError
+    from tratree_cli.stages import evaluate as stage
+    from tratree_cli.stages import train_strong
+
+    words = [policy] if policy else session.words(model or [])
+    policies = open_policies(session, words)
+    if len(policies) > 1:
+        raise InputError(f"eval takes one policy, not {len(policies)}; call it once for each")
+    config = session.config(
+        [p for p in policies if not isinstance(p, str)],
+        eval__split=split,
+        eval__tasks=limit,
+        eval__samples=samples,
+        eval__temperature=temperature,
+    )
+    chosen = policies[0] if policies else train_strong.node(config, "tree-dpo")
+    node = stage.node(config, policy=chosen, label=_label(chosen), best_of=best_of)
+    entry = session.finish(node, follow="tratree report")
+    if entry is not None and not session.quiet:
+        from tratree_cli.display.summaries import evaluation_summary
+
+        session.runtime.reporter.show(evaluation_summary(entry))
+
+
+def _label(policy: object) -> str:
+    """What the report calls the policy: a model's maker's label, or the policy's name."""
+    provenance = getattr(policy, "provenance", None)
+    if provenance is not None:
+        return str(provenance.get("label", "model"))
+    return str(getattr(policy, "label", policy))

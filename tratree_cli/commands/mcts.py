@@ -1,0 +1,36 @@
+"""``tratree mcts``: trees → the best paths."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tratree_cli.commands.session import Session, stage_command
+
+app = typer.Typer()
+
+
+@app.command()
+@stage_command
+def mcts(
+    session: Session,
+    tree: Annotated[list[str] | None, typer.Argument(help="A tree [default: built].")] = None,
+    rollouts: Annotated[
+        int | None, typer.Option("--rollouts", help="Iterations per tree.", min=1)
+    ] = None,
+    gamma: Annotated[
+        float | None, typer.Option("--gamma", help="Exploration constant of Eq. 7.")
+    ] = None,
+    select: Annotated[
+        str | None, typer.Option("--select", help="mean, visits, max, or best-observed.")
+    ] = None,
+) -> None:
+    """Search the trees offline (Eq. 7) and keep the best path of each task."""
+    from tratree_cli.stages import mcts as stage
+
+    given = session.entries(tree or [], ("tree",))
+    config = session.config(given, mcts__rollouts=rollouts, mcts__gamma=gamma, mcts__select=select)
+    session.finish(
+        stage.node(config, trees=given or None), follow="tratree train-strong paths@latest"
+    )

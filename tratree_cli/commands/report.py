@@ -1,0 +1,101 @@
+"""``tratree report``: the table over all methods, pulled from the store or computed on the way."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tratree_cli.commands.session import Session, stage_command
+
+if TYPE_CHECKING:
+    from tratree_store import Entry
+
+    from tratree_cli.evaluation.document import ReportDocument
+
+app = typer.Typer()
+
+FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
+
+
+@app.command()
+@stage_command
+def report(
+    session: Session,
+    evaluations: Annotated[
+        list[str] | None,
+        typer.Argument(help="Evaluations [default: every method of the recipe]."),
+    ] = None,
+    methods: Annotated[
+        str | None, typer.Option("--methods", help="Comma-separated, instead of the recipe's.")
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="terminal, markdown, latex, csv, json or html.")
+    ] = "terminal",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the content to a file.")
+    ] = None,
+) -> None:
+    """Make the report: the whole pipeline, or exactly the evaluations that are given."""
+    from tratree_cli.errors import InputError, did_you_mean
+    from tratree_cli.stages import report as stage
+
+    if form not in FORMATS:
+        raise InputError(
+            f"there is no format '{form}'{did_you_mean(form, FORMATS)}; "
+            f"there are {', '.join(FORMATS)}"
+        )
+    if output is not None and not output.parent.is_dir():
+        raise InputError(f"--output {output}: there is no folder {output.parent}")
+    given = session.entries(evaluations or [], ("evaluation",))
+    config = session.config(given, report__methods=methods.split(",") if methods else None)
+    node = stage.node(config, evaluations=given, store=session.opened_store)
+    entry = session.realise(node)
+    if entry is None:
+        return
+    document = stage.document_of(session.opened_store, entry)
+    if session.as_json and form == "terminal":
+        session.print_entry(entry)
+        return
+    if output is not None:
+        with output.open("w", encoding="utf-8") as file:
+            file.write(rendered(document, form))
+        session.runtime.reporter.hint(f"open {output}")
+        session.print_entry(entry)
+        return
+    if form == "terminal":
+        show_report(document, session.opened_store, entry)
+    else:
+        sys.stdout.write(rendered(document, form))
+
+
+def show_report(document: ReportDocument, store: object, entry: Entry) -> None:
+    """The report on the terminal: the table, one tree, and the line to type next."""
+    from tratree_cli.display import report_terminal
+    from tratree_cli.display.progress import stdout_console
+    from tratree_cli.display.show import typical_tree
+    from tratree_cli.stages import lineage
+
+    console = stdout_console()
+    console.print(report_terminal.render(document))
+    trees = lineage.sources(store, entry, "tree")  # type: ignore[arg-type]
+    for tree in trees[:1]:
+        console.print(typical_tree(tree.path))
+
+
+def rendered(document: ReportDocument, form: str) -> str:
+    """The document in one of the file formats."""
+    import importlib
+
+    if form == "terminal":
+        from rich.console import Console
+
+        from tratree_cli.display import report_terminal
+
+        console = Console(record=True, width=100, file=Path("/dev/null").open("w"))  # noqa: SIM115
+        console.print(report_terminal.render(document))
+        return console.export_text()
+    module = importlib.import_module(f"tratree_cli.display.report_{form}")
+    return str(module.render(document))

@@ -1,0 +1,182 @@
+"""Progress on stderr: bars on a terminal, plain lines elsewhere, nothing with ``--quiet``.
+
+A stage that is found says when it was made and what it took; one that runs shows a bar with its
+own note (loss, mean score). Lines are written above the bars, so the history of a long command can
+be scrolled back to.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+    from tratree_store import Entry
+
+
+def reporter(*, quiet: bool) -> StageReporter:
+    """The reporter for this process's stderr."""
+    console = Console(stderr=True, highlight=False)
+    if quiet:
+        return StageReporter(console)
+    return TerminalReporter(console) if console.is_terminal else LineReporter(console)
+
+
+@contextmanager
+def closing(shown: Any) -> Iterator[None]:
+    """Take the bars off the screen however the work ended."""
+    try:
+        yield
+    finally:
+        shown.close()
+
+
+class StageReporter:
+    """Says nothing (``--quiet``); the others build on it."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def started(self, label: str, reason: str) -> None: ...
+    def progress(self, label: str, done: int, total: int, note: str) -> None: ...
+    def finished(self, label: str, entry: Entry, cached: bool) -> None: ...
+    def warn(self, message: str) -> None: ...
+    def hint(self, command: str) -> None: ...
+    def close(self) -> None: ...
+
+    def show(self, renderable: Any) -> None:
+        """A summary for people, on stderr."""
+
+
+class LineReporter(StageReporter):
+    """Plain lines: for logs, pipes and terminals without cursor control."""
+
+    def started(self, label: str, reason: str) -> None:
+        self._line(Text.assemble(("… ", "dim"), label, (f"  {reason}" if reason else "", "dim")))
+
+    def finished(self, label: str, entry: Entry, cached: bool) -> None:
+        mark = ("= ", "dim") if cached else ("✓ ", "green")
+        ref = f"{entry.kind}:{entry.object[:12]}"
+        if cached:
+            ago = spoken_seconds(time.time() - entry.created)
+            when = f"cached (made {ago} ago, took {spoken_seconds(entry.seconds)})"
+        else:
+            when = f"{spoken_seconds(entry.seconds)}"
+        line = Text.assemble(mark, f"{label:<34} ", (ref, "cyan"), "  ", (when, "dim"))
+        short = short_summary(entry.summary)
+        if short and not cached:
+            line.append(f"  {short}", "dim")
+        self._line(line)
+
+    def warn(self, message: str) -> None:
+        self._line(Text.assemble(("! ", "yellow"), _clean(message)))
+
+    def hint(self, command: str) -> None:
+        self._line(Text.assemble(("next: ", "dim"), (command, "bold")))
+
+    def show(self, renderable: Any) -> None:
+        self.console.print(renderable)
+
+    def _line(self, text: Text) -> None:
+        # A log keeps whole lines; only a terminal is cropped to its width.
+        if self.console.is_terminal:
+            self.console.print(text, no_wrap=True, overflow="ellipsis")
+        else:
+            self.console.print(text, soft_wrap=True)
+
+
+class TerminalReporter(LineReporter):
+    """Bars for what runs, lines above them for what is finished."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def started(self, label: str, reason: str) -> None:
+        bars = self._bars()
+        self._tasks[label] = bars.add_task(label, total=None, note=reason)
+
+    def progress(self, label: str, done: int, total: int, note: str) -> None:
+        task = self._tasks.get(label)
+        if task is not None:
+            self._bars().update(task, completed=done, total=total or None, note=_clean(note))
+
+    def finished(self, label: str, entry: Entry, cached: bool) -> None:
+        task = self._tasks.pop(label, None)
+        if task is not None:
+            self._bars().remove_task(task)
+        super().finished(label, entry, cached)
+
+    def close(self) -> None:
+        if self._progress is not None:
+            for task in list(self._tasks.values()):
+                self._progress.remove_task(task)
+            self._progress.stop()
+            self._progress = None
+
+    def _bars(self) -> Progress:
+        if self._progress is None:
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                Progress,
+                SpinnerColumn,
+                TextColumn,
+                TimeRemainingColumn,
+            )
+
+            self._progress = Progress(
+                SpinnerColumn(),
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+                TextColumn("{task.fields[note]}", markup=False, style="dim"),
+                console=self.console,
+                transient=True,
+            )
+            self._progress.start()
+        return self._progress
+
+
+def short_summary(summary: Any) -> str:
+    """``key value`` of the numbers in a summary, for one line."""
+    parts = [
+        f"{key.replace('_', ' ')} {value:,}"
+        for key, value in dict(summary).items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    return ", ".join(parts[:5])
+
+
+def spoken_seconds(seconds: float) -> str:
+    """``0.4 s``, ``41 s``, ``3 m 20 s``, ``2 h 5 m``, ``3 d``."""
+    if seconds < 9.95:
+        return f"{max(seconds, 0):.1f} s"
+    whole = round(seconds)
+    for unit, size, below, part in (
+        ("d", 86400, 3600, "h"),
+        ("h", 3600, 60, "m"),
+        ("m", 60, 1, "s"),
+    ):
+        if whole >= size:
+            rest = whole % size // below
+            return f"{whole // size} {unit} {rest} {part}" if rest else f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
+def _clean(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def stdout_console() -> Console:
+    """The console for content (``show``, ``report``): stdout, wide where it is no terminal."""
+    return Console(file=sys.stdout, highlight=False)

@@ -1,0 +1,106 @@
+"""The environment of a configuration: its key without opening it, and opening it.
+
+Opening a catalogue may take seconds; a cached stage must answer in a fraction of one. So the spec
+of an environment is remembered in the user's cache folder, under everything that could change it:
+name, parameters, and the sizes and times of the data files and of the environment's own code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tratree_cli import envs
+from tratree_cli.config import Config, read_toml
+from tratree_cli.envs.protocol import Environment, EnvironmentSpec
+from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.resources import templates_dir, tree_digest
+
+
+def environment_spec(config: Config) -> EnvironmentSpec:
+    """The spec that enters keys and lineage."""
+    return _spec(config.env.name, config.env.data, orjson.dumps(config.env.parameters))
+
+
+@lru_cache(maxsize=8)
+def _spec(name: str, data: str, parameters: bytes) -> EnvironmentSpec:
+    remembered = _cache_folder() / f"{_fingerprint(name, data, parameters)}.json"
+    try:
+        return EnvironmentSpec(**orjson.loads(remembered.read_bytes()))
+    except (OSError, TypeError, orjson.JSONDecodeError):
+        pass
+    from tratree_cli.envs.registry import open_environment
+
+    opened = open_environment(name, data, orjson.loads(parameters))
+    spec = opened.spec
+    opened.close()
+    try:
+        remembered.parent.mkdir(parents=True, exist_ok=True)
+        fresh = remembered.with_suffix(f".{os.getpid()}")
+        fresh.write_bytes(orjson.dumps(asdict(spec)))
+        fresh.replace(remembered)
+    except OSError:
+        pass  # A cache that cannot be written costs time and nothing else.
+    return spec
+
+
+def _cache_folder() -> Path:
+    root = os.environ.get("TRATREE_CACHE") or Path.home() / ".cache" / "tratree"
+    return Path(root) / "environments"
+
+
+def _fingerprint(name: str, data: str, parameters: bytes) -> str:
+    package = Path(envs.__file__).parent
+    files = [*sorted(package.rglob("*.py")), *sorted(Path(data).glob("*"))]
+    stamps = [
+        f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}" for path in files if (stat := path.stat())
+    ]
+    text = "\n".join([name, data, parameters.decode(), *stamps])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def environment_key(config: Config) -> dict[str, Any]:
+    return environment_spec(config).key()
+
+
+def open_environment(config: Config) -> Environment:
+    from tratree_cli.envs.registry import open_environment
+
+    return open_environment(environment_spec(config))
+
+
+def prompt_folder(config: Config) -> Path:
+    """The folder of prompt files: a shipped name or a path."""
+    shipped = templates_dir() / "prompts" / config.env.name
+    folder = shipped / config.env.prompt
+    if folder.is_dir():
+        return folder
+    folder = Path(config.env.prompt)
+    if not (folder / "prompt.toml").is_file():
+        known = sorted(p.name for p in shipped.glob("*") if p.is_dir())
+        raise InputError(
+            f"there is no prompt '{config.env.prompt}' for {config.env.name}"
+            f"{did_you_mean(config.env.prompt, known)}; shipped: {', '.join(known)}; "
+            "or give a folder that holds a prompt.toml"
+        )
+    return folder
+
+
+def prompt_templates(config: Config) -> dict[str, str]:
+    """The prompt's digest, for a recipe's templates."""
+    return {"prompt": tree_digest(prompt_folder(config))}
+
+
+def read_prompt(config: Config) -> list[dict[str, str]]:
+    """The conversation's prefix: messages before the first observation."""
+    prompt = read_toml(prompt_folder(config) / "prompt.toml")
+    return [
+        {"role": str(message["role"]), "content": str(message["content"])}
+        for message in prompt.get("messages", [])
+    ]

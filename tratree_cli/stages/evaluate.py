@@ -1,0 +1,84 @@
+"""Evaluation of any policy on a split: the same tasks, seeds and order for every policy."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from tratree_cli.config import Config
+from tratree_cli.stages.environments import environment_key, open_environment, prompt_templates
+from tratree_cli.stages.graph import Job, Node, Result, Stage
+from tratree_cli.stages.tasks import engine_params, failures, rollouts_summary, sample
+
+if TYPE_CHECKING:
+    from tratree_store import Entry
+
+EVALUATION_SEED = 0
+"""Sampling seeds of an evaluation do not follow the training seed, so that runs can be paired."""
+
+STAGE = Stage("eval", 1, "evaluation", "tratree_cli.stages.evaluate:run")
+
+
+def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of: int = 1) -> Node:
+    """``label`` is for people only; the key knows the policy by its object.
+
+    ``best_of`` N > 1 samples N episodes per task and scores the best of them (section 4.1).
+    """
+    params: dict[str, Any] = asdict(config.eval)
+    params["best_of"] = best_of
+    if best_of > 1:
+        params["samples"] = best_of
+        params["temperature"] = config.eval.temperature or 1.0
+    params["engine"] = engine_params(config)
+    params["policies"] = [policy if isinstance(policy, str) else "model"]
+    return Node(
+        stage=STAGE,
+        label=f"evaluation of {label or params['policies'][0]}",
+        config=config,
+        params=params,
+        inputs={} if isinstance(policy, str) else {"policy": (policy,)},
+        environment=environment_key(config),
+        templates=prompt_templates(config),
+    )
+
+
+def run(job: Job) -> Result:
+    from tratree_cli.evaluation.artifact import Descriptor, write_evaluation
+    from tratree_cli.evaluation.metrics import summarise
+    from tratree_cli.evaluation.results import episode_results
+
+    params = job.params
+    rollouts = sample(
+        job,
+        split=params["split"],
+        tasks=params["tasks"],
+        samples=params["samples"],
+        temperatures=[params["temperature"]],
+        top_ps=[params["top_p"]],
+        # The same tasks, seeds and order for every policy and training seed: paired comparisons.
+        seed=EVALUATION_SEED,
+    )
+    environment = open_environment(job.config)
+    types = {t.task: environment.task_type(t.task) for t in rollouts.trajectories}
+    environment.close()
+    best_of = params["best_of"] if params["best_of"] > 1 else None
+    metrics = summarise(rollouts, types, best_of=best_of, seed=EVALUATION_SEED)
+    policy = params["policies"][0]
+    # Only what is keyed may be written here: who calls the policy what is the report's business.
+    descriptor = Descriptor(
+        label=policy,
+        method=policy,
+        environment=job.config.env.name,
+        split=params["split"],
+        best_of=best_of,
+        warnings=("decoding was restricted to available actions",)
+        if params["engine"]["constrain"]
+        else (),
+    )
+    write_evaluation(job.out, metrics, episode_results(rollouts, types), descriptor)
+    summary = rollouts_summary(rollouts.trajectories, tasks=len(types))
+    if metrics.reward is not None:
+        summary["average_reward"] = round(metrics.reward.value, 2)
+        summary["interval"] = [metrics.reward.low, metrics.reward.high]
+    warnings = failures(summary)
+    return Result(summary, warnings=warnings, partial=bool(warnings))

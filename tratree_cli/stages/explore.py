@@ -1,0 +1,84 @@
+"""Exploration: a policy plays training tasks M times each (section 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tratree_cli.config import Config
+from tratree_cli.errors import InputError
+from tratree_cli.stages import sft
+from tratree_cli.stages.environments import environment_key, prompt_templates
+from tratree_cli.stages.graph import Job, Node, Result, Stage
+from tratree_cli.stages.tasks import (
+    engine_params,
+    failures,
+    refuse_test_split,
+    rollouts_summary,
+    sample,
+)
+
+if TYPE_CHECKING:
+    from tratree_store import Entry
+
+STAGE = Stage("explore", 1, "rollouts", "tratree_cli.stages.explore:run")
+
+
+def node(
+    config: Config,
+    *,
+    policies: Sequence[Node | Entry | str] | None = None,
+    explorer: str = "",
+    allow_test: bool = False,
+) -> Node:
+    """Exploration by the SFT model of ``explorer`` (default: the configuration's), or by policies.
+
+    A policy is a model (a node or an artifact) or the name of a scripted or served one.
+    """
+    section = config.explore
+    refuse_test_split(section.split, "explore", allowed=allow_test)
+    role = explorer or section.explorer
+    if role not in sft.ROLES:
+        raise InputError(f"explore.explorer must be weak or strong, not '{role}'")
+    given = tuple(policies) if policies else (sft.node(config, role),)
+    models = [policy for policy in given if not isinstance(policy, str)]
+    params: dict[str, Any] = {
+        "m": section.m,
+        "temperature": section.temperature,
+        "top_p": section.top_p,
+        "split": section.split,
+        "tasks": section.tasks,
+        "engine": engine_params(config),
+        "seed": config.seed,
+    }
+    params["policies"] = [policy if isinstance(policy, str) else "model" for policy in given]
+    who = "strong" if policies is None and role == "strong" else ""
+    return Node(
+        stage=STAGE,
+        label="exploration" + (f" by the {who} model" if who else ""),
+        config=config,
+        params=params,
+        inputs={"policy": tuple(models)} if models else {},
+        environment=environment_key(config),
+        templates=prompt_templates(config),
+    )
+
+
+def run(job: Job) -> Result:
+    from tratree_cli.formats.rollouts import write_rollouts
+
+    section = job.config.explore
+    rollouts = sample(
+        job,
+        split=section.split,
+        tasks=section.tasks,
+        samples=section.m,
+        temperatures=section.temperature,
+        top_ps=section.top_p,
+        seed=job.config.seed,
+    )
+    write_rollouts(rollouts, job.out)
+    tasks = len({t.task for t in rollouts.trajectories})
+    summary = rollouts_summary(rollouts.trajectories, tasks=tasks)
+    warnings = failures(summary)
+    return Result(summary, warnings=warnings, partial=bool(warnings))

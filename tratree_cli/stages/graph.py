@@ -1,0 +1,170 @@
+"""Stages as nodes of a graph that is pulled: what to compute, from what, under which key.
+
+A ``Stage`` is a declared name, version, kind and body. A ``Node`` is one use of it: parameters that
+are keyed, inputs that are either other nodes (their default producers) or artifacts that exist,
+and the effective configuration, which is recorded and inherited but not keyed. Nothing here runs
+anything; ``stages.runtime`` does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from tratree_cli.config import Config
+
+if TYPE_CHECKING:
+    from tratree_store import Entry, Recipe
+
+Progress = Callable[[int, int, str], None]
+"""``progress(done, total, note)``; ``total`` 0 means that the end is not known."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A kind of computation. ``version`` is raised when its meaning changes, never silently."""
+
+    name: str
+    version: int
+    kind: str
+    body: str
+    """``module:function``, imported only when the stage really runs."""
+
+    def load(self) -> Callable[[Job], Result]:
+        module, _, function = self.body.partition(":")
+        loaded: Callable[[Job], Result] = getattr(importlib.import_module(module), function)
+        return loaded
+
+
+@dataclass(frozen=True)
+class Node:
+    """One use of a stage: everything its recipe is made of, plus what is only recorded."""
+
+    stage: Stage
+    label: str
+    config: Config
+    params: Mapping[str, Any]
+    inputs: Mapping[str, Sequence[Node | Entry]] = field(default_factory=dict)
+    environment: Mapping[str, Any] | None = None
+    models: Mapping[str, str] = field(default_factory=dict)
+    templates: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def key(self) -> str:
+        """What the node computes, by structure: two branches that ask for the same thing share it.
+
+        Unlike the recipe it is known before anything has run, because an input that is still to be
+        computed counts by its own key.
+        """
+        sources = {
+            role: [s.key if isinstance(s, Node) else s.object for s in found]
+            for role, found in self.inputs.items()
+        }
+        document = [
+            self.stage.name,
+            self.stage.version,
+            self.params,
+            sources,
+            self.environment,
+            self.models,
+            self.templates,
+        ]
+        return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+    def upstream(self) -> Iterator[Node]:
+        """The nodes this one depends on directly."""
+        for sources in self.inputs.values():
+            for source in sources:
+                if isinstance(source, Node):
+                    yield source
+
+    def recipe(self, entries: Mapping[str, Sequence[Entry]]) -> Recipe:
+        """The recipe, once every input is an artifact."""
+        from tratree_store import Recipe
+
+        return Recipe(
+            stage=self.stage.name,
+            version=self.stage.version,
+            kind=self.stage.kind,
+            params=self.params,
+            inputs={role: [entry.object for entry in found] for role, found in entries.items()},
+            templates=self.templates,
+            models=self.models,
+            environment=self.environment,
+        )
+
+
+def order(roots: Sequence[Node]) -> list[Node]:
+    """Every distinct node below ``roots`` once, inputs before what needs them."""
+    seen: dict[str, Node] = {}
+
+    def visit(node: Node) -> None:
+        if node.key in seen:
+            return
+        for source in node.upstream():
+            visit(source)
+        seen[node.key] = node
+
+    for root in roots:
+        visit(root)
+    return list(seen.values())
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run, without any effect on what comes out (recorded, never keyed)."""
+
+    workers: int = 1
+    device: str = "auto"
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a stage body is handed: where to read, where to write, whom to tell."""
+
+    node: Node
+    inputs: Mapping[str, Sequence[Entry]]
+    out: Path
+    store_root: Path
+    scratch: Callable[[Mapping[str, Any]], Path]
+    options: Options
+    progress: Progress
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        return self.node.params
+
+    @property
+    def config(self) -> Config:
+        return self.node.config
+
+    def one(self, role: str) -> Entry:
+        """The only input in ``role``."""
+        (entry,) = self.inputs[role]
+        return entry
+
+    def maybe(self, role: str) -> Entry | None:
+        found = self.inputs.get(role, ())
+        return found[0] if found else None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a body reports: a summary for people and machines, or an artifact it stands for.
+
+    ``adopt`` makes the recipe's result an object that exists already (the failure-safe case).
+    ``partial`` marks an artifact that is usable but incomplete (exit 3).
+    """
+
+    summary: Mapping[str, Any]
+    warnings: Sequence[str] = ()
+    adopt: Entry | None = None
+    partial: bool = False

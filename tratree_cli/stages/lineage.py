@@ -1,0 +1,84 @@
+"""What an artifact was made from, and what that adds up to: data budget, optimizer steps, seconds.
+
+Every number of a report is traced through the store, not through file names or what a command
+happened to know, so a table over references from last week says the same as one made at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tratree_cli.evaluation.artifact import Budget
+
+if TYPE_CHECKING:
+    from tratree_store import Entry, Store
+
+
+def ancestors(store: Store, entry: Entry) -> list[Entry]:
+    """``entry`` and everything it was made from, each object once, nearest first."""
+    found: dict[str, Entry] = {}
+    waiting = [entry]
+    while waiting:
+        current = waiting.pop(0)
+        if current.object not in found:
+            found[current.object] = current
+            waiting += sources(store, current)
+    return list(found.values())
+
+
+def sources(store: Store, entry: Entry, role: str | None = None) -> list[Entry]:
+    """The direct inputs (of one role, or all); collected ones are missing."""
+    digests = [
+        digest
+        for name, found in _inputs(entry).items()
+        if role is None or name == role
+        for digest in found
+    ]
+    entries = [store.entry_of(digest) for digest in digests]
+    return [found for found in entries if found is not None]
+
+
+def budget(store: Store, policy: Entry) -> Budget:
+    """What a trained policy was given: unique demonstrations and episodes of its whole lineage."""
+    made_from = ancestors(store, policy)
+    return Budget(
+        demonstrations=_total(made_from, "demos", "demonstrations"),
+        episodes=_total(made_from, "rollouts", "trajectories"),
+        optimizer_steps=sum(
+            int(e.summary.get("optimizer_steps", 0)) for e in own_models(store, policy)
+        ),
+        tokens=sum(int(e.summary.get("tokens", 0)) for e in own_models(store, policy)),
+    )
+
+
+def own_models(store: Store, policy: Entry) -> Iterator[Entry]:
+    """The evaluated model and the models its weights passed through, last first."""
+    current: Entry | None = policy
+    seen: set[str] = set()
+    while current is not None and current.recipe not in seen:
+        seen.add(current.recipe)
+        # An adopted model is its initial model: that one's own training is counted there.
+        if "adopted" not in current.summary:
+            yield current
+        before = sources(store, current, "init")
+        current = next((e for e in before if e.recipe not in seen), None)
+
+
+def stage_seconds(store: Store, entry: Entry) -> dict[str, float]:
+    """Seconds per stage that making ``entry`` and everything below it took."""
+    seconds: dict[str, float] = {}
+    for ancestor in ancestors(store, entry):
+        seconds[ancestor.stage] = seconds.get(ancestor.stage, 0.0) + ancestor.seconds
+    return seconds
+
+
+def _total(entries: Sequence[Entry], kind: str, name: str) -> int:
+    return sum(int(e.summary.get(name, 0)) for e in entries if e.kind == kind)
+
+
+def _inputs(entry: Entry) -> Mapping[str, Sequence[str]]:
+    inputs: Mapping[str, Any] = entry.document.get("inputs", {})
+    return {
+        role: [found] if isinstance(found, str) else list(found) for role, found in inputs.items()
+    }

@@ -1,0 +1,65 @@
+"""Log-probabilities of pairs under the fixed KL reference of Eq. 6, computed once.
+
+Stored, they spare a second model in memory while the strong one trains, and they bridge
+tokenizers: DPO needs only the sum over the agent's tokens, each model in its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tratree_cli.config import Config
+from tratree_cli.stages.graph import Job, Node, Result, Stage
+
+if TYPE_CHECKING:
+    from tratree_store import Entry
+
+    from tratree_cli.training.reference import ReferenceLogps
+
+STAGE = Stage("ref-logps", 1, "ref-logps", "tratree_cli.stages.ref_logps:run")
+
+
+def node(config: Config, *, pairs: Node | Entry, reference: Node | Entry) -> Node:
+    section = config.sft
+    return Node(
+        stage=STAGE,
+        label="reference log-probabilities",
+        config=config,
+        params={
+            "max_length": section.max_length,
+            "too_long": section.too_long,
+            "dtype": section.dtype,
+        },
+        inputs={"pairs": (pairs,), "model": (reference,)},
+    )
+
+
+def run(job: Job) -> Result:
+    from tratree_cli.formats.pairs import read_pairs
+    from tratree_cli.stages.models import length_policy, training_progress
+    from tratree_cli.training.data import pair_rows
+    from tratree_cli.training.load import load_tokenizer
+    from tratree_cli.training.reference import reference_logps, write_logps
+
+    pairs = read_pairs(job.one("pairs").path)
+    model = job.one("model").path
+    if not pairs.pairs:
+        write_logps(_nothing(), job.out)
+        return Result({"pairs": 0})
+    rows, lengths = pair_rows(
+        load_tokenizer(model), [pair.messages() for pair in pairs.pairs], length_policy(job.params)
+    )
+    scored = reference_logps(
+        model, rows, threads=job.options.threads, progress=training_progress(job)
+    )
+    write_logps(scored, job.out)
+    return Result({"pairs": len(rows), "tokens": lengths.tokens})
+
+
+def _nothing() -> ReferenceLogps:
+    import numpy as np
+
+    from tratree_cli.training.reference import ReferenceLogps
+
+    empty = np.zeros(0, dtype=np.float32)
+    return ReferenceLogps(empty, empty)

@@ -1,0 +1,319 @@
+"""Running nodes: find them in the store or compute them, in this process or in several.
+
+The plan is pulled from its roots. A node whose inputs are known has a recipe; a recipe that the
+store holds is a hit and nothing of its body is even imported. Independent misses may run side by
+side in worker processes (``jobs``): the store's locks make that safe, and because a body sees only
+its own inputs the bytes do not depend on what ran beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tratree_cli.errors import StageError, WouldRunError
+from tratree_cli.stages.graph import Job, Node, Options, order
+
+if TYPE_CHECKING:
+    from tratree_store import Entry, Store
+
+
+class Reporter(Protocol):
+    """Whoever shows a person what is going on (``display.progress``), or nobody."""
+
+    def started(self, label: str, reason: str) -> None: ...
+    def progress(self, label: str, done: int, total: int, note: str) -> None: ...
+    def finished(self, label: str, entry: Entry, cached: bool) -> None: ...
+    def warn(self, message: str) -> None: ...
+
+
+@dataclass
+class Runtime:
+    """How the nodes of one command are realised."""
+
+    store_root: Path
+    reporter: Reporter
+    options: Options = field(default_factory=Options)
+    frozen: bool = False
+    force: bool = False
+    wait: float | None = None
+    jobs: int = 1
+    command: Sequence[str] = ()
+    _found: dict[str, Entry] = field(default_factory=dict)
+
+    @property
+    def store(self) -> Store:
+        if not hasattr(self, "_store"):
+            from tratree_store import Store
+
+            self._store = Store(self.store_root)
+            self._store.on_warning = self.reporter.warn
+        return self._store
+
+    def realise(self, root: Node) -> Entry:
+        """The artifact of ``root``, computing whatever is missing below it."""
+        nodes = order([root])
+        missing = [
+            node
+            for node in nodes
+            if not self._hit(node, forced=self.force and node.key == root.key)
+        ]
+        if not missing:
+            return self._found[root.key]
+        if self.frozen:
+            names = ", ".join(node.label for node in missing)
+            raise WouldRunError(f"not in the store, and --frozen forbids to run it: {names}")
+        if self.jobs > 1 and len(missing) > 2:
+            self._run_side_by_side(missing)
+        else:
+            for node in missing:
+                self._keep(node, *self._run(node, forced=self.force and node.key == root.key))
+        return self._found[root.key]
+
+    def plan(self, root: Node) -> list[PlanLine]:
+        """What ``realise`` would do, without doing it."""
+        lines = []
+        for node in order([root]):
+            hit = self._hit(node, forced=False, quiet=True)
+            unknown = [source.label for source in node.upstream() if source.key not in self._found]
+            if hit:
+                lines.append(PlanLine(node, "cached", self._found[node.key].ref, None, ""))
+                continue
+            inputs = self._inputs(node)
+            reason = "" if inputs is None else _first_line(self.store.reasons(node.recipe(inputs)))
+            state = f"depends on {', '.join(unknown)}" if unknown else "would run"
+            lines.append(PlanLine(node, state, "", self._seconds_before(node), reason))
+        return lines
+
+    def _seconds_before(self, node: Node) -> float | None:
+        for entry in self.store.entries(stage=node.stage.name, limit=1):
+            return entry.seconds
+        return None
+
+    def _inputs(self, node: Node) -> dict[str, list[Entry]] | None:
+        resolved: dict[str, list[Entry]] = {}
+        for role, sources in node.inputs.items():
+            resolved[role] = []
+            for source in sources:
+                entry = self._found.get(source.key) if isinstance(source, Node) else source
+                if entry is None:
+                    return None
+                resolved[role].append(entry)
+        return resolved
+
+    def _hit(self, node: Node, *, forced: bool, quiet: bool = False) -> bool:
+        if node.key in self._found:
+            return True
+        inputs = self._inputs(node)
+        if inputs is None or forced:
+            return False
+        entry = self.store.find(node.recipe(inputs))
+        if entry is None:
+            return False
+        self._found[node.key] = entry
+        if not quiet:
+            self.reporter.finished(node.label, entry, cached=True)
+        return True
+
+    def _keep(self, node: Node, entry: Entry, cached: bool) -> None:
+        self._found[node.key] = entry
+        self.reporter.finished(node.label, entry, cached)
+
+    def _run(self, node: Node, *, forced: bool = False) -> tuple[Entry, bool]:
+        inputs = self._inputs(node)
+        assert inputs is not None, f"{node.label} was scheduled before its inputs"
+        return run_node(self, node, inputs, forced=forced)
+
+    def _run_side_by_side(self, missing: Sequence[Node]) -> None:
+        """Dispatch nodes whose inputs are known to worker processes until none is left."""
+        import multiprocessing
+
+        context = multiprocessing.get_context("spawn")
+        waiting = list(missing)
+        running: dict[Future[tuple[Entry, bool]], Node] = {}
+        with context.Manager() as manager:
+            events = manager.Queue()
+            with ProcessPoolExecutor(self.jobs, mp_context=context) as pool:
+                try:
+                    while waiting or running:
+                        for node in [n for n in waiting if self._inputs(n) is not None]:
+                            if len(running) >= self.jobs:
+                                break
+                            waiting.remove(node)
+                            if self._hit(node, forced=False):
+                                continue
+                            worker = Runtime(
+                                self.store_root,
+                                _Quiet(),
+                                self.options,
+                                wait=self.wait,
+                                command=self.command,
+                            )
+                            future = pool.submit(
+                                _run_in_worker, worker, node, self._inputs(node), events
+                            )
+                            running[future] = node
+                        done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+                        self._relay(events)
+                        for future in done:
+                            self._keep(running.pop(future), *future.result())
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    for process in list(getattr(pool, "_processes", {}).values()):
+                        process.terminate()
+                    raise
+
+    def _relay(self, events: Any) -> None:
+        while not events.empty():
+            name, arguments = events.get()
+            getattr(self.reporter, name)(*arguments)
+
+
+@dataclass(frozen=True)
+class PlanLine:
+    """One line of ``--dry-run``: a node, its state, seconds it took before, and why it misses."""
+
+    node: Node
+    state: str
+    ref: str
+    seconds: float | None
+    reason: str
+
+
+def run_node(
+    runtime: Runtime, node: Node, inputs: Mapping[str, Sequence[Entry]], *, forced: bool = False
+) -> tuple[Entry, bool]:
+    """Compute one node under the store's lock; returns the entry and whether it was there."""
+    recipe = node.recipe(inputs)
+
+    def on_wait(holder: Any) -> None:
+        runtime.reporter.warn(f"{node.label}: waiting for {holder}")
+
+    with runtime.store.build(recipe, wait=runtime.wait, on_wait=on_wait) as build:
+        if build.entry is not None and not forced:
+            return build.entry, True
+        runtime.reporter.started(node.label, _first_line(runtime.store.reasons(recipe)))
+        began, cpu = time.monotonic(), time.process_time()
+        job = Job(
+            node=node,
+            inputs=inputs,
+            out=build.path,
+            store_root=runtime.store_root,
+            scratch=runtime.store.partial,
+            options=runtime.options,
+            progress=lambda done, total, note: runtime.reporter.progress(
+                node.label, done, total, note
+            ),
+        )
+        try:
+            result = node.stage.load()(job)
+        except MemoryError as error:
+            raise StageError(
+                f"{node.label}: out of memory; lower sft.micro_batch, explore.block or the "
+                "number of workers"
+            ) from error
+        for message in result.warnings:
+            runtime.reporter.warn(f"{node.label}: {message}")
+        provenance = {
+            **_circumstances(runtime, cpu),
+            "config": node.config.to_dict(),
+            "warnings": list(result.warnings),
+            "partial": result.partial,
+            "label": node.label,
+        }
+        if result.adopt is not None:
+            build.adopt(result.adopt, summary=dict(result.summary), provenance=provenance)
+        else:
+            build.publish(
+                summary=dict(result.summary),
+                provenance=provenance,
+                seconds=time.monotonic() - began,
+            )
+        entry = build.entry
+        assert entry is not None
+        return entry, False
+
+
+def _first_line(reason: Any) -> str:
+    return str(getattr(reason, "text", reason) or "").partition("\n")[0]
+
+
+def _circumstances(runtime: Runtime, cpu: float) -> dict[str, Any]:
+    """What is recorded beside an artifact and never keyed."""
+    from tratree_cli import __version__
+
+    loaded = ("torch", "transformers", "trl", "peft", "sentence_transformers", "numpy")
+    versions = {
+        name: str(getattr(sys.modules[name], "__version__", ""))
+        for name in loaded
+        if name in sys.modules
+    }
+    return {
+        "tratree": __version__,
+        "python": platform.python_version(),
+        "versions": versions,
+        "threads": runtime.options.threads,
+        "workers": runtime.options.workers,
+        "device": runtime.options.device,
+        "command": list(runtime.command),
+        "cpu_seconds": round(time.process_time() - cpu, 3),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+
+
+class _Quiet:
+    def started(self, label: str, reason: str) -> None: ...
+    def progress(self, label: str, done: int, total: int, note: str) -> None: ...
+    def finished(self, label: str, entry: Any, cached: bool) -> None: ...
+    def warn(self, message: str) -> None: ...
+
+
+class _Forward(_Quiet):
+    """A reporter in a worker process: hands events to the parent, at most ten a second each."""
+
+    def __init__(self, send: Callable[[tuple[str, tuple[Any, ...]]], None]) -> None:
+        self._send = send
+        self._last = 0.0
+
+    def started(self, label: str, reason: str) -> None:
+        self._send(("started", (label, reason)))
+
+    def progress(self, label: str, done: int, total: int, note: str) -> None:
+        now = time.monotonic()
+        if now - self._last > 0.1:
+            self._last = now
+            self._send(("progress", (label, done, total, note)))
+
+    def warn(self, message: str) -> None:
+        self._send(("warn", (message,)))
+
+
+def _run_in_worker(
+    runtime: Runtime, node: Node, inputs: Mapping[str, Sequence[Entry]], events: Any
+) -> tuple[Entry, bool]:
+    import signal
+
+    # The parent decides what Ctrl-C means; a worker that printed a traceback would only add noise.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    limit_threads(runtime.options.threads)
+    runtime.reporter = _Forward(events.put)
+    return run_node(runtime, node, inputs)
+
+
+def limit_threads(threads: int) -> None:
+    """One thread per process unless told otherwise; must come before torch is imported.
+
+    Two OpenMP threads on a busy machine are many times slower than one (spin barriers), and the
+    number of threads changes the trained bytes, so it is set and recorded, never left to chance.
+    """
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, str(threads))
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -1,0 +1,162 @@
+"""What the stages that play episodes share: tasks, engine settings, progress, and the summary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tratree_cli.config import Config
+from tratree_cli.envs.protocol import Environment
+from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.stages.graph import Job
+
+if TYPE_CHECKING:
+    from tratree_cli.agents.rollout import Progress
+    from tratree_cli.agents.shards import Source
+    from tratree_cli.formats.rollouts import Rollouts, Trajectory
+
+
+def choose_tasks(environment: Environment, split: str, limit: int) -> Sequence[str]:
+    """The first ``limit`` tasks of a split in its fixed order (0: all of them)."""
+    splits = environment.splits()
+    if split not in splits:
+        raise InputError(
+            f"{environment.spec.name} has no split '{split}'{did_you_mean(split, splits)}; "
+            f"it has {', '.join(splits)}"
+        )
+    tasks = splits[split]
+    return tasks[:limit] if limit else tasks
+
+
+def refuse_test_split(split: str, verb: str, *, allowed: bool = False) -> None:
+    """Training on what is evaluated is refused unless the user insists (``--allow-test``)."""
+    if split.startswith("test") and not allowed:
+        raise InputError(
+            f"refusing to {verb} the split '{split}': results on it would mean nothing; "
+            "use train or dev, or insist with --allow-test"
+        )
+
+
+def engine_params(config: Config) -> dict[str, Any]:
+    """The settings of the engine that change an episode, and so are keyed."""
+    section = config.explore
+    return {
+        "max_new_tokens": section.max_new_tokens,
+        "max_context": section.max_context,
+        "constrain": section.constrain,
+        "block": section.block,
+    }
+
+
+def sample(
+    job: Job,
+    *,
+    split: str,
+    tasks: int,
+    samples: int,
+    temperatures: Sequence[float],
+    top_ps: Sequence[float],
+    seed: int,
+) -> Rollouts:
+    """Play ``samples`` episodes of every task with the node's policies, resuming finished shards.
+
+    What enters a shard's key is what changes an episode; the number of samples and of tasks does
+    not, so asking for more later plays only the difference.
+    """
+    from tratree_cli.agents.plan import SamplingPlan, setting_grid
+    from tratree_cli.agents.shards import explore
+    from tratree_cli.stages.environments import environment_spec, open_environment, read_prompt
+
+    environment = open_environment(job.config)
+    chosen = choose_tasks(environment, split, tasks)
+    environment.close()
+    engine = job.params["engine"]
+    sources = _sources(job)
+    constrain = {"constrain": True} if engine["constrain"] else {}
+    prompt = read_prompt(job.config)
+    plan = SamplingPlan(
+        tasks=chosen,
+        m=samples,
+        settings=[{**setting, **constrain} for setting in setting_grid(temperatures, top_ps)],
+        seed=seed,
+        block=engine["block"],
+        sources=[source.name for source in sources],
+        context={
+            "environment": dict(job.node.environment or {}),
+            "prompt": prompt,
+            "max_new_tokens": engine["max_new_tokens"],
+            "max_context": engine["max_context"],
+        },
+    )
+    return explore(
+        environment_spec(job.config),
+        sources,
+        plan,
+        work=job.scratch({"shards": 1}),
+        prompt=prompt,
+        split=split,
+        workers=job.options.workers,
+        progress=episodes_progress(job),
+    )
+
+
+def _sources(job: Job) -> list[Source]:
+    from tratree_cli.agents.shards import Source
+
+    engine = job.params["engine"]
+    limits = {
+        "max_new_tokens": engine["max_new_tokens"],
+        "max_context": engine["max_context"],
+        "device": job.options.device,
+    }
+    models = iter(job.inputs.get("policy", ()))
+    sources = []
+    for name in job.params["policies"]:
+        if name == "model":
+            entry = next(models)
+            sources.append(Source(entry.object, str(entry.path), limits))
+        else:
+            sources.append(Source(name, name, limits if name.startswith("openai:") else {}))
+    return sources
+
+
+def episodes_progress(job: Job) -> Callable[[Progress], None]:
+    """Episodes done, their mean score and the tokens so far, as a stage's progress."""
+
+    def show(now: Progress) -> None:
+        mean = "" if now.mean_score is None else f"mean {100 * now.mean_score:.1f}"
+        failed = f"  {now.failed} failed" if now.failed else ""
+        job.progress(now.done, now.total, f"{mean}  {now.running} running{failed}")
+
+    return show
+
+
+def rollouts_summary(trajectories: Sequence[Trajectory], *, tasks: int) -> dict[str, Any]:
+    """Counts and means over trajectories that count (a crash is not a zero)."""
+    scores = [t.score for t in trajectories if t.counted and t.score is not None]
+    endings: dict[str, int] = {}
+    for t in trajectories:
+        endings[t.end] = endings.get(t.end, 0) + 1
+    n = max(len(scores), 1)
+    return {
+        "tasks": tasks,
+        "trajectories": len(trajectories),
+        "average_reward": round(100 * sum(scores) / n, 2),
+        "success_rate": round(100 * sum(t.success for t in trajectories if t.counted) / n, 2),
+        "steps": sum(t.steps for t in trajectories),
+        "tokens": sum(len(turn) for t in trajectories for turn in t.tokens),
+        "endings": dict(sorted(endings.items())),
+    }
+
+
+def failures(summary: Mapping[str, Any]) -> list[str]:
+    """A sentence when some episodes ended through no doing of the agent."""
+    bad = {
+        end: count
+        for end, count in summary["endings"].items()
+        if end in ("environment-error", "policy-error")
+    }
+    if not bad:
+        return []
+    spoken = ", ".join(f"{count} by {end}" for end, count in bad.items())
+    return [f"{sum(bad.values())} episodes have no score and are left out of statistics ({spoken})"]
