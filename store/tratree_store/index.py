@@ -16,11 +16,12 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tratree_store import entries as records
+from tratree_store import gone
 from tratree_store.entries import Entry
 from tratree_store.errors import StoreError, VerificationError
 from tratree_store.faults import point
@@ -44,6 +45,26 @@ class Row:
     size: int
 
 
+def row_of(entry: Entry) -> Row:
+    """The row that an entry should have."""
+    return Row(
+        recipe=entry.recipe,
+        object=entry.object,
+        kind=entry.kind,
+        stage=entry.stage,
+        created=entry.created,
+        seconds=entry.seconds,
+        size=entry.size,
+    )
+
+
+def edges_of(entry: Entry) -> Iterator[tuple[str, str, int, str]]:
+    """(recipe, role, position, object) of each input of an entry."""
+    for role, digests in entry.inputs.items():
+        for position, digest in enumerate(digests):
+            yield entry.recipe, role, position, digest
+
+
 _COLUMNS = "recipe, object, kind, stage, created, seconds, size"
 
 
@@ -60,6 +81,7 @@ class Index:
         self.path = root / "index.db"
         self.pending = root / "pending"
         self._entries = root / "entries"
+        self._gone = root / "gone"
         self._objects = root / "objects"
         self._lock = root / "locks" / "index.lock"
         self._warn = warn
@@ -75,10 +97,15 @@ class Index:
             self._insert(database, found)
         point("index.committed")
 
-    def remove(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Delete the rows of these (recipe, object) pairs."""
+    def bury(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Move the rows of these (recipe, object) pairs from the entries to the gone."""
         with self._writing() as database:
             for recipe, digest in pairs:
+                database.execute(
+                    "INSERT OR REPLACE INTO gone SELECT recipe, object, stage, created "
+                    "FROM entries WHERE recipe = ? AND object = ?",
+                    [recipe, digest],
+                )
                 database.execute(
                     "DELETE FROM entries WHERE recipe = ? AND object = ?", [recipe, digest]
                 )
@@ -93,6 +120,7 @@ class Index:
         with self._writing() as database:
             database.execute("DELETE FROM entries")
             database.execute("DELETE FROM inputs")
+            database.execute("DELETE FROM gone")
             count = self._fill(database, on_progress)
         for mark in self._marks():
             mark.unlink(missing_ok=True)
@@ -170,7 +198,20 @@ class Index:
                 if on_progress is not None:
                     on_progress(count)
         self._insert(database, batch)
+        database["gone"].insert_all(
+            (
+                {"recipe": e.recipe, "object": e.object, "stage": e.stage, "created": e.created}
+                for e in self._former()
+            ),
+            pk=("recipe", "object"),
+            replace=True,
+        )
         return count
+
+    def _former(self) -> Iterator[Entry]:
+        for path in records.all_records(self._gone):
+            with contextlib.suppress(OSError, VerificationError):
+                yield gone.read(path, self._objects).entry
 
     def _on_disk(self) -> Iterator[Entry]:
         for path in records.all_records(self._entries):
@@ -183,23 +224,10 @@ class Index:
 
     @staticmethod
     def _insert(database: Any, entries: list[Entry]) -> None:
-        rows = (
-            {
-                "recipe": e.recipe,
-                "object": e.object,
-                "kind": e.kind,
-                "stage": e.stage,
-                "created": round(e.created, 3),
-                "seconds": round(e.seconds, 3),
-                "size": e.size,
-            }
-            for e in entries
-        )
+        rows = (asdict(row_of(entry)) for entry in entries)
+        names = ("recipe", "role", "position", "object")
         edges = (
-            {"recipe": e.recipe, "role": role, "position": position, "object": digest}
-            for e in entries
-            for role, digests in e.inputs.items()
-            for position, digest in enumerate(digests)
+            dict(zip(names, edge, strict=True)) for entry in entries for edge in edges_of(entry)
         )
         # Inside our BEGIN IMMEDIATE these become savepoints.
         database["entries"].insert_all(rows, pk=("recipe", "object"), replace=True)
@@ -242,13 +270,14 @@ class Index:
             try:
                 self.add([])  # opening it for writing migrates, replaces and fills it
                 return sqlite3.connect(f"file:{_quoted(self.path)}?mode=ro", uri=True)
-            except (OSError, sqlite3.Error):
+            except (OSError, StoreError, sqlite3.Error):
                 self._warn(f"The index {self.path} cannot be written; reading all records instead.")
-        from sqlite_utils import Database
-
         connection = sqlite3.connect(":memory:")
         migrate(connection)
-        self._fill(Database(connection), None)
+        if next(iter(records.all_records(self._entries)), None) is not None:
+            from sqlite_utils import Database
+
+            self._fill(Database(connection), None)
         return connection
 
     def _marks(self) -> list[Path]:
@@ -270,7 +299,7 @@ class Index:
                 elif time.time() - mark.stat().st_mtime > 86400:
                     mark.unlink(missing_ok=True)
         if late:
-            with contextlib.suppress(OSError, sqlite3.Error):
+            with contextlib.suppress(OSError, StoreError, sqlite3.Error):
                 self.add([entry for _, entry in late])
                 for mark, _ in late:
                     mark.unlink(missing_ok=True)
@@ -286,6 +315,15 @@ class Index:
                 [*values, -1 if limit is None else limit],
             )
             return [Row(*columns) for columns in found]
+
+    def former(self, where: str, values: Iterable[Any], limit: int = 1) -> list[tuple[str, str]]:
+        """(recipe, object) of former entries that satisfy an SQL condition, newest first."""
+        with self.reading() as connection:
+            found = connection.execute(
+                f"SELECT recipe, object FROM gone WHERE {where} ORDER BY created DESC LIMIT ?",
+                [*values, limit],
+            )
+            return [(str(recipe), str(digest)) for recipe, digest in found]
 
 
 def _quoted(path: Path) -> str:

@@ -31,6 +31,8 @@ from pathlib import Path
 from tratree_store.errors import LockTimeout, StoreError
 
 VARIABLE = "TRATREE_STORE_LOCKS"
+#: Locks that are taken for moments and whose files stay.
+STANDING = frozenset({"gc.lock", "index.lock", "refs.lock"})
 _HEARTBEAT = 60.0
 _SILENT = 600.0
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL}
@@ -137,6 +139,8 @@ class Lock:
         ``on_wait`` is called once for every holder that is waited for. Raises ``LockTimeout``.
         """
         start = time.monotonic()
+        if wait is not None:
+            wait = max(wait, 0.1)  # whoever only looks whether it is held, holds it for a moment
         pause = 0.01
         told: tuple[int, float] | str | None = "nobody"
         while not self.try_acquire():
@@ -194,16 +198,28 @@ class Lock:
             _held.add(handle)
         self._handle = handle
         if not self._shared:
-            self._sign(handle)
+            _owners[str(self.path)] = threading.get_ident()
+            self.sign(self._needs)
         return True
 
-    def _sign(self, handle: int) -> None:
-        _owners[str(self.path)] = threading.get_ident()
-        text = json.dumps(asdict(myself(self._needs))).encode()
+    def sign(self, needs: Sequence[str]) -> None:
+        """Write into the file who holds it and which digests it needs."""
+        self._needs = tuple(needs)
+        text = json.dumps(asdict(myself(self._needs)), separators=(",", ":")).encode()
         # A full disk must not make a lock unusable: the name of the holder is a courtesy.
         with contextlib.suppress(OSError):
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, text, 0)
+            if self._handle is not None:
+                # Whoever reads between these two calls sees a torn end, and reads again.
+                os.pwrite(self._handle, text, 0)
+                os.ftruncate(self._handle, len(text))
+            else:
+                draft = self._draft(text)
+                draft.replace(self.path)
+
+    def _draft(self, text: bytes) -> Path:
+        draft = self.path.with_name(f".draft-{secrets.token_hex(6)}")
+        draft.write_bytes(text)
+        return draft
 
     def _try_file(self) -> bool:
         holder = read_holder(self.path)
@@ -220,8 +236,7 @@ class Lock:
                 else:  # a fresh lock was taken in between: put it back
                     grave.rename(self.path)
         # Written first and linked into place, so that nobody ever reads a lock without a name.
-        draft = self.path.with_name(f".draft-{secrets.token_hex(6)}")
-        draft.write_text(json.dumps(asdict(myself(self._needs))), encoding="utf-8")
+        draft = self._draft(json.dumps(asdict(myself(self._needs))).encode())
         try:
             os.link(draft, self.path)
         except FileExistsError:
@@ -279,17 +294,42 @@ def locked(path: Path, *, shared: bool = False, wait: float | None = None) -> It
 
 
 def live_holders(folder: Path) -> Iterator[tuple[Path, Holder]]:
-    """The locks in ``folder`` that somebody holds now; leftovers of the dead are removed."""
+    """The locks in ``folder`` that somebody holds now; leftovers of the dead are removed.
+
+    A holder that has locked its file and not yet signed it is waited for: garbage collection must
+    know what everybody needs.
+    """
     if not folder.is_dir():
         return
     for path in sorted(folder.glob("*.lock")):
-        holder = read_holder(path)
-        probe = Lock(path)
-        try:
-            free = probe.try_acquire()
-        except OSError:
+        if path.name in STANDING:
             continue
-        if free:
-            probe.release()
-        elif holder is not None:
-            yield path, holder
+        for _ in range(200):
+            holder = read_holder(path)
+            if not _is_held(path, holder):
+                break
+            if holder is not None:
+                yield path, holder
+                break
+            time.sleep(0.01)
+
+
+def _is_held(path: Path, holder: Holder | None) -> bool:
+    """Whether somebody holds the lock; if not, its file is removed."""
+    if os.environ.get(VARIABLE) == "files":
+        return holder is None or holder.host != socket.gethostname() or _alive(holder)
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(handle).st_ino == path.stat().st_ino:
+            path.unlink()
+    except BlockingIOError:
+        return True
+    except OSError as error:
+        return error.errno in _NO_LOCKS
+    finally:
+        os.close(handle)
+    return False

@@ -35,6 +35,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             object TEXT NOT NULL, PRIMARY KEY (recipe, role, position)) WITHOUT ROWID""",
         "CREATE INDEX inputs_object ON inputs (object)",
     ),
+    (
+        """CREATE TABLE gone (
+            recipe TEXT NOT NULL, object TEXT NOT NULL, stage TEXT NOT NULL,
+            created REAL NOT NULL, PRIMARY KEY (recipe, object)) WITHOUT ROWID""",
+        "CREATE INDEX gone_stage ON gone (stage, created)",
+        "CREATE INDEX gone_object ON gone (object)",
+    ),
 )
 
 

@@ -52,6 +52,15 @@ class Resolver:
             condition, values = f"{condition} AND kind = ?", [digest, kind]
         return self._first(self.index.rows(condition, values))
 
+    def maker(self, digest: str, user: Entry) -> Entry | None:
+        """The newest entry with this object that was made before ``user``, else any other one.
+
+        Not ``user`` itself: a stage may give back an object that it was given.
+        """
+        rows = [r for r in self.index.rows("object = ?", [digest]) if r.recipe != user.recipe]
+        before = [row for row in rows if row.created <= user.created]
+        return self._first(before) or self._first(rows)
+
     def latest(self, kind: str) -> Entry | None:
         """The newest entry of a kind."""
         return self._first(self.index.rows("kind = ?", [kind], limit=50))
@@ -139,7 +148,7 @@ class Resolver:
                 f"{', '.join(d[:12] for d in digests)}; name one of them.",
                 digests,
             )
-        found = self.of_object(digests[0])
+        found = self.maker(digests[0], entry)
         if found is None:
             raise UnknownReference(
                 f"The input {role!r} of {entry.ref[:24]} ({digests[0][:12]}) is not in the store."

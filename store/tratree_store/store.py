@@ -9,24 +9,31 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import secrets
+import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tratree_store import entries as records
+from tratree_store import gone
 from tratree_store.atomic import make_folder, sync_folder, write_atomic
 from tratree_store.entries import Entry
 from tratree_store.errors import StoreError, VerificationError, explained
 from tratree_store.faults import point
+from tratree_store.gone import Gone
 from tratree_store.index import Index, Row
 from tratree_store.keys import JSON, Recipe, canonical_json, input_digests, sha256
+from tratree_store.leases import Leases
+from tratree_store.lineage import Lineage, lineage
 from tratree_store.locks import Holder, Lock, locked
 from tratree_store.migrations import FORMAT_FILE, STORE_FORMAT, check_format
 from tratree_store.objects import (
     FILES,
+    Manifest,
     damage,
     folder_of,
     place,
@@ -36,6 +43,7 @@ from tratree_store.objects import (
 )
 from tratree_store.references import Resolver
 from tratree_store.refs import Naming, Refs
+from tratree_store.why import Reason, explain
 
 _log = logging.getLogger("tratree_store")
 
@@ -64,8 +72,11 @@ class Store:
         self.records = self.root / "entries"
         self.tmp = self.root / "tmp"
         self.locks = self.root / "locks"
+        self.buried = self.root / "gone"
+        self.quarantine = self.root / "quarantine"
         self.index = Index(self.root, self._warn, durable)
         self.refs = Refs(self.root, durable)
+        self.leases = Leases(self.locks)
         self._resolver = Resolver(self.index, self.refs, self._load)
 
     def _warn(self, text: str) -> None:
@@ -80,16 +91,22 @@ class Store:
         is broken is warned about and passed over.
         """
         self.check_format()
-        found = [entry for path in self._of_recipe(recipe) if (entry := self._read(path))]
-        for entry in sorted(found, key=lambda e: (e.created, e.object), reverse=True):
+        for entry in self.records_of(recipe.digest):
+            self.leases.take(entry.object)
             problems = damage(self.objects, entry.object, deep=False)
             if not problems:
+                # "Used lately" protects from collection; the time of the record says so.
+                with contextlib.suppress(OSError):
+                    os.utime(records.record_path(self.records, entry.recipe, entry.object))
                 return entry
             self._warn(f"Cached {entry.ref[:24]} is broken and will be made again: {problems[0]}")
         return None
 
-    def _of_recipe(self, recipe: Recipe) -> list[Path]:
-        return records.of_recipe(self.records, recipe.digest)
+    def records_of(self, recipe: str) -> list[Entry]:
+        """The entries of a recipe digest, newest first, whether their objects are whole or not."""
+        paths = records.of_recipe(self.records, recipe)
+        found = [entry for path in paths if (entry := self._read(path))]
+        return sorted(found, key=lambda e: (e.created, e.object), reverse=True)
 
     def _read(self, path: Path) -> Entry | None:
         try:
@@ -109,11 +126,49 @@ class Store:
         Raises ``UnknownReference`` or ``AmbiguousReference`` (with ``candidates``).
         """
         self.check_format()
-        return self._resolver.resolve(text, kind)
+        entry = self._resolver.resolve(text, kind)
+        self.leases.take(entry.object)
+        return entry
 
     def entry_of(self, digest: str) -> Entry | None:
         """The newest entry whose object has this digest."""
         return self._resolver.of_object(digest)
+
+    def maker(self, digest: str, user: Entry) -> Entry | None:
+        """The entry that gave the input ``digest`` of ``user``: the newest made before it."""
+        return self._resolver.maker(digest, user)
+
+    def lineage(self, roots: Iterable[Entry]) -> Lineage:
+        """What the roots were made from, themselves included."""
+        return lineage(roots, self.maker)
+
+    # -- reasons ---------------------------------------------------------------------------
+
+    def reasons(self, recipe: Recipe, *, forced: bool = False) -> Reason:
+        """Why this recipe would run now: a tree of reasons; ``cached`` if it would not."""
+        try:
+            return explain(self, recipe, forced=forced)
+        except (StoreError, OSError, sqlite3.Error) as error:
+            # An explanation is a courtesy; it must never be what stops the work.
+            return Reason("unknown", f"the reason could not be found ({error})")
+
+    def history_of(self, stage: str, limit: int) -> Iterator[Entry]:
+        """The newest entries of a stage, then the newest former ones."""
+        yield from self.entries(stage=stage, limit=limit)
+        yield from self._former("stage = ?", stage, limit)
+
+    def known(self, digest: str) -> Entry | None:
+        """The newest entry with this object, or the last former one."""
+        return self.entry_of(digest) or next(self._former("object = ?", digest, 1), None)
+
+    def gone(self, recipe: str) -> Gone | None:
+        """The last former entry of a recipe digest."""
+        return gone.newest(self.buried, recipe, self.objects)
+
+    def _former(self, where: str, value: str, limit: int) -> Iterator[Entry]:
+        for recipe, digest in self.index.former(where, [value], limit):
+            with contextlib.suppress(OSError, VerificationError):
+                yield gone.read(gone.path_of(self.buried, recipe, digest), self.objects).entry
 
     def entries(
         self, kind: str | None = None, stage: str | None = None, limit: int | None = None
@@ -201,7 +256,7 @@ class Store:
             build = Build(self, recipe)
             build.entry = None if force else self.find(recipe)
             if build.entry is None:
-                build.open()
+                build.open(forced=force)
             try:
                 yield build
             finally:
@@ -218,6 +273,7 @@ class Store:
         self.prepare()
         data = canonical_json(key, where="partial key")
         folder = self.root / "partial" / sha256(data)
+        self.leases.take(f"partial:{folder.name}")
         with explained("create a partial folder", self.root):
             make_folder(folder, self.durable)
             description = folder.with_suffix(".json")
@@ -225,17 +281,30 @@ class Store:
                 write_atomic(description, data + b"\n", self.tmp, self.durable)
         return folder
 
-    def record(self, entry: Entry) -> Entry:
-        """Write an entry's record and its index row; the object is in place already."""
+    def take_in(self, work: Path, manifest: Manifest) -> None:
+        """Move a folder with ``files/`` to its place; inside ``adding``, before its record."""
+        broken = place(work, self.objects, manifest, durable=self.durable)
+        if broken is not None:
+            self.quarantine.mkdir(exist_ok=True)
+            with contextlib.suppress(OSError):
+                broken.rename(self.quarantine / broken.name)
+
+    @contextmanager
+    def adding(self) -> Iterator[None]:
+        """While objects and records are added together: garbage collection waits."""
         with locked(self.locks / "gc.lock", shared=True):
-            if not folder_of(self.objects, entry.object).is_dir():
-                raise StoreError(f"Object {entry.object[:12]} was collected meanwhile; run again.")
-            path = records.record_path(self.records, entry.recipe, entry.object)
-            mark = self.index.announce(entry.recipe, entry.object)
-            if self.durable:
-                sync_folder(mark.parent)
-            point("record.pending")
-            write_atomic(path, records.encode(entry), self.tmp, self.durable, fault="record")
+            yield
+
+    def record(self, entry: Entry) -> Entry:
+        """Write an entry's record and its index row; inside ``adding``, after its object."""
+        if not folder_of(self.objects, entry.object).is_dir():
+            raise StoreError(f"Object {entry.object[:12]} was collected meanwhile; run again.")
+        path = records.record_path(self.records, entry.recipe, entry.object)
+        mark = self.index.announce(entry.recipe, entry.object)
+        if self.durable:
+            sync_folder(mark.parent)
+        point("record.pending")
+        write_atomic(path, records.encode(entry), self.tmp, self.durable, fault="record")
         self.index.add([entry])
         mark.unlink(missing_ok=True)
         point("record.done")
@@ -251,12 +320,14 @@ class Build:
 
     Attributes:
         entry: the finished entry: found when the lock was taken, or published since.
+        reason: why it has to be made.
         path: where to write the files (on the store's file system); gone after the block.
     """
 
     def __init__(self, store: Store, recipe: Recipe) -> None:
         self.recipe = recipe
         self.entry: Entry | None = None
+        self.reason = Reason("cached", "cached")
         self._store = store
         self._work: Path | None = None
         self._opened = time.monotonic()
@@ -268,8 +339,9 @@ class Build:
             raise StoreError("This artifact exists already; there is nothing to write.")
         return self._work / FILES
 
-    def open(self) -> None:
+    def open(self, *, forced: bool = False) -> None:
         """Create the working folder; what a dead process left for this recipe is removed."""
+        self.reason = self._store.reasons(self.recipe, forced=forced)
         with explained("create a working folder", self._store.tmp):
             for leftover in self._store.tmp.glob(f"build-{self.recipe.digest}-*"):
                 remove_folder(leftover)
@@ -299,12 +371,9 @@ class Build:
         with explained("publish an artifact", store.root):
             manifest = scan(folder)
             point("publish.hashed")
-            work = folder.parent
-            with locked(store.locks / "gc.lock", shared=True):
-                broken = place(work, store.objects, manifest, durable=store.durable)
-            if broken is not None:
-                self._quarantine(broken)
-            return self._finish(manifest.digest, manifest.size, summary, provenance, seconds)
+            with store.adding():
+                store.take_in(folder.parent, manifest)
+                return self._finish(manifest.digest, manifest.size, summary, provenance, seconds)
 
     def adopt(
         self,
@@ -314,7 +383,7 @@ class Build:
         seconds: float | None = None,
     ) -> Entry:
         """Let this recipe's result be the object of an existing entry."""
-        with explained("adopt an artifact", self._store.root):
+        with explained("adopt an artifact", self._store.root), self._store.adding():
             size = read_manifest(self._store.objects, entry.object).size
             return self._finish(
                 entry.object,
@@ -323,12 +392,6 @@ class Build:
                 entry.provenance if provenance is None else provenance,
                 seconds,
             )
-
-    def _quarantine(self, broken: Path) -> None:
-        quarantine = self._store.root / "quarantine"
-        quarantine.mkdir(exist_ok=True)
-        with contextlib.suppress(OSError):
-            broken.rename(quarantine / broken.name)
 
     def _finish(
         self,
@@ -347,10 +410,11 @@ class Build:
             path=folder_of(self._store.objects, digest) / FILES,
             summary=dict(summary or {}),
             provenance=dict(provenance or {}),
-            created=time.time(),
-            seconds=time.monotonic() - self._opened if seconds is None else seconds,
+            created=round(time.time(), 3),
+            seconds=round(time.monotonic() - self._opened if seconds is None else seconds, 3),
             size=size,
             stage=self.recipe.stage,
+            reason=self.reason.as_json(),
         )
         self.entry = self._store.record(entry)
         self.close()

@@ -1,0 +1,53 @@
+"""Leases: "this process uses these objects", for garbage collection to see.
+
+A process that has found an artifact may read it a moment, or hours, later, in code that knows
+nothing of stores. So each store object keeps one lock file with the digests it has handed out; the
+kernel drops the lock when the process ends, however it ends. In a store that cannot be written
+nothing can be collected either, and no lease is taken.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import weakref
+from pathlib import Path
+
+from tratree_store.errors import StoreError
+from tratree_store.locks import Lock
+
+
+class Leases:
+    """The digests that one store object has handed out."""
+
+    def __init__(self, locks: Path) -> None:
+        self._locks = locks
+        self._digests: set[str] = set()
+        self._lock: Lock | None = None
+        self._pid = 0
+
+    def take(self, *digests: str) -> None:
+        """Add digests; best effort, for reading must work in a read-only store."""
+        if self._pid != os.getpid():  # a forked child needs a lease of its own
+            self._pid, self._lock, self._digests = os.getpid(), None, set()
+        if self._digests.issuperset(digests) or not self._locks.is_dir():
+            return
+        self._digests.update(digests)
+        try:
+            if self._lock is None:
+                name = f"use-{os.getpid()}-{secrets.token_hex(4)}.lock"
+                lock = Lock(self._locks / name, needs=sorted(self._digests))
+                if lock.try_acquire():
+                    self._lock = lock
+                    weakref.finalize(self, lock.release)
+            else:
+                self._lock.sign(sorted(self._digests))
+        except (OSError, StoreError):
+            return
+
+    def release(self) -> None:
+        """Use nothing any more."""
+        self._digests.clear()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
