@@ -1,0 +1,121 @@
+"""The local engine against plain transformers: same tokens, same probabilities, any batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.agents.toy import open_environment
+from tratree_cli.agents.local import LocalPolicy
+from tratree_cli.agents.local_sampling import Draws, sample
+from tratree_cli.agents.policy import Opening, Turn
+from tratree_cli.agents.rollout import EpisodeRequest, play
+from tratree_cli.errors import InputError
+from tratree_cli.formats.rollouts import CONTEXT_OVERFLOW, Rollouts, conversation
+
+SHORT = {"max_new_tokens": 12}
+
+
+@pytest.mark.parametrize("model", ["chatml_model", "inst_model"])
+def test_greedy_turns_equal_generate_on_the_whole_conversation(
+    model: str, request: pytest.FixtureRequest
+) -> None:
+    folder = request.getfixturevalue(model)
+    policy = LocalPolicy(folder, **SHORT)
+    policy.begin([Opening(slot, seed=slot, setting={"temperature": 0}) for slot in range(3)])
+    texts = ["You are in the hall.", "Nothing happens. " * 9, "It is bright.", "No lamp."]
+    for turn in range(4):
+        policy.submit([Turn(slot, texts[(turn + slot) % 4]) for slot in range(3)])
+        replies = []
+        while len(replies) < 3:
+            replies += policy.collect()
+        for reply in replies:
+            seen = policy.transcript(reply.slot)
+            sampled = len(reply.tokens)
+            before = seen[: len(seen) - sampled]
+            with torch.inference_mode():
+                truth = policy._model.generate(
+                    torch.tensor([before]),
+                    attention_mask=torch.ones(1, len(before)),
+                    max_new_tokens=max(sampled, 1),
+                    do_sample=False,
+                    bad_words_ids=[[i] for i in policy._forbidden.nonzero()[:, 0].tolist()],
+                )[0, len(before) :].tolist()
+            assert truth[:sampled] == list(reply.tokens)
+
+
+def test_a_rows_tokens_do_not_depend_on_its_neighbours(chatml_model: Path) -> None:
+    environment = open_environment(tasks=12, steps=4)
+    requests = [EpisodeRequest(str(task), seed=task * 7) for task in range(12)]
+    outcomes = []
+    for batch in (1, 5, 12):
+        policy = LocalPolicy(chatml_model, **SHORT)
+        trajectories, texts = play(environment, policy, requests, batch=batch)
+        rollouts = Rollouts(texts, trajectories)
+        outcomes.append([(t.tokens, conversation(rollouts, t), t.end) for t in trajectories])
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+
+
+def test_the_same_shard_gives_the_same_tokens_twice_in_one_policy(chatml_model: Path) -> None:
+    environment = open_environment(tasks=6)
+    requests = [EpisodeRequest(str(task), seed=task) for task in range(6)]
+    policy = LocalPolicy(chatml_model, **SHORT)
+    setting = [{"temperature": 0.8, "top_p": 0.9}]
+    first, _ = play(environment, policy, requests, setting, batch=6)
+    second, _ = play(environment, policy, requests, setting, batch=6)
+    assert first == second
+
+
+def test_a_conversation_that_outgrows_the_context_ends_as_overflow(chatml_model: Path) -> None:
+    environment = open_environment(tasks=4, steps=50, poison=" and on it goes" * 5)
+    policy = LocalPolicy(chatml_model, max_context=170, max_new_tokens=24)
+    requests = [EpisodeRequest(str(task), seed=task) for task in range(4)]
+    trajectories, _ = play(environment, policy, requests)
+    assert CONTEXT_OVERFLOW in {trajectory.end for trajectory in trajectories}
+    assert all(t.score is not None for t in trajectories)
+
+
+def test_a_huge_observation_ends_the_conversation_without_being_read(chatml_model: Path) -> None:
+    policy = LocalPolicy(chatml_model)
+    policy.begin([Opening(0, 0)])
+    policy.submit([Turn(0, "x" * (1 << 20))])
+    assert [reply.end for reply in policy.collect()] == [CONTEXT_OVERFLOW]
+
+
+def test_constrained_decoding_only_says_available_actions(chatml_model: Path) -> None:
+    environment = open_environment(tasks=8)
+    policy = LocalPolicy(chatml_model)
+    requests = [EpisodeRequest(str(task), seed=task) for task in range(8)]
+    trajectories, _ = play(environment, policy, requests, [{"constrain": "available"}])
+    assert all(all(trajectory.valid) for trajectory in trajectories)
+    assert not any(-1 in trajectory.actions for trajectory in trajectories)
+
+
+def test_draws_follow_the_distribution() -> None:
+    logits = torch.tensor([[0.0, 1.0, 2.0, -1.0]]).expand(4000, -1)
+    draws = Draws(3)
+    uniforms = [draws.next() for _ in range(4000)]
+    for temperature, top_p in ((1.0, 1.0), (0.5, 1.0), (1.0, 0.8)):
+        ids = sample(logits, [temperature] * 4000, [top_p] * 4000, uniforms)
+        share = torch.bincount(torch.tensor(ids), minlength=4) / 4000
+        truth = torch.softmax(logits[0] / temperature, -1)
+        if top_p < 1:
+            truth = torch.tensor([0.0, truth[1], truth[2], 0.0]) / (truth[1] + truth[2])
+        assert torch.allclose(share, truth, atol=0.03)
+
+
+def test_settings_of_a_row_are_its_own() -> None:
+    logits = torch.randn(3, 50, generator=torch.Generator().manual_seed(0))
+    mixed = sample(logits, [0.0, 1.0, 0.7], [1.0, 1.0, 0.5], [0.3, 0.4, 0.5])
+    alone = [
+        sample(logits[row : row + 1], [t], [p], [u])[0]
+        for row, (t, p, u) in enumerate([(0.0, 1.0, 0.3), (1.0, 1.0, 0.4), (0.7, 0.5, 0.5)])
+    ]
+    assert mixed == alone
+
+
+def test_a_missing_model_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no model can be loaded"):
+        LocalPolicy(tmp_path)

@@ -1,0 +1,186 @@
+"""Conversations as token ids: exactly the chat template's, turn by turn, and safe against poison.
+
+A template is rendered once with placeholders in place of the contents, which gives its *skeleton*:
+the pieces of text between contents. Joining a skeleton with real contents gives the template's own
+rendering without running it, and the pieces after the first turns are what a growing conversation
+appends. All this is checked against the template itself when an encoder is made; a template whose
+earlier turns change as the conversation grows is read again from the start on every turn.
+
+Text from an environment may contain ``<|im_end|>`` or another control string. The skeleton says how
+many control tokens an encoding may have; one that has more is encoded again piece by piece with the
+contents taken apart, so that contents never become control tokens.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from tratree_cli.agents.policy import Message
+from tratree_cli.errors import InputError
+
+_MARK = "\ue000{}\ue001"
+_SAMPLES = ("Open the door [SEP] 3 mugs.", "Thought: I go.\nAction: go[hall]", "You see a\n\nlamp.")
+
+
+class TurnEncoder:
+    """Encodes conversations for one tokenizer; ``tokenizer`` is a transformers tokenizer.
+
+    ``stop_ids`` are the tokens that end the agent's turn, ``control_ids`` every added token, and
+    ``incremental`` whether ``following`` may be used.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        if not getattr(tokenizer, "chat_template", None):
+            raise InputError("the model's tokenizer has no chat template; add chat_template.jinja")
+        self._tokenizer = tokenizer
+        added = {
+            int(number): str(token) for number, token in tokenizer.added_tokens_decoder.items()
+        }
+        self.control_ids = frozenset(added)
+        strings = sorted(filter(None, added.values()), key=len, reverse=True)
+        self._control = re.compile("|".join(map(re.escape, strings)) or r"(?!)")
+        self._trims = self._find_trimming()
+        self.skeleton = cache(self._skeleton)
+        self._controls_in = cache(lambda text: self._count(self._plain_ids(text)))
+        opening = self.skeleton(("user",))
+        longer = self.skeleton(("user", "assistant", "user"))
+        self._generation = opening[-1]
+        self._between = longer[2]
+        self.stop_ids = self._find_stops()
+        first = self._control.search(self._between)
+        self._closing = self._between[: first.start()] if first else ""
+        self.incremental = self._check()
+
+    def whole(self, messages: Sequence[Message]) -> list[int]:
+        """All ids of ``messages`` (the last one the user's) and the generation prompt."""
+        pieces = self.skeleton(tuple(message["role"] for message in messages))
+        contents = [self._content(message) for message in messages]
+        return self._encode(pieces, contents)
+
+    def following(self, observation: str, output: str = "") -> list[int]:
+        """The ids between the agent's ``output`` and its next turn, which ``observation`` precedes.
+
+        They begin with what ends the agent's turn; plain text of that kind that the agent already
+        wrote itself is not repeated.
+        """
+        between = self._between
+        if self._closing and output.endswith(self._closing):
+            between = between[len(self._closing) :]
+        content = self._content({"role": "user", "content": observation})
+        return self._encode([between, self._generation], [content])
+
+    def continuation(self, text: str) -> list[int]:
+        """The ids of words that the agent might say, for constrained decoding."""
+        return self._safe_ids(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The words of sampled ids."""
+        text: str = self._tokenizer.decode(
+            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return text
+
+    def _content(self, message: Message) -> str:
+        text = message["content"]
+        return text.strip() if self._trims.get(message["role"], False) else text
+
+    def _render(self, roles: Sequence[str], contents: Sequence[str]) -> str:
+        messages = [
+            {"role": role, "content": text} for role, text in zip(roles, contents, strict=True)
+        ]
+        try:
+            text: str = self._tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True
+            )
+        except Exception as error:
+            raise InputError(
+                f"the chat template cannot render {' '.join(roles)}: {error}"
+            ) from error
+        return text
+
+    def _skeleton(self, roles: tuple[str, ...]) -> list[str]:
+        """The template's pieces around the contents, one more than there are messages."""
+        marks = [_MARK.format(number) for number in range(len(roles))]
+        rest, pieces = self._render(roles, marks), []
+        for mark in marks:
+            piece, found, rest = rest.partition(mark)
+            if not found:
+                raise InputError("the chat template leaves messages out or changes their order")
+            pieces.append(piece)
+        return [*pieces, rest]
+
+    def _find_trimming(self) -> dict[str, bool]:
+        roles = ("user", "assistant", "user")
+        text = self._render(roles, [f"  {_MARK.format(number)}  " for number in range(3)])
+        return {
+            "user": f"  {_MARK.format(2)}  " not in text,
+            "assistant": f"  {_MARK.format(1)}  " not in text,
+        }
+
+    def _find_stops(self) -> frozenset[int]:
+        first = self._control.search(self._between)
+        stops = {self._tokenizer.eos_token_id} - {None}
+        if first and not self._between[: first.start()].strip():
+            stops.add(self._plain_ids(first.group())[0])
+        return frozenset(stops)
+
+    def _check(self) -> bool:
+        """Compare with the tokenizer's own encoding; whether turns may be appended."""
+        roles = ("user", "assistant", "user", "assistant", "user")
+        texts = [_SAMPLES[number % 3] for number in range(5)]
+        messages = [{"role": r, "content": t} for r, t in zip(roles, texts, strict=True)]
+        truth = self._tokenizer.apply_chat_template(
+            messages, tokenize=True, add_generation_prompt=True, return_dict=False
+        )
+        if self.whole(messages) != list(truth):
+            raise InputError(
+                "the chat template treats contents specially, which the local engine cannot "
+                "follow; serve the model and use openai:URL#model"
+            )
+        pieces = self.skeleton(roles)
+        return (
+            pieces[0] == self.skeleton(("user",))[0]
+            and all(pieces[i].startswith(self._generation) for i in (1, 3))
+            and not any(pieces[i][len(self._generation) :].strip() for i in (1, 3))
+            and pieces[2] == pieces[4] == self._between
+            and pieces[5] == self._generation
+        )
+
+    def _encode(self, pieces: Sequence[str], contents: Sequence[str]) -> list[int]:
+        text = pieces[0] + "".join(c + p for c, p in zip(contents, pieces[1:], strict=True))
+        ids = self._plain_ids(text)
+        if self._count(ids) == sum(self._controls_in(piece) for piece in pieces):
+            return ids
+        return self._encode_apart(pieces, contents)
+
+    def _encode_apart(self, pieces: Sequence[str], contents: Sequence[str]) -> list[int]:
+        """Control strings of the template as tokens; all that lies between them as mere text."""
+        ids: list[int] = []
+        text = ""
+        for number, piece in enumerate(pieces):
+            place = 0
+            for found in self._control.finditer(piece):
+                text += piece[place : found.start()]
+                ids += self._safe_ids(text) + self._plain_ids(found.group())
+                text, place = "", found.end()
+            text += piece[place:] + (contents[number] if number < len(contents) else "")
+        return ids + self._safe_ids(text)
+
+    def _safe_ids(self, text: str) -> list[int]:
+        """Ids of mere text. Control strings are broken after their first character."""
+        parts, place = [], 0
+        for found in self._control.finditer(text):
+            parts.append(text[place : found.start() + 1])
+            place = found.start() + 1
+        parts.append(text[place:])
+        ids = [number for part in parts if part for number in self._plain_ids(part)]
+        return [number for number in ids if number not in self.control_ids]
+
+    def _plain_ids(self, text: str) -> list[int]:
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _count(self, ids: Sequence[int]) -> int:
+        return sum(number in self.control_ids for number in ids)

@@ -1,0 +1,77 @@
+"""Loading a model for the local engine, and proving that the engine computes what it does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tratree_cli.agents.local_cache import RowCache
+from tratree_cli.errors import InputError
+
+
+def load_model(place: str | Path, device: str = "auto", dtype: str = "auto") -> tuple[Any, Any]:
+    """``(model, tokenizer)`` of a folder or hub name; adapters are merged into their base."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+    where = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    kind = dtype if dtype != "auto" else ("bfloat16" if where.startswith("cuda") else "float32")
+    number = getattr(torch, kind, None)
+    if not isinstance(number, torch.dtype):
+        raise InputError(f"'{kind}' is no torch dtype; use float32, bfloat16 or float16")
+    folder = Path(place)
+    try:
+        if (folder / "adapter_config.json").is_file():
+            from peft import AutoPeftModelForCausalLM
+
+            adapted = AutoPeftModelForCausalLM.from_pretrained(str(folder.resolve()), dtype=number)
+            model = adapted.merge_and_unload()
+        else:
+            model = AutoModelForCausalLM.from_pretrained(
+                str(place), dtype=number, attn_implementation="sdpa"
+            )
+        tokenizer = AutoTokenizer.from_pretrained(str(place))
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"no model can be loaded from '{place}': {first}") from error
+    return model.to(where).eval(), tokenizer
+
+
+def supported_context(config: Any) -> int:
+    """The longest conversation that every layer of the model sees whole."""
+    text = config.get_text_config()
+    limits = [getattr(text, "max_position_embeddings", None)]
+    if getattr(text, "use_sliding_window", True):
+        limits.append(getattr(text, "sliding_window", None))
+    return min((int(limit) for limit in limits if limit), default=1 << 30)
+
+
+def verify_model(model: Any, cache: RowCache) -> None:
+    """Compare the engine's cached pass with a plain one on a few tokens.
+
+    Architectures whose layers do not all keep plain keys and values fail here, with a sentence,
+    instead of sampling nonsense.
+    """
+    from tratree_cli.agents.local import forward
+
+    size = model.get_input_embeddings().weight.shape[0]
+    ids = (torch.arange(24) * 7919 + 13)[None] % size
+    advice = "serve it and use openai:URL#model"
+    with torch.inference_mode():
+        truth = model(input_ids=ids.to(model.device)).logits[0, -1].float()
+        cache.reserve(2, 24)
+        try:
+            for start, end in ((0, 11), (11, 23), (23, 24)):
+                both = ids[:, start:end].expand(2, -1)
+                positions = torch.arange(start, end).expand(2, -1)
+                mine = forward(model, cache, 0, both, positions, end)
+        except (RuntimeError, TypeError, AttributeError, IndexError, ValueError) as error:
+            name = type(model).__name__
+            raise InputError(f"the local engine cannot run {name} ({error}); {advice}") from error
+    tolerance = 1e-3 if truth.dtype == model.dtype else 0.1
+    if float((mine[0] - truth).abs().max()) > tolerance * float(truth.abs().max() + 1):
+        raise InputError(f"the local engine does not compute {type(model).__name__}; {advice}")
