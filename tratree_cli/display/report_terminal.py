@@ -17,13 +17,17 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from tratree_cli.display import plain
+from tratree_cli.display.terminal_blocks import ComparisonText, FigureText, outline_tree
 from tratree_cli.evaluation.document import (
     BEST,
     SECOND,
     SIGNIFICANT,
     TEXT,
+    Block,
     Cell,
     Column,
+    Comparison,
+    Figure,
     ReportDocument,
     Row,
     Table,
@@ -42,12 +46,10 @@ def render(report: ReportDocument, sections: Sequence[str] | None = None) -> Ren
     for section in report.sections:
         if sections is not None and section.key not in sections:
             continue
-        parts.append(Text(""))
         for sentence in section.text:
-            parts.append(Text(plain.inert(sentence)))
+            parts += [Text(""), Text(plain.inert(sentence))]
         for block in section.blocks:
-            if isinstance(block, Table):
-                parts.append(FittingTable(block))
+            parts += [Text(""), _block(block)]
     if report.warnings:
         parts.append(Text(""))
         parts.extend(Text(f"! {plain.one_line(warning)}") for warning in report.warnings)
@@ -55,6 +57,18 @@ def render(report: ReportDocument, sections: Sequence[str] | None = None) -> Ren
         parts.append(Text(""))
         parts.append(Text(f"Next: {plain.one_line(report.next_step)}"))
     return Group(*parts)
+
+
+def _block(block: Block) -> RenderableType:
+    if isinstance(block, Table):
+        return FittingTable(block)
+    if isinstance(block, Figure):
+        return FigureText(block)
+    if isinstance(block, Comparison):
+        return ComparisonText(block)
+    notes = (Text(plain.one_line(note), style="dim") for note in block.notes)
+    title = Text(plain.one_line(block.title), style="bold")
+    return Group(title, outline_tree(block), *notes)
 
 
 class FittingTable:
@@ -89,7 +103,9 @@ class FittingTable:
 
 
 def _body(table: Table, columns: Sequence[int], stacked: bool) -> RichTable:
-    body = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP - 1, 0, 0))
+    body = RichTable(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP - 1, 0, 0)
+    )
     for index in columns:
         column = table.columns[index]
         words = column.kind == TEXT

@@ -39,7 +39,7 @@ def reward_bars(groups: Sequence[Cohort]) -> Figure | None:
         y_label="Average reward × 100",
         series=tuple(series),
         alt=". ".join(_ranking(one) for one in series),
-        notes=("Bars: average reward; lines: 95 % bootstrap interval over tasks.",),
+        notes=("Intervals: 95 % bootstrap over tasks.",),
     )
 
 

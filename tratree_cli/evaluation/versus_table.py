@@ -77,13 +77,17 @@ def versus_table(groups: Sequence[Cohort]) -> Table | None:
             Column("Paired p", P_VALUE),
             Column("Hedges g", RATIO),
         ]
-    columns.append(Column("Gap", RATIO))
+    has_gap = any(one.gap.recovered is not None for one in compared)
+    if has_gap:
+        columns.append(Column("Gap", RATIO))
     rows = []
     for one, p, q in zip(compared, welch_p, paired_p, strict=True):
         cells = [_name(one), _difference(one), Cell(_tally(one.difference))]
         if tested:
             cells += [_p_cell(p, one.unpaired), _p_cell(q, one.matched), Cell(one.effect)]
-        rows.append(Row((*cells, Cell(one.gap.recovered))))
+        if has_gap:
+            cells.append(Cell(one.gap.recovered))
+        rows.append(Row(tuple(cells)))
     place = baseline.descriptor
     return Table(
         key=f"versus-{place.environment or 'all'}-{place.split or 'all'}",
@@ -161,13 +165,16 @@ def _notes(
         notes.append(f"{ONE_SEED.capitalize()}: other training seeds may tell otherwise.")
     else:
         notes.extend(f"Some comparisons: {reason}." for reason in sorted(reasons))
+    notes += [
+        f"{one.cohort.name}: {one.difference.note}" for one in compared if one.difference.note
+    ]
     top = "the ceiling model" if has_ceiling else f"{baseline.name} (no ceiling model evaluated)"
-    notes.append(
-        f"Gap: share of the way from SFT weak (0) to {top} (1). It may exceed 1: the upper end is "
-        "a trained model, not a bound."
-    )
-    for one in compared:
-        for note in (one.difference.note, one.gap.note):
-            if note and one.gap.recovered is None:
-                notes.append(f"{one.cohort.name}: {note}")
+    if any(one.gap.recovered is not None for one in compared):
+        notes.append(
+            f"Gap: share of the way from SFT weak (0) to {top} (1). It may exceed 1: the upper end "
+            "is a trained model, not a bound."
+        )
+    else:
+        reason = compared[0].gap.note
+        notes.append(f"No gap recovered, measured up to {top}: {reason[0].lower()}{reason[1:]}")
     return tuple(dict.fromkeys(notes))

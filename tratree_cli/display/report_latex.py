@@ -1,0 +1,99 @@
+"""A report's tables as LaTeX with booktabs, ready to be taken into a paper.
+
+A fragment, not a document: ``\\input`` it after ``\\usepackage{booktabs}``. Figures are left to the
+page and the JSON; every character that TeX would act on is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tratree_cli.display import plain
+from tratree_cli.evaluation.document import (
+    BEST,
+    SECOND,
+    SIGNIFICANT,
+    TEXT,
+    Cell,
+    Column,
+    ReportDocument,
+    Row,
+    Table,
+)
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    "β": r"$\beta$",
+    "×": r"$\times$",
+    "–": "--",
+    "…": r"\ldots{}",
+    "¹": r"\textsuperscript{1}",
+    "²": r"\textsuperscript{2}",
+    "→": r"$\to$",
+}
+
+
+def render(report: ReportDocument) -> str:
+    """All tables of the report, one ``table`` environment each."""
+    lines = ["% \\usepackage{booktabs}", f"% {plain.one_line(report.title)}", ""]
+    for table in report.tables():
+        lines += [*_table(table), ""]
+    return "\n".join(lines)
+
+
+def escape(text: str) -> str:
+    """Text in which TeX finds no command."""
+    return "".join(_ESCAPES.get(character, character) for character in plain.one_line(text))
+
+
+def _table(table: Table) -> Iterator[str]:
+    alignment = "".join("l" if column.kind == TEXT else "r" for column in table.columns)
+    yield r"\begin{table}"
+    yield r"  \centering"
+    yield rf"  \caption{{{escape(table.title)}}}"
+    yield rf"  \label{{tab:{_label(table.key)}}}"
+    yield rf"  \begin{{tabular}}{{{alignment}}}"
+    yield r"    \toprule"
+    yield "    " + " & ".join(escape(column.title) for column in table.columns) + r" \\"
+    yield r"    \midrule"
+    for row in table.rows:
+        yield "    " + " & ".join(_cells(row, table)) + r" \\"
+    yield r"    \bottomrule"
+    yield r"  \end{tabular}"
+    for note in table.notes:
+        yield rf"  \par\smallskip\footnotesize {escape(note)}"
+    yield r"\end{table}"
+
+
+def _cells(row: Row, table: Table) -> Iterator[str]:
+    for index, (cell, column) in enumerate(zip(row.cells, table.columns, strict=True)):
+        text = _cell(cell, column)
+        # A row that begins with "[" would be read as an option of the line break before it.
+        text = f"{{}}{text}" if index == 0 and text.startswith("[") else text
+        yield rf"\textit{{{text} (paper)}}" if row.paper and index == 0 else text
+
+
+def _cell(cell: Cell, column: Column) -> str:
+    text = escape(plain.whole(cell, column))
+    if cell.mark == BEST:
+        return rf"\textbf{{{text}}}"
+    if cell.mark == SECOND:
+        return rf"\underline{{{text}}}"
+    return rf"{text}$^{{*}}$" if cell.mark == SIGNIFICANT else text
+
+
+def _label(key: str) -> str:
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-.") else "-" for c in key)

@@ -1,0 +1,155 @@
+"""Figures, trees and comparisons of a report as terminal text.
+
+A terminal draws no axes, so a chart becomes what it has to say: a bar or a sparkline with its
+numbers. Everything is ``Text``: a model that writes ``[red]`` or an escape sequence changes
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.cells import cell_len
+from rich.columns import Columns
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.panel import Panel
+from rich.text import Text
+from rich.tree import Tree
+
+from tratree_cli.display import plain
+from tratree_cli.display.sparkline import bar, sparkline
+from tratree_cli.evaluation.document import Branch, Comparison, Figure, Lane, Outline
+
+_BRANCHES_SHOWN = 200
+_LANE_WIDTH = 36
+
+
+class FigureText:
+    """A chart as bars or sparklines with numbers."""
+
+    def __init__(self, figure: Figure) -> None:
+        self.figure = figure
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        figure = self.figure
+        ascii_only = options.ascii_only
+        yield Text(plain.one_line(figure.title), style="bold")
+        lines = _bars if figure.kind == "bars" else _curves
+        for line in lines(figure, options.max_width, ascii_only):
+            yield Text(line, no_wrap=True, overflow="ellipsis")
+        for note in figure.notes:
+            yield Text(plain.one_line(note), style="dim")
+
+
+def _bars(figure: Figure, width: int, ascii_only: bool) -> Iterator[str]:
+    points = [point for series in figure.series for point in series.points]
+    if not points:
+        return
+    names = max(cell_len(plain.one_line(str(point.x), 28)) for point in points)
+    room = max(8, width - names - 26)
+    without = " " * len(_bounds(0.0, 0.0))
+    largest = max(100.0, *(point.y for point in points))
+    for series in figure.series:
+        if len(figure.series) > 1:
+            yield plain.one_line(series.name)
+        for point in series.points:
+            name = plain.one_line(str(point.x), 28)
+            drawn = bar(point.y, largest, room, ascii_only=ascii_only)
+            bounded = point.low is not None and point.high is not None
+            bounds = _bounds(point.low or 0.0, point.high or 0.0) if bounded else without
+            yield f"{name}{' ' * (names - cell_len(name))}  {point.y:5.1f} {bounds}  {drawn}"
+
+
+def _bounds(low: float, high: float) -> str:
+    return f"[{low:5.1f}, {high:5.1f}]"
+
+
+def _curves(figure: Figure, width: int, ascii_only: bool) -> Iterator[str]:
+    values = [point.y for series in figure.series for point in series.points]
+    if not values:
+        return
+    low, high = min(values), max(values)
+    names = max(cell_len(plain.one_line(series.name, 28)) for series in figure.series)
+    room = max(8, width - names - 22)
+    for series in figure.series:
+        name = plain.one_line(series.name, 28)
+        ys = [point.y for point in series.points]
+        drawn = sparkline(ys, room, low=low, high=high, ascii_only=ascii_only)
+        yield f"{name}{' ' * (names - cell_len(name))}  {ys[0]:5.1f} {drawn} {ys[-1]:5.1f}"
+    first, last = figure.series[0].points[0].x, figure.series[0].points[-1].x
+    yield f"{plain.one_line(figure.x_label)}: {first} to {last}; range {low:.1f} to {high:.1f}"
+
+
+def outline_tree(outline: Outline) -> RenderableType:
+    """A trajectory tree, best path and divergence points marked in words as well as in style."""
+    drawn = Tree(_branch_text(outline.root), guide_style="dim", highlight=False)
+    left = [_BRANCHES_SHOWN]
+    _grow(drawn, outline.root, left)
+    if left[0] < 0:
+        drawn.add(Text(f"… {-left[0]} more branches", style="dim"))
+    return drawn
+
+
+def _grow(drawn: Tree, branch: Branch, left: list[int]) -> None:
+    for child in branch.children:
+        left[0] -= 1
+        target = drawn.add(_branch_text(child)) if left[0] >= 0 else drawn
+        _grow(target, child, left)
+
+
+def _branch_text(branch: Branch) -> Text:
+    text = Text(plain.one_line(branch.text, 120), style="bold" if branch.best else "")
+    figures = []
+    if branch.value is not None:
+        figures.append(f"G {branch.value:.2f}")
+    if branch.visits is not None:
+        figures.append(f"n {branch.visits}")
+    if figures:
+        text.append("  " + ", ".join(figures), style="dim")
+    if branch.best:
+        text.append("  * best path", style="bold")
+    if branch.divergence:
+        text.append("  < diverges", style="italic")
+    return text
+
+
+class ComparisonText:
+    """Trajectories on one task side by side where they fit, one below the other where not."""
+
+    def __init__(self, comparison: Comparison) -> None:
+        self.comparison = comparison
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        comparison = self.comparison
+        yield Text(plain.one_line(comparison.title), style="bold")
+        yield Text(plain.inert(comparison.instruction), style="italic")
+        lanes = comparison.lanes
+        beside = max(1, min(len(lanes), options.max_width // _LANE_WIDTH))
+        width = options.max_width // beside - (1 if beside > 1 else 0)
+        for start in range(0, len(lanes), beside):
+            yield Columns(_panels(lanes[start : start + beside], width), padding=(0, 1, 0, 0))
+        for note in comparison.notes:
+            yield Text(plain.one_line(note), style="dim")
+
+
+def _panels(lanes: Sequence[Lane], width: int) -> list[Panel]:
+    return [
+        Panel(_lane_text(lane), title=Text(plain.one_line(lane.label)), width=width)
+        for lane in lanes
+    ]
+
+
+def _lane_text(lane: Lane) -> Text:
+    text = Text()
+    marked = False
+    for number, turn in enumerate(lane.turns, start=1):
+        if turn.differs and not marked:
+            text.append("--- differs from here ---\n", style="bold")
+            marked = True
+        if turn.thought:
+            text.append(f"   {plain.one_line(turn.thought, 160)}\n", style="dim italic")
+        text.append(f"{number}. {plain.one_line(turn.action)}", style="bold" if marked else "")
+        text.append("" if turn.score is None else f"  ({turn.score:.2f})", style="dim")
+        text.append("\n")
+    text.append(plain.one_line(lane.outcome), style="bold")
+    return text
