@@ -1,0 +1,148 @@
+"""The method written plainly, one trajectory and one node at a time: what the columns must equal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tratree_cli.trees.columns import Columns
+from tratree_cli.trees.mcts import log_table
+
+Cosine = Callable[[int, int], float]
+
+
+@dataclass
+class Node:
+    action: int
+    observation: int
+    parent: Node | None = None
+    children: list[Node] = field(default_factory=list)
+    seen: set[int] = field(default_factory=set)
+    visits: int = 0
+    reward: float = 0.0
+    endings: int = 0
+    total_reward: float = 0.0
+    order: list[object] = field(default_factory=list)
+    count: int = 0
+    returned: float = 0.0
+    highest: float = -np.inf
+    stop: Node | None = None
+    trajectories: list[int] = field(default_factory=list)
+    first: int = -1
+
+
+def build(columns: Columns, cosine: Cosine | None = None, threshold: float = 2.0) -> list[Node]:
+    """Insert the counted trajectories one by one, as section 3.2 tells it."""
+    roots = [Node(-2, -1) for _ in columns.tasks]
+    for trajectory in range(len(columns)):
+        if not columns.counted[trajectory]:
+            continue
+        node = roots[columns.task[trajectory]]
+        score = float(columns.score[trajectory])
+        node.visits += 1
+        node.reward += score
+        span = columns.span(trajectory)
+        for step in range(span.start, span.stop):
+            node = _child(
+                node,
+                int(columns.observations[step]),
+                int(columns.actions[step]),
+                cosine,
+                threshold,
+                trajectory,
+            )
+            node.visits += 1
+            node.reward += score
+        node.endings += 1
+        node.total_reward += score
+        node.trajectories.append(trajectory)
+    return roots
+
+
+def _child(
+    parent: Node,
+    observation: int,
+    action: int,
+    cosine: Cosine | None,
+    threshold: float,
+    trajectory: int,
+) -> Node:
+    same = [child for child in parent.children if child.action == action]
+    for child in same:
+        if observation in child.seen:
+            return child
+    if cosine is not None and same:
+        values = [cosine(child.observation, observation) for child in same]
+        best = int(np.argmax(values))
+        if values[best] >= threshold:
+            same[best].seen.add(observation)
+            return same[best]
+    child = Node(action, observation, parent, seen={observation}, first=trajectory)
+    parent.children.append(child)
+    return child
+
+
+def search(root: Node, rollouts: int, gamma: float, select: str = "mean") -> Node:
+    """Eq. 7 on linked nodes; returns the leaf (or stop leaf) at which e* ends."""
+    logs = log_table(rollouts)
+    prepare(root)
+    for _ in range(rollouts):
+        path = [root]
+        while path[-1].order:
+            path.append(_choose(path[-1], gamma, logs))
+        leaf = path[-1]
+        value = leaf.total_reward / leaf.endings
+        for node in path:
+            node.count += 1
+            node.returned += value
+            node.highest = max(node.highest, value)
+    node = root
+    while node.order:
+        merits = [_merit(child, select) for child in node.order]
+        node = node.order[int(np.argmax(merits))]
+    return node
+
+
+def prepare(root: Node) -> None:
+    """Give every inner node its options: the children, and a stop leaf where some end."""
+    pending = [root]
+    while pending:
+        node = pending.pop()
+        node.order = list(node.children)
+        if node.children and node.endings:
+            node.stop = Node(-3, -1, node, first=node.trajectories[0])
+            node.stop.endings = node.endings
+            node.stop.total_reward = node.total_reward
+            node.stop.trajectories = node.trajectories
+            node.order.append(node.stop)
+            node.order.sort(key=lambda option: option.first)
+        pending.extend(node.children)
+
+
+def _choose(node: Node, gamma: float, logs: np.ndarray) -> Node:
+    best, highest = None, -np.inf
+    for child in node.order:
+        if child.count == 0:
+            return child
+        mean = np.float64(child.returned) / np.float64(child.count)
+        bound = mean + gamma * np.sqrt(logs[node.count] / np.float64(child.count))
+        if bound > highest:
+            best, highest = child, bound
+    assert best is not None
+    return best
+
+
+def _merit(node: Node, select: str) -> float:
+    if not node.count:
+        return -np.inf
+    return {"mean": node.returned / node.count, "visits": node.count, "max": node.highest}[select]
+
+
+def breadth_first(root: Node) -> list[Node]:
+    nodes, position = [root], 0
+    while position < len(nodes):
+        nodes.extend(nodes[position].children)
+        position += 1
+    return nodes

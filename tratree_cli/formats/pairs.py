@@ -1,0 +1,171 @@
+"""Preference pairs on disk (kind ``pairs``): one JSON line a pair, with every word that training
+needs.
+
+``prompt`` is the history both sides share and ends with the observation at which they part;
+``chosen`` and ``rejected`` begin with the agent's turn. Only turns of the role ``assistant`` in the
+continuations are the agent's to learn; what the environment answers is never scored. Repeating the
+prompts costs little after compression and makes a pair readable by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tratree_cli.errors import InputError
+from tratree_cli.formats.rollouts import Rollouts, Trajectory, read_jsonl, write_jsonl
+from tratree_cli.trees.pairs import Pair, PairSet
+
+Message = dict[str, str]
+
+PAIRS = "pairs.jsonl.zst"
+META = "pairs.json"
+
+
+@dataclass(frozen=True)
+class PairRecord:
+    """A pair with its words.
+
+    ``chosen_score`` and ``rejected_score`` are G of the two trajectories, ``chosen_value`` and
+    ``rejected_value`` what the rule compared (the branches' means under the rule ``tree``, over
+    ``chosen_visits`` and ``rejected_visits`` trajectories). ``chosen_trajectory`` and
+    ``rejected_trajectory`` are positions in the input artifacts, ``step`` the turn at which the
+    two part and ``node`` the divergence point (-1: whole trajectories). ``horizon`` is the number
+    of turns of each continuation, 0 to the end.
+    """
+
+    task: str
+    rule: str
+    prompt: list[Message]
+    chosen: list[Message]
+    rejected: list[Message]
+    chosen_score: float
+    rejected_score: float
+    chosen_value: float
+    rejected_value: float
+    chosen_visits: int
+    rejected_visits: int
+    chosen_trajectory: int
+    rejected_trajectory: int
+    chosen_source: str
+    rejected_source: str
+    step: int
+    node: int
+    horizon: int
+
+    @property
+    def gap(self) -> float:
+        return self.chosen_value - self.rejected_value
+
+
+@dataclass(frozen=True)
+class PairFile:
+    """A ``pairs`` artifact in memory; ``meta`` has the rule, counts and what was dropped."""
+
+    records: Sequence[PairRecord]
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+def render_pairs(
+    pairs: PairSet, rollouts: Rollouts, demos: Rollouts | None = None
+) -> Iterator[PairRecord]:
+    """Put the words in: the agent's outputs exactly as they were sampled.
+
+    ``rollouts`` are those the pair rule saw (a tree's own, for the rule ``tree``); ``demos`` hold
+    the preferred side under the rule ``ceiling``.
+    """
+    chosen_from = demos if pairs.rule == "ceiling" and demos is not None else rollouts
+    for pair in pairs.pairs:
+        yield _record(pair, pairs.rule, chosen_from, rollouts)
+
+
+def write_pairs(
+    records: Iterable[PairRecord], folder: Path, meta: Mapping[str, Any] | None = None
+) -> int:
+    """Write a ``pairs`` artifact (an empty one too); return the number of pairs."""
+    count = write_jsonl(folder / PAIRS, (asdict(record) for record in records))
+    document = {**(meta or {}), "pairs": count}
+    (folder / META).write_bytes(
+        orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
+    )
+    return count
+
+
+def read_pairs(folder: Path) -> PairFile:
+    """Read what ``write_pairs`` wrote."""
+    meta = orjson.loads((folder / META).read_bytes())
+    records = []
+    for line, record in enumerate(read_jsonl(folder / PAIRS), start=1):
+        try:
+            records.append(PairRecord(**record))
+        except TypeError as error:
+            raise InputError(f"{folder / PAIRS} line {line} is not a pair: {error}") from error
+    return PairFile(records, meta)
+
+
+def prefix_messages(rollouts: Rollouts) -> list[Message]:
+    """The prompt's messages before the first observation (empty for the embedded prompt)."""
+    return [dict(message) for message in rollouts.prompt.get("messages", ())]
+
+
+def turns(rollouts: Rollouts, trajectory: Trajectory, start: int, stop: int) -> list[Message]:
+    """Turns ``start`` to ``stop`` (exclusive), beginning with the agent's words of turn ``start``.
+
+    The last message is the agent's: what the environment answered to it is left out.
+    """
+    messages: list[Message] = []
+    for step in range(start, min(stop, trajectory.steps)):
+        if step > start:
+            messages.append(_user(rollouts, trajectory, step))
+        messages.append({"role": "assistant", "content": rollouts.texts[trajectory.outputs[step]]})
+    return messages
+
+
+def _user(rollouts: Rollouts, trajectory: Trajectory, step: int) -> Message:
+    return {"role": "user", "content": rollouts.texts[trajectory.observations[step]]}
+
+
+def _record(pair: Pair, rule: str, chosen_from: Rollouts, rejected_from: Rollouts) -> PairRecord:
+    chosen = chosen_from.trajectories[pair.chosen]
+    rejected = rejected_from.trajectories[pair.rejected]
+    history = turns(chosen_from, chosen, 0, pair.step)
+    opening = [_user(chosen_from, chosen, 0)] if pair.step else []
+    prompt = [
+        *prefix_messages(chosen_from),
+        *opening,
+        *history,
+        _user(chosen_from, chosen, pair.step),
+    ]
+    stop = pair.step + pair.horizon if pair.horizon else max(chosen.steps, rejected.steps)
+    return PairRecord(
+        task=chosen.task,
+        rule=rule,
+        prompt=prompt,
+        chosen=turns(chosen_from, chosen, pair.step, stop),
+        rejected=turns(rejected_from, rejected, pair.step, stop),
+        chosen_score=float(chosen.score or 0.0),
+        rejected_score=float(rejected.score or 0.0),
+        chosen_value=pair.chosen_value,
+        rejected_value=pair.rejected_value,
+        chosen_visits=pair.chosen_visits,
+        rejected_visits=pair.rejected_visits,
+        chosen_trajectory=pair.chosen,
+        rejected_trajectory=pair.rejected,
+        chosen_source=_source(chosen_from, chosen),
+        rejected_source=_source(rejected_from, rejected),
+        step=pair.step,
+        node=pair.node,
+        horizon=pair.horizon,
+    )
+
+
+def _source(rollouts: Rollouts, trajectory: Trajectory) -> str:
+    known = 0 <= trajectory.source < len(rollouts.sources)
+    return rollouts.sources[trajectory.source] if known else ""

@@ -1,0 +1,129 @@
+"""Trajectories as integer columns: what every algorithm of this package reads.
+
+A forest of a million steps as Python objects costs gigabytes and is compared string by string; as
+columns it costs four integers a step and is compared by number. The trade-off is that a text can
+only be looked up by whoever holds the text table (``formats``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray: TypeAlias = NDArray[np.integer[Any]]
+FloatArray: TypeAlias = NDArray[np.floating[Any]]
+BoolArray: TypeAlias = NDArray[np.bool_]
+
+NO_ACTION = -1
+"""The action of an output that could not be parsed; the environment answers all of them alike, so
+they count as one and the same action."""
+NO_THOUGHT = -1
+ROOT_ACTION = -2
+"""The action column of a root: a root is an instruction and no step."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """T trajectories with S steps in all; texts by number.
+
+    ``tasks`` names the tasks (labels only); ``task[T]`` is the number of each trajectory's task.
+    The steps of trajectory t lie at ``offsets[t]:offsets[t + 1]`` of ``observations``,
+    ``thoughts``, ``actions``, ``outputs`` (each ``[S]``; observation i precedes action i).
+    ``score[T]`` is G in [0, 1], NaN where there is none; ``counted[T]`` is False for trajectories
+    that ended through no doing of the agent: they keep their place here and stay out of trees.
+    ``end[T]`` numbers the ending (the order of ``formats.rollouts.ENDINGS``).
+    """
+
+    tasks: tuple[str, ...]
+    task: IntArray
+    offsets: IntArray
+    observations: IntArray
+    thoughts: IntArray
+    actions: IntArray
+    outputs: IntArray
+    score: FloatArray
+    success: BoolArray
+    end: IntArray
+    counted: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.task)
+
+    @property
+    def steps(self) -> int:
+        """The number of steps in all."""
+        return len(self.actions)
+
+    @property
+    def lengths(self) -> IntArray:
+        """Steps per trajectory, ``[T]``."""
+        return np.diff(self.offsets)
+
+    def span(self, trajectory: int) -> slice:
+        """Where the steps of one trajectory lie in the step columns."""
+        return slice(int(self.offsets[trajectory]), int(self.offsets[trajectory + 1]))
+
+    def take(self, trajectories: IntArray) -> Columns:
+        """These trajectories, in this order; tasks and text numbers keep their meaning."""
+        lengths = self.lengths[trajectories]
+        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        starts = self.offsets[:-1][trajectories]
+        steps = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return replace(
+            self,
+            task=self.task[trajectories],
+            offsets=offsets,
+            observations=self.observations[steps],
+            thoughts=self.thoughts[steps],
+            actions=self.actions[steps],
+            outputs=self.outputs[steps],
+            score=self.score[trajectories],
+            success=self.success[trajectories],
+            end=self.end[trajectories],
+            counted=self.counted[trajectories],
+        )
+
+
+def columns_from_lists(
+    tasks: Sequence[str],
+    steps: Sequence[Sequence[tuple[int, int]]],
+    scores: Sequence[float | None],
+    *,
+    success: Iterable[bool] | None = None,
+    thoughts: Sequence[Sequence[int]] | None = None,
+    outputs: Sequence[Sequence[int]] | None = None,
+    end: Sequence[int] | None = None,
+) -> Columns:
+    """Columns from plain lists: ``steps[t]`` holds ``(observation, action)`` per step.
+
+    A score of None means uncounted. Without ``outputs`` an output is numbered like its action,
+    without ``success`` a trajectory succeeds when its score is 1.
+    """
+    names = tuple(dict.fromkeys(tasks))
+    number = {name: position for position, name in enumerate(names)}
+    flat = [step for trajectory in steps for step in trajectory]
+    score = np.array([np.nan if value is None else value for value in scores], dtype=np.float64)
+    actions = np.array([action for _, action in flat], dtype=np.int32)
+    return Columns(
+        tasks=names,
+        task=np.array([number[name] for name in tasks], dtype=np.int32),
+        offsets=np.cumsum([0, *(len(trajectory) for trajectory in steps)], dtype=np.int64),
+        observations=np.array([observation for observation, _ in flat], dtype=np.int32),
+        thoughts=_flat(thoughts, len(flat), NO_THOUGHT),
+        actions=actions,
+        outputs=actions if outputs is None else _flat(outputs, len(flat), 0),
+        score=score,
+        success=score >= 1.0 if success is None else np.array(list(success), dtype=np.bool_),
+        end=np.array(end if end is not None else [0] * len(scores), dtype=np.int8),
+        counted=~np.isnan(score),
+    )
+
+
+def _flat(values: Sequence[Sequence[int]] | None, steps: int, default: int) -> IntArray:
+    if values is None:
+        return np.full(steps, default, dtype=np.int32)
+    return np.array([value for row in values for value in row], dtype=np.int32)

@@ -1,0 +1,334 @@
+"""Preference pairs from a forest's divergences (paper, section 3.2, Eq. 6).
+
+Two branches are compared only where the same (merged) state was answered with different actions.
+A branch is worth the mean G of the trajectories through it; a pair is the best continuation of the
+better branch against the worst continuation of the worse one. Pairs refer to trajectories by
+index; words are put in by ``formats.pairs``. Whatever could have been a pair and is not is counted
+under the reason.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations, pairwise
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from tratree_cli.trees.columns import Columns
+from tratree_cli.trees.forest import Forest
+
+Rule: TypeAlias = Literal["tree", "unstructured", "eto", "ceiling"]
+BranchSelect: TypeAlias = Literal["best-worst", "all", "adjacent"]
+BRANCH_SELECTIONS: tuple[BranchSelect, ...] = ("best-worst", "all", "adjacent")
+
+GAP = "gap too small"
+STOP = "one side only stops"
+SAME_ACTION = "same action"
+OTHER_STATE = "different states"
+DUPLICATE = "duplicate"
+IDENTICAL = "same words on both sides"
+SILENT = "no words"
+PER_NODE = "over the limit per node"
+PER_TASK = "over the limit per task"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One preference: from step ``step`` on, ``chosen`` went better than ``rejected``.
+
+    ``chosen`` and ``rejected`` are trajectory indices (under the rule ``ceiling``, ``chosen`` is
+    one of the demonstrations). ``node`` is the divergence point, -1 where whole trajectories are
+    compared. The values are the branches' mean G, or the trajectories' own G; ``chosen_visits``
+    and ``rejected_visits`` say over how many trajectories the means are. ``horizon`` is the number
+    of steps of each continuation, 0 to the end.
+    """
+
+    task: int
+    step: int
+    chosen: int
+    rejected: int
+    chosen_value: float
+    rejected_value: float
+    chosen_visits: int = 1
+    rejected_visits: int = 1
+    node: int = -1
+    horizon: int = 0
+
+    @property
+    def gap(self) -> float:
+        """How much better the chosen branch did, in (0, 1]."""
+        return self.chosen_value - self.rejected_value
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """The pairs of one rule in order of tasks and nodes, and what was dropped, by reason.
+
+    ``divergences`` counts the points at which different actions were taken in one state (or, for
+    rules on whole trajectories, the tasks with at least two trajectories).
+    """
+
+    rule: Rule
+    pairs: Sequence[Pair]
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    divergences: int = 0
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+
+def mine(
+    forest: Forest,
+    rule: Literal["tree"] = "tree",
+    *,
+    select: BranchSelect = "best-worst",
+    min_gap: float = 0.1,
+    per_node: int = 0,
+    per_task: int = 0,
+    horizon: int = 0,
+    seed: int = 0,
+) -> PairSet:
+    """Pairs at the divergence points of a forest (the rule ``tree``, Eq. 6).
+
+    Branches are paired best against worst, all against all, or each with the next in value, when
+    their means differ by more than ``min_gap``. Limits of 0 are no limits; the widest gaps stay,
+    equal gaps are drawn by ``seed``. Raises ValueError for parameters out of range.
+    """
+    if rule != "tree":
+        raise ValueError(f"the rule '{rule}' compares whole trajectories: use mine_whole")
+    if select not in BRANCH_SELECTIONS:
+        known = ", ".join(BRANCH_SELECTIONS)
+        raise ValueError(f"there is no branch selection '{select}'; there are {known}")
+    dropped: Counter[str] = Counter()
+    words = Words(forest.columns)
+    extremes = _Extremes(forest)
+    found: list[Pair] = []
+    divergences = 0
+    for node in np.flatnonzero(forest.child_count + forest.has_stop > 1).tolist():
+        dropped[STOP] += _stops(forest, node, min_gap)
+        here: list[Pair] = []
+        for branches in _same_state(forest, node, dropped):
+            divergences += 1
+            for better, worse in _branch_pairs(forest, branches, select, min_gap, dropped):
+                here.append(
+                    Pair(
+                        task=int(forest.tree[node]),
+                        step=int(forest.depth[node]),
+                        chosen=int(extremes.best[better]),
+                        rejected=int(extremes.worst[worse]),
+                        chosen_value=float(forest.mean[better]),
+                        rejected_value=float(forest.mean[worse]),
+                        chosen_visits=int(forest.visits[better]),
+                        rejected_visits=int(forest.visits[worse]),
+                        node=node,
+                        horizon=horizon,
+                    )
+                )
+        found += _widest(here, per_node, seed, dropped, PER_NODE)
+    kept = [pair for pair in found if words.differ(pair, dropped)]
+    return _limited("tree", kept, per_task, seed, dropped, divergences)
+
+
+def mine_whole(
+    columns: Columns,
+    rule: Literal["unstructured", "eto", "ceiling"] = "unstructured",
+    *,
+    demos: Columns | None = None,
+    min_gap: float = 0.1,
+    per_task: int = 0,
+    horizon: int = 0,
+    seed: int = 0,
+) -> PairSet:
+    """Pairs of two complete trajectories of one task by reward alone (the baselines' rules).
+
+    ``unstructured`` and ``eto`` compare the trajectories of ``columns`` with each other (they
+    differ in whose trajectories are handed in); with ``per_task`` the pairs of a task are drawn by
+    ``seed``. ``ceiling`` prefers each task's demonstration in ``demos`` (matched by name) to every
+    trajectory with lower G. Uncounted trajectories are left out.
+    """
+    dropped: Counter[str] = Counter()
+    experts = _by_task(demos) if rule == "ceiling" and demos is not None else {}
+    words = Words(columns, demos if rule == "ceiling" else None)
+    found: list[Pair] = []
+    compared = 0
+    generator = np.random.default_rng(seed)
+    for task, members in _by_task(columns).items():
+        if rule == "ceiling":
+            matches = [(e, m) for e in experts.get(task, []) for m in members]
+            source = demos if demos is not None else columns
+        else:
+            matches, source = list(combinations(members, 2)), columns
+        compared += bool(matches)
+        here: list[Pair] = []
+        for one, other in matches:
+            pair = _whole_pair(columns, source, task, one, other, horizon, rule)
+            if pair is None or pair.gap <= min_gap:
+                dropped[GAP] += 1
+            elif words.differ(pair, dropped):
+                here.append(pair)
+        found += _drawn(here, per_task, generator, dropped)
+    return PairSet(rule, found, _nonzero(dropped), compared)
+
+
+class _Extremes:
+    """The best and the worst trajectory through every node: by G, then the first inserted."""
+
+    def __init__(self, forest: Forest) -> None:
+        columns = forest.columns
+        steps = np.flatnonzero(forest.step_node >= 0)
+        owner = np.repeat(np.arange(len(columns)), columns.lengths)[steps]
+        node = forest.step_node[steps]
+        self.best = np.full(len(forest), -1, dtype=np.int64)
+        self.worst = np.full(len(forest), -1, dtype=np.int64)
+        # The last assignment wins, so the favourite comes last.
+        rising = np.lexsort((-owner, columns.score[owner]))
+        self.best[node[rising]] = owner[rising]
+        falling = np.lexsort((-owner, -columns.score[owner]))
+        self.worst[node[falling]] = owner[falling]
+
+
+def _same_state(forest: Forest, node: int, dropped: Counter[str]) -> Iterator[list[int]]:
+    """Groups of at least two children that answer one state with different actions."""
+    groups: dict[int, list[int]] = {}
+    children = forest.children(node)
+    for child in children:
+        groups.setdefault(int(forest.state[child]), []).append(child)
+    if len(children) > 1:
+        inside = sum(len(g) * (len(g) - 1) // 2 for g in groups.values())
+        dropped[OTHER_STATE] += len(children) * (len(children) - 1) // 2 - inside
+    for group in groups.values():
+        if len({int(forest.action[child]) for child in group}) > 1:
+            yield group
+        else:
+            dropped[SAME_ACTION] += len(group) * (len(group) - 1) // 2
+
+
+def _branch_pairs(
+    forest: Forest, branches: list[int], select: BranchSelect, min_gap: float, dropped: Counter[str]
+) -> Iterator[tuple[int, int]]:
+    """``(better, worse)`` first nodes of branches, by descending value, ties in insertion order."""
+    ranked = sorted(branches, key=lambda child: (-forest.mean[child], child))
+    if select == "all":
+        candidates = list(combinations(ranked, 2))
+    elif select == "adjacent":
+        candidates = list(pairwise(ranked))
+    else:
+        # Equal values at the bottom: the first inserted is the worst.
+        worst = min(ranked, key=lambda child: (forest.mean[child], child))
+        candidates = [(ranked[0], worst)]
+    for better, worse in candidates:
+        if forest.mean[better] - forest.mean[worse] <= min_gap:
+            dropped[GAP] += 1
+        elif forest.action[better] == forest.action[worse]:
+            dropped[SAME_ACTION] += 1
+        else:
+            yield better, worse
+
+
+def _stops(forest: Forest, node: int, min_gap: float) -> int:
+    """Branches that differ from "stop here" by more than the gap: no words, so no pair."""
+    if not forest.has_stop[node]:
+        return 0
+    stop = forest.total_reward[node] / forest.endings[node]
+    children = forest.children(node)
+    gaps = np.abs(forest.mean[children.start : children.stop] - stop)
+    return int((gaps > min_gap).sum())
+
+
+class Words:
+    """Which continuations say the same, judged by the numbers of their texts."""
+
+    def __init__(self, columns: Columns, demos: Columns | None = None) -> None:
+        self._rejected = columns
+        self._chosen = demos if demos is not None else columns
+        self._seen: set[tuple[bytes, ...]] = set()
+
+    def differ(self, pair: Pair, dropped: Counter[str]) -> bool:
+        """Whether the pair has words on both sides, not the same, and not seen before."""
+        prompt = _words(self._chosen, pair.chosen, 0, pair.step)
+        chosen = _words(self._chosen, pair.chosen, pair.step, pair.horizon)
+        rejected = _words(self._rejected, pair.rejected, pair.step, pair.horizon)
+        key = (np.int64(pair.task).tobytes(), prompt, chosen, rejected)
+        if not chosen or not rejected:
+            dropped[SILENT] += 1
+        elif self._chosen is self._rejected and chosen == rejected:
+            dropped[IDENTICAL] += 1
+        elif key in self._seen:
+            dropped[DUPLICATE] += 1
+        else:
+            self._seen.add(key)
+            return True
+        return False
+
+
+def _words(columns: Columns, trajectory: int, step: int, horizon: int) -> bytes:
+    """The numbers of outputs and of the observations between them (the first one is the prompt)."""
+    span = columns.span(trajectory)
+    stop = min(span.stop, span.start + step + horizon) if horizon else span.stop
+    start = span.start + step
+    outputs = columns.outputs[start:stop].astype(np.int64).tobytes()
+    return outputs + columns.observations[start + 1 : stop].astype(np.int64).tobytes()
+
+
+def _by_task(columns: Columns) -> dict[str, list[int]]:
+    """Counted trajectories by task name, tasks in the order of their numbers."""
+    members: dict[str, list[int]] = {name: [] for name in columns.tasks}
+    for trajectory in np.flatnonzero(columns.counted).tolist():
+        members[columns.tasks[int(columns.task[trajectory])]].append(trajectory)
+    return members
+
+
+def _whole_pair(
+    columns: Columns, source: Columns, task: str, one: int, other: int, horizon: int, rule: Rule
+) -> Pair | None:
+    number = columns.tasks.index(task) if rule == "ceiling" else int(columns.task[one])
+    first, second = float(source.score[one]), float(columns.score[other])
+    if first > second:
+        return Pair(number, 0, one, other, first, second, horizon=horizon)
+    if rule != "ceiling" and second > first:
+        return Pair(number, 0, other, one, second, first, horizon=horizon)
+    return None
+
+
+def _widest(
+    pairs: list[Pair], limit: int, seed: int, dropped: Counter[str], reason: str
+) -> list[Pair]:
+    """The ``limit`` pairs with the widest gaps, in their old order."""
+    if not limit or len(pairs) <= limit:
+        return pairs
+    # The draw depends on the place of the pairs alone, so one task never changes another's.
+    lot = np.random.default_rng((seed, pairs[0].task, pairs[0].node + 1)).permutation(len(pairs))
+    ranked = sorted(range(len(pairs)), key=lambda index: (-pairs[index].gap, lot[index]))
+    dropped[reason] += len(pairs) - limit
+    return [pairs[index] for index in sorted(ranked[:limit])]
+
+
+def _drawn(
+    pairs: list[Pair], limit: int, generator: np.random.Generator, dropped: Counter[str]
+) -> list[Pair]:
+    if not limit or len(pairs) <= limit:
+        return pairs
+    dropped[PER_TASK] += len(pairs) - limit
+    kept = generator.choice(len(pairs), size=limit, replace=False)
+    return [pairs[index] for index in sorted(kept.tolist())]
+
+
+def _limited(
+    rule: Rule, found: list[Pair], per_task: int, seed: int, dropped: Counter[str], divergences: int
+) -> PairSet:
+    by_task: dict[int, list[Pair]] = {}
+    for pair in found:
+        by_task.setdefault(pair.task, []).append(pair)
+    pairs = [
+        pair
+        for task in sorted(by_task)
+        for pair in _widest(by_task[task], per_task, seed, dropped, PER_TASK)
+    ]
+    return PairSet(rule, pairs, _nonzero(dropped), divergences)
+
+
+def _nonzero(dropped: Counter[str]) -> dict[str, int]:
+    return {reason: count for reason, count in sorted(dropped.items()) if count}
