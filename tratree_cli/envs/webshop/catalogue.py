@@ -135,12 +135,9 @@ def _family(
     rng: random.Random, department: Department, noun: str, material: str, size: int, taken: set[str]
 ) -> Iterator[Item]:
     family = tuple(rng.sample(sorted(department.finishes), size))
-    palettes = {
-        group: rng.sample(values, min(4, len(values)))
-        for group, values in department.options.items()
-    }
     for finish in family:
-        groups = [group for group in palettes if rng.random() < 0.85] or list(palettes)[:1]
+        choices = department.options
+        groups = [group for group in choices if rng.random() < 0.85] or list(choices)[:1]
         yield Item(
             asin=_asin(rng, taken),
             department=department,
@@ -150,7 +147,7 @@ def _family(
             family=family,
             features=tuple(rng.sample(department.features, rng.choice((1, 2)))),
             options={
-                group: tuple(rng.sample(palettes[group], rng.choice((2, 3, 3)))) for group in groups
+                group: tuple(rng.sample(choices[group], rng.choice((2, 3, 3)))) for group in groups
             },
             price=rng.randrange(5, 96),
         )

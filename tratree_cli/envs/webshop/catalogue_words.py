@@ -3,8 +3,8 @@
 A tiny model knows only the words it met in pretraining, so the shop is written with a few hundred
 of them. Two properties make the shop a reading task and are checked by tests:
 
-* ``finishes`` are participles (``quilted``) whose gerund (``quilting``) has the same Porter stem but
-  does not contain them. A product's description names its neighbours' finishes as gerunds, so the
+* ``finishes`` are participles (``quilted``) whose gerund (``quilting``) has the same Porter stem
+  but does not contain them. A product's description names its neighbours' finishes as gerunds, so the
   search engine cannot tell the neighbours apart although the titles and the reward can.
 * no attribute is contained in, or nearly equal to, another word: a match in the reward is a match.
 """
@@ -36,7 +36,8 @@ def _gerunds(words: str) -> dict[str, str]:
     return {word: word.removesuffix("ed") + "ing" for word in words.split()}
 
 
-COLORS = tuple("red blue green black white pink purple yellow orange brown gray gold".split())
+_COLORS = "red blue green black white pink purple yellow orange brown gray gold"
+COLORS = tuple(_COLORS.split())
 
 DEPARTMENTS: tuple[Department, ...] = (
     Department(

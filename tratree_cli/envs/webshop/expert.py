@@ -22,15 +22,17 @@ CUT = re.compile(
     r" (?:in|with|that|which|for)\b|, (?:colou?r|size|style|scent|flavor|length|pack|volume)\b"
 )
 WORD = re.compile(r"[^\W_]+(?:[.'-][^\W_]+)*")
-FILLERS = frozenset(
-    "i i'm im am an a the some me my for of in on to with that which is are be and or want need "
-    "needs would like looking find show get buy please help can you could has have should also it "
-    "purchase order interested price lower than dollars set one pair color colour".split()
-)
-GROUPS = frozenset(
-    "color colour size style scent flavor flavour length pack volume material pattern fit width "
-    "quantity finish shape type model".split()
-)
+_FILLERS = """
+    i i'm im am an a the some me my for of in on to with that which is are be and or want need
+    needs would like looking find show get buy please help can you could has have should also it
+    purchase order interested price lower than dollars set one pair color colour
+"""
+_GROUPS = """
+    color colour size style scent flavor flavour length pack volume material pattern fit width
+    quantity finish shape type model
+"""
+FILLERS = frozenset(_FILLERS.split())
+GROUPS = frozenset(_GROUPS.split())
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,245 @@
+"""Self-made text: what a base model has read before it ever sees a demonstration.
+
+Every document is a conversation in the agent's own chat format. Questions teach to copy, to look
+up, to match a page with an instruction; random play teaches the form of ``Thought``/``Action``
+turns and that actions name what the page offers. Nobody shops well in this text: which item to
+click is decided by a die, and right answers are given to questions only, never as actions. That is
+the line between a base model and a demonstration.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tratree_cli.envs.webshop.catalogue import SYLLABLES, Item
+from tratree_cli.envs.webshop.catalogue_words import DEPARTMENTS
+from tratree_cli.pretraining.shop import (
+    PAGE_SIZE,
+    SEP,
+    Shop,
+    Task,
+    item_page,
+    price_tag,
+    results_page,
+    start_page,
+)
+
+DOCUMENTS_PER_BLOCK = 400
+QUESTIONS = 5
+OBSERVATION = "Observation:\n"
+
+Turns = list[tuple[str, str]]
+"""``(user, assistant)`` pairs in order."""
+
+CURRICULUM: tuple[tuple[float, Mapping[str, float]], ...] = (
+    (0.15, {"copy": 0.4, "lookup": 0.4, "play": 0.2}),
+    (0.45, {"copy": 0.1, "lookup": 0.4, "option": 0.15, "match": 0.15, "play": 0.2}),
+    (1.00, {"copy": 0.02, "lookup": 0.18, "option": 0.2, "match": 0.4, "play": 0.2}),
+)
+"""Up to which share of all tokens each mixture of document kinds lasts: copy, look up, match."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """One conversation; ``kind`` names the generator that wrote it."""
+
+    kind: str
+    turns: Turns
+
+
+def block(seed: int, number: int, share: float, forbidden: frozenset[str]) -> list[Document]:
+    """Block ``number`` of the endless stream: a fresh catalogue and documents about it.
+
+    ``share`` in [0, 1] of the training selects the curriculum's mixture; ``forbidden`` are
+    instructions that must not occur (the evaluation tasks). Blocks are independent of each other,
+    so training resumes at any of them.
+    """
+    rng = random.Random(f"{seed}/{number}")
+    shop = Shop(rng)
+    mixture = mixture_at(share)
+    kinds = rng.choices(list(mixture), list(mixture.values()), k=DOCUMENTS_PER_BLOCK)
+    return [Document(kind, WRITERS[kind](rng, shop, shop.task(forbidden))) for kind in kinds]
+
+
+def mixture_at(share: float) -> Mapping[str, float]:
+    """The mixture of document kinds when ``share`` of the tokens has been read."""
+    return next((mixture for until, mixture in CURRICULUM if share <= until), CURRICULUM[-1][1])
+
+
+def copy(rng: random.Random, shop: Shop, task: Task) -> Turns:
+    """Write down what was read: identifiers, titles, prices, values."""
+    turns: Turns = []
+    for _ in range(rng.randint(2, 5)):
+        items = rng.sample(shop.items, rng.randint(1, 3))
+        fields = [rng.choice((item.asin, random_asin(rng), item.title)) for item in items]
+        if rng.random() < 0.3:
+            fields.append(price_tag(rng.choice(items)))
+        text = SEP.join(fields)
+        turns.append((f"Copy: {text}", text))
+    return turns
+
+
+def random_asin(rng: random.Random) -> str:
+    return "".join(["B0", *(rng.choice(SYLLABLES) for _ in range(3))])
+
+
+def page_around(rng: random.Random, shop: Shop, task: Task) -> list[Item]:
+    """The wished-for item among neighbours, none of which has all the words that were named."""
+    target = task.item
+    named = set(task.request.attributes) & set(target.title.split())
+    near = [i for i in shop.by_noun[target.noun] if i is not target]
+    family = [i for i in near if i.material == target.material]
+    rng.shuffle(near)
+    rng.shuffle(family)
+    pool = (family + near) if rng.random() < 0.7 else near
+    others: list[Item] = []
+    for item in pool:
+        visible = set(item.title.split())
+        if len(others) < PAGE_SIZE - 1 and item not in others and not named <= visible:
+            others.append(item)
+    items = [*others, target]
+    rng.shuffle(items)
+    return items
+
+
+def shown(rng: random.Random, task: Task, items: list[Item]) -> str:
+    page = rng.choice((1, 1, 1, 2))
+    text = results_page(task.instruction, items, page, rng.randint(4, 50))
+    return OBSERVATION + text if rng.random() < 0.8 else text
+
+
+def lookup(rng: random.Random, shop: Shop, task: Task) -> Turns:
+    """Questions that a results page alone answers."""
+    if rng.random() < 0.7:
+        items = page_around(rng, shop, task)
+    else:
+        items = rng.sample(shop.items, PAGE_SIZE)
+    turns: Turns = []
+    for _ in range(QUESTIONS):
+        item = rng.choice(items)
+        words = [w for w in item.title.split() if sum(w in i.title.split() for i in items) == 1]
+        asked = rng.random()
+        if words and asked < 0.6:
+            turns.append((f"Question: which item is {rng.choice(words)}?", item.asin))
+        elif asked < 0.75:
+            turns.append((f"Question: which item is {item.title}?", item.asin))
+        elif asked < 0.9:
+            turns.append((f"Question: what is {item.asin}?", item.title))
+        else:
+            turns.append((f"Question: price of {item.asin}?", price_tag(item)))
+    return _after(shown(rng, task, items), turns)
+
+
+def match(rng: random.Random, shop: Shop, task: Task) -> Turns:
+    """Questions that need the page and the instruction together."""
+    items = page_around(rng, shop, task)
+    target = task.item
+    fits = ("Question: what fits?", f"{target.title}{SEP}{target.asin}")
+    other = rng.choice([item for item in items if item is not target] or items)
+    affordable = "yes" if other.price <= task.bound else "no"
+    rest: Turns = [
+        ("Question: which item fits?", target.asin),
+        ("Question: what is wanted?", wanted(task)),
+        (f"Question: does {target.finish} fit?", "yes" if _asked(task, target) else "no"),
+        (f"Question: does {other.finish} fit?", "yes" if _asked(task, other) else "no"),
+        (f"Question: is {price_tag(other)} low enough?", affordable),
+    ]
+    rng.shuffle(rest)
+    turns = [fits, *rest[:3]] if rng.random() < 0.5 else [*rest[:3], fits]
+    return _after(shown(rng, task, items), turns)
+
+
+def _asked(task: Task, item: Item) -> bool:
+    return item.finish in task.request.attributes
+
+
+def wanted(task: Task) -> str:
+    """The words of the title that the instruction names."""
+    named = [w for w in task.item.title.split() if w in task.request.attributes]
+    return " ".join([*named, task.item.noun])
+
+
+def option(rng: random.Random, shop: Shop, task: Task) -> Turns:
+    """Questions about an item page: what can be chosen, and what the instruction chooses."""
+    item = task.item
+    if rng.random() < 0.2:
+        item = rng.choice(shop.by_noun[item.noun])
+    offered = [value for values in item.options.values() for value in values]
+    chosen = [value for value in task.request.options.values() if value in offered]
+    turns: Turns = [("Question: which options are wanted?", ", ".join(chosen) or "none")]
+    for group, values in item.options.items():
+        value = task.request.options.get(group, "")
+        turns.append((f"Question: which {group}?", value if value in values else "none"))
+        every = next(d for d in DEPARTMENTS if d is item.department).options[group]
+        probe = rng.choice(values) if rng.random() < 0.5 else rng.choice(every)
+        turns.append((f"Question: is {probe} here?", "yes" if probe in values else "no"))
+    turns.append(("Question: what is this?", item.title))
+    rng.shuffle(turns)
+    page = item_page(task.instruction, item)
+    return _after(OBSERVATION + page if rng.random() < 0.8 else page, turns[:QUESTIONS])
+
+
+def play(rng: random.Random, shop: Shop, task: Task) -> Turns:
+    """An episode in which every decision is a die's; thoughts say what the click is about."""
+    instruction = task.instruction
+    turns: Turns = [(start_page(instruction), "")]
+    results: list[Item] = []
+    number = 1
+    current: Item | None = None
+    for _ in range(rng.randint(3, 5)):
+        page = turns[-1][0]
+        if page.endswith("Search"):
+            content = task.request.text.split()
+            start = rng.randrange(len(content))
+            query = content[start : start + rng.randint(1, 4)]
+            thought, action = "search", f"search[{' '.join(query)}]"
+            results, number, current = shop.search(query), 1, None
+        elif current is None:
+            offered = results[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
+            if offered and rng.random() < 0.8:
+                current = rng.choice(offered)
+                thought, action = current.title, f"click[{current.asin}]"
+            elif rng.random() < 0.7 or number == 1:
+                number += 1
+                thought, action = "no match", "click[Next >]"
+            else:
+                number -= 1
+                thought, action = "back", "click[< Prev]"
+        else:
+            choices = [(g, v) for g, values in current.options.items() for v in values]
+            if rng.random() < 0.75:
+                group, value = rng.choice(choices)
+                thought, action = f"{group} {value}", f"click[{value}]"
+            elif rng.random() < 0.5:
+                current, thought, action = None, "back", "click[< Prev]"
+            else:
+                turns[-1] = (page, _act("done", "click[Buy Now]"))
+                return turns
+        turns[-1] = (page, _act(thought, action))
+        if current is not None:
+            text = item_page(instruction, current)
+        else:
+            offered = results[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
+            text = results_page(instruction, offered, number, len(results))
+        turns.append((OBSERVATION + text, ""))
+    return turns[:-1]
+
+
+def _act(thought: str, action: str) -> str:
+    return f"Thought: {thought}\nAction: {action}"
+
+
+def _after(page: str, turns: Turns) -> Turns:
+    (question, answer), *rest = turns
+    return [(f"{page}\n{question}", answer), *rest]
+
+
+WRITERS: Mapping[str, Callable[[random.Random, Shop, Task], Turns]] = {
+    "copy": copy,
+    "lookup": lookup,
+    "match": match,
+    "option": option,
+    "play": play,
+}

@@ -1,0 +1,92 @@
+"""The shape of the family and its first weights.
+
+One architecture (Llama, four layers), several widths: depth is what lets a small model match two
+places of a page, width how well. Three choices made learning to copy and match possible at all
+within tens of millions of tokens: heads of 32, rope theta 1000 (contexts are short), and an
+embedding of standard deviation d^-0.5. A fourth saves more: a word starts with the same vector
+whether or not a blank stands before it, so that what is copied from a sentence is recognised at
+the start of a title.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+HEAD = 32
+CONTEXT = 1024
+ROPE_THETA = 1000.0
+SAME_WORD = 0.9
+"""Cosine between the first vectors of a word with and without its leading blank."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Width and depth of one member of the family."""
+
+    width: int
+    layers: int
+    inner: int
+
+    @property
+    def heads(self) -> int:
+        return self.width // HEAD
+
+    def as_dict(self) -> dict[str, int]:
+        return asdict(self)
+
+
+SHAPES = {
+    "tratree-s": Shape(width=96, layers=4, inner=192),
+    "tratree-m": Shape(width=128, layers=4, inner=256),
+    "tratree-l": Shape(width=192, layers=4, inner=384),
+}
+
+
+def new_model(shape: Shape, tokenizer: Any, seed: int) -> Any:
+    """A Llama model with fresh weights; equal seed, equal weights."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=shape.width,
+        intermediate_size=shape.inner,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.heads,
+        head_dim=HEAD,
+        max_position_embeddings=CONTEXT,
+        rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
+        tie_word_embeddings=True,
+        attention_bias=False,
+        rms_norm_eps=1e-5,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.dim() == 2 and "embed" not in name:
+                fan_in = weight.shape[1]
+                depth = (2 * shape.layers) ** -0.5 if name.endswith(RESIDUAL) else 1.0
+                weight.normal_(0.0, depth * fan_in**-0.5)
+        table = model.get_input_embeddings().weight
+        table.normal_(0.0, shape.width**-0.5)
+        _join_words(table, tokenizer)
+    return model
+
+
+RESIDUAL = ("o_proj.weight", "down_proj.weight")
+
+
+def _join_words(table: Any, tokenizer: Any) -> None:
+    """Give ``word`` and `` word`` nearly the same first vector (in place)."""
+    vocabulary = tokenizer.get_vocab()
+    for text, number in vocabulary.items():
+        plain = vocabulary.get(text.removeprefix("Ġ")) if text.startswith("Ġ") else None
+        if plain is not None and len(text) > 2:
+            own = (1 - SAME_WORD**2) ** 0.5
+            table[number] = SAME_WORD * table[plain] + own * table[number]

@@ -1,0 +1,98 @@
+"""Conversations to rows of tokens: several documents a row, and none sees another.
+
+Rows have one length, so that a compiled forward pass is compiled once. A document that does not
+fit is cut at a turn's end. What carries loss: every token the assistant says, and a sample of what
+the user says (reading pages teaches what pages look like, but most of their tokens are dice).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from tratree_cli.pretraining.documents import Document
+from tratree_cli.pretraining.tokenizer import AGENT, END, USER
+
+ROW = 384
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A document's tokens and which of them the assistant said."""
+
+    tokens: list[int]
+    spoken: list[bool]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """``tokens``, ``document`` (0 = padding) and ``spoken``: each (rows, ROW)."""
+
+    tokens: torch.Tensor
+    document: torch.Tensor
+    spoken: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def batch(self, start: int, size: int) -> Rows:
+        part = slice(start, start + size)
+        return Rows(self.tokens[part], self.document[part], self.spoken[part])
+
+    def attention(self) -> torch.Tensor:
+        """The additive mask, (rows, 1, ROW, ROW): own document and no future."""
+        same = self.document[:, :, None] == self.document[:, None, :]
+        past = torch.ones(ROW, ROW, dtype=torch.bool).tril()
+        mask = torch.zeros(same.shape)
+        mask.masked_fill_(~(same & past), float("-inf"))
+        return mask[:, None]
+
+
+def encode(documents: Sequence[Document], tokenizer: Any, limit: int = ROW) -> list[Encoded]:
+    """The same tokens that the chat template gives, in one pass over all contents."""
+    texts = [text for document in documents for turn in document.turns for text in turn]
+    pieces = iter(tokenizer(texts, add_special_tokens=False)["input_ids"])
+    user, agent, end = tokenizer.convert_tokens_to_ids([USER, AGENT, END])
+    encoded = []
+    for document in documents:
+        tokens: list[int] = []
+        spoken: list[bool] = []
+        full = False
+        for _ in document.turns:
+            asked, said = [user, *next(pieces), agent], [*next(pieces), end]
+            full = full or len(tokens) + len(asked) + len(said) > limit
+            if not full:
+                tokens += asked + said
+                spoken += [False] * len(asked) + [True] * len(said)
+        encoded.append(Encoded(tokens, spoken))
+    return [document for document in encoded if document.tokens]
+
+
+def pack(encoded: Sequence[Encoded], padding: int) -> Rows:
+    """First fit, longest first: under one per cent of padding for a block of documents."""
+    rows: list[list[Encoded]] = []
+    room: list[int] = []
+    for document in sorted(encoded, key=lambda d: -len(d.tokens)):
+        size = len(document.tokens)
+        place = next((i for i, left in enumerate(room) if left >= size), None)
+        if place is None:
+            place = len(rows)
+            rows.append([])
+            room.append(ROW)
+        rows[place].append(document)
+        room[place] -= size
+    tokens = torch.full((len(rows), ROW), padding)
+    number = torch.zeros((len(rows), ROW), dtype=torch.long)
+    spoken = torch.zeros((len(rows), ROW), dtype=torch.bool)
+    for i, row in enumerate(rows):
+        at = 0
+        for k, document in enumerate(row, start=1):
+            part = slice(at, at + len(document.tokens))
+            tokens[i, part] = torch.tensor(document.tokens)
+            number[i, part] = k
+            spoken[i, part] = torch.tensor(document.spoken)
+            at = part.stop
+    return Rows(tokens, number, spoken)

@@ -1,0 +1,93 @@
+"""Shop pages for pretraining text, written without the engine.
+
+Pretraining needs hundreds of thousands of pages over catalogues that are made and thrown away, so
+pages are put together from ``Item`` objects directly; a test holds them to the engine's wording.
+Search is imitated (items with most of the query's words, ties at random): what a page looks like
+matters here, not which products a real index would rank first.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tratree_cli.envs.webshop.catalogue import Item, Request, make_items, request_for
+
+SEP = " [SEP] "
+PAGE_SIZE = 4
+
+
+@dataclass(frozen=True)
+class Task:
+    """A wish, the item it was made for, and the words in front of the price."""
+
+    item: Item
+    request: Request
+    bound: int
+
+    @property
+    def instruction(self) -> str:
+        return f"{self.request.text}, and price lower than {self.bound:.2f} dollars"
+
+
+class Shop:
+    """A throw-away catalogue, with the pages an agent would see in it."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.items = make_items(rng)
+        self.by_noun: dict[str, list[Item]] = {}
+        for item in self.items:
+            self.by_noun.setdefault(item.noun, []).append(item)
+
+    def task(self, forbidden: frozenset[str] = frozenset()) -> Task:
+        """A fresh wish whose text is none of ``forbidden`` (the evaluation tasks)."""
+        while True:
+            item = self.rng.choice(self.items)
+            request = request_for(self.rng, item)
+            if request.text not in forbidden:
+                break
+        above = [10 * k for k in range(1, 100) if 10 * k > item.price][:4]
+        return Task(item, request, max(self.rng.sample(above, 2)))
+
+    def search(self, query: Sequence[str]) -> list[Item]:
+        """Items with any of the words, most words first, ties at random."""
+        scored = []
+        for item in self.items:
+            words = {*item.title.split(), *(w for vs in item.options.values() for w in vs)}
+            hits = sum(word in words for word in query)
+            if hits:
+                scored.append((-hits, self.rng.random(), item))
+        return [item for _, _, item in sorted(scored, key=lambda entry: entry[:2])][:50]
+
+
+def start_page(instruction: str) -> str:
+    return f"WebShop{SEP}Instruction:{SEP}{instruction}{SEP}Search"
+
+
+def results_page(instruction: str, items: Sequence[Item], page: int, total: int) -> str:
+    parts = [_header(instruction), f"Page {page} (Total results: {total})"]
+    if page > 1:
+        parts.append("< Prev")
+    parts.append("Next >")
+    for item in items:
+        parts += [item.asin, item.title, price_tag(item)]
+    return SEP.join(parts)
+
+
+def item_page(instruction: str, item: Item) -> str:
+    parts = [_header(instruction), "< Prev"]
+    for group, values in item.options.items():
+        parts += [group, *values]
+    parts += [item.title, f"Price: {price_tag(item)}", "Rating: N.A."]
+    parts += ["Description", "Features", "Reviews", "Buy Now"]
+    return SEP.join(parts)
+
+
+def price_tag(item: Item) -> str:
+    return f"${float(item.price)}"
+
+
+def _header(instruction: str) -> str:
+    return f"Instruction:{SEP}{instruction}{SEP}Back to Search"

@@ -1,0 +1,195 @@
+"""Pretraining a base model: a plain loop that a kill does not hurt.
+
+Blocks of self-made text are made as they are needed, packed, learned and forgotten. After some
+blocks weights and optimizer state are saved, and a later call with the same configuration goes on
+from there. Equal configuration and thread count give equal weights (without ``compiled``, on any
+machine with the same kernels).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+
+from tratree_cli.envs.webshop.catalogue import forbidden_instructions
+from tratree_cli.errors import StageError
+from tratree_cli.pretraining.documents import block
+from tratree_cli.pretraining.forward import hidden_states, rotations
+from tratree_cli.pretraining.model import SHAPES, new_model
+from tratree_cli.pretraining.packing import ROW, Rows, encode, pack
+from tratree_cli.pretraining.tokenizer import build_tokenizer
+
+Progress = Callable[[int, int, str], None]
+"""``progress(tokens done, tokens in all, what is going on)``."""
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Everything that decides the weights."""
+
+    name: str = "tratree-s"
+    tokens: int = 20_000_000
+    seed: int = 1
+    batch_rows: int = 10
+    learning_rate: float = 3e-3
+    final_share: float = 0.05
+    warmup_steps: int = 100
+    weight_decay: float = 0.01
+    read_share: float = 0.1
+    compiled: bool = True
+    save_every: int = 20
+
+
+def pretrain(config: PretrainConfig, out: Path, work: Path, progress: Progress) -> dict[str, Any]:
+    """Train ``config.name`` from nothing and write a model folder to ``out``.
+
+    ``work`` keeps checkpoints and the loss curve between calls. Returns what the model card
+    states: tokens, steps, seconds (this call), parameters and the curve.
+    """
+    started = time.monotonic()
+    tokenizer = build_tokenizer()
+    run = _Run(config, tokenizer, work)
+    run.resume()
+    forbidden = forbidden_instructions()
+    while run.tokens < config.tokens:
+        share = run.tokens / config.tokens
+        documents = block(config.seed, run.blocks, share, forbidden)
+        rows = pack(encode(documents, tokenizer), tokenizer.pad_token_id)
+        run.learn(rows)
+        progress(min(run.tokens, config.tokens), config.tokens, f"loss {run.curve[-1][1]:.3f}")
+        if run.blocks % config.save_every == 0:
+            run.save()
+            export(run.model, tokenizer, work / "latest")
+    run.save()
+    export(run.model, tokenizer, out)
+    return {
+        "config": asdict(config),
+        "tokens": run.tokens,
+        "steps": run.steps,
+        "seconds": time.monotonic() - started,
+        "parameters": sum(weight.numel() for weight in run.model.parameters()),
+        "curve": run.curve,
+    }
+
+
+def export(model: Any, tokenizer: Any, folder: Path) -> None:
+    """A folder that transformers loads: fp16 weights, config, tokenizer, chat template."""
+    folder.mkdir(parents=True, exist_ok=True)
+    half = type(model)(model.config).to(torch.float16)
+    half.load_state_dict(model.state_dict())
+    half.tie_weights()
+    half.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+class _Run:
+    """Weights, optimizer and counters of one pretraining."""
+
+    def __init__(self, config: PretrainConfig, tokenizer: Any, work: Path) -> None:
+        self.config = config
+        self.work = work
+        self.model = new_model(SHAPES[config.name], tokenizer, config.seed)
+        self.weights = dict(self.model.named_parameters())
+        self.optimizer = torch.optim.AdamW(
+            self.weights.values(), lr=0.0, betas=(0.9, 0.98), weight_decay=config.weight_decay
+        )
+        self.forward = torch.compile(hidden_states) if config.compiled else hidden_states
+        self.cosine, self.sine = rotations(ROW)
+        self.tokens = self.steps = self.blocks = 0
+        self.curve: list[tuple[int, float]] = []
+
+    def learn(self, rows: Rows) -> None:
+        """One block: as many whole batches as it has; the rest is dropped (shapes stay fixed)."""
+        config = self.config
+        dice = torch.Generator().manual_seed(config.seed * 1_000_003 + self.blocks)
+        order = torch.randperm(len(rows), generator=dice)
+        rows = Rows(rows.tokens[order], rows.document[order], rows.spoken[order])
+        losses = []
+        for start in range(0, len(rows) - config.batch_rows + 1, config.batch_rows):
+            losses.append(self._step(rows.batch(start, config.batch_rows), dice))
+        self.blocks += 1
+        self.curve.append((self.tokens, round(sum(losses) / max(1, len(losses)), 4)))
+        if not math.isfinite(self.curve[-1][1]):
+            raise StageError(
+                f"pretraining {config.name} diverged after {self.tokens} tokens: lower "
+                "learning_rate and start again in an empty work folder"
+            )
+
+    def _step(self, rows: Rows, dice: torch.Generator) -> float:
+        """One optimizer step; returns the mean loss on what the assistant says."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate()
+        state = self.forward(self.model, rows.tokens, rows.attention(), self.cosine, self.sine)
+        follows = (rows.document[:, 1:] == rows.document[:, :-1]) & (rows.document[:, 1:] > 0)
+        spoken = rows.spoken[:, 1:] & follows
+        read = torch.rand(spoken.shape, generator=dice) < self.config.read_share
+        chosen = spoken | (read & follows)
+        logits = state[:, :-1][chosen] @ self.weights["model.embed_tokens.weight"].T
+        losses = F.cross_entropy(logits, rows.tokens[:, 1:][chosen], reduction="none")
+        losses.mean().backward()
+        torch.nn.utils.clip_grad_norm_(self.weights.values(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.steps += 1
+        self.tokens += int((rows.document > 0).sum())
+        return float(losses.detach()[spoken[chosen]].mean())
+
+    def _learning_rate(self) -> float:
+        """Linear warm-up, then a cosine down to ``final_share`` of the peak."""
+        config = self.config
+        warm = min(1.0, (self.steps + 1) / config.warmup_steps)
+        share = min(1.0, self.tokens / config.tokens)
+        cosine = 0.5 * (1 + math.cos(math.pi * share))
+        return (
+            config.learning_rate * warm * (config.final_share + (1 - config.final_share) * cosine)
+        )
+
+    def save(self) -> None:
+        """Checkpoint without pickles: tensors in safetensors, counters in JSON, renamed last."""
+        self.work.mkdir(parents=True, exist_ok=True)
+        tensors = {f"weight/{name}": weight.data for name, weight in self.weights.items()}
+        for name, weight in self.weights.items():
+            for key, value in self.optimizer.state[weight].items():
+                tensors[f"{key}/{name}"] = value
+        save_file({k: v.contiguous() for k, v in tensors.items()}, self.work / "new.safetensors")
+        counters = {
+            "config": asdict(self.config),
+            "tokens": self.tokens,
+            "steps": self.steps,
+            "blocks": self.blocks,
+            "curve": self.curve,
+        }
+        (self.work / "new.json").write_text(json.dumps(counters))
+        (self.work / "new.safetensors").replace(self.work / f"state-{self.blocks}.safetensors")
+        (self.work / "new.json").replace(self.work / "state.json")
+        for old in self.work.glob("state-*.safetensors"):
+            if old.name != f"state-{self.blocks}.safetensors":
+                old.unlink()
+
+    def resume(self) -> None:
+        """Go on from the checkpoint in ``work``, if it was made with this configuration."""
+        path = self.work / "state.json"
+        if not path.exists():
+            return
+        counters = json.loads(path.read_text())
+        if counters["config"] != asdict(self.config):
+            raise StageError(f"{self.work} holds another pretraining; use an empty work folder")
+        tensors = load_file(self.work / f"state-{counters['blocks']}.safetensors")
+        with torch.no_grad():
+            for name, weight in self.weights.items():
+                weight.copy_(tensors[f"weight/{name}"])
+                self.optimizer.state[weight] = {
+                    key: tensors[f"{key}/{name}"] for key in ("step", "exp_avg", "exp_avg_sq")
+                }
+        self.tokens, self.steps = counters["tokens"], counters["steps"]
+        self.blocks = counters["blocks"]
+        self.curve = [(int(at), float(loss)) for at, loss in counters["curve"]]
