@@ -6,6 +6,7 @@ The published tokenizers cannot be downloaded in a test, so tokenizers of the sa
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -187,3 +188,8 @@ def pairs() -> list[dict[str, list[dict[str, str]]]]:
             }
         )
     return made
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """sha256 of each file of a model folder, by name."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}

@@ -25,7 +25,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments  # isort: s
 from transformers.trainer_callback import PrinterCallback  # isort: skip
 
 from tratree_cli.errors import InputError, StageError
-from tratree_cli.training.folder import check_finite
+from tratree_cli.training.folder import first_bad_weight
 from tratree_cli.training.params import LoraParams, Progress, TrainingParams
 
 CURVES = {
@@ -45,7 +45,7 @@ CURVES = {
 """Measures that are kept, by the trainers' names for them. None of them reads a clock."""
 
 EXPLODED = 10.0
-"""A logged loss this many times the first one (or 1, if that is more) is called exploding."""
+"""A loss this many times the first one (or 1, if that is more) is called exploding."""
 
 
 class BatchesByLength(torch.utils.data.Sampler[int]):
@@ -87,11 +87,19 @@ class SteadyTrainer(Trainer):
     """Mixed into a TRL trainer: stops on a bad loss, orders the rows, writes and sends nothing."""
 
     row_lengths: Sequence[int] | None = None
+    first_loss: float | None = None
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        # Before the optimizer acts on it: the weights are still those of the last step.
         loss = super().training_step(*args, **kwargs)
-        if not bool(torch.isfinite(loss)):
-            raise StageError(_diverged(f"the loss became {loss.item()}", self.state, self.args))
+        value = float(loss) * self.args.gradient_accumulation_steps
+        if self.first_loss is None:
+            self.first_loss = next(_values(self.state.log_history, "loss"), value)
+        if not math.isfinite(value):
+            raise StageError(_diverged(f"the loss became {value}", self.state, self.args))
+        if value > EXPLODED * max(self.first_loss, 1.0):
+            change = f"the loss grew from {self.first_loss:.3g} to {value:.3g}"
+            raise StageError(_diverged(change, self.state, self.args))
         return loss
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
@@ -102,10 +110,9 @@ class SteadyTrainer(Trainer):
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         # Gradients may overflow one step before the loss shows it: the last good checkpoint has
         # to stay the last one.
-        try:
-            check_finite(self.model, "the model")
-        except StageError as error:
-            raise StageError(_diverged(str(error), self.state, self.args)) from error
+        bad = first_bad_weight(self.model)
+        if bad is not None:
+            raise StageError(_diverged(f"the weight {bad} is not finite", self.state, self.args))
         super()._save_checkpoint(*args, **kwargs)
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
@@ -116,7 +123,7 @@ class SteadyTrainer(Trainer):
 
 
 class _Reporter(TrainerCallback):
-    """Reports each step, and stops a run whose loss explodes."""
+    """Reports each step with the newest measures."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
@@ -137,6 +144,8 @@ class _Reporter(TrainerCallback):
 
 
 def _diverged(what: str, state: Any, args: Any) -> str:
+    # The newest checkpoint may hold the very weights whose loss is bad: it is not a good one.
+    shutil.rmtree(Path(args.output_dir) / f"checkpoint-{state.global_step}", ignore_errors=True)
     kept = last_checkpoint(Path(args.output_dir))
     where = f"the last good state is kept in {kept}" if kept else "no checkpoint was written before"
     return f"{what} at step {state.global_step + 1}: {where}; lower learning_rate or raise warmup"

@@ -46,7 +46,9 @@ def write_model(
     """
     import torch
 
-    check_finite(model, "the trained model")
+    bad = first_bad_weight(model)
+    if bad is not None:
+        raise StageError(f"training left a weight that is not finite ({bad}); lower learning_rate")
     out.mkdir(parents=True, exist_ok=True)
     dtype = getattr(torch, save_dtype)
     if lora is not None and lora.merge:
@@ -89,15 +91,14 @@ def training_record(result: TrainingResult, parameters: Mapping[str, Any]) -> di
     }
 
 
-def check_finite(model: Any, what: str) -> None:
-    """Raise ``StageError`` if a weight is NaN or infinite: such a model must not be kept."""
+def first_bad_weight(model: Any) -> str | None:
+    """The name of a weight that holds NaN or infinity, if there is one."""
     import torch
 
     for name, weight in model.named_parameters():
         if not bool(torch.isfinite(weight).all()):
-            raise StageError(
-                f"{what} has weights that are not finite ({name}); lower learning_rate"
-            )
+            return str(name)
+    return None
 
 
 def _canonical(path: Path, change: Mapping[str, Any]) -> None:

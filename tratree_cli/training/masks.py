@@ -98,9 +98,10 @@ class _ChatEncoder:
             )
         self.tokenizer = tokenizer
         self.template = template
-        # Longest first: where one control token begins another, the longer one is meant.
+        # Longest first: where one control token begins another, the longer one is meant. Added
+        # tokens that are not special are words with a token of their own, no control tokens.
         self.controls = sorted(
-            {str(token.content) for token in tokenizer.added_tokens_decoder.values()},
+            {str(t.content) for t in tokenizer.added_tokens_decoder.values() if t.special},
             key=lambda text: (-len(text), text),
         )
         self.control = re.compile("|".join(map(re.escape, self.controls)) or r"(?!)")

@@ -1,0 +1,230 @@
+"""Preference training: Eq. 6 by hand, against a live reference, and its failures."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.training.conftest import digests, make_model
+from tratree_cli.errors import InputError
+from tratree_cli.training.data import PairRow, pair_rows
+from tratree_cli.training.dpo import train_dpo
+from tratree_cli.training.load import load_model, load_tokenizer
+from tratree_cli.training.params import DPOParams, LoraParams
+from tratree_cli.training.reference import (
+    ReferenceLogps,
+    read_logps,
+    reference_logps,
+    with_reference,
+    write_logps,
+)
+
+ONE_STEP = DPOParams(max_steps=1, batch_size=8, beta=0.3)
+
+
+@pytest.fixture(scope="module")
+def plain(policy: Path, pairs: Any) -> list[PairRow]:
+    """Pairs without a reference."""
+    return pair_rows(load_tokenizer(policy), pairs)[0]
+
+
+@pytest.fixture(scope="module")
+def rows(plain: list[PairRow], weaker: Path) -> list[PairRow]:
+    """Pairs with the weaker model's log-probabilities."""
+    return with_reference(plain, reference_logps(weaker, plain, batch=3))
+
+
+def logps_by_hand(model: Any, prompt: list[int], ids: list[int], mask: list[int]) -> list[float]:
+    """log p (nats) of each scored token of a continuation, one sequence at a time."""
+    import torch
+
+    whole = prompt + ids
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([whole])).logits[0].double()
+    logp = torch.log_softmax(logits, dim=-1)
+    places = [len(prompt) + number for number, mine in enumerate(mask) if mine]
+    return [float(logp[place - 1, whole[place]]) for place in places]
+
+
+def equation_6(
+    policy: Any, reference: Any, rows: list[PairRow], beta: float, nll: float = 0.0
+) -> float:
+    """-log sigmoid(beta * (log-ratio of the chosen - of the rejected)), mean over the pairs."""
+    losses, chosen = [], []
+    for row in rows:
+        ratios = []
+        for ids, mask in ((row.chosen_ids, row.chosen_mask), (row.rejected_ids, row.rejected_mask)):
+            ours = logps_by_hand(policy, row.prompt_ids, ids, mask)
+            ratios.append(sum(ours) - sum(logps_by_hand(reference, row.prompt_ids, ids, mask)))
+            if ids is row.chosen_ids:
+                chosen += ours
+        losses.append(math.log1p(math.exp(-beta * (ratios[0] - ratios[1]))))
+    return sum(losses) / len(losses) - nll * sum(chosen) / len(chosen)
+
+
+def test_the_reference_is_the_sum_over_the_agents_tokens(
+    plain: list[PairRow], weaker: Path
+) -> None:
+    logps = reference_logps(weaker, plain, batch=3)
+    model = load_model(weaker)
+    for number, row in enumerate(plain):
+        by_hand = [
+            sum(logps_by_hand(model, row.prompt_ids, ids, mask))
+            for ids, mask in (
+                (row.chosen_ids, row.chosen_mask),
+                (row.rejected_ids, row.rejected_mask),
+            )
+        ]
+        assert [logps.chosen[number], logps.rejected[number]] == pytest.approx(by_hand, abs=1e-4)
+
+
+@pytest.mark.parametrize("nll_weight", [0.0, 0.5])
+def test_the_first_loss_is_equation_6_computed_by_hand(
+    policy: Path, weaker: Path, rows: list[PairRow], tmp_path: Path, nll_weight: float
+) -> None:
+    config = replace(ONE_STEP, nll_weight=nll_weight)
+    result = train_dpo(policy, rows, config, tmp_path / "out", tmp_path / "work")
+    by_hand = equation_6(load_model(policy), load_model(weaker), rows, 0.3, nll_weight)
+    assert result.curves["loss"][0][1] == pytest.approx(by_hand, abs=1e-5)
+
+
+def test_stored_and_live_reference_train_alike(
+    policy: Path, weaker: Path, plain: list[PairRow], rows: list[PairRow], tmp_path: Path
+) -> None:
+    import torch
+
+    config = DPOParams(learning_rate=1e-3, epochs=3, batch_size=4)
+    stored = train_dpo(policy, rows, config, tmp_path / "stored", tmp_path / "w1")
+    live = train_dpo(policy, plain, config, tmp_path / "live", tmp_path / "w2", reference=weaker)
+    for measure in ("loss", "margin"):
+        one, two = (np.array(result.curves[measure]) for result in (stored, live))
+        assert np.abs(one - two).max() < 1e-5
+    ours = load_model(tmp_path / "stored").state_dict()
+    theirs = load_model(tmp_path / "live").state_dict()
+    assert all(torch.allclose(ours[name], theirs[name], atol=1e-4) for name in ours)
+
+
+@pytest.mark.parametrize("lora", [None, LoraParams(r=4, alpha=8)])
+def test_training_prefers_the_chosen_side(
+    policy: Path, rows: list[PairRow], tmp_path: Path, lora: LoraParams | None
+) -> None:
+    config = DPOParams(learning_rate=3e-3, epochs=4, batch_size=4, lora=lora)
+    result = train_dpo(policy, rows, config, tmp_path / "out", tmp_path / "work")
+    assert result.curves["accuracy"][-1][1] == 1.0
+    assert result.curves["margin"][-1][1] > result.curves["margin"][0][1] + 0.1
+    assert result.scored == 4 * sum(row.scored for row in rows)
+    assert sorted(digests(tmp_path / "out")) == [
+        "chat_template.jinja",
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "training.json",
+    ]
+
+
+def test_observations_in_a_continuation_do_not_enter_the_loss(
+    policy: Path, plain: list[PairRow], weaker: Path, tmp_path: Path
+) -> None:
+    """With everything but one token masked, that token alone is the loss."""
+    row = plain[0]
+    one = [0] * len(row.chosen_mask)
+    one[2] = 1
+    silent_row = replace(row, chosen_mask=one, rejected_mask=[0] * len(row.rejected_mask))
+    rows = with_reference([silent_row], ReferenceLogps(np.zeros(1, "f4"), np.zeros(1, "f4")))
+    config = DPOParams(max_steps=1, batch_size=1, beta=1.0)
+    result = train_dpo(policy, rows, config, tmp_path / "out", tmp_path / "work")
+    (logp,) = logps_by_hand(load_model(policy), row.prompt_ids, row.chosen_ids, one)
+    assert result.curves["loss"][0][1] == pytest.approx(math.log1p(math.exp(-logp)), abs=1e-5)
+
+
+def test_the_explicit_kl_of_equation_6_is_added(
+    policy: Path, weaker: Path, plain: list[PairRow], tmp_path: Path
+) -> None:
+    import torch
+
+    config = replace(ONE_STEP, explicit_kl=True)
+    result = train_dpo(policy, plain, config, tmp_path / "out", tmp_path / "work", reference=weaker)
+    ours, theirs = load_model(policy), load_model(weaker)
+    divergences: list[float] = []
+    for row in plain:
+        for ids, mask in ((row.chosen_ids, row.chosen_mask), (row.rejected_ids, row.rejected_mask)):
+            words = torch.tensor([row.prompt_ids + ids])
+            with torch.no_grad():
+                p, q = (torch.log_softmax(m(input_ids=words).logits[0], -1) for m in (ours, theirs))
+            each = (p.exp() * (p - q)).sum(-1)
+            start = len(row.prompt_ids) - 1
+            divergences += [float(each[start + n]) for n, mine in enumerate(mask) if mine]
+    kl = sum(divergences) / len(divergences)
+    assert result.curves["kl"][0][1] == pytest.approx(kl, abs=1e-5)
+    by_hand = equation_6(ours, theirs, plain, 0.3) + 0.3 * kl
+    assert result.curves["loss"][0][1] == pytest.approx(by_hand, abs=1e-5)
+
+
+def test_an_interrupted_training_resumes_to_the_same_bytes(
+    policy: Path, rows: list[PairRow], tmp_path: Path
+) -> None:
+    config = DPOParams(learning_rate=1e-3, epochs=4, batch_size=3, checkpoint_every=2)
+    train_dpo(policy, rows, config, tmp_path / "whole", tmp_path / "work-whole")
+
+    def interrupt(done: int, total: int, facts: Any) -> None:
+        if done == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_dpo(policy, rows, config, tmp_path / "cut", tmp_path / "work-cut", interrupt)
+    result = train_dpo(policy, rows, config, tmp_path / "cut", tmp_path / "work-cut")
+    assert result.resumed_from == 6
+    assert digests(tmp_path / "whole") == digests(tmp_path / "cut")
+
+
+def test_training_writes_nothing_to_stdout_or_stderr(
+    policy: Path, plain: list[PairRow], weaker: Path, tmp_path: Path, capfd: Any
+) -> None:
+    rows = with_reference(plain, reference_logps(weaker, plain))
+    train_dpo(policy, rows, ONE_STEP, tmp_path / "out", tmp_path / "work")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_reference_files_are_byte_stable_and_read_back(
+    plain: list[PairRow], weaker: Path, tmp_path: Path
+) -> None:
+    logps = reference_logps(weaker, plain)
+    for name in ("one", "two"):
+        write_logps(logps, tmp_path / name)
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+    again = read_logps(tmp_path / "one")
+    assert np.array_equal(again.chosen, logps.chosen)
+    assert np.array_equal(again.rejected, logps.rejected)
+
+
+def test_a_reference_of_other_pairs_is_refused(plain: list[PairRow], weaker: Path) -> None:
+    logps = reference_logps(weaker, plain[:3])
+    with pytest.raises(InputError, match="scored 3 pairs but there are 8"):
+        with_reference(plain, logps)
+
+
+def test_no_pairs_no_reference_and_no_live_model_are_said_so(
+    policy: Path, plain: list[PairRow], rows: list[PairRow], tmp_path: Path
+) -> None:
+    out, work = tmp_path / "out", tmp_path / "work"
+    with pytest.raises(InputError, match="no pairs were given"):
+        train_dpo(policy, [], ONE_STEP, out, work)
+    with pytest.raises(InputError, match="no reference log-probabilities"):
+        train_dpo(policy, plain, ONE_STEP, out, work)
+    with pytest.raises(InputError, match="needs a live reference model"):
+        train_dpo(policy, rows, replace(ONE_STEP, explicit_kl=True), out, work)
+
+
+def test_a_live_reference_with_another_tokenizer_is_refused(
+    policy: Path, plain: list[PairRow], tmp_path: Path
+) -> None:
+    other = make_model(tmp_path / "other", family="llama3")
+    with pytest.raises(InputError, match="another tokenizer"):
+        train_dpo(policy, plain, ONE_STEP, tmp_path / "o", tmp_path / "w", reference=other)

@@ -1,0 +1,277 @@
+"""Supervised training: its loss by hand, its bytes, and what it does when things go wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.training.conftest import digests
+from tratree_cli.errors import InputError, StageError
+from tratree_cli.training.data import SFTRow, sft_rows
+from tratree_cli.training.load import load_model, load_tokenizer
+from tratree_cli.training.params import LoraParams, SFTParams, silent
+from tratree_cli.training.sft import train_sft
+
+QUICK = SFTParams(learning_rate=3e-3, epochs=2, batch_size=4, seed=3)
+
+
+@pytest.fixture(scope="module")
+def rows(policy: Path, conversations: Any) -> list[SFTRow]:
+    return sft_rows(load_tokenizer(policy), conversations)[0]
+
+
+def loss_by_hand(model: Any, rows: list[SFTRow]) -> float:
+    """Eq. 4 over all rows: mean of -log p over the agent's tokens, one row at a time."""
+    import torch
+
+    total, count = 0.0, 0
+    for row in rows:
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([row.input_ids])).logits[0].double()
+        logp = torch.log_softmax(logits, dim=-1)
+        for place in range(1, row.length):
+            if row.agent_mask[place]:
+                total -= float(logp[place - 1, row.input_ids[place]])
+                count += 1
+    return total / count
+
+
+@pytest.mark.parametrize(
+    ("batch", "accumulation", "packing"),
+    [(12, 1, False), (4, 3, False), (5, 3, False), (12, 1, True)],
+)
+def test_the_first_loss_is_equation_4_computed_by_hand(
+    policy: Path,
+    rows: list[SFTRow],
+    tmp_path: Path,
+    batch: int,
+    accumulation: int,
+    packing: bool,
+) -> None:
+    config = SFTParams(
+        max_steps=1, batch_size=batch, accumulation=accumulation, packing=packing, pack_length=200
+    )
+    result = train_sft(policy, rows, config, tmp_path / "out", tmp_path / "work")
+    assert result.curves["loss"][0][1] == pytest.approx(
+        loss_by_hand(load_model(policy), rows), abs=1e-5
+    )
+
+
+def test_training_lowers_the_loss_and_reports_each_step(
+    policy: Path, rows: list[SFTRow], tmp_path: Path
+) -> None:
+    seen: list[tuple[int, int]] = []
+    facts: list[dict[str, float]] = []
+
+    def progress(done: int, total: int, now: Any) -> None:
+        seen.append((done, total))
+        facts.append(dict(now))
+
+    result = train_sft(policy, rows, QUICK, tmp_path / "out", tmp_path / "work", progress)
+    assert seen == [(step, 6) for step in range(1, 7)]
+    assert "loss" in facts[-1]
+    assert result.steps == 6
+    assert result.tokens == 2 * sum(row.length for row in rows)
+    assert result.scored_share == pytest.approx(
+        sum(row.scored for row in rows) / sum(row.length for row in rows)
+    )
+    before, after = load_model(policy), load_model(tmp_path / "out")
+    assert loss_by_hand(after, rows) < loss_by_hand(before, rows) - 0.1
+
+
+def test_equal_trainings_give_equal_bytes_and_nothing_that_changes(
+    policy: Path, rows: list[SFTRow], tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        train_sft(policy, rows, QUICK, tmp_path / name, tmp_path / f"work-{name}")
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+    assert sorted(digests(tmp_path / "one")) == [
+        "chat_template.jinja",
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "training.json",
+    ]
+    written = b"".join(path.read_bytes() for path in (tmp_path / "one").glob("*.json"))
+    for changing in (str(tmp_path), str(policy), "transformers_version", "seconds"):
+        assert changing.encode() not in written
+    record = json.loads((tmp_path / "one" / "training.json").read_text())
+    assert record["scored_share"] == pytest.approx(
+        sum(row.scored for row in rows) / sum(row.length for row in rows), abs=1e-6
+    )
+    assert len(record["curves"]["loss"]) == 6
+
+
+def test_another_seed_gives_another_model(policy: Path, rows: list[SFTRow], tmp_path: Path) -> None:
+    for seed in (0, 1):
+        config = SFTParams(epochs=1, batch_size=4, learning_rate=1e-3, seed=seed)
+        train_sft(policy, rows, config, tmp_path / str(seed), tmp_path / f"work-{seed}")
+    one, two = (digests(tmp_path / str(seed))["model.safetensors"] for seed in (0, 1))
+    assert one != two
+
+
+@pytest.mark.parametrize("lora", [None, LoraParams(r=4, alpha=8, dropout=0.1)])
+def test_an_interrupted_training_resumes_to_the_same_bytes(
+    policy: Path, rows: list[SFTRow], tmp_path: Path, lora: LoraParams | None
+) -> None:
+    config = SFTParams(
+        learning_rate=3e-3, epochs=3, batch_size=3, lora=lora, checkpoint_every=1, warmup=0.2
+    )
+    train_sft(policy, rows, config, tmp_path / "whole", tmp_path / "work-whole")
+
+    def interrupt(done: int, total: int, facts: Any) -> None:
+        if done == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_sft(policy, rows, config, tmp_path / "cut", tmp_path / "work-cut", interrupt)
+    assert not (tmp_path / "cut").exists()
+    result = train_sft(policy, rows, config, tmp_path / "cut", tmp_path / "work-cut")
+    assert result.resumed_from == 6
+    assert digests(tmp_path / "whole") == digests(tmp_path / "cut")
+
+
+def test_a_half_written_checkpoint_is_not_resumed(
+    policy: Path, rows: list[SFTRow], tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    config = SFTParams(learning_rate=1e-3, epochs=1, batch_size=4, checkpoint_every=1)
+    train_sft(policy, rows, config, tmp_path / "one", work)
+    (work / "checkpoints" / "checkpoint-3" / "trainer_state.json").write_text('{"half')
+    result = train_sft(policy, rows, config, tmp_path / "two", work)
+    assert result.resumed_from == 2
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
+def test_checkpoints_of_other_rows_are_not_resumed(
+    policy: Path, rows: list[SFTRow], tmp_path: Path
+) -> None:
+    train_sft(policy, rows, QUICK, tmp_path / "one", tmp_path / "work")
+    again = train_sft(policy, rows[:8], QUICK, tmp_path / "two", tmp_path / "work")
+    assert again.resumed_from == 0
+
+
+def test_training_writes_nothing_to_stdout_or_stderr(
+    policy: Path, rows: list[SFTRow], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    train_sft(policy, rows, QUICK, tmp_path / "out", tmp_path / "work")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("learning_rate", "said", "kept"),
+    [(1e10, "the loss became nan at step 3", 1), (30.0, "the loss grew from 5.96 to 1.05e", 1)],
+)
+def test_a_diverging_loss_stops_and_keeps_the_last_good_checkpoint(
+    policy: Path, rows: list[SFTRow], tmp_path: Path, learning_rate: float, said: str, kept: int
+) -> None:
+    config = SFTParams(
+        learning_rate=learning_rate,
+        scheduler="constant_with_warmup",
+        warmup=3,
+        max_steps=9,
+        batch_size=4,
+        checkpoint_every=1,
+    )
+    with pytest.raises(StageError, match=said) as caught:
+        train_sft(policy, rows, config, tmp_path / "out", tmp_path / "work")
+    good = tmp_path / "work" / "checkpoints" / f"checkpoint-{kept}"
+    assert f"the last good state is kept in {good}; lower" in str(caught.value)
+    assert not (tmp_path / "out").exists()
+    assert loss_by_hand(load_model(good), rows) < 7
+    assert not (good.parent / f"checkpoint-{kept + 1}").exists()
+
+
+def test_lora_trains_only_adapters_and_merges_them(
+    policy: Path, rows: list[SFTRow], tmp_path: Path
+) -> None:
+    import torch
+
+    config = SFTParams(learning_rate=1e-2, epochs=2, batch_size=4, lora=LoraParams(r=4, alpha=8))
+    train_sft(policy, rows, config, tmp_path / "out", tmp_path / "work")
+    before, after = load_model(policy).state_dict(), load_model(tmp_path / "out").state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and all("_proj" in name for name in changed)
+
+
+def test_an_unmerged_adapter_names_its_base_and_loads_again(
+    policy: Path, rows: list[SFTRow], tmp_path: Path
+) -> None:
+    import torch
+
+    from tratree_cli.training.load import resolve_base
+
+    base = {"name": str(policy), "digest": resolve_base(str(policy)).identity}
+    lora = {"r": 4, "alpha": 8, "targets": ("q_proj", "v_proj")}
+    for merge in (True, False):
+        config = SFTParams(
+            learning_rate=1e-2, epochs=2, batch_size=4, lora=LoraParams(**lora, merge=merge)
+        )  # type: ignore[arg-type]
+        train_sft(policy, rows, config, tmp_path / str(merge), tmp_path / f"w{merge}", base=base)
+    adapter = tmp_path / "False"
+    assert not (adapter / "model.safetensors").exists()
+    assert (adapter / "adapter_model.safetensors").stat().st_size < 50_000
+    assert json.loads((adapter / "adapter_config.json").read_text())["target_modules"] == [
+        "q_proj",
+        "v_proj",
+    ]
+    one, two = load_model(tmp_path / "True").state_dict(), load_model(adapter).state_dict()
+    assert all(torch.allclose(one[name], two[name], atol=1e-6) for name in one)
+    (adapter / "base.json").write_text(json.dumps({**base, "name": "./gone"}))
+    with pytest.raises(InputError, match=r"adapter of '\./gone', which is missing"):
+        load_model(adapter)
+
+
+def test_half_precision_weights_are_stored_when_asked_for(
+    policy: Path, rows: list[SFTRow], tmp_path: Path
+) -> None:
+    config = SFTParams(max_steps=1, batch_size=4, save_dtype="bfloat16")
+    train_sft(policy, rows, config, tmp_path / "out", tmp_path / "work")
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["dtype"] == "bfloat16"
+    size = (tmp_path / "out" / "model.safetensors").stat().st_size
+    assert size < 0.6 * (policy / "model.safetensors").stat().st_size
+
+
+def test_packing_refuses_to_cut_a_conversation(
+    policy: Path, rows: list[SFTRow], tmp_path: Path
+) -> None:
+    config = SFTParams(max_steps=1, packing=True, pack_length=50)
+    with pytest.raises(InputError, match="pack_length 50 is less than the longest"):
+        train_sft(policy, rows, config, tmp_path / "out", tmp_path / "work")
+
+
+def test_nothing_to_train_on_is_said_so(policy: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing to train on"):
+        train_sft(policy, [], QUICK, tmp_path / "out", tmp_path / "work", silent)
+
+
+def test_a_device_that_is_not_there_is_said_so(
+    policy: Path, rows: list[SFTRow], tmp_path: Path
+) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    config = SFTParams(max_steps=1, device="cuda")
+    with pytest.raises(InputError, match="no device 'cuda' here"):
+        train_sft(policy, rows, config, tmp_path / "out", tmp_path / "work")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"scheduler": "cosinus"}, "did you mean 'cosine'"),
+        ({"dtype": "float8"}, "unknown dtype"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"epochs": 0}, "epochs > 0 or max_steps > 0"),
+        ({"learning_rate": -1.0}, "learning_rate must be above 0"),
+    ],
+)
+def test_wrong_parameters_are_named(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        SFTParams(**wrong)
