@@ -28,7 +28,7 @@ _SAMPLES = ("Open the door [SEP] 3 mugs.", "Thought: I go.\nAction: go[hall]", "
 class TurnEncoder:
     """Encodes conversations for one tokenizer; ``tokenizer`` is a transformers tokenizer.
 
-    ``stop_ids`` are the tokens that end the agent's turn, ``control_ids`` every added token, and
+    ``stop_ids`` are the tokens that end the agent's turn, ``control_ids`` every special token, and
     ``incremental`` whether ``following`` may be used.
     """
 
@@ -36,8 +36,11 @@ class TurnEncoder:
         if not getattr(tokenizer, "chat_template", None):
             raise InputError("the model's tokenizer has no chat template; add chat_template.jinja")
         self._tokenizer = tokenizer
+        # Added tokens that are not special are words with a token of their own, no control tokens.
         added = {
-            int(number): str(token) for number, token in tokenizer.added_tokens_decoder.items()
+            int(number): str(token)
+            for number, token in tokenizer.added_tokens_decoder.items()
+            if token.special
         }
         self.control_ids = frozenset(added)
         strings = sorted(filter(None, added.values()), key=len, reverse=True)

@@ -1,0 +1,145 @@
+"""JSON over HTTP with the standard library: kept connections, several servers, bounded retries.
+
+No HTTP package is a dependency of ours, and one POST with retries is little enough to write. Each
+thread keeps one connection per server. Redirects are not followed and proxies are not used: a
+policy server is named by its own address.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import itertools
+import random
+import ssl
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+LONGEST_PAUSE = 30.0
+LARGEST_ANSWER = 64 << 20
+
+
+class Unreachable(Exception):  # noqa: N818 - reads as what it is where it is caught
+    """No server answered within the allowed number of tries."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A final answer (not one that is tried again)."""
+
+    status: int
+    body: bytes
+    url: str
+
+
+class JsonClient:
+    """Posts JSON to the servers in turn; thread-safe.
+
+    A request is tried ``1 + retries`` times, each on the next server, with pauses that double from
+    ``pause`` seconds (or what ``Retry-After`` says), shortened at random so that many requests do
+    not come back at the same moment.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        key: str | None = None,
+        timeout: float = 120.0,
+        retries: int = 5,
+        pause: float = 0.5,
+    ) -> None:
+        self._urls = list(urls)
+        self._headers = {"Content-Type": "application/json"}
+        if key:
+            self._headers["Authorization"] = f"Bearer {key}"
+        self._timeout = timeout
+        self._retries = retries
+        self._pause = pause
+        self._turn = itertools.count()
+        self._mine = threading.local()
+        self._open: list[http.client.HTTPConnection] = []
+        self._closed = threading.Event()
+
+    def post(self, path: str, content: Any) -> Answer:
+        """POST ``content``; raises ``Unreachable`` when all tries failed."""
+        body = orjson.dumps(content)
+        first, why = next(self._turn), ""
+        for attempt in range(self._retries + 1):
+            url = self._urls[(first + attempt) % len(self._urls)]
+            wait = None
+            try:
+                answer, after = self._once(url, path, body)
+                if answer.status not in RETRIED:
+                    return answer
+                why, wait = f"{url} answered {answer.status}", after
+            except (OSError, http.client.HTTPException) as error:
+                why = f"{url}: {error or type(error).__name__}"
+            if attempt < self._retries:
+                self._rest(attempt, wait)
+            if self._closed.is_set():
+                break
+        raise Unreachable(f"{why} ({self._retries + 1} tries)")
+
+    def close(self) -> None:
+        """Close all connections; waiting requests fail."""
+        self._closed.set()
+        for one in self._open:
+            with contextlib.suppress(OSError):
+                one.close()
+
+    def _once(self, url: str, path: str, body: bytes) -> tuple[Answer, float | None]:
+        one, fresh = self._connection(url)
+        try:
+            try:
+                response = self._send(one, url, path, body)
+            except (ConnectionError, http.client.BadStatusLine):
+                # A server may close an idle connection at any time; that is no failure yet.
+                if fresh:
+                    raise
+                one.close()
+                response = self._send(one, url, path, body)
+            read = response.read(LARGEST_ANSWER)
+            if response.read(1):
+                one.close()
+        except BaseException:
+            one.close()
+            raise
+        after = response.getheader("Retry-After", "")
+        return Answer(response.status, read, url), float(after) if after.isdigit() else None
+
+    def _send(
+        self, one: http.client.HTTPConnection, url: str, path: str, body: bytes
+    ) -> http.client.HTTPResponse:
+        one.request("POST", urlsplit(url).path + path, body, self._headers)
+        return one.getresponse()
+
+    def _connection(self, url: str) -> tuple[http.client.HTTPConnection, bool]:
+        """This thread's connection to a server, and whether it is a new one."""
+        kept: dict[str, http.client.HTTPConnection] = self._mine.__dict__.setdefault("kept", {})
+        if url in kept:
+            return kept[url], False
+        parts = urlsplit(url)
+        if parts.scheme == "https":
+            context = ssl.create_default_context()
+            one: http.client.HTTPConnection = http.client.HTTPSConnection(
+                parts.netloc, timeout=self._timeout, context=context
+            )
+        else:
+            one = http.client.HTTPConnection(parts.netloc, timeout=self._timeout)
+        kept[url] = one
+        self._open.append(one)
+        return one, True
+
+    def _rest(self, attempt: int, wished: float | None) -> None:
+        pause = min(LONGEST_PAUSE, self._pause * 2**attempt) if wished is None else wished
+        began = time.monotonic()
+        length = min(LONGEST_PAUSE, pause * random.uniform(0.5, 1.0) if wished is None else pause)
+        self._closed.wait(length - (time.monotonic() - began))
