@@ -8,6 +8,7 @@ the code between stays free of handlers.
 from __future__ import annotations
 
 import errno
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,3 +86,8 @@ def explained(doing: str, where: Path) -> Iterator[None]:
     except OSError as error:
         why = _SENTENCES.get(error.errno or 0, error.strerror or str(error))
         raise StoreError(f"Cannot {doing} in {where}: {why}.") from error
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"Cannot {doing} in {where}: the index says {str(error)!r}; "
+            "`tratree store reindex` rebuilds it."
+        ) from error

@@ -23,7 +23,7 @@ from tratree_store.entries import Entry
 from tratree_store.errors import StoreError, VerificationError, explained
 from tratree_store.gc import leftovers
 from tratree_store.index import edges_of, row_of
-from tratree_store.keys import is_digest
+from tratree_store.keys import is_digest, sha256
 from tratree_store.locks import locked
 from tratree_store.migrations import FORMAT_FILE
 from tratree_store.objects import all_digests, damage, folder_of, remove_folder

@@ -23,7 +23,7 @@ from typing import Any
 from tratree_store import entries as records
 from tratree_store import gone
 from tratree_store.entries import Entry
-from tratree_store.errors import StoreError, VerificationError
+from tratree_store.errors import StoreError, VerificationError, explained
 from tratree_store.faults import point
 from tratree_store.filesystems import has_shared_memory
 from tratree_store.locks import locked
@@ -308,7 +308,7 @@ class Index:
         self, where: str = "1", values: Iterable[Any] = (), limit: int | None = None
     ) -> list[Row]:
         """The rows that satisfy an SQL condition, newest first."""
-        with self.reading() as connection:
+        with explained("read the index", self.path.parent), self.reading() as connection:
             found = connection.execute(
                 f"SELECT {_COLUMNS} FROM entries WHERE {where} "
                 "ORDER BY created DESC, recipe, object LIMIT ?",

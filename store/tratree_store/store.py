@@ -289,6 +289,12 @@ class Store:
             with contextlib.suppress(OSError):
                 broken.rename(self.quarantine / broken.name)
 
+    def reindex(self, on_progress: Callable[[int], None] | None = None) -> int:
+        """Rebuild the index from the records on disk; returns how many there are."""
+        self.prepare()
+        with explained("rebuild the index", self.root):
+            return self.index.rebuild(on_progress)
+
     @contextmanager
     def adding(self) -> Iterator[None]:
         """While objects and records are added together: garbage collection waits."""

@@ -1,0 +1,448 @@
+"""``tratree store``: list, explain, check, collect and share what was made.
+
+Content goes to stdout (with ``--json``: one JSON object a line), words for people to stderr. The
+store's own errors carry sentences and exit codes, so nothing is caught here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from tratree_store import Entry, Store
+
+app = typer.Typer(no_args_is_help=True, help="The artifact store: what was made, from what, why.")
+
+Ref = Annotated[str, typer.Argument(metavar="REF", help="kind:prefix, prefix, name, kind@latest.")]
+StoreFolder = Annotated[
+    Path | None, typer.Option("--store", help="Store folder [TRATREE_STORE, .tratree].")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON lines on stdout.")]
+Url = Annotated[str, typer.Argument(metavar="URL", help="Folder or fsspec URL (s3://, ssh://...).")]
+
+
+def open_store(context: typer.Context, folder: Path | None) -> Store:
+    """The store that the options, the caller or the environment name."""
+    from tratree_store import Store
+
+    given = getattr(context.obj, "store_root", None)
+    root = folder or given or Path(os.environ.get("TRATREE_STORE") or ".tratree")
+    return Store(Path(root), on_warning=lambda text: say(f"warning: {text}"))
+
+
+def say(text: str) -> None:
+    """One line for people."""
+    clean = "".join(c if c.isprintable() else " " for c in text)
+    sys.stderr.write(f"{clean}\n")
+
+
+def put_json(value: dict[str, Any]) -> None:
+    """One JSON object on a line of its own."""
+    import orjson
+
+    sys.stdout.write(orjson.dumps(value).decode() + "\n")
+
+
+def put(renderable: object) -> None:
+    """Content for people, on stdout; full width when it is not a terminal."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 200, soft_wrap=False).print(renderable)
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    return {
+        "ref": entry.ref,
+        "recipe": entry.recipe,
+        "kind": entry.kind,
+        "stage": entry.stage,
+        "created": entry.created,
+        "seconds": entry.seconds,
+        "size": entry.size,
+        "path": str(entry.path),
+        "summary": entry.summary,
+        "inputs": entry.inputs,
+    }
+
+
+@app.command("ls")
+def list_artifacts(
+    context: typer.Context,
+    kind: Annotated[str | None, typer.Argument(help="Only this kind.")] = None,
+    stage: Annotated[str | None, typer.Option(help="Only what this stage made.")] = None,
+    limit: Annotated[int, typer.Option("-n", "--limit", min=0, help="0: all.")] = 50,
+    store: StoreFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """List artifacts, newest first."""
+    opened = open_store(context, store)
+    found = opened.entries(kind=kind, stage=stage, limit=limit or None)
+    if as_json:
+        for entry in found:
+            put_json(_row(entry))
+        return
+    entries = list(found)
+    if not entries:
+        say(f"nothing in {opened.root} yet; `tratree report --env webshop` makes everything")
+        return
+    from tratree_cli.display.artifacts import listing
+
+    put(listing(entries, opened.names(), time.time()))
+    if limit and len(entries) == limit:
+        say(f"the newest {limit}; `-n 0` lists all")
+
+
+@app.command()
+def show(
+    context: typer.Context, ref: Ref, store: StoreFolder = None, as_json: AsJson = False
+) -> None:
+    """Show one artifact: recipe, summary, provenance, files."""
+    from tratree_store.objects import read_manifest
+
+    opened = open_store(context, store)
+    entry = opened.resolve(ref)
+    files = [(file.path, file.size) for file in read_manifest(opened.objects, entry.object).files]
+    names = [name for name, named in opened.names().items() if named == entry.ref]
+    if as_json:
+        more = {"document": entry.document, "provenance": entry.provenance, "names": names}
+        put_json({**_row(entry), **more, "files": dict(files)})
+        return
+    from tratree_cli.display.artifacts import details
+
+    put(details(entry, files, names))
+
+
+@app.command()
+def why(
+    context: typer.Context, ref: Ref, store: StoreFolder = None, as_json: AsJson = False
+) -> None:
+    """Tell why an artifact was made, that is: why it was not cached."""
+    from tratree_store.why import Reason
+
+    entry = open_store(context, store).resolve(ref)
+    reason = Reason.from_json(entry.reason)
+    if as_json:
+        put_json({"ref": entry.ref, "recipe": entry.recipe, **reason.as_json()})
+        return
+    from tratree_cli.display.artifacts import reasons
+
+    put(reasons(reason, f"{entry.stage} made {entry.kind}:{entry.object[:12]} because"))
+
+
+@app.command()
+def log(
+    context: typer.Context,
+    ref: Ref,
+    store: StoreFolder = None,
+    mermaid: Annotated[bool, typer.Option(help="As a Mermaid flow chart.")] = False,
+    dot: Annotated[bool, typer.Option(help="For Graphviz.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Draw what an artifact was made from; for a name, its history too."""
+    from tratree_store.lineage import node_of
+
+    opened = open_store(context, store)
+    entry = opened.resolve(ref)
+    graph = opened.lineage([entry])
+    if as_json:
+        for row in graph.as_json():
+            put_json(row)
+    elif mermaid or dot:
+        sys.stdout.write((graph.mermaid() if mermaid else graph.dot()) + "\n")
+    else:
+        from tratree_cli.display.artifacts import ancestry, foreign
+
+        for naming in opened.refs.history(ref):
+            when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(naming.time))
+            put(foreign(f"{when}  {ref} → {naming.ref[:24] or 'nothing'}"))
+        put(ancestry(graph, node_of(entry)))
+
+
+@app.command()
+def diff(
+    context: typer.Context,
+    a: Ref,
+    b: Ref,
+    store: StoreFolder = None,
+    exit_code: Annotated[bool, typer.Option(help="Exit 1 if the contents differ.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two artifacts: their recipes, summaries and files."""
+    from tratree_store.differences import compare
+
+    opened = open_store(context, store)
+    found = compare(opened.objects, opened.resolve(a), opened.resolve(b))
+    if as_json:
+        put_json(found.as_json())
+    else:
+        from tratree_cli.display.artifacts import comparison
+
+        put(comparison(found))
+    if exit_code and not found.same_content:
+        raise typer.Exit(1)
+
+
+@app.command()
+def name(
+    context: typer.Context,
+    word: Annotated[str, typer.Argument(metavar="NAME", help="Such as weak or study/seed1/weak.")],
+    ref: Annotated[str | None, typer.Argument(metavar="REF", help="What it shall mean.")] = None,
+    delete: Annotated[bool, typer.Option("--delete", "-d", help="Forget the name.")] = False,
+    store: StoreFolder = None,
+) -> None:
+    """Give an artifact a name (kept by gc), or say what a name means."""
+    opened = open_store(context, store)
+    if delete:
+        opened.resolve(word)
+        opened.name(word, None)
+        say(f"{word} means nothing any more")
+        return
+    entry = opened.resolve(ref or word)
+    if ref is not None:
+        opened.name(word, entry)
+    sys.stdout.write(entry.ref + "\n")
+
+
+@app.command()
+def pin(
+    context: typer.Context,
+    ref: Ref,
+    delete: Annotated[bool, typer.Option("--delete", "-d", help="Let gc have it again.")] = False,
+    store: StoreFolder = None,
+) -> None:
+    """Keep an artifact (and what it was made from) from collection."""
+    from tratree_store.refs import PINS
+
+    opened = open_store(context, store)
+    entry = opened.resolve(ref)
+    opened.name(f"{PINS}{entry.kind}-{entry.object[:16]}", None if delete else entry)
+    sys.stdout.write(entry.ref + "\n")
+
+
+@app.command()
+def gc(
+    context: typer.Context,
+    younger_than: Annotated[
+        str, typer.Option(metavar="SPAN", help="Keep what was made or used in it: 12h, 7d, 0.")
+    ] = "7d",
+    drop_inputs: Annotated[
+        bool, typer.Option("--drop-inputs", help="Also take what kept artifacts were made from.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only tell.")] = False,
+    store: StoreFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete what no name, pin, recent use or running process needs."""
+    from tratree_store import gc as collection
+
+    from tratree_cli.display.artifacts import size_text, span_text
+
+    opened = open_store(context, store)
+    act = collection.plan if dry_run else collection.collect
+    found = act(opened, younger_than=_seconds(younger_than), drop_inputs=drop_inputs)
+    for row in found.entries:
+        line = {"ref": f"{row.kind}:{row.object}", "size": row.size, "seconds": row.seconds}
+        if as_json:
+            put_json({**line, "stage": row.stage, "created": row.created})
+        else:
+            again = span_text(row.seconds)
+            sys.stdout.write(f"{line['ref']}  {size_text(row.size)}  {again} to make again\n")
+    verb = "would free" if dry_run else "freed"
+    say(
+        f"{verb} {size_text(found.size)} in {len(found.objects)} objects "
+        f"({span_text(found.seconds)} to make again); {found.kept} kept, "
+        f"{len(found.leftovers)} leftovers"
+    )
+
+
+def _seconds(span: str) -> float:
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+    number, unit = (span[:-1], units[span[-1]]) if span[-1:] in units else (span, 1)
+    try:
+        seconds = float(number) * unit
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 1e12:
+        raise typer.BadParameter(f"{span!r} is no span; write 90s, 30m, 12h, 7d or 4w.")
+    return seconds
+
+
+@app.command()
+def fsck(
+    context: typer.Context,
+    repair: Annotated[
+        bool, typer.Option(help="Put what is broken into quarantine, rebuild the index.")
+    ] = False,
+    quick: Annotated[bool, typer.Option(help="Compare large files by size only.")] = False,
+    store: StoreFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check every byte, record, name and the index; exit 12 if something is broken."""
+    from tratree_store import fsck as checking
+
+    opened = open_store(context, store)
+    report = checking.check(opened, deep=not quick)
+    for finding in report.findings:
+        if as_json:
+            put_json(finding.as_json())
+        else:
+            sys.stdout.write(f"{'error' if finding.error else 'note'}: {finding.text}\n")
+    if repair:
+        for deed in checking.repair(opened, report):
+            say(deed)
+        report = checking.check(opened, deep=not quick)
+    state = "clean" if report.clean else "broken"
+    say(f"{report.objects} objects, {report.entries} entries, {report.names} names: {state}")
+    if not report.clean:
+        raise typer.Exit(12)
+
+
+@app.command()
+def reindex(context: typer.Context, store: StoreFolder = None) -> None:
+    """Rebuild the index from what lies on disk."""
+    opened = open_store(context, store)
+    if not opened.root.is_dir():
+        say(f"there is no store in {opened.root}")
+        return
+    say(f"{opened.reindex()} entries")
+
+
+@app.command()
+def push(
+    context: typer.Context,
+    url: Url,
+    refs: Annotated[list[str], typer.Argument(metavar="REF...")],
+    lineage: Annotated[bool, typer.Option(help="With everything they were made from.")] = True,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Transfers at once.")] = 8,
+    store: StoreFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Copy artifacts to a folder or URL; only what is missing there travels."""
+    from tratree_store import remote
+
+    opened = open_store(context, store)
+    entries = [opened.resolve(ref) for ref in refs]
+    known = opened.names()
+    names = {ref: entry for ref, entry in zip(refs, entries, strict=True) if ref in known}
+    with transfer_bar("pushing") as progress:
+        done = remote.push(
+            opened, entries, url, names=names, lineage=lineage, jobs=jobs, on_progress=progress
+        )
+    _told("pushed", done.as_json(), entries, as_json)
+
+
+@app.command()
+def pull(
+    context: typer.Context,
+    url: Url,
+    refs: Annotated[list[str], typer.Argument(metavar="REF...")],
+    lineage: Annotated[bool, typer.Option(help="With everything they were made from.")] = True,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Transfers at once.")] = 8,
+    store: StoreFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Copy artifacts from a folder or URL, checking every digest."""
+    from tratree_store import remote
+
+    opened = open_store(context, store)
+    with transfer_bar("pulling") as progress:
+        entries, done = remote.pull(
+            opened, refs, url, lineage=lineage, jobs=jobs, on_progress=progress
+        )
+    _told("pulled", done.as_json(), entries, as_json)
+
+
+def _told(verb: str, totals: dict[str, Any], entries: list[Entry], as_json: bool) -> None:
+    from tratree_cli.display.artifacts import size_text
+
+    for entry in entries:
+        if as_json:
+            put_json({**_row(entry), "transfer": totals})
+        else:
+            sys.stdout.write(entry.ref + "\n")
+    say(
+        f"{verb} {totals['objects']} objects, {totals['files']} files, "
+        f"{size_text(totals['bytes'])}; {totals['skipped']} objects were there already"
+    )
+
+
+@contextmanager
+def transfer_bar(doing: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr (bytes done, bytes in all), if stderr is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (doing, BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(doing, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@app.command("export")
+def export_artifact(
+    context: typer.Context,
+    ref: Ref,
+    path: Annotated[Path, typer.Argument(help="Such as weak.tar or weak.tar.gz.")],
+    lineage: Annotated[bool, typer.Option(help="With everything it was made from.")] = True,
+    store: StoreFolder = None,
+) -> None:
+    """Write an artifact into one archive file."""
+    from tratree_store import archive
+
+    opened = open_store(context, store)
+    entry = opened.resolve(ref)
+    archive.export(opened, entry, path, lineage=lineage)
+    sys.stdout.write(entry.ref + "\n")
+    say(f"wrote {path}")
+
+
+@app.command("import")
+def import_artifact(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The archive.")],
+    store: StoreFolder = None,
+) -> None:
+    """Take in an archive; a damaged or hostile one is refused, with nothing written."""
+    from tratree_store import archive
+
+    opened = open_store(context, store)
+    for entry in archive.import_archive(opened, path):
+        sys.stdout.write(entry.ref + "\n")
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    ref: Ref,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Run the recipe again and compare the bytes.")
+    ] = False,
+    store: StoreFolder = None,
+) -> None:
+    """Hash every byte of an artifact; exit 12 if something is wrong."""
+    opened = open_store(context, store)
+    entry = opened.resolve(ref)
+    problems = opened.verify(entry)
+    if not problems and recompute:
+        from tratree_store.recompute import recompute as run_again
+
+        from tratree_cli.stages.rerun import rerun
+
+        found = run_again(opened, entry, rerun)
+        if found is not None:
+            problems = [found]
+    for problem in problems:
+        say(problem)
+    if problems:
+        raise typer.Exit(12)
+    sys.stdout.write(entry.ref + "\n")
+    say("made again with the same bytes" if recompute else "every byte is as it was made")
