@@ -33,18 +33,25 @@ from tratree_cli.evaluation.document import (
     Table,
 )
 
+BRIEF = ("summary", "comparison", "tree")
+"""What a terminal shows unasked: the table, the comparison, one tree."""
 _GAP = 2
 _MARKS = {BEST: "¹", SECOND: "²", SIGNIFICANT: "*"}
 _STYLES = {BEST: "bold", SECOND: "italic", SIGNIFICANT: "bold"}
 
 
-def render(report: ReportDocument, sections: Sequence[str] | None = None) -> RenderableType:
-    """The report (or only the ``sections`` named by key) as something rich can print."""
+def render(report: ReportDocument, sections: Sequence[str] | None = BRIEF) -> RenderableType:
+    """The report as something rich can print: the ``sections`` named by key, None for all.
+
+    What is left out is named at the end, so that a short answer never looks like the whole one.
+    """
     parts: list[RenderableType] = [Text(plain.one_line(report.title), style="bold")]
     if report.subtitle:
         parts.append(Text(plain.one_line(report.subtitle), style="dim"))
+    left_out = []
     for section in report.sections:
         if sections is not None and section.key not in sections:
+            left_out.append(section.title)
             continue
         for sentence in section.text:
             parts += [Text(""), Text(plain.inert(sentence))]
@@ -52,10 +59,12 @@ def render(report: ReportDocument, sections: Sequence[str] | None = None) -> Ren
             parts += [Text(""), _block(block)]
     if report.warnings:
         parts.append(Text(""))
-        parts.extend(Text(f"! {plain.one_line(warning)}") for warning in report.warnings)
+        parts += [Text(f"! {plain.one_line(warning)}") for warning in report.warnings]
+    if left_out:
+        words = f"Not shown here, but in the other formats: {', '.join(left_out)}."
+        parts += [Text(""), Text(plain.one_line(words), style="dim")]
     if report.next_step:
-        parts.append(Text(""))
-        parts.append(Text(f"Next: {plain.one_line(report.next_step)}"))
+        parts += [Text(""), Text(f"Next: {plain.one_line(report.next_step)}")]
     return Group(*parts)
 
 

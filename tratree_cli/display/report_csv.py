@@ -1,6 +1,6 @@
-"""A report for other programs: JSON with everything, CSV with every figure on its own line.
+"""A report for spreadsheets and data frames: CSV with every figure on its own line.
 
-The CSV is long (one line a figure) because wide tables of different shapes have no common header.
+It is long (one line a figure) because wide tables of different shapes have no common header.
 A text that a spreadsheet would take for a formula is quoted with an apostrophe.
 """
 
@@ -9,21 +9,13 @@ from __future__ import annotations
 import csv
 import io
 
-import orjson
-
 from tratree_cli.display import plain
 from tratree_cli.evaluation.document import Cell, ReportDocument
 
 _HEADER = ("table", "row", "policy", "column", "value", "low", "high", "sd", "mark", "source")
 
 
-def render_json(report: ReportDocument) -> str:
-    """The whole document; ``evaluation.document.document_from`` reads it back."""
-    options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
-    return orjson.dumps(report.to_json(), option=options).decode()
-
-
-def render_csv(report: ReportDocument) -> str:
+def render(report: ReportDocument) -> str:
     """Every figure of every table and chart, one a line, at full precision."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

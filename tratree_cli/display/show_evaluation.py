@@ -1,0 +1,60 @@
+"""What ``tratree show`` prints for an evaluation: its figures, and the tasks that decided them."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from tratree_cli.display import plain, report_terminal
+from tratree_cli.evaluation.artifact import Evaluation
+from tratree_cli.evaluation.document import COUNT, RATIO, TEXT, Cell, Column, Row, Table
+from tratree_cli.evaluation.metrics import task_rewards
+from tratree_cli.evaluation.report import Evaluated, build_report
+
+
+def evaluation_view(evaluation: Evaluation, ref: str = "", tasks: int = 10) -> RenderableType:
+    """One evaluation in full: every table that one policy can fill, and its ``tasks`` worst."""
+    report = build_report([Evaluated(evaluation, ref)], title=evaluation.descriptor.label)
+    parts: list[RenderableType] = [
+        report_terminal.render(report, ("summary", "figures", "details", "cost"))
+    ]
+    worst = _worst_tasks(evaluation, tasks)
+    if worst.rows:
+        parts += [Text(""), report_terminal.FittingTable(worst)]
+    if evaluation.descriptor.parameters:
+        settings = ", ".join(
+            f"{key}={value}" for key, value in sorted(evaluation.descriptor.parameters.items())
+        )
+        parts += [Text(""), Text(plain.one_line(settings), style="dim")]
+    return Group(*parts)
+
+
+def _worst_tasks(evaluation: Evaluation, limit: int) -> Table:
+    rewards = task_rewards(evaluation.results, evaluation.descriptor.best_of)
+    endings: dict[str, list[str]] = {}
+    steps: dict[str, list[int]] = {}
+    for result in evaluation.results:
+        endings.setdefault(result.task, []).append(result.end)
+        steps.setdefault(result.task, []).append(result.steps)
+    order = sorted(rewards, key=lambda task: (rewards[task], task))[:limit]
+    return Table(
+        "worst",
+        "Tasks with the lowest reward",
+        (
+            Column("Task", TEXT),
+            Column("Reward", RATIO),
+            Column("Steps", COUNT),
+            Column("Ended", TEXT),
+        ),
+        tuple(
+            Row(
+                (
+                    Cell(task),
+                    Cell(rewards[task]),
+                    Cell(max(steps[task])),
+                    Cell(", ".join(sorted(set(endings[task])))),
+                )
+            )
+            for task in order
+        ),
+    )
