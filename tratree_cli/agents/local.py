@@ -92,7 +92,7 @@ class LocalPolicy:
                 draws=Draws(opening.seed),
                 temperature=float(setting.get("temperature", 1.0)),
                 top_p=float(setting.get("top_p", 1.0)),
-                constrained=setting.get("constrain") == "available",
+                constrained=setting.get("constrain") in (True, "available"),
                 messages=list(opening.prefix),
             )
             self._dialogues[opening.slot] = self._by_row[row] = dialogue

@@ -173,14 +173,10 @@ class TurnEncoder:
         return ids + self._safe_ids(text)
 
     def _safe_ids(self, text: str) -> list[int]:
-        """Ids of mere text. Control strings are broken after their first character."""
-        parts, place = [], 0
-        for found in self._control.finditer(text):
-            parts.append(text[place : found.start() + 1])
-            place = found.start() + 1
-        parts.append(text[place:])
-        ids = [number for part in parts if part for number in self._plain_ids(part)]
-        return [number for number in ids if number not in self.control_ids]
+        """Ids of mere text: control strings in it are spelled out like any other words."""
+        return list(
+            self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        )
 
     def _plain_ids(self, text: str) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])

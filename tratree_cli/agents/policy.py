@@ -30,7 +30,8 @@ class Opening:
     """A conversation that begins.
 
     ``setting`` has ``temperature`` and ``top_p`` (both default to 1.0; temperature 0 is greedy) and
-    optionally ``constrain``. ``prefix`` are the prompt's messages before the first observation.
+    optionally ``constrain`` (true: only available actions are said). ``prefix`` are the prompt's
+    messages before the first observation.
     ``environment`` and ``task`` are there for scripted policies; models do not look at them.
     """
 

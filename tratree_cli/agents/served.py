@@ -13,6 +13,7 @@ Seeds are sent along, but whether equal seeds give equal answers is the server's
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import queue
 import re
@@ -20,8 +21,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
-
-import orjson
 
 from tratree_cli.agents.episode import storable
 from tratree_cli.agents.http_client import Answer, JsonClient, Unreachable
@@ -170,9 +169,10 @@ class ServedPolicy:
                 return Reply(slot, end=CONTEXT_OVERFLOW)
             return self._refused(slot, f"{answer.status}: {words[:200]}")
         try:
-            choice = orjson.loads(answer.body)["choices"][0]
+            # The standard library's parser, because orjson refuses lone surrogates.
+            choice = json.loads(answer.body)["choices"][0]
             text = choice["message"].get("content") or ""
-        except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError):
             return self._refused(slot, f"the answer is no chat completion: {answer.body[:200]!r}")
         if choice.get("finish_reason") == "content_filter":
             return self._refused(slot, "content filter")
