@@ -1,4 +1,4 @@
-"""The method written plainly, one trajectory and one node at a time: what the columns must equal."""
+"""The method written plainly, one trajectory at a time: what the columns must equal."""
 
 from __future__ import annotations
 

@@ -1,0 +1,120 @@
+"""Trees, pairs and paths on disk: word for word, byte for byte."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.trees.making import SHOP, made_rollouts
+from tratree_cli.errors import InputError
+from tratree_cli.formats.columns import columns_from_rollouts, merge_rollouts
+from tratree_cli.formats.pairs import read_pairs, render_pairs, write_pairs
+from tratree_cli.formats.paths import read_paths, render_paths, write_paths
+from tratree_cli.formats.trees import read_tree, write_tree
+from tratree_cli.trees.build import build_forest
+from tratree_cli.trees.forest import Forest
+from tratree_cli.trees.mcts import search
+from tratree_cli.trees.pairs import mine, mine_whole
+
+
+@pytest.fixture(scope="module")
+def forest() -> Forest:
+    return build_forest(columns_from_rollouts(SHOP))
+
+
+def test_a_tree_reads_back_exactly_and_is_written_alike(forest: Forest, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir(), two.mkdir()
+    write_tree(forest, SHOP, one, {"policy": {"kind": "exact"}})
+    back = read_tree(one)
+    for column in fields(Forest):
+        if column.name not in ("columns", "merges"):
+            assert np.array_equal(getattr(back.forest, column.name), getattr(forest, column.name))
+    assert back.forest.merges == forest.merges
+    assert back.meta["policy"] == {"kind": "exact"}
+    write_tree(back.forest, back.rollouts, two, {"policy": {"kind": "exact"}})
+    assert {p.name: p.read_bytes() for p in one.iterdir()} == {
+        p.name: p.read_bytes() for p in two.iterdir()
+    }
+
+
+def test_a_pair_shares_its_history_and_differs_from_the_divergence_on(
+    forest: Forest, tmp_path: Path
+) -> None:
+    write_pairs(render_pairs(mine(forest), SHOP), tmp_path, {"rule": "tree"})
+    records = read_pairs(tmp_path).records
+    deepest = records[-1]
+    assert [m["content"] for m in deepest.prompt if m["role"] == "user"] == [
+        "You are shopping.", "home", "results", "item",
+    ]  # fmt: skip
+    assert deepest.chosen == [{"role": "assistant", "content": "Thought: pay\nAction: buy"}]
+    assert deepest.rejected[0]["content"].endswith("Action: back")
+    assert (deepest.chosen_score, deepest.rejected_score) == (1.0, 0.0)
+    for record in records:
+        assert record.prompt[-1]["role"] == "user"
+        assert [m["role"] for m in record.chosen] == ["assistant", "user"] * (
+            len(record.chosen) // 2
+        ) + ["assistant"]
+
+
+def test_a_horizon_cuts_both_continuations(forest: Forest) -> None:
+    records = list(render_pairs(mine(forest, horizon=1), SHOP))
+    assert {len(r.chosen) for r in records} == {len(r.rejected) for r in records} == {1}
+
+
+def test_the_words_are_those_that_were_sampled(forest: Forest) -> None:
+    record = next(render_pairs(mine(forest), SHOP))
+    assert record.rejected[-1]["content"] == "I give up"
+
+
+def test_paths_are_recorded_trajectories_with_the_best_observed_beside_them(
+    forest: Forest, tmp_path: Path
+) -> None:
+    records, dropped = render_paths(search(forest), SHOP, min_score=0.5)
+    assert dropped == {"score too low": 1}
+    write_paths(records, tmp_path, {"rule": "mcts"})
+    (path,) = read_paths(tmp_path).records
+    assert path == records[0]
+    assert path.score == path.best_score == 1.0 and path.prefix == 2
+    assert [m["role"] for m in path.messages] == ["user", "assistant"] * 4
+    control, _ = render_paths(forest, SHOP)
+    assert [r.rule for r in control] == ["best-observed"] * 2
+
+
+def test_the_expert_is_preferred_to_lower_explorations() -> None:
+    demos = made_rollouts([("mug", [("home", "search[red mug]"), ("item", "buy")], 1.0)])
+    own = merge_rollouts([SHOP])
+    pairs = mine_whole(columns_from_rollouts(own), "ceiling", demos=columns_from_rollouts(demos))
+    records = list(render_pairs(pairs, own, demos))
+    assert len(records) == 4
+    assert {r.chosen[0]["content"] for r in records} == {"Action: search[red mug]"}
+
+
+def test_several_artifacts_become_one_numbering() -> None:
+    other = made_rollouts(
+        [("mug", [("home", "search[mug]"), ("results", "leave")], 0.0)],
+        prompt=SHOP.prompt["messages"],
+    )
+    merged = merge_rollouts([SHOP, other])
+    forest = build_forest(columns_from_rollouts(merged))
+    assert forest.visits[0] == 6 and forest.visits[1] == 5
+    assert merged.sources == ["model:weak", "model:weak"]
+    assert merged.trajectories[-1].source == 1
+
+
+def test_rollouts_of_different_environments_do_not_mix() -> None:
+    other = made_rollouts([("mug", [("home", "x")], 0.0)])
+    with pytest.raises(InputError, match="different prompts"):
+        merge_rollouts([SHOP, other])
+
+
+def test_a_damaged_pair_is_named_by_file_and_line(tmp_path: Path, forest: Forest) -> None:
+    from tratree_cli.formats.rollouts import write_jsonl
+
+    write_pairs([], tmp_path)
+    write_jsonl(tmp_path / "pairs.jsonl.zst", [{"task": "x"}])
+    with pytest.raises(InputError, match="line 1"):
+        read_pairs(tmp_path)
