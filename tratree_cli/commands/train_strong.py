@@ -15,7 +15,7 @@ app = typer.Typer()
 @stage_command
 def train_strong(
     session: Session,
-    data: Annotated[
+    source: Annotated[
         list[str] | None, typer.Argument(help="Pairs or paths [default: made for the method].")
     ] = None,
     method: Annotated[
@@ -41,7 +41,7 @@ def train_strong(
     from tratree_cli.errors import InputError
     from tratree_cli.stages import train_strong as stage
 
-    given = session.entries(data or [], ("pairs", "paths", "demos"))
+    given = session.entries(source or [], ("pairs", "paths", "demos"))
     if len(given) > 1:
         raise InputError(f"train-strong takes one artifact, not {len(given)}")
     first = given[0] if given else None

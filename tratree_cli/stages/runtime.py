@@ -167,7 +167,7 @@ class Runtime:
                             self._keep(running.pop(future), *future.result())
                 except BaseException:
                     pool.shutdown(wait=False, cancel_futures=True)
-                    for process in list(getattr(pool, "_processes", {}).values()):
+                    for process in list((getattr(pool, "_processes", None) or {}).values()):
                         process.terminate()
                     raise
 

@@ -1,0 +1,59 @@
+# make demo   installs, then takes WebShop from demonstrations to a report
+# make test   installs, then runs the core tests
+# make test-all, check, docs, bench: see below
+
+PY     ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+TORCH  := torch==2.13.0
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
+
+# A machine without a GPU should not download CUDA. PyTorch's index of CPU builds is used when it
+# answers within three seconds (pip alone would retry for a minute and a half) and no GPU is here.
+CPU_URL   := https://download.pytorch.org/whl/cpu
+CPU_INDEX = $(shell command -v nvidia-smi >/dev/null 2>&1 || $(PY) -c \
+  'from urllib.request import urlopen; urlopen("$(CPU_URL)/torch/", timeout=3); \
+   print("--extra-index-url $(CPU_URL)")' 2>/dev/null)
+
+.PHONY: demo test test-all check lint types docs bench install clean
+.DEFAULT_GOAL := demo
+
+install: $(VENV)/.ok
+$(VENV)/.ok: pyproject.toml requirements.lock
+	@echo "installing into $(VENV) (once)"
+	@$(PY) -m venv $(VENV)
+	@$(BIN)/pip install -q $(CPU_INDEX) $(TORCH)
+	@$(BIN)/pip install -q $(TORCH) -r requirements.lock
+	@$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: install
+	@$(BIN)/tratree report --env webshop --no-stdin
+
+test: install
+	$(PYTEST) -n 2 -m "not slow and not gpu"
+
+# Slow and optional parts. What an optional part needs is installed here, and what cannot be is
+# skipped by its test with the reason.
+test-all: install $(VENV)/.all
+	$(PYTEST) -n 2 -m "slow and not gpu"
+$(VENV)/.all: requirements-all.lock
+	@$(BIN)/pip install -q $(TORCH) -r requirements-all.lock
+	@touch $@
+
+check: lint types
+	$(BIN)/python docs/build.py --check
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+types: install
+	$(BIN)/mypy
+
+docs: install
+	$(BIN)/python docs/build.py
+
+bench: install
+	@for bench in benchmarks/*/run.py; do echo "== $$bench"; $(BIN)/python $$bench; done
+
+clean:
+	rm -rf $(VENV) .tratree .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,0 +1,42 @@
+"""``tratree init``: a Makefile and a tratree.toml for the working folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def init(
+    env: Annotated[str, typer.Option("--env", "-e", help="Environment.")] = "webshop",
+    recipe: Annotated[str, typer.Option("--recipe", "-r", help="Recipe.")] = "quick",
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+) -> None:
+    """Write a Makefile (one target a stage) and a tratree.toml for this folder."""
+    from tratree_cli.config import PROJECT_FILE, load_recipe
+    from tratree_cli.envs.registry import environment_names
+    from tratree_cli.errors import InputError, did_you_mean
+    from tratree_cli.resources import templates_dir
+
+    load_recipe(recipe)
+    if env not in environment_names():
+        raise InputError(
+            f"there is no environment '{env}'{did_you_mean(env, environment_names())}; "
+            f"known are {', '.join(environment_names())}"
+        )
+    files = {
+        Path("Makefile"): (templates_dir() / "Makefile").read_text(encoding="utf-8"),
+        Path(PROJECT_FILE): f'recipe = "{recipe}"\n\n[env]\nname = "{env}"\n',
+    }
+    present = [str(path) for path in files if path.exists()]
+    if present and not force:
+        raise InputError(f"{' and '.join(present)} exist here already; add --force to overwrite")
+    for path, content in files.items():
+        path.write_text(content, encoding="utf-8")
+        sys.stdout.write(f"{path}\n")
+    sys.stderr.write("next: make report\n")

@@ -1,0 +1,63 @@
+"""What a stage says to people when it is done: a few lines on stderr, from the stored summary."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from tratree_store import Entry
+
+
+def facts(summary: dict[str, Any]) -> Table:
+    """The numbers of a summary in two columns."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim")
+    table.add_column()
+    for key, value in summary.items():
+        table.add_row(Text(key.replace("_", " ")), Text(spoken(value)))
+    return table
+
+
+def spoken(value: Any) -> str:
+    """A value of a summary as a person would write it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1 else f"{value:,.2f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {spoken(inner)}" for key, inner in value.items())
+    if isinstance(value, list | tuple):
+        return " … ".join(spoken(inner) for inner in value)
+    return str(value)
+
+
+def evaluation_summary(entry: Entry) -> Group:
+    """Average reward with its interval, success rate, and how the episodes ended."""
+    summary = entry.summary
+    low_high = summary.get("interval")
+    interval = f"  95 % interval {low_high[0]:.1f} to {low_high[1]:.1f}" if low_high else ""
+    return Group(
+        Text.assemble(
+            ("average reward ", "dim"),
+            (f"{summary['average_reward']:.1f}", "bold"),
+            (interval, "dim"),
+            ("   success rate ", "dim"),
+            (f"{summary['success_rate']:.1f} %", "bold"),
+        ),
+        Text(
+            f"{summary['tasks']} tasks, {summary['trajectories']} episodes: "
+            f"{spoken(summary['endings'])}",
+            "dim",
+        ),
+    )
+
+
+def tree_summary(entry: Entry) -> Table:
+    """The forest's statistics (section 3.2: breadth, depth, informativeness)."""
+    return facts(dict(entry.summary))
