@@ -45,7 +45,7 @@ def test_a_pair_shares_its_history_and_differs_from_the_divergence_on(
     forest: Forest, tmp_path: Path
 ) -> None:
     write_pairs(render_pairs(mine(forest), SHOP), tmp_path, {"rule": "tree"})
-    records = read_pairs(tmp_path).records
+    records = read_pairs(tmp_path).pairs
     deepest = records[-1]
     assert [m["content"] for m in deepest.prompt if m["role"] == "user"] == [
         "You are shopping.", "home", "results", "item",
@@ -76,7 +76,7 @@ def test_paths_are_recorded_trajectories_with_the_best_observed_beside_them(
     records, dropped = render_paths(search(forest), SHOP, min_score=0.5)
     assert dropped == {"score too low": 1}
     write_paths(records, tmp_path, {"rule": "mcts"})
-    (path,) = read_paths(tmp_path).records
+    (path,) = read_paths(tmp_path).paths
     assert path == records[0]
     assert path.score == path.best_score == 1.0 and path.prefix == 2
     assert [m["role"] for m in path.messages] == ["user", "assistant"] * 4

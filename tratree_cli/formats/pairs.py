@@ -61,16 +61,20 @@ class PairRecord:
     def gap(self) -> float:
         return self.chosen_value - self.rejected_value
 
+    def messages(self) -> dict[str, list[Message]]:
+        """What training reads: ``prompt``, ``chosen`` and ``rejected``."""
+        return {"prompt": self.prompt, "chosen": self.chosen, "rejected": self.rejected}
+
 
 @dataclass(frozen=True)
 class PairFile:
     """A ``pairs`` artifact in memory; ``meta`` has the rule, counts and what was dropped."""
 
-    records: Sequence[PairRecord]
+    pairs: Sequence[PairRecord]
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.pairs)
 
 
 def render_pairs(

@@ -55,11 +55,16 @@ class PathRecord:
 class PathFile:
     """A ``paths`` artifact in memory; ``meta`` has the rule and what was dropped, by reason."""
 
-    records: Sequence[PathRecord]
+    paths: Sequence[PathRecord]
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.paths)
+
+    @property
+    def prefix(self) -> int:
+        """How many messages of every path are the prompt's own."""
+        return self.paths[0].prefix if self.paths else 0
 
 
 LOW = "score too low"
