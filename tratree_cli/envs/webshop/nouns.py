@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-import regex
-
+from tratree_cli.envs.webshop.title_tokens import title_tokens
 from tratree_cli.errors import InputError
 
 Nouns = Callable[[str], Sequence[str]]
@@ -30,18 +29,12 @@ _NEVER_NOUNS = """
 """
 CLOSED_WORDS = frozenset(_NEVER_NOUNS.split())
 
-# Pieces between blanks, split as a rule-based English tokenizer does: punctuation at the edges,
-# hyphens, slashes and brackets between letters, and a number in front of a unit.
-_TOKEN = regex.compile(
-    r"\p{N}+(?:[.,:/x-]\p{N}+)*(?=[\p{L}])|[\p{L}\p{N}][\p{L}\p{N}\p{M}&'’.+]*[\p{L}\p{N}\p{M}+]|\S"
-)
-
 
 def rule_nouns(title: str) -> tuple[str, ...]:
     """Lower-case words of the title that hold a letter, are longer than one character and open."""
     return tuple(
         word
-        for token in _TOKEN.findall(title)
+        for token in title_tokens(title)
         if len(word := token.lower()) > 1
         and word not in CLOSED_WORDS
         and any(character.isalpha() for character in word)
