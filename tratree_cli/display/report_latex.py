@@ -48,7 +48,7 @@ _ESCAPES = {
 
 def render(report: ReportDocument) -> str:
     """All tables of the report, one ``table`` environment each."""
-    lines = ["% \\usepackage{booktabs}", f"% {plain.one_line(report.title)}", ""]
+    lines = ["% \\usepackage{booktabs}", f"% {escape(report.title)}", ""]
     for table in report.tables():
         lines += [*_table(table), ""]
     return "\n".join(lines)

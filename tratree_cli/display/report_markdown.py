@@ -142,9 +142,9 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
 def _sources(report: ReportDocument) -> list[str]:
     if not report.sources:
         return []
-    lines = ["## Where the figures come from", "", "| Policy | Artifact | Command |"]
-    lines.append("| --- | --- | --- |")
+    # A list: a code span cannot hold a pipe inside a table.
+    lines = ["## Where the figures come from", ""]
     for source in report.sources:
-        command = code(source.command).replace("|", r"\|") if source.command else plain.DASH
-        lines.append(f"| {escape(source.label)} | {code(source.ref)} | {command} |")
+        command = f", made by {code(source.command)}" if source.command else ""
+        lines.append(f"- {escape(source.label)}: {code(source.ref)}{command}")
     return [*lines, ""]

@@ -36,7 +36,7 @@ class FigureText:
         yield Text(plain.one_line(figure.title), style="bold")
         lines = _bars if figure.kind == "bars" else _curves
         for line in lines(figure, options.max_width, ascii_only):
-            yield Text(line, no_wrap=True, overflow="ellipsis")
+            yield Text(line, overflow="fold")
         for note in figure.notes:
             yield Text(plain.one_line(note), style="dim")
 
@@ -46,18 +46,23 @@ def _bars(figure: Figure, width: int, ascii_only: bool) -> Iterator[str]:
     if not points:
         return
     names = max(cell_len(plain.one_line(str(point.x), 28)) for point in points)
-    room = max(8, width - names - 26)
     without = " " * len(_bounds(0.0, 0.0))
+    # A narrow terminal loses the intervals first (the tables have them), then the bars.
+    room = width - names - 10 - len(without)
+    bounded = room >= 6
+    room = room if bounded else width - names - 9
     largest = max(100.0, *(point.y for point in points))
     for series in figure.series:
         if len(figure.series) > 1:
             yield plain.one_line(series.name)
         for point in series.points:
             name = plain.one_line(str(point.x), 28)
-            drawn = bar(point.y, largest, room, ascii_only=ascii_only)
-            bounded = point.low is not None and point.high is not None
-            bounds = _bounds(point.low or 0.0, point.high or 0.0) if bounded else without
-            yield f"{name}{' ' * (names - cell_len(name))}  {point.y:5.1f} {bounds}  {drawn}"
+            line = f"{name}{' ' * (names - cell_len(name))}  {point.y:5.1f}"
+            if bounded:
+                known = point.low is not None and point.high is not None
+                line += f" {_bounds(point.low or 0.0, point.high or 0.0) if known else without}"
+            drawn = bar(point.y, largest, room, ascii_only=ascii_only) if room > 0 else ""
+            yield f"{line}  {drawn}"
 
 
 def _bounds(low: float, high: float) -> str:
@@ -70,7 +75,7 @@ def _curves(figure: Figure, width: int, ascii_only: bool) -> Iterator[str]:
         return
     low, high = min(values), max(values)
     names = max(cell_len(plain.one_line(series.name, 28)) for series in figure.series)
-    room = max(8, width - names - 22)
+    room = max(1, width - names - 16)
     for series in figure.series:
         name = plain.one_line(series.name, 28)
         ys = [point.y for point in series.points]

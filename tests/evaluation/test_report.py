@@ -1,0 +1,241 @@
+"""Which tables a report has, what stands in them, and what it admits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import orjson
+import pytest
+
+from tratree_cli.evaluation.document import BEST, SECOND, Row, Table, document_from
+from tratree_cli.evaluation.published import PUBLISHED, published
+from tratree_cli.evaluation.report import Evaluated, ReportDocument, build_report
+from tratree_cli.evaluation.significance import ONE_SEED
+
+Maker = Callable[..., Evaluated]
+Study = Callable[..., list[Evaluated]]
+
+
+def table(report: ReportDocument, key: str) -> Table:
+    return next(one for one in report.tables() if one.key == key)
+
+
+def row(found: Table, name: str, *, paper: bool = False) -> Row:
+    return next(r for r in found.rows if r.cells[0].value == name and r.paper is paper)
+
+
+def values(found: Row) -> list[object]:
+    return [cell.value for cell in found.cells[1:]]
+
+
+def test_the_summary_lists_policies_in_the_order_of_the_quick_report(make_study: Study) -> None:
+    summary = table(build_report(make_study(1)[::-1]), "summary")
+    assert [r.cells[0].value for r in summary.rows] == [
+        "expert",
+        "random",
+        "SFT weak",
+        "SFT strong",
+        "W2SG tree-DPO",
+        "W2SG MCTS",
+        "unstructured DPO",
+        "ceiling",
+    ]
+    assert values(row(summary, "W2SG MCTS"))[1:] == [75.0, 160, 1200, pytest.approx(15.64)]
+
+
+def test_seeds_become_one_row_with_mean_spread_and_interval(make: Maker) -> None:
+    report = build_report(
+        [make("mcts", [1.0, 0.0, 0.0, 0.0], seed=0), make("mcts", [1.0, 1.0, 1.0, 0.0], seed=1)]
+    )
+    cell = table(report, "summary").rows[0].cells[1]
+    assert cell.value == 50.0
+    assert cell.sd == pytest.approx(50 / 2**0.5)
+    assert cell.low is not None and cell.high is not None
+    assert cell.low <= 50 <= cell.high
+
+
+def test_one_seed_prints_that_there_is_no_test(make_study: Study) -> None:
+    versus = table(build_report(make_study(1)), "versus-webshop-test")
+    assert "Welch p" not in [column.title for column in versus.columns]
+    assert any(note.startswith(ONE_SEED.capitalize()) for note in versus.notes)
+
+
+def test_several_seeds_are_tested_against_sft_strong(make_study: Study) -> None:
+    versus = table(build_report(make_study(3)), "versus-webshop-test")
+    titles = [column.title for column in versus.columns]
+    assert titles == [
+        "Policy",
+        "Difference",
+        "Better/worse",
+        "Welch p",
+        "Paired p",
+        "Hedges g",
+        "Gap",
+    ]
+    mcts = row(versus, "W2SG MCTS")
+    assert mcts.cells[1].value == pytest.approx(25.0)
+    assert mcts.cells[2].value == "7/0 of 20"
+    p = mcts.cells[3].value
+    assert isinstance(p, float) and p < 0.05
+    # Every seed gains exactly as much, so a paired t-test has nothing to divide by.
+    assert mcts.cells[4].value is None
+    assert any("the same for every seed" in note for note in versus.notes)
+
+
+def test_the_recovered_gap_may_pass_one_and_the_table_says_why(make_study: Study) -> None:
+    versus = table(build_report(make_study(1)), "versus-webshop-test")
+    gap = row(versus, "W2SG MCTS").cells[-1].value
+    assert gap == pytest.approx((75 - 35) / (70 - 35))
+    assert any("may exceed 1" in note for note in versus.notes)
+
+
+def test_without_a_ceiling_the_gap_ends_at_sft_strong_and_says_so(make: Maker) -> None:
+    report = build_report(
+        [
+            make("sft-weak", [0.0, 0.0, 1.0, 0.0]),
+            make("sft-strong", [0.0, 1.0, 1.0, 0.0]),
+            make("mcts", [1.0, 1.0, 1.0, 0.0]),
+        ]
+    )
+    versus = table(report, "versus-webshop-test")
+    assert row(versus, "W2SG MCTS").cells[-1].value == pytest.approx(2.0)
+    assert any("no ceiling model evaluated" in note for note in versus.notes)
+
+
+def test_table_1_ranks_own_figures_and_never_the_papers(make_study: Study) -> None:
+    report = build_report(make_study(1), with_paper=True)
+    found = table(report, "table-1")
+    assert row(found, "W2SG MCTS").cells[1].mark == BEST
+    assert row(found, "ceiling").cells[1].mark == SECOND
+    paper = row(found, "W2SG with MCTS", paper=True)
+    assert values(paper) == [56.9, 99.0]
+    assert not any(cell.mark for r in found.rows if r.paper for cell in r.cells)
+
+
+def test_the_papers_figures_appear_only_when_asked_for(make_study: Study) -> None:
+    report = build_report(make_study(1))
+    assert not any(r.paper for one in report.tables() for r in one.rows)
+
+
+def test_only_printed_tables_are_published() -> None:
+    assert {figure.table for figure in PUBLISHED} == {1, 2, 3, 4, 5, 8}
+    assert len(published(1)) == 21
+    assert len(published(2)) == len(published(8)) == 9
+    assert len(published(4)) == 8
+    assert [figure.reward for figure in published(3)] == [53.6, 54.9, 49.2, 57.6, 58.2, 54.9]
+    assert [figure.reward for figure in published(5)] == [59.7, 60.4, 61.9, 65.7]
+
+
+def test_a_sweep_fills_table_3_and_figure_4_and_stays_out_of_table_1(make: Maker) -> None:
+    def cell(method: str, m: int, beta: float, solved: int, varied: tuple[str, ...]) -> Evaluated:
+        return make(
+            method,
+            [float(i < solved) for i in range(10)],
+            parameters={"explore.m": m, "dpo.beta": beta},
+            varied=varied,
+        )
+
+    report = build_report(
+        [
+            make("sft-strong", [1.0] * 4 + [0.0] * 6),
+            cell("tree-dpo", 6, 0.1, 6, ()),
+            cell("tree-dpo", 6, 0.5, 3, ("dpo.beta",)),
+            cell("mcts", 6, 0.1, 7, ()),
+            cell("mcts", 3, 0.1, 5, ("explore.m",)),
+            cell("mcts", 10, 0.1, 6, ("explore.m",)),
+        ],
+        with_paper=True,
+    )
+    found = table(report, "table-3")
+    own = [tuple(values(r)) for r in found.rows if not r.paper]
+    assert ("6", "0.5", 30.0) in own
+    assert ("3", "–", 50.0) in own
+    assert len(own) == 5
+    assert values(row(table(report, "table-1"), "W2SG tree-DPO"))[0] == 60.0
+    figure = next(one for one in report.figures() if one.key == "figure-4")
+    assert [(p.x, p.y) for p in figure.series[0].points] == [(3, 50.0), (6, 70.0), (10, 60.0)]
+    assert "best with 6" in figure.alt
+
+
+def test_families_and_weak_models_get_their_tables(make: Maker) -> None:
+    evaluations = []
+    for family, weak, solved in (("big", "tiny", 5), ("big", "small", 7), ("huge", "tiny", 8)):
+        for method in ("sft-strong", "tree-dpo", "mcts"):
+            evaluations.append(
+                make(
+                    method,
+                    [float(i < solved) for i in range(10)],
+                    family=family,
+                    weak="" if method == "sft-strong" else weak,
+                )
+            )
+    report = build_report(evaluations)
+    assert {r.cells[0].value for r in table(report, "tables-2-4-8").rows} == {"big", "huge"}
+    weak_rows = table(report, "tables-6-7").rows
+    assert {r.cells[0].value for r in weak_rows} == {"tiny", "small"}
+
+
+def test_two_environments_stand_side_by_side_in_table_1(make: Maker) -> None:
+    report = build_report(
+        [
+            make("sft-strong", [1.0, 0.0]),
+            make("mcts", [1.0, 1.0]),
+            make("mcts", [0.5, 0.5], environment="alfworld", split="unseen"),
+        ]
+    )
+    titles = [column.title for column in table(report, "table-1").columns]
+    assert titles[1:] == [
+        "WebShop reward",
+        "WebShop success",
+        "AlfWorld reward",
+        "AlfWorld success",
+    ]
+    assert values(row(table(report, "table-1"), "SFT strong"))[2] is None
+
+
+def test_tree_and_search_seconds_stand_apart(make_study: Study) -> None:
+    cost = table(build_report(make_study(1)), "cost")
+    assert cost.columns[-2].title == "tree + search"
+    assert cost.rows[0].cells[-2].value == pytest.approx(0.64)
+
+
+def test_an_empty_report_says_so() -> None:
+    report = build_report([])
+    assert report.sections == ()
+    assert report.warnings == ("There are no evaluations, so there is nothing to report.",)
+
+
+def test_an_evaluation_without_any_score_is_reported_with_its_reason(make: Maker) -> None:
+    from dataclasses import replace
+
+    from tratree_cli.evaluation.metrics import summarise_results
+
+    good = make("sft-strong", [1.0, 0.0])
+    results = tuple(replace(r, score=None, end="policy-error") for r in good.evaluation.results)
+    broken = replace(
+        good,
+        evaluation=replace(
+            good.evaluation,
+            metrics=summarise_results(results),
+            results=results,
+            descriptor=replace(good.evaluation.descriptor, method="mcts", label="W2SG MCTS"),
+        ),
+    )
+    report = build_report([good, broken])
+    assert row(table(report, "summary"), "W2SG MCTS").cells[1].value is None
+    assert any("No episode has a score" in warning for warning in report.warnings)
+    assert any("no scored task" in note for note in table(report, "versus-webshop-test").notes)
+
+
+def test_a_report_is_read_back_from_its_json(
+    make_study: Study, hostile_report: ReportDocument
+) -> None:
+    for report in (build_report(make_study(2), with_paper=True), hostile_report, build_report([])):
+        plain = orjson.loads(orjson.dumps(report.to_json()))
+        assert document_from(plain) == report
+
+
+def test_the_same_evaluations_in_any_order_give_the_same_tables(make_study: Study) -> None:
+    evaluations = make_study(2)
+    forwards, backwards = build_report(evaluations), build_report(evaluations[::-1])
+    assert forwards.tables() == backwards.tables()

@@ -1,0 +1,187 @@
+"""The page: whole, still, readable without scripts, and deaf to what its texts ask for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+
+from tratree_cli.display import figure_svg, html_blocks, report_html
+from tratree_cli.evaluation.document import (
+    Branch,
+    Cell,
+    Column,
+    Figure,
+    Outline,
+    Point,
+    ReportDocument,
+    Row,
+    Section,
+    Series,
+    Table,
+)
+from tratree_cli.evaluation.report import Evaluated, build_report
+
+Study = Callable[..., list[Evaluated]]
+VOID = {"meta", "link", "br", "img", "use", "input", "hr"}
+
+
+class Reader(HTMLParser):
+    """Checks that elements nest, and collects what a browser would act on."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.words: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+@pytest.fixture(params=[True, False], ids=["drawn", "undrawn"])
+def drawing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """With matplotlib and without."""
+    if request.param and not figure_svg.available():
+        pytest.skip("matplotlib (the extra `report`) is not installed")
+    if not request.param:
+        monkeypatch.setattr(figure_svg, "available", lambda: False)
+    return bool(request.param)
+
+
+def test_hostile_texts_stay_texts(
+    hostile_report: ReportDocument, hostile: str, drawing: bool
+) -> None:
+    read = Reader(report_html.render(hostile_report))
+    assert "script" not in read.tags
+    assert "img" not in read.tags
+    assert not [a for a in read.attributes if a[1].startswith("on")]
+    links = [value for _, name, value in read.attributes if name in ("href", "src", "xlink:href")]
+    assert all(link.startswith(("#", "data:,")) for link in links)
+    assert read.tags.count("style") == 1
+    assert read.tags.count("title") == 1 + read.tags.count("svg")
+    assert "fetch('//evil')" in "".join(read.words)
+    assert ("svg" in read.tags) is drawing
+
+
+def test_the_policy_of_the_page_forbids_scripts_and_every_request(make_study: Study) -> None:
+    read = Reader(report_html.render(build_report(make_study(1))))
+    policy = next(v for tag, name, v in read.attributes if (tag, name) == ("meta", "content"))
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
+    assert not re.search(r"https?://", policy)
+
+
+def test_the_page_is_accessible_in_its_structure(make_study: Study) -> None:
+    page = report_html.render(build_report(make_study(2)))
+    read = Reader(page)
+    assert ("html", "lang", "en") in read.attributes
+    assert read.tags.count("h1") == 1
+    assert read.tags.count("caption") == read.tags.count("table")
+    assert all(scope in ("col", "row") for _, name, scope in read.attributes if name == "scope")
+    assert "main" in read.tags and "nav" in read.tags
+    headings = [int(tag[1]) for tag in read.tags if re.fullmatch("h[1-6]", tag)]
+    assert all(deeper <= higher + 1 for higher, deeper in pairwise(headings))
+    identifiers = [value for _, name, value in read.attributes if name == "id"]
+    assert len(identifiers) == len(set(identifiers))
+
+
+def test_drawings_take_their_colours_from_the_page_and_have_a_description(
+    make_study: Study,
+) -> None:
+    pytest.importorskip("matplotlib")
+    page = report_html.render(build_report(make_study(1)))
+    drawings = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
+    assert len(drawings) == 2
+    for drawn in drawings:
+        assert "var(--ink)" in drawn and "var(--c1)" in drawn
+        assert "#000000" not in drawn
+        assert "<desc>" in drawn and 'role="img"' in drawn
+
+
+def test_equal_reports_give_equal_pages(make_study: Study) -> None:
+    first = report_html.render(build_report(make_study(1)))
+    assert first == report_html.render(build_report(make_study(1)))
+
+
+def test_the_colours_of_light_and_dark_are_legible() -> None:
+    from tratree_cli.resources import templates_dir
+
+    style = (templates_dir() / "report" / "page.css").read_text("utf-8")
+    for block in re.findall(r":root \{(.*?)\}", style, flags=re.DOTALL):
+        colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", block))
+        for name in ("ink", "soft", "accent", "best", "part"):
+            assert contrast(colours[name], colours["paper"]) >= 4.5, name
+            assert contrast(colours[name], colours["band"]) >= 4.5, name
+        for name in (f"c{number}" for number in range(1, 8)):
+            assert contrast(colours[name], colours["paper"]) >= 3, name
+
+
+def contrast(first: str, second: str) -> float:
+    """The contrast ratio of WCAG 2."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    lighter, darker = sorted((luminance(first), luminance(second)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def test_large_tables_and_trees_are_cut_and_say_so() -> None:
+    rows = tuple(Row((Cell(f"task {i}"), Cell(i))) for i in range(5000))
+    leaves = tuple(Branch(f"click[{i}]", "seen " * 50, 0.5, 1) for i in range(5000))
+    report = replace(
+        build_report([]),
+        sections=(
+            Section(
+                "large",
+                "Large",
+                (),
+                (
+                    Table("t", "Tasks", (Column("Task", "text"), Column("Reward")), rows),
+                    Outline("o", "Tree", Branch("root", children=leaves)),
+                ),
+            ),
+        ),
+    )
+    page = report_html.render(report)
+    assert f"… {5000 - report_html.ROWS_SHOWN} more rows" in page
+    assert f"… {5001 - html_blocks.BRANCHES_SHOWN} more nodes are not shown" in page
+    assert len(page.encode()) < 1_000_000
+
+
+def test_a_drawing_survives_odd_figures() -> None:
+    pytest.importorskip("matplotlib")
+    for series in (
+        (),
+        (Series("empty", ()),),
+        (Series("_hidden $x$", (Point(1, 0.0),)),),
+        (Series("equal", tuple(Point(i, 5.0, 5.0, 5.0) for i in range(300))),),
+        tuple(Series(f"s{i}", (Point(1, i), Point(2, i + 1))) for i in range(12)),
+    ):
+        for kind in ("lines", "bars"):
+            drawn = figure_svg.draw(Figure("f", "t", kind, "x", "y", series))
+            Reader(drawn)
