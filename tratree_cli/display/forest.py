@@ -1,0 +1,271 @@
+"""A forest, and one tree of it, in the terminal.
+
+Figures stand in columns at the right, the words at the left take what room is left and are cut, so
+a tree reads the same at 80 columns as at 160. Chains without a choice are not indented: depth on
+the page is the number of decisions. Colour repeats what the figures say and never says it alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from tratree_cli.display import plain
+from tratree_cli.display.sparkline import bar, sparkline
+from tratree_cli.display.tree_rows import TreeRow, node_gaps, tree_rows
+from tratree_cli.formats.trees import TreeFile
+from tratree_cli.trees.mcts import SearchResult
+from tratree_cli.trees.statistics import (
+    ForestStatistics,
+    forest_statistics,
+    outcome_entropy,
+    tree_informativeness,
+)
+
+_BAR = 8
+_ROWS_IN_OVERVIEW = 40
+_LEVEL_STYLES = {"good": "green", "thin": "yellow", "empty": "red"}
+
+
+def render_forest(
+    tree: TreeFile, trees: int = 2, search: SearchResult | None = None, max_depth: int = 0
+) -> RenderableType:
+    """Figures of the whole forest, then its ``trees`` most informative trees."""
+    forest = tree.forest
+    found = forest_statistics(forest)
+    place = str(tree.rollouts.environment.get("name", ""))
+    title = f"{_count(found.trees, 'tree')} of {_count(found.trajectories, 'trajectory')}"
+    if place:
+        title += f" · {place} {tree.rollouts.split}".rstrip()
+    parts: list[RenderableType] = [
+        Text(plain.one_line(title), style="bold"),
+        Text(""),
+        statistics_table(found),
+        Text(""),
+        quality_line(found),
+    ]
+    order = most_informative(tree)[:trees]
+    if order:
+        parts += [Text(""), _ranking(tree, most_informative(tree)[:10])]
+    for number in order:
+        parts += [
+            Text(""),
+            render_tree(tree, number, search, max_depth=max_depth, max_rows=_ROWS_IN_OVERVIEW),
+        ]
+    return Group(*parts)
+
+
+def quality_line(found: ForestStatistics) -> Text:
+    """One sentence: is the forest worth training on?"""
+    level, sentence = found.quality
+    return Text.assemble((level, f"bold {_LEVEL_STYLES[level]}"), "  ", plain.one_line(sentence))
+
+
+def statistics_table(found: ForestStatistics) -> Table:
+    """Breadth, depth and informativeness, each in one row of words and figures."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    breadth = found.children_by_depth
+    outcome = (
+        f"mean G {found.mean_score:.2f}, best per task {found.best_score:.2f}, "
+        f"success {found.success_rate:.0%}"
+    )
+    if found.uncounted:
+        outcome += f"; {found.uncounted} without a score stay outside"
+    rows = (
+        ("outcome", outcome),
+        (
+            "size",
+            f"{found.nodes:,} nodes for {found.steps:,} steps ({found.compression:.1f} per node)",
+        ),
+        (
+            "breadth",
+            f"{found.paths_per_tree:.1f} distinct paths per tree"
+            + (
+                f"; children by depth {', '.join(f'{c:.1f}' for c in breadth[:8])}"
+                if breadth
+                else ""
+            )
+            + (" …" if len(breadth) > 8 else ""),
+        ),
+        (
+            "depth",
+            f"mean {found.mean_depth:.1f}, max {found.max_depth}; {found.ended:.0%} ended by "
+            "themselves",
+        ),
+        (
+            "informative",
+            f"{found.divergent:.0%} of inner nodes diverge, mean gap {found.gap:.2f}; "
+            f"{found.informative_trees:.0%} of trees teach; entropy {found.entropy:.2f} bits",
+        ),
+    )
+    for name, words in rows:
+        table.add_row(Text(name), Text(words))
+    return table
+
+
+def most_informative(tree: TreeFile) -> list[int]:
+    """Trees by their widest gap, then by entropy of outcomes, then by number; grown ones only."""
+    forest = tree.forest
+    widest, entropy = tree_informativeness(forest), outcome_entropy(forest)
+    grown = np.flatnonzero(forest.visits[forest.roots] > 0)
+    return sorted(grown.tolist(), key=lambda k: (-widest[k], -entropy[k], k))
+
+
+def _ranking(tree: TreeFile, order: Sequence[int]) -> Table:
+    forest = tree.forest
+    widest = tree_informativeness(forest)
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("most informative", no_wrap=True, overflow="ellipsis", max_width=40)
+    for name in ("tried", "nodes", "best G", "widest gap"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("outcomes", no_wrap=True)
+    for number in order:
+        scores = np.sort(forest.columns.score[_members(tree, number)])
+        table.add_row(
+            Text(plain.one_line(forest.columns.tasks[number])),
+            Text(str(len(scores))),
+            Text(str(len(forest.nodes(number)))),
+            Text(f"{scores[-1]:.2f}", style=score_style(float(scores[-1]))),
+            Text(f"{widest[number]:.2f}"),
+            Text(sparkline(scores.tolist(), 12, low=0.0, high=1.0)),
+        )
+    return table
+
+
+def render_tree(
+    tree: TreeFile,
+    number: int,
+    search: SearchResult | None = None,
+    *,
+    max_depth: int = 0,
+    min_visits: int = 0,
+    max_rows: int = 400,
+) -> RenderableType:
+    """Tree ``number``: every action with visits, mean score, successes, divergences, best path.
+
+    ``max_depth`` and ``min_visits`` leave nodes out (0: none); at most ``max_rows`` are drawn.
+    What is left out is said.
+    """
+    forest = tree.forest
+    members = _members(tree, number)
+    task = plain.one_line(forest.columns.tasks[number])
+    head = Text.assemble((task, "bold"))
+    if not len(members):
+        return Group(head, Text("nothing was explored here", style="dim"))
+    best = float(forest.columns.score[members].max())
+    head.append(
+        f"  {_count(len(members), 'trajectory')}, {len(forest.nodes(number))} nodes, "
+        f"{_count(int(forest.columns.success[members].sum()), 'success')}, best G ",
+        style="dim",
+    )
+    head.append(f"{best:.2f}", style=score_style(best))
+    instruction = tree.texts[tree.rollouts.trajectories[int(members[0])].instruction]
+    rows = tree_rows(tree, number, search, max_depth, min_visits, max_rows)
+    root_gap = node_gaps(forest, number).get(int(forest.roots[number]), 0.0)
+    legend = "e* of the search" if search is not None else "best observed"
+    drawn = len({row.node for row in rows}) + 1
+    left = len(forest.nodes(number)) - drawn
+    notes = []
+    if left:
+        words = f"{left:,} of {left + drawn:,} nodes are not drawn"
+        if len(rows) == max_rows and not (max_depth or min_visits):
+            words += "; --depth and --min-visits choose which"
+        notes.append(Text(words, style="dim"))
+    return Group(
+        head,
+        Text(plain.one_line(instruction), style="italic", no_wrap=True, overflow="ellipsis"),
+        TreeLines(rows, root_gap, legend),
+        *notes,
+    )
+
+
+class TreeLines:
+    """The rows of a tree, words at the left and figures in columns at the right."""
+
+    def __init__(self, rows: Sequence[TreeRow], root_gap: float, legend: str) -> None:
+        self.rows = rows
+        self.root_gap = root_gap
+        self.legend = legend
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        ascii_only = options.ascii_only
+        wide = options.max_width >= 100
+        figures = 28 + (_BAR + 2 if wide else 0)
+        room = max(12, options.max_width - figures)
+        star, mark = ("*", "<") if ascii_only else ("★", "◆")
+        titles = f"{'tried':>6}  {'G':>5}{'':{_BAR + 2 if wide else 0}}  {'won':>5}  {'gap':>4}"
+        yield Text(" " * room + titles, style="dim", no_wrap=True, overflow="crop")
+        if self.root_gap > 0:
+            gap = f"{mark}{self.root_gap:.2f}"
+            yield Text(_fill("start", room) + f"{gap:>{figures - 2}}", style="dim", no_wrap=True)
+        for row in self.rows:
+            yield _line(row, room, wide, ascii_only)
+        yield Text(
+            f"{star} {self.legend}   {mark} one state, different actions: how far G parts below",
+            style="dim",
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+
+
+def _line(row: TreeRow, room: int, wide: bool, ascii_only: bool) -> Text:
+    star, mark = ("*", "<") if ascii_only else ("★", "◆")
+    bend, tee, pipe = ("`- ", "|- ", "|  ") if ascii_only else ("╰─ ", "├─ ", "│  ")
+    guides = "".join(pipe if goes_on else "   " for goes_on in row.lines)
+    guides += "" if row.only else bend if row.last else tee
+    # Deep branchings keep half of the room for words.
+    if cell_len(guides) > room // 2:
+        guides = ("<" if ascii_only else "‹") + guides[-(room // 2 - 1) :]
+    words = plain.one_line(row.text)
+    if row.best:
+        words = f"{star} {words}"
+    if row.hidden:
+        words += f"  (+{row.hidden} not shown)"
+    style = "bold" if row.best else "dim italic" if row.stop else ""
+    text = Text(no_wrap=True, overflow="crop", end="\n")
+    text.append(guides, style="dim")
+    text.append(_fill(words, room - cell_len(guides)), style=style)
+    # Along a chain the figures only repeat themselves.
+    quiet = "dim" if row.only and not row.leaf else ""
+    text.append(f"{row.visits:>6}  ", style=quiet)
+    text.append(f"{row.value:>5.2f}", style=quiet or score_style(row.value))
+    if wide:
+        drawn = bar(row.value, 1.0, _BAR, ascii_only=ascii_only)
+        text.append("  " + set_cell_size(drawn, _BAR), style=quiet or score_style(row.value))
+    won = f"{row.successes}/{row.visits}"
+    text.append(f"  {won:>5}", style=quiet if row.successes else "dim")
+    if row.gap > 0:
+        text.append(f"  {mark}{row.gap:.2f}", style="bold")
+    return text
+
+
+def score_style(score: float) -> str:
+    """The colour of a score in [0, 1]: red, yellow, green."""
+    return "red" if score < 1 / 3 else "yellow" if score < 2 / 3 else "green"
+
+
+def _fill(words: str, width: int) -> str:
+    """``words`` cut or padded to exactly ``width`` cells, one of them free at the end."""
+    if cell_len(words) >= width:
+        return set_cell_size(words, max(1, width - 2)).rstrip() + "… "
+    return set_cell_size(words, width)
+
+
+def _members(tree: TreeFile, number: int) -> np.ndarray:
+    columns = tree.forest.columns
+    return np.flatnonzero(columns.counted & (columns.task == number))
+
+
+def _count(number: int, noun: str) -> str:
+    if number == 1:
+        return f"1 {noun}"
+    if noun.endswith("y"):
+        noun = noun[:-1] + "ie"
+    return f"{number:,} {noun}{'es' if noun.endswith('s') else 's'}"

@@ -1,0 +1,169 @@
+"""A trajectory tree for other programs: Mermaid, Graphviz, JSON, and a page that needs no network.
+
+Texts are foreign: each language has its own characters that could end a label, and all of them are
+replaced or escaped here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tratree_cli.display import plain
+from tratree_cli.display.forest import most_informative
+from tratree_cli.display.tree_rows import TreeRow, tree_rows
+from tratree_cli.evaluation.document import Branch, Outline, ReportDocument, Section
+from tratree_cli.formats.trees import TreeFile, node_records
+from tratree_cli.trees.mcts import SearchResult
+
+_LABEL = 60
+_MERMAID = str.maketrans({character: f"#{ord(character)};" for character in '#"&<>[](){}|`'})
+"""Mermaid decodes ``#91;``; a bare bracket or quote would end the label."""
+
+
+def tree_mermaid(rows: list[TreeRow], task: str) -> str:
+    """A Mermaid flowchart; the best path has thick edges, stop leaves are round."""
+    lines = ["flowchart TD", f'  n0["{_mermaid(task)}"]']
+    names = _names(rows)
+    known = set(names)
+    thick = []
+    for place, row in enumerate(rows):
+        label = f"{_mermaid(row.text)}<br/>{_figures(row)}"
+        shape = f'(["{label}"])' if row.stop else f'["{label}"]'
+        lines.append(f"  {names[place]}{shape}")
+        arrow = "==>" if row.best else "-->"
+        lines.append(f"  {_above(row, known)} {arrow} {names[place]}")
+        if row.best:
+            thick.append(names[place])
+    if thick:
+        lines.append("  classDef best stroke-width:3px")
+        lines.append(f"  class {','.join(thick)} best")
+    return "\n".join(lines) + "\n"
+
+
+def tree_dot(rows: list[TreeRow], task: str) -> str:
+    """A Graphviz digraph."""
+    lines = [
+        "digraph tree {",
+        '  node [shape=box, style=rounded, fontname="sans-serif"];',
+        f'  n0 [label="{_dot(task)}"];',
+    ]
+    names = _names(rows)
+    known = set(names)
+    for place, row in enumerate(rows):
+        style = ", penwidth=3" if row.best else ', style="rounded,dashed"' if row.stop else ""
+        label = f"{_dot(row.text)}\\n{_figures(row)}"
+        lines.append(f'  {names[place]} [label="{label}"{style}];')
+        lines.append(f"  {_above(row, known)} -> {names[place]};")
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def tree_json(tree: TreeFile) -> Iterator[dict[str, Any]]:
+    """Every node with its words, one mapping a node, for ``--json``."""
+    texts, tasks = tree.texts, tree.forest.columns.tasks
+    for record in node_records(tree.forest):
+        root = record["parent"] < 0
+        yield {
+            **record,
+            "task": tasks[record["tree"]],
+            "action": texts[record["action"]] if record["action"] >= 0 else None,
+            "observation": None if root else texts[record["observation"]],
+            "thoughts": [[texts[thought], count] for thought, count in record["thoughts"]],
+        }
+
+
+def tree_outline(
+    tree: TreeFile,
+    number: int,
+    search: SearchResult | None = None,
+    max_depth: int = 0,
+    min_visits: int = 0,
+) -> Outline:
+    """Tree ``number`` as a report draws it."""
+    rows = tree_rows(tree, number, search, max_depth, min_visits)
+    children: dict[tuple[int, bool], list[Branch]] = {}
+    # Rows stand parents first: walking them backwards, every branch finds its children ready.
+    for row in reversed(rows):
+        below = children.pop((row.node, row.stop), [])
+        branch = Branch(
+            text=row.text,
+            detail=_detail(row),
+            value=row.value,
+            visits=row.visits,
+            best=row.best,
+            divergence=row.gap > 0,
+            children=tuple(reversed(below)),
+        )
+        children.setdefault((row.parent, False), []).append(branch)
+    root = int(tree.forest.roots[number])
+    grown = tree.forest.visits[root] > 0
+    first = tree.forest.first[root + 1] if tree.forest.child_count[root] else -1
+    instruction = (
+        tree.texts[tree.rollouts.trajectories[int(first)].instruction]
+        if grown and first >= 0
+        else ""
+    )
+    task = tree.forest.columns.tasks[number]
+    return Outline(
+        key=f"tree-{number}",
+        title=f"Task {task}",
+        root=Branch(
+            text=plain.one_line(instruction, 200) or task,
+            detail=instruction,
+            value=float(tree.forest.mean[root]) if grown else None,
+            visits=int(tree.forest.visits[root]),
+            children=tuple(reversed(children.get((root, False), []))),
+        ),
+    )
+
+
+def forest_html(
+    tree: TreeFile, numbers: list[int] | None = None, search: SearchResult | None = None
+) -> str:
+    """A page of trees (the five most informative without ``numbers``): no script, no network."""
+    from tratree_cli.display.report_html import render
+
+    chosen = most_informative(tree)[:5] if numbers is None else numbers
+    return render(
+        ReportDocument(
+            title="Trajectory trees",
+            subtitle=f"{len(chosen)} of {tree.forest.trees} trees",
+            sections=(
+                Section(
+                    "trees",
+                    "Trees",
+                    (
+                        "Each line is an action with the mean G and the number of trajectories "
+                        "through it; unfold it for what was seen and thought.",
+                    ),
+                    tuple(tree_outline(tree, number, search) for number in chosen),
+                ),
+            ),
+        )
+    )
+
+
+def _detail(row: TreeRow) -> str:
+    seen = f"{row.observation}\n" if row.observation else ""
+    return seen + "\n".join(f"Thought ({count}): {thought}" for thought, count in row.thoughts)
+
+
+def _names(rows: list[TreeRow]) -> list[str]:
+    return [f"s{row.node}" if row.stop else f"n{row.node}" for row in rows]
+
+
+def _above(row: TreeRow, names: set[str]) -> str:
+    """The parent's name; ``n0`` stands for the root, which is no row."""
+    return f"n{row.parent}" if f"n{row.parent}" in names else "n0"
+
+
+def _figures(row: TreeRow) -> str:
+    return f"G {row.value:.2f}, n {row.visits}"
+
+
+def _mermaid(text: str) -> str:
+    return plain.one_line(text, _LABEL).translate(_MERMAID)
+
+
+def _dot(text: str) -> str:
+    return plain.one_line(text, _LABEL).replace("\\", "\\\\").replace('"', '\\"')

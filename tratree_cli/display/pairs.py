@@ -1,0 +1,126 @@
+"""Preference pairs in the terminal: how many, how far apart, what was dropped, and one whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from tratree_cli.display import plain
+from tratree_cli.display.paths import agent_turns
+from tratree_cli.display.report_terminal import FittingTable
+from tratree_cli.display.sparkline import sparkline
+from tratree_cli.display.terminal_blocks import ComparisonText
+from tratree_cli.evaluation.document import (
+    COUNT,
+    RATIO,
+    TEXT,
+    Cell,
+    Column,
+    Comparison,
+    Lane,
+    Row,
+    Table,
+    Turn,
+)
+from tratree_cli.formats.pairs import PairFile, PairRecord
+
+_BINS = 10
+
+
+def pairs_view(pairs: PairFile, limit: int = 10) -> RenderableType:
+    """All pairs: gaps, where trajectories part, what was dropped and why, the widest gaps."""
+    found = pairs.pairs
+    rule = plain.one_line(str(pairs.meta.get("rule", found[0].rule if found else "")))
+    tasks = len({pair.task for pair in found})
+    parts: list[RenderableType] = [
+        Text(f"{len(found)} pairs on {tasks} tasks (rule {rule})", style="bold")
+    ]
+    if not found:
+        parts.append(Text(NOTHING_INFORMATIVE, style="yellow"))
+    else:
+        gaps = Counter(min(_BINS - 1, int(pair.gap * _BINS)) for pair in found)
+        steps = Counter(pair.step for pair in found)
+        mean = sum(pair.gap for pair in found) / len(found)
+        drawn = sparkline([gaps[b] for b in range(_BINS)], _BINS, low=0.0)
+        parts.append(Text(f"mean gap {mean:.2f}; gaps from 0 to 1: {drawn}"))
+        common = ", ".join(f"{step + 1}: {steps[step]}" for step in sorted(steps)[:12])
+        parts.append(Text(f"they part at step {common}"))
+    dropped = pairs.meta.get("dropped") or {}
+    if dropped:
+        words = ", ".join(f"{reason} {count}" for reason, count in dropped.items())
+        parts.append(Text(plain.one_line(f"dropped: {words}"), style="dim"))
+    if found:
+        parts += [Text(""), FittingTable(_table(found, limit))]
+    return Group(*parts)
+
+
+NOTHING_INFORMATIVE = (
+    "No pair is informative: training on these leaves the model as it is. More samples per task, a "
+    "higher temperature or a smaller min_gap would make branches differ."
+)
+
+
+def pair_view(pair: PairRecord) -> RenderableType:
+    """One pair: the observation at which they part, then both continuations side by side."""
+    lanes = (
+        _lane("chosen", pair.chosen, pair.chosen_value, pair.chosen_visits, pair.chosen_score),
+        _lane(
+            "rejected",
+            pair.rejected,
+            pair.rejected_value,
+            pair.rejected_visits,
+            pair.rejected_score,
+        ),
+    )
+    return ComparisonText(
+        Comparison(
+            key="pair",
+            title=f"Task {pair.task}, parting at step {pair.step + 1}",
+            instruction=plain.one_line(pair.prompt[-1]["content"], 600),
+            lanes=lanes,
+        )
+    )
+
+
+def _lane(
+    label: str, messages: Sequence[dict[str, str]], value: float, visits: int, score: float
+) -> Lane:
+    turns = tuple(Turn(action=action, thought=thought) for thought, action in agent_turns(messages))
+    outcome = f"G {score:.2f}"
+    if visits > 1:
+        outcome += f" (branch {value:.2f} over {visits})"
+    return Lane(label=label, turns=turns, outcome=outcome)
+
+
+def _table(found: Sequence[PairRecord], limit: int) -> Table:
+    widest = sorted(found, key=lambda pair: (-pair.gap, pair.task, pair.step))[:limit]
+    columns = (
+        Column("Task", TEXT),
+        Column("Step", COUNT),
+        Column("Chosen", RATIO),
+        Column("Rejected", RATIO),
+        Column("Better action", TEXT),
+        Column("Worse action", TEXT),
+    )
+    rows = tuple(
+        Row(
+            (
+                Cell(pair.task),
+                Cell(pair.step + 1),
+                Cell(pair.chosen_value),
+                Cell(pair.rejected_value),
+                Cell(_first_action(pair.chosen)),
+                Cell(_first_action(pair.rejected)),
+            )
+        )
+        for pair in widest
+    )
+    return Table("pairs", "Widest gaps", columns, rows)
+
+
+def _first_action(messages: Sequence[dict[str, str]]) -> str:
+    turns = agent_turns(messages)
+    return plain.one_line(turns[0][1], 32) if turns else ""

@@ -1,0 +1,168 @@
+"""One trajectory tree as rows: what every picture of it (terminal, Mermaid, dot, HTML) is made of.
+
+A row is a node, or the virtual leaf of trajectories that stop where others go on. Rows stand in
+the order in which they are read, best-supported branches not moved: insertion order is part of the
+data. What is too deep or too rare is left out and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tratree_cli.formats.trees import TreeFile
+from tratree_cli.trees.forest import Forest
+from tratree_cli.trees.mcts import SearchResult
+
+NO_ACTION_WORDS = "(no action could be read)"
+STOP_WORDS = "(stops here)"
+
+
+@dataclass(frozen=True)
+class TreeRow:
+    """A node to draw.
+
+    ``level`` counts the branchings above it (chains are drawn without indentation), ``depth`` the
+    steps. ``value`` is the mean G, ``successes`` of ``visits`` succeeded. ``gap`` is the widest
+    difference of mean G between branches that answer one state differently (0: no divergence).
+    ``only`` says that it is its parent's only way on; ``last`` that no sibling follows. ``hidden``
+    nodes below it are left out. ``best`` lies on e*.
+    """
+
+    node: int
+    parent: int
+    depth: int
+    text: str
+    observation: str
+    thoughts: tuple[tuple[str, int], ...]
+    visits: int
+    value: float
+    successes: int
+    endings: int
+    gap: float
+    best: bool
+    only: bool
+    last: bool
+    stop: bool
+    leaf: bool
+    hidden: int
+    lines: tuple[bool, ...]
+
+    @property
+    def level(self) -> int:
+        return len(self.lines)
+
+
+def tree_rows(
+    tree: TreeFile,
+    number: int,
+    search: SearchResult | None = None,
+    max_depth: int = 0,
+    min_visits: int = 0,
+    max_rows: int = 0,
+) -> list[TreeRow]:
+    """The first ``max_rows`` rows of tree ``number`` below its root; limits of 0 are none."""
+    forest = tree.forest
+    best = best_nodes(forest, number, search)
+    gaps = node_gaps(forest, number)
+    found: list[TreeRow] = []
+    root = int(forest.roots[number])
+    pending = list(_ways(forest, root, (), max_depth, min_visits))[::-1]
+    while pending and not (max_rows and len(found) >= max_rows):
+        node, stop, only, last, lines = pending.pop()
+        found.append(_row(tree, node, stop, only, last, lines, best, gaps, max_depth, min_visits))
+        if not stop:
+            inner = lines if only else (*lines, not last)
+            pending.extend(list(_ways(forest, node, inner, max_depth, min_visits))[::-1])
+    return found
+
+
+def best_nodes(forest: Forest, number: int, search: SearchResult | None) -> frozenset[int]:
+    """The nodes of e*; without a search, of the best observed trajectory."""
+    if search is not None:
+        return frozenset(search.best_path(number))
+    members = np.flatnonzero(forest.columns.counted & (forest.columns.task == number))
+    if not len(members):
+        return frozenset()
+    best = members[np.argmax(forest.columns.score[members])]
+    return frozenset(forest.path(int(best)).tolist())
+
+
+def node_gaps(forest: Forest, number: int) -> dict[int, float]:
+    """The widest gap of mean G at each node of a tree where one state was answered differently."""
+    gaps: dict[int, float] = {}
+    for node in forest.nodes(number):
+        states: dict[int, list[int]] = {}
+        for child in forest.children(node):
+            states.setdefault(int(forest.state[child]), []).append(child)
+        for branches in states.values():
+            if len({int(forest.action[child]) for child in branches}) > 1:
+                values = forest.mean[branches]
+                gap = float(values.max() - values.min())
+                gaps[node] = max(gap, gaps.get(node, 0.0))
+    return gaps
+
+
+def _ways(
+    forest: Forest, node: int, lines: tuple[bool, ...], max_depth: int, min_visits: int
+) -> Iterator[tuple[int, bool, bool, bool, tuple[bool, ...]]]:
+    """The ways on from a node: ``(node, stop, only, last, lines)``."""
+    if max_depth and forest.depth[node] >= max_depth:
+        return
+    ways = [(child, False) for child in forest.children(node) if forest.visits[child] >= min_visits]
+    if forest.has_stop[node] and forest.endings[node] >= min_visits:
+        ways.append((node, True))
+    for place, (way, stop) in enumerate(ways):
+        yield way, stop, len(ways) == 1, place == len(ways) - 1, lines
+
+
+def _row(
+    tree: TreeFile,
+    node: int,
+    stop: bool,
+    only: bool,
+    last: bool,
+    lines: tuple[bool, ...],
+    best: frozenset[int],
+    gaps: dict[int, float],
+    max_depth: int,
+    min_visits: int,
+) -> TreeRow:
+    forest = tree.forest
+    endings = int(forest.endings[node])
+    if stop:
+        ending = forest.columns.success[forest.end_node == node]
+        text, visits, successes = STOP_WORDS, endings, int(ending.sum())
+        value = float(forest.total_reward[node]) / endings
+    else:
+        action = int(forest.action[node])
+        text = tree.texts[action] if action >= 0 else NO_ACTION_WORDS
+        visits, successes = int(forest.visits[node]), int(forest.successes[node])
+        value = float(forest.mean[node])
+    leaf = stop or not forest.child_count[node]
+    shown = [c for c in forest.children(node) if forest.visits[c] >= min_visits]
+    cut = bool(max_depth) and int(forest.depth[node]) >= max_depth
+    return TreeRow(
+        node=node,
+        parent=node if stop else int(forest.parent[node]),
+        depth=int(forest.depth[node]) + stop,
+        text=text,
+        observation="" if stop else tree.texts[int(forest.observation[node])],
+        thoughts=()
+        if stop
+        else tuple((tree.texts[thought], count) for thought, count in forest.thoughts_of(node)),
+        visits=visits,
+        value=value,
+        successes=successes,
+        endings=endings,
+        gap=0.0 if stop else gaps.get(node, 0.0),
+        best=not stop and node in best,
+        only=only,
+        last=last,
+        stop=stop,
+        leaf=leaf,
+        hidden=0 if stop else int(forest.child_count[node]) - (0 if cut else len(shown)),
+        lines=lines,
+    )
