@@ -23,7 +23,7 @@ from tratree_cli.envs.webshop.products import clean_products
 from tratree_cli.envs.webshop.search import Progress
 from tratree_cli.envs.webshop.session import Session
 from tratree_cli.envs.webshop.shop import WebShop
-from tratree_cli.envs.webshop.splits import choose_splits
+from tratree_cli.envs.webshop.splits import choose_splits, eto_findings
 from tratree_cli.errors import InputError, did_you_mean
 
 EMBEDDED = "embedded"
@@ -87,6 +87,7 @@ class WebShopEnvironment:
     def __init__(self, shop: WebShop, spec: EnvironmentSpec, splits: Mapping[str, Sequence[int]]):
         self.shop = shop
         self.spec = spec
+        self.notes = _notes(shop, splits)
         self._splits = {name: tuple(map(str, indices)) for name, indices in splits.items()}
 
     def splits(self) -> Mapping[str, Sequence[str]]:
@@ -186,6 +187,20 @@ def _environment(
         )
     resolved = asdict(replace(chosen, goals=shop.goal_kind))
     return WebShopEnvironment(shop, EnvironmentSpec("webshop", data, digest, resolved), splits)
+
+
+def _notes(shop: WebShop, splits: Mapping[str, Sequence[int]]) -> tuple[str, ...]:
+    """What people should know about this catalogue before they quote numbers from it."""
+    lines = [
+        f"{len(shop.inventory.products):,} products, {len(shop.goals):,} {shop.goal_kind} goals"
+    ]
+    dropped = shop.inventory.dropped
+    if dropped.records:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in dropped.reasons.items())
+        lines.append(f"{dropped.records:,} records dropped ({reasons})")
+    if "test-clean" in splits:
+        lines += [f"{len(tasks)} {what}" for what, tasks in eto_findings().items()]
+    return tuple(lines)
 
 
 def _shop_options(chosen: Parameters) -> dict[str, Any]:

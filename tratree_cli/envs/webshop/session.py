@@ -18,6 +18,8 @@ from tratree_cli.envs.webshop.reward import Score
 if TYPE_CHECKING:
     from tratree_cli.envs.webshop.shop import WebShop
 
+_NO_BRACKETS = str.maketrans("[]", "  ")
+
 
 class Page(Enum):
     """Where the shopper is."""
@@ -95,9 +97,14 @@ class Session:
         return ()
 
     def available_actions(self) -> Sequence[str]:
-        """Actions as an agent writes them; the words of a search are the agent's to choose."""
+        """Actions as an agent writes them.
+
+        Any words may be searched for; the first page offers those of the instruction, so that an
+        agent who only picks from this list can play.
+        """
         if self.page is Page.START:
-            return ("search[keywords]",)
+            words = " ".join(self.goal.instruction.translate(_NO_BRACKETS).split())
+            return (f"search[{words or '*'}]",)
         return tuple(
             f"click[{name}]"
             for name in self.clickables()

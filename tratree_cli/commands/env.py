@@ -1,0 +1,258 @@
+"""``tratree env``: which environments there are, whether they work, playing one, fetching data."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tratree_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from tratree_cli.envs.protocol import Environment
+
+app = typer.Typer(no_args_is_help=True, help="Environments: list, check, play, fetch data.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Environment, as `env list` shows it.")]
+Data = Annotated[str, typer.Option("--data", help="`embedded` or a folder with its files.")]
+Parameters = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, page_size=5.")
+]
+Split = Annotated[str, typer.Option("--split", help="Split that the task is taken from.")]
+Task = Annotated[str | None, typer.Option("--task", "-t", help="Task, as the split lists it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+
+
+@app.command("list")
+def list_environments(
+    data: Data = "embedded", parameters: Parameters = None, as_json: AsJson = False
+) -> None:
+    """Environments with their tasks per split, and what mends those that are not ready."""
+    from tratree_cli.display.environments import environments_table
+    from tratree_cli.envs.registry import environment_names
+
+    rows = [_describe(name, data, parameters) for name in environment_names()]
+    if as_json:
+        for row in rows:
+            _put_json(row)
+    else:
+        _put(environments_table(rows))
+
+
+@app.command("check")
+def check(
+    name: Name,
+    data: Data = "embedded",
+    split: Split = "train",
+    task: Task = None,
+    parameters: Parameters = None,
+    as_json: AsJson = False,
+) -> None:
+    """Play one expert and one random episode and say how they went and how long they took."""
+    from tratree_cli.display.environments import check_table
+
+    began = time.perf_counter()
+    environment = _open(name, data, parameters)
+    opened = time.perf_counter() - began
+    try:
+        chosen = _task(environment, split, task)
+        episodes = [_timed(environment, chosen, who) for who in ("expert", "random")]
+    finally:
+        environment.close()
+    result = {
+        "environment": name,
+        "data": environment.spec.data,
+        "data_digest": environment.spec.data_digest,
+        "parameters": dict(environment.spec.parameters),
+        "task": chosen,
+        "instruction": environment.instruction(chosen),
+        "open_seconds": round(opened, 4),
+        "episodes": episodes,
+    }
+    if as_json:
+        _put_json(result)
+    else:
+        _put(check_table(result))
+
+
+@app.command("play")
+def play(
+    name: Name,
+    task: Task = None,
+    split: Split = "train",
+    data: Data = "embedded",
+    parameters: Parameters = None,
+) -> None:
+    """Play a task yourself: type an action, or the number of one that is offered; q leaves."""
+    from tratree_cli.display.environments import Stage, play_episode
+
+    environment = _open(name, data, parameters)
+    try:
+        chosen = _task(environment, split, task)
+        play_episode(
+            Stage(
+                environment.episode(chosen),
+                environment.instruction(chosen),
+                environment.max_steps(chosen),
+            ),
+            sys.stdin,
+        )
+    finally:
+        environment.close()
+
+
+@app.command("fetch")
+def fetch(
+    name: Name,
+    to: Annotated[Path, typer.Option("--to", help="Folder for the files.")] = Path("data/webshop"),
+    size: Annotated[str, typer.Option("--size", help="`full` (5.2 GB) or `small`.")] = "full",
+    mirror: Annotated[
+        str | None, typer.Option("--mirror", help="Address of a folder with the files.")
+    ] = None,
+    source: Annotated[
+        list[str] | None, typer.Option("--source", metavar="FILE=URL", help="Address of one file.")
+    ] = None,
+    checksum: Annotated[
+        list[str] | None, typer.Option("--checksum", metavar="FILE=SHA256", help="Expected sha256.")
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Download an environment's official files; run it again to continue after an interruption."""
+    from tratree_cli.display.environments import DownloadBars
+    from tratree_cli.envs.registry import environment_names
+    from tratree_cli.envs.webshop.fetch import fetch as fetch_files
+    from tratree_cli.envs.webshop.fetch import sources
+    from tratree_cli.errors import did_you_mean
+
+    if name != "webshop":
+        known = environment_names()
+        if name in known:
+            raise InputError(f"there is nothing to fetch for {name}; see `tratree env list`")
+        raise InputError(f"there is no environment '{name}'{did_you_mean(name, known)}")
+    wanted = sources(size, mirror, _pairs(source, "--source"), _pairs(checksum, "--checksum"))
+    with DownloadBars(quiet=quiet) as bars:
+        fetched = fetch_files(to, wanted, bars.bar)
+    for item in fetched:
+        row = {"file": str(item.path), "sha256": item.sha256, "present": item.present}
+        if as_json:
+            _put_json(row)
+        else:
+            sys.stdout.write(f"{item.sha256}  {item.path}\n")
+    _say(f"ready: tratree report --env webshop --data {to}")
+
+
+def _describe(name: str, data: str, parameters: list[str] | None) -> dict[str, Any]:
+    from tratree_cli.errors import TratreeError
+
+    try:
+        environment = _open(name, data, parameters)
+    except TratreeError as error:
+        return {"environment": name, "data": data, "ready": False, "missing": str(error)}
+    try:
+        return {
+            "environment": name,
+            "data": environment.spec.data,
+            "ready": True,
+            "splits": {split: len(tasks) for split, tasks in environment.splits().items()},
+            "parameters": dict(environment.spec.parameters),
+            "notes": list(getattr(environment, "notes", ())),
+        }
+    finally:
+        environment.close()
+
+
+def _open(name: str, data: str, parameters: list[str] | None) -> Environment:
+    from tratree_cli.envs.registry import open_environment
+
+    return open_environment(name, data, _settings(parameters))
+
+
+def _settings(assignments: list[str] | None) -> dict[str, Any]:
+    """``page_size=5`` to a dictionary; numbers are numbers."""
+    settings: dict[str, Any] = {}
+    for key, value in _pairs(assignments, "--set").items():
+        try:
+            settings[key] = int(value)
+        except ValueError:
+            settings[key] = value
+    return settings
+
+
+def _pairs(assignments: list[str] | None, option: str) -> dict[str, str]:
+    pairs = {}
+    for text in assignments or ():
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise InputError(f"{option} {text}: write it as KEY=VALUE")
+        pairs[key] = value
+    return pairs
+
+
+def _task(environment: Environment, split: str, task: str | None) -> str:
+    """The given task, or the first of the split."""
+    from tratree_cli.errors import did_you_mean
+
+    splits = environment.splits()
+    if split not in splits:
+        raise InputError(
+            f"{environment.spec.name} has no split '{split}'{did_you_mean(split, splits)}; "
+            f"it has {', '.join(splits)}"
+        )
+    if task is not None:
+        environment.instruction(task)  # an unknown task is an error here, not inside an episode
+        return task
+    if not splits[split]:
+        raise InputError(f"the split {split} has no tasks; choose another with --split")
+    return splits[split][0]
+
+
+def _timed(environment: Environment, task: str, who: str) -> dict[str, Any]:
+    """One episode by the expert, or by one who picks from what is offered (seed 0)."""
+    from random import Random
+
+    draw = Random(0)
+    expert = environment.expert(task)
+    episode = environment.episode(task)
+    began = time.perf_counter()
+    observation = episode.reset()
+    score, success, steps = 0.0, False, 0
+    for _ in range(environment.max_steps(task)):
+        actions = episode.available_actions()
+        action = (
+            expert.act(observation)[1] if who == "expert" else draw.choice(list(actions) or [""])
+        )
+        outcome = episode.step(action)
+        observation, steps = outcome.observation, steps + 1
+        score, success = outcome.score, outcome.success
+        if outcome.done:
+            break
+    seconds = time.perf_counter() - began
+    return {
+        "policy": who,
+        "steps": steps,
+        "score": score,
+        "success": success,
+        "seconds": round(seconds, 6),
+        "steps_per_second": round(steps / seconds) if seconds else 0,
+    }
+
+
+def _put_json(value: dict[str, Any]) -> None:
+    import orjson
+
+    sys.stdout.write(orjson.dumps(value).decode() + "\n")
+
+
+def _put(renderable: object) -> None:
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 200).print(renderable)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

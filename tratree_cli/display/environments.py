@@ -1,0 +1,151 @@
+"""How environments look in a terminal: the list, a check, a download, and a game for one person.
+
+Whatever comes out of an environment is printed as plain text, never as markup, with control
+characters replaced: a product title may hold anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, TextIO
+
+from rich.console import Console, Group
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+from rich.text import Text
+
+from tratree_cli.display.plain import inert, one_line
+from tratree_cli.envs.protocol import Episode
+
+SEPARATOR = "[SEP]"
+
+
+def environments_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """One line an environment: data, tasks per split, and whether it is ready."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("environment", "data", "tasks", "state"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        splits = row.get("splits", {})
+        tasks = ", ".join(f"{name} {count:,}" for name, count in splits.items()) or "–"
+        state = Text("ready", "green") if row["ready"] else Text(inert(str(row["missing"])), "red")
+        for note in row.get("notes", ()):
+            state.append(f"\n{inert(note)}", "dim")
+        table.add_row(Text(row["environment"]), Text(inert(row["data"])), Text(tasks), state)
+    return table
+
+
+def check_table(result: Mapping[str, Any]) -> Group:
+    """The two episodes of ``env check``."""
+    title = Text(
+        f"{result['environment']} on {inert(result['data'])}, opened in "
+        f"{result['open_seconds']:.2f} s, task {result['task']}: "
+    )
+    title.append(one_line(result["instruction"], 120), "italic")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("policy", "steps", "score", "success", "seconds", "steps/s"):
+        table.add_column(heading, justify="left" if heading == "policy" else "right")
+    for episode in result["episodes"]:
+        table.add_row(
+            episode["policy"],
+            str(episode["steps"]),
+            f"{episode['score']:.3f}",
+            "yes" if episode["success"] else "no",
+            f"{episode['seconds']:.4f}",
+            f"{episode['steps_per_second']:,}",
+        )
+    return Group(title, table)
+
+
+@dataclass
+class Stage:
+    """A task about to be played."""
+
+    episode: Episode
+    instruction: str
+    max_steps: int
+
+
+def play_episode(stage: Stage, typed: TextIO, console: Console | None = None) -> float:
+    """Let a person play; returns the score. The end of the input leaves the game."""
+    console = console or Console()
+    console.print(Text(one_line(stage.instruction), "bold"))
+    observation, score = stage.episode.reset(), 0.0
+    for step in range(1, stage.max_steps + 1):
+        actions = list(stage.episode.available_actions())
+        _show_page(console, observation, actions)
+        action = _ask(console, typed, actions, f"step {step}/{stage.max_steps}> ")
+        if action is None:
+            console.print(Text("left the game"))
+            return score
+        outcome = stage.episode.step(action)
+        observation, score = outcome.observation, outcome.score
+        if not outcome.valid:
+            console.print(Text("nothing happens: that is not possible here", "yellow"))
+        if outcome.done:
+            _show_page(console, observation, [])
+            console.print(Text(f"score {score:.3f} after {step} steps", "bold green"))
+            return score
+    console.print(Text(f"no steps are left; score {score:.3f}", "bold"))
+    return score
+
+
+def _show_page(console: Console, observation: str, actions: Sequence[str]) -> None:
+    console.rule(style="dim")
+    for segment in observation.removeprefix("Observation:").split(SEPARATOR):
+        if segment.strip():
+            console.print(Text(inert(segment.strip())))
+    for number, action in enumerate(actions, 1):
+        console.print(Text(f"{number:>4}  {inert(action)}", "cyan"))
+
+
+def _ask(console: Console, typed: TextIO, actions: Sequence[str], prompt: str) -> str | None:
+    """The action that was typed, by number or in words; None for leaving."""
+    while True:
+        console.print(Text(prompt, "bold"), end="")
+        line = typed.readline()
+        if not line or line.strip() in ("q", "quit", "exit"):
+            return None
+        words = line.strip()
+        if words.isascii() and words.isdigit() and 1 <= int(words) <= len(actions):
+            return actions[int(words) - 1]
+        if words:
+            return words
+
+
+class DownloadBars:
+    """Progress bars on stderr, one a file; none when quiet or not a terminal."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            console=console,
+            disable=quiet or not console.is_terminal,
+        )
+
+    def __enter__(self) -> DownloadBars:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def bar(self, name: str) -> Callable[[int, int | None], None]:
+        """A callback for one file."""
+        task = self._progress.add_task(name, total=None)
+
+        def update(done: int, total: int | None) -> None:
+            self._progress.update(task, completed=done, total=total)
+
+        return update
