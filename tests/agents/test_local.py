@@ -63,6 +63,7 @@ def test_the_same_shard_gives_the_same_tokens_twice_in_one_policy(chatml_model: 
     requests = [EpisodeRequest(str(task), seed=task) for task in range(6)]
     policy = LocalPolicy(chatml_model, **SHORT)
     setting = [{"temperature": 0.8, "top_p": 0.9}]
+    play(environment, policy, requests[:2], setting, batch=2)
     first, _ = play(environment, policy, requests, setting, batch=6)
     second, _ = play(environment, policy, requests, setting, batch=6)
     assert first == second

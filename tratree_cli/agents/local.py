@@ -185,6 +185,8 @@ class LocalPolicy:
         """Read all queued chunks and sample the first token of each answer."""
         queue = sorted(self._queue, key=lambda one: (-len(one.pending), one.slot))
         self._queue = []
+        # Before rows are exchanged, all of them must exist.
+        self._cache.reserve(len(self._by_row), self._cache.columns)
         while queue:
             width = len(queue[0].pending)
             count = max(1, PREFILL_TOKENS // width)
