@@ -65,20 +65,27 @@ def human_goals(
     """Goals from people's instructions, in final order; ``prices`` are the effective ones."""
     goals = []
     for product in products:
-        for item in instructions.get(product.asin, ()):
-            try:
-                attributes = tuple(item["instruction_attributes"])
-                text = item["instruction"].strip(".")
-                options = tuple(item["instruction_options"])
-            except (KeyError, TypeError, AttributeError) as error:
-                raise InputError(
-                    f"the human instructions of product {product.asin} are not in WebShop's schema "
-                    f"({type(error).__name__}: {error})."
-                ) from error
-            if attributes:
-                upper, bound = _price_bound(prices[product.asin], rng)
-                goals.append(_goal(product, text + bound, attributes, upper, options))
+        for text, attributes, options in usable_requests(product.asin, instructions):
+            upper, bound = _price_bound(prices[product.asin], rng)
+            goals.append(_goal(product, text + bound, attributes, upper, options))
     return shuffled(goals)
+
+
+def usable_requests(
+    asin: str, instructions: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    """(text, attributes, options) of a product's instructions that name at least one attribute."""
+    try:
+        return [
+            (item["instruction"].strip("."), tuple(attributes), tuple(item["instruction_options"]))
+            for item in instructions.get(asin, ())
+            if (attributes := item["instruction_attributes"])
+        ]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"the human instructions of product {asin} are not in WebShop's schema "
+            f"({type(error).__name__}: {error})."
+        ) from error
 
 
 def synthetic_goals(

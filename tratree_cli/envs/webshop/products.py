@@ -97,6 +97,9 @@ def _clean(asin: str, record: Mapping[str, Any], labels: Mapping[str, Any] | Non
     bullets = record.get("small_description") or []
     labels = labels if labels is not None else {}
     known = labels.get("attributes")
+    instruction = labels.get("instruction")
+    if not isinstance(instruction, str | None):
+        raise TypeError("'instruction' is not a text")
     return Product(
         asin=asin,
         title=_text(record, "name"),
@@ -109,7 +112,7 @@ def _clean(asin: str, record: Mapping[str, Any], labels: Mapping[str, Any] | Non
         query=_text(record, "query").lower().strip(),
         product_category=_text(record, "product_category"),
         attributes=(PLACEHOLDER_ATTRIBUTE,) if known is None else _texts(known, "attributes"),
-        instruction=labels.get("instruction"),
+        instruction=instruction,
         instruction_attributes=_texts(
             labels.get("instruction_attributes") or (), "instruction_attributes"
         ),

@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tratree_cli.envs.webshop.files import read_folder
-from tratree_cli.envs.webshop.goals import Goal, goal_from_record, human_goals, synthetic_goals
+from tratree_cli.envs.webshop.goals import (
+    Goal,
+    goal_from_record,
+    human_goals,
+    synthetic_goals,
+    usable_requests,
+)
 from tratree_cli.envs.webshop.inventory import Inventory
 from tratree_cli.envs.webshop.nouns import Nouns, rule_nouns
 from tratree_cli.envs.webshop.products import Dropped, Product, clean_products, effective_prices
@@ -169,10 +175,5 @@ class WebShop:
 
 def preferred_goals(asins: Container[str], human: HumanInstructions) -> GoalKind:
     """Human goals where the catalogue has enough of them, else synthetic ones."""
-    usable = sum(
-        bool(item.get("instruction_attributes"))
-        for asin, items in human.items()
-        if asin in asins
-        for item in items
-    )
+    usable = sum(len(usable_requests(asin, human)) for asin in human if asin in asins)
     return "human" if usable >= ENOUGH_HUMAN_GOALS else "synthetic"
