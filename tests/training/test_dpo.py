@@ -20,6 +20,7 @@ from tratree_cli.training.reference import (
     ReferenceLogps,
     read_logps,
     reference_logps,
+    saturation_warning,
     with_reference,
     write_logps,
 )
@@ -137,7 +138,9 @@ def test_observations_in_a_continuation_do_not_enter_the_loss(
     one = [0] * len(row.chosen_mask)
     one[2] = 1
     silent_row = replace(row, chosen_mask=one, rejected_mask=[0] * len(row.rejected_mask))
-    rows = with_reference([silent_row], ReferenceLogps(np.zeros(1, "f4"), np.zeros(1, "f4")))
+    rows = with_reference(
+        [silent_row], ReferenceLogps(np.zeros(1, "i8"), np.zeros(1, "f4"), np.zeros(1, "f4"))
+    )
     config = DPOParams(max_steps=1, batch_size=1, beta=1.0)
     result = train_dpo(policy, rows, config, tmp_path / "out", tmp_path / "work")
     (logp,) = logps_by_hand(load_model(policy), row.prompt_ids, row.chosen_ids, one)
@@ -206,7 +209,7 @@ def test_reference_files_are_byte_stable_and_read_back(
 
 def test_a_reference_of_other_pairs_is_refused(plain: list[PairRow], weaker: Path) -> None:
     logps = reference_logps(weaker, plain[:3])
-    with pytest.raises(InputError, match="scored 3 pairs but there are 8"):
+    with pytest.raises(InputError, match="no log-probabilities for 5 of 8 pairs"):
         with_reference(plain, logps)
 
 
@@ -228,3 +231,45 @@ def test_a_live_reference_with_another_tokenizer_is_refused(
     other = make_model(tmp_path / "other", family="llama3")
     with pytest.raises(InputError, match="another tokenizer"):
         train_dpo(policy, plain, ONE_STEP, tmp_path / "o", tmp_path / "w", reference=other)
+
+
+def test_a_reference_with_another_tokenizer_scores_the_same_words(
+    policy: Path, plain: list[PairRow], pairs: Any, tmp_path: Path
+) -> None:
+    """Each model reads the pairs in its own tokens; only sums of the agent's words meet."""
+    other = make_model(tmp_path / "other", family="llama2", seed=5)
+    theirs = pair_rows(load_tokenizer(other), pairs)[0]
+    assert theirs[0].chosen_ids != plain[0].chosen_ids
+    rows = with_reference(plain[2:], reference_logps(other, theirs))
+    result = train_dpo(policy, rows, ONE_STEP, tmp_path / "out", tmp_path / "work")
+    ours, reference = load_model(policy), load_model(other)
+    margins = []
+    for mine, their in zip(plain[2:], theirs[2:], strict=True):
+        ratios = [
+            sum(logps_by_hand(ours, mine.prompt_ids, *scored))
+            - sum(logps_by_hand(reference, their.prompt_ids, *other_scored))
+            for scored, other_scored in (
+                ((mine.chosen_ids, mine.chosen_mask), (their.chosen_ids, their.chosen_mask)),
+                (
+                    (mine.rejected_ids, mine.rejected_mask),
+                    (their.rejected_ids, their.rejected_mask),
+                ),
+            )
+        ]
+        margins.append(0.3 * (ratios[0] - ratios[1]))
+    loss = sum(math.log1p(math.exp(-margin)) for margin in margins) / len(margins)
+    assert result.curves["loss"][0][1] == pytest.approx(loss, abs=1e-4)
+    assert result.facts["initial_margin"] == pytest.approx(sum(margins) / len(margins), abs=1e-4)
+
+
+def test_a_saturated_start_is_warned_about(
+    policy: Path, plain: list[PairRow], tmp_path: Path
+) -> None:
+    far = ReferenceLogps(np.arange(8), np.full(8, -5000, "f4"), np.zeros(8, "f4"))
+    config = replace(ONE_STEP, max_steps=1)
+    result = train_dpo(
+        policy, with_reference(plain, far), config, tmp_path / "out", tmp_path / "work"
+    )
+    said = saturation_warning(result.facts)
+    assert said is not None and said.startswith("100% of the pairs start saturated")
+    assert saturation_warning({"initial_margin": 0.1, "initial_saturated": 0.0}) is None

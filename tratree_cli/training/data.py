@@ -66,8 +66,10 @@ class SFTRow:
 class PairRow:
     """One preference: a shared prompt and two continuations with their agent masks.
 
-    ``ref_*_logps`` are the reference's summed log-probabilities (natural log) of the agent's tokens
-    in each continuation, or None before ``reference.with_reference``.
+    ``number`` is the pair's place in what was handed in: a reference with another tokenizer makes
+    rows of its own, and the two meet by it. ``ref_*_logps`` are the reference's summed
+    log-probabilities (nats) of the agent's tokens in each continuation, or None before
+    ``reference.with_reference``.
     """
 
     prompt_ids: list[int]
@@ -75,6 +77,7 @@ class PairRow:
     rejected_ids: list[int]
     chosen_mask: list[int]
     rejected_mask: list[int]
+    number: int = 0
     ref_chosen_logps: float | None = None
     ref_rejected_logps: float | None = None
 
@@ -172,7 +175,10 @@ def pair_rows(
                 raise InputError(f"{name} has no '{role}' messages; a pair needs all three")
             _checked(pair[role], f"the {role} of {name}")
         return _fit(
-            lambda prompt: _pair_row(tokenizer, prompt, pair["chosen"], pair["rejected"], name),
+            lambda prompt: replace(
+                _pair_row(tokenizer, prompt, pair["chosen"], pair["rejected"], name),
+                number=number - 1,
+            ),
             pair["prompt"],
             0,
             policy,

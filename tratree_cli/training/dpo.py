@@ -15,10 +15,12 @@ from typing import Any
 from tratree_cli.errors import InputError
 from tratree_cli.training import engine
 from tratree_cli.training.data import PairRow, dataset_fingerprint
+from tratree_cli.training.head import score_only_the_agent, token_divergence
 from tratree_cli.training.load import load_model, load_tokenizer
 from tratree_cli.training.params import DPOParams, Progress, TrainingResult, silent
 from tratree_cli.training.quiet import quiet
-from tratree_cli.training.sft import finish
+from tratree_cli.training.reference import starting_point
+from tratree_cli.training.sft import IGNORED, finish
 
 import torch  # isort: skip  (after quiet)
 from trl import DPOConfig, DPOTrainer  # isort: skip
@@ -70,13 +72,11 @@ class TreeDPOTrainer(engine.SteadyTrainer, DPOTrainer):
 
     def _divergence(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         """KL(policy || reference), Eq. 6's second term: mean over the agent's tokens, in nats."""
-        from tratree_cli.training.explorer import token_divergence
-
         words = {name: inputs[name] for name in ("input_ids", "attention_mask")}
-        scored = inputs["completion_mask"][:, 1:].bool()
-        policy = model(**words, use_cache=False).logits[:, :-1][scored]
+        labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, IGNORED)
+        policy = model(**words, labels=labels, scored_logits=True)
         with torch.no_grad():
-            reference = self.ref_model(**words, use_cache=False).logits[:, :-1][scored]
+            reference = self.ref_model(**words, labels=labels, scored_logits=True)
         return token_divergence(policy, reference).mean()
 
 
@@ -94,7 +94,8 @@ def train_dpo(
 
     Every row carries the reference's log-probabilities (``reference.with_reference``), or
     ``reference`` names a model folder with the same tokenizer that is scored while training
-    (slower; required by ``explicit_kl``). Errors are those of ``train_sft``.
+    (slower; required by ``explicit_kl``). ``facts`` of the result says where the margins started
+    (``reference.saturation_warning`` puts it into words). Errors are those of ``train_sft``.
     """
     if not rows:
         raise InputError("there is nothing to train on: no pairs were given")
@@ -113,8 +114,10 @@ def train_dpo(
             work, {"rows": dataset_fingerprint(rows), "config": asdict(config), "model": str(model)}
         )
         tokenizer = load_tokenizer(model)
+        policy = load_model(model, engine.weight_dtype(config), config.attention)
+        facts = starting_point(policy, rows, config.beta) if known else {}
         trainer = TreeDPOTrainer(
-            model=load_model(model, engine.weight_dtype(config), config.attention),
+            model=policy,
             ref_model=_live_reference(reference, tokenizer, config),
             args=_arguments(rows, config, work, known),
             train_dataset=_dataset(rows, known),
@@ -123,10 +126,12 @@ def train_dpo(
             peft_config=engine.lora_config(config.lora),
         )
         trainer.explicit_kl = config.explicit_kl
+        for scored in filter(None, (trainer.model, trainer.ref_model)):
+            score_only_the_agent(scored, trainer.args.device.type)
         if config.group_by_length:
             trainer.row_lengths = [row.length for row in rows]
         seconds, resumed = engine.run(trainer, progress)
-        return finish(trainer, model, rows, config, out, seconds, resumed, base)
+        return finish(trainer, model, rows, config, out, seconds, resumed, base, facts)
 
 
 def _arguments(rows: Sequence[PairRow], config: DPOParams, work: Path, known: bool) -> Any:

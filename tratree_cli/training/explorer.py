@@ -14,18 +14,12 @@ from typing import Any
 from tratree_cli.errors import InputError
 from tratree_cli.training import engine
 from tratree_cli.training.data import SFTRow
-from tratree_cli.training.load import load_model, load_tokenizer
+from tratree_cli.training.head import score_only_the_agent, token_divergence
+from tratree_cli.training.load import load_model, load_tokenizer, resolve_base
 from tratree_cli.training.params import Progress, SFTParams, TrainingResult, silent
 from tratree_cli.training.sft import IGNORED, AgentSFTTrainer, train_sft
 
 import torch  # isort: skip
-
-
-def token_divergence(policy: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """KL(policy || reference) in nats for each row of logits (n, vocabulary); shape (n,)."""
-    ours = torch.log_softmax(policy.float(), dim=-1)
-    theirs = torch.log_softmax(reference.float(), dim=-1)
-    return (ours.exp() * (ours - theirs)).sum(dim=-1)
 
 
 class ExplorerTrainer(AgentSFTTrainer):
@@ -42,18 +36,18 @@ class ExplorerTrainer(AgentSFTTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        words = {name: inputs[name] for name in ("input_ids", "attention_mask")}
-        scored = inputs["labels"][:, 1:] != IGNORED
+        words = {name: inputs[name] for name in ("input_ids", "attention_mask", "labels")}
+        scored = (words["labels"][:, 1:] != IGNORED).sum()
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        policy = model(**words, use_cache=False).logits[:, :-1][scored]
+        policy = model(**words, scored_logits=True)
         with torch.no_grad():
-            frozen = self.frozen(**words, use_cache=False).logits[:, :-1][scored]
+            frozen = self.frozen(**words, scored_logits=True)
         divergence = token_divergence(policy, frozen).mean()
         self._metrics["train"]["kl"].append(divergence.item())
         # The SFT loss of a micro-batch is a share of the step's; its bonus must be one as well.
         share = 1.0
         if num_items_in_batch is not None:
-            share = float(scored.sum()) / max(1.0, float(num_items_in_batch))
+            share = float(scored) / max(1.0, float(num_items_in_batch))
         return loss - self.weight * share * torch.clamp(divergence, max=self.cap)
 
 
@@ -74,6 +68,10 @@ def train_explorer(
     """
     if config.packing:
         raise InputError("--diverge-from does not go with packing; switch one of them off")
+    if resolve_base(str(frozen)).identity == resolve_base(str(model)).identity:
+        raise InputError(
+            f"--diverge-from {frozen} is the very model that is trained; name an earlier explorer"
+        )
     if load_tokenizer(frozen).get_vocab() != load_tokenizer(model).get_vocab():
         raise InputError(
             f"--diverge-from {frozen} has another tokenizer than the trained model; Eq. 5 compares "
@@ -84,6 +82,7 @@ def train_explorer(
         trainer = ExplorerTrainer(**options)
         trainer.frozen = load_model(frozen, engine.weight_dtype(config), config.attention)
         trainer.frozen.to(trainer.args.device).requires_grad_(False)
+        score_only_the_agent(trainer.frozen, trainer.args.device.type)
         trainer.weight, trainer.cap = config.diverge_weight, config.diverge_cap
         return trainer
 

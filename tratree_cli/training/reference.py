@@ -7,7 +7,7 @@ the same words in its own tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,26 @@ from tratree_cli.training.data import PairRow
 from tratree_cli.training.params import Progress, silent
 
 LOGPS_FILE = "ref-logps.safetensors"
-SATURATED = 0.9
-"""|beta * margin| above which the sigmoid's gradient is under a tenth: see ``saturated``."""
+SATURATED = 4.0
+"""A margin |beta * (difference of log-ratios)| beyond which under 2 % of the gradient is left."""
+SAMPLE = 16
+"""Pairs that are scored to know where a training starts."""
 
 
 @dataclass(frozen=True)
 class ReferenceLogps:
-    """Summed log-probabilities (nats) of each pair's continuations: float32, shape (pairs,)."""
+    """Summed log-probabilities (nats) of each pair's continuations.
 
+    ``numbers`` (int64) are the pairs' places in what was handed in, ``chosen`` and ``rejected``
+    (float32) their sums; all of shape (pairs,).
+    """
+
+    numbers: npt.NDArray[np.int64]
     chosen: npt.NDArray[np.float32]
     rejected: npt.NDArray[np.float32]
 
     def __len__(self) -> int:
-        return len(self.chosen)
+        return len(self.numbers)
 
 
 def reference_logps(
@@ -42,7 +49,7 @@ def reference_logps(
     threads: int = 1,
     progress: Progress = silent,
 ) -> ReferenceLogps:
-    """Score ``rows`` (in the reference's own tokens) with ``model``, a folder or a loaded model.
+    """Score ``rows``, made with the reference's own tokenizer, with ``model`` (folder or loaded).
 
     Rows are batched by length; sums do not depend on the batch beyond float noise (about 1e-5).
     """
@@ -56,24 +63,60 @@ def reference_logps(
     with quiet(), engine.threads(threads):
         scorer = load_model(model) if isinstance(model, str | Path) else model
         for start in range(0, len(order), batch):
-            numbers = order[start : start + batch]
-            sums = _sums(scorer, [rows[i] for i in numbers])
-            chosen[numbers], rejected[numbers] = sums[: len(numbers)], sums[len(numbers) :]
+            places = order[start : start + batch]
+            sums = _sums(scorer, [rows[i] for i in places])
+            chosen[places], rejected[places] = sums[: len(places)], sums[len(places) :]
             progress(min(start + batch, len(order)), len(order), {})
-    return ReferenceLogps(chosen, rejected)
+    return ReferenceLogps(np.array([row.number for row in rows], dtype=np.int64), chosen, rejected)
 
 
 def with_reference(rows: Sequence[PairRow], reference: ReferenceLogps) -> list[PairRow]:
-    """The rows with the reference's log-probabilities filled in."""
-    if len(rows) != len(reference):
+    """The rows with the reference's log-probabilities filled in, matched by pair number."""
+    place = {int(number): at for at, number in enumerate(reference.numbers)}
+    missing = [row.number for row in rows if row.number not in place]
+    if missing:
         raise InputError(
-            f"the reference scored {len(reference)} pairs but there are {len(rows)}; score the "
-            "same pairs with the same length policy"
+            f"the reference has no log-probabilities for {len(missing)} of {len(rows)} pairs "
+            f"(first: pair {missing[0] + 1}); score the same pairs, with a context that fits them"
         )
     return [
-        replace(row, ref_chosen_logps=float(chosen), ref_rejected_logps=float(rejected))
-        for row, chosen, rejected in zip(rows, reference.chosen, reference.rejected, strict=True)
+        replace(
+            row,
+            ref_chosen_logps=float(reference.chosen[place[row.number]]),
+            ref_rejected_logps=float(reference.rejected[place[row.number]]),
+        )
+        for row in rows
     ]
+
+
+def starting_point(policy: Any, rows: Sequence[PairRow], beta: float) -> dict[str, float]:
+    """Where training starts, on up to ``SAMPLE`` pairs spread over the rows.
+
+    ``initial_margin`` is the mean of beta * (log-ratio of the chosen - of the rejected), not zero
+    when the reference is another model; ``initial_accuracy`` the share above zero and
+    ``initial_saturated`` the share beyond ``SATURATED`` on either side.
+    """
+    sample = rows[:: max(1, len(rows) // SAMPLE)][:SAMPLE]
+    ours = reference_logps(policy, sample)
+    theirs = np.array([[row.ref_chosen_logps, row.ref_rejected_logps] for row in sample])
+    margins = beta * ((ours.chosen - theirs[:, 0]) - (ours.rejected - theirs[:, 1]))
+    return {
+        "initial_margin": round(float(margins.mean()), 6),
+        "initial_accuracy": round(float((margins > 0).mean()), 6),
+        "initial_saturated": round(float((np.abs(margins) > SATURATED).mean()), 6),
+    }
+
+
+def saturation_warning(facts: Mapping[str, float]) -> str | None:
+    """A sentence when most pairs start where the loss has no slope left, else None."""
+    share = facts.get("initial_saturated", 0.0)
+    if share <= 0.5:
+        return None
+    return (
+        f"{share:.0%} of the pairs start saturated (mean margin {facts['initial_margin']:+.1f}): "
+        "policy and reference disagree so much that these pairs teach little; lower beta, or "
+        "choose a reference nearer to the policy (--ref)"
+    )
 
 
 def write_logps(reference: ReferenceLogps, folder: Path) -> None:
@@ -82,7 +125,12 @@ def write_logps(reference: ReferenceLogps, folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     save_file(
-        {"chosen": reference.chosen, "rejected": reference.rejected}, str(folder / LOGPS_FILE)
+        {
+            "numbers": reference.numbers,
+            "chosen": reference.chosen,
+            "rejected": reference.rejected,
+        },
+        str(folder / LOGPS_FILE),
     )
 
 
@@ -93,7 +141,7 @@ def read_logps(folder: Path) -> ReferenceLogps:
     if not (folder / LOGPS_FILE).is_file():
         raise InputError(f"{folder} holds no {LOGPS_FILE}")
     arrays = load_file(str(folder / LOGPS_FILE))
-    return ReferenceLogps(arrays["chosen"], arrays["rejected"])
+    return ReferenceLogps(arrays["numbers"], arrays["chosen"], arrays["rejected"])
 
 
 def _sums(model: Any, rows: Sequence[PairRow]) -> npt.NDArray[np.float32]:

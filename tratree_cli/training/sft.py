@@ -14,6 +14,7 @@ from typing import Any
 from tratree_cli.errors import InputError
 from tratree_cli.training import engine, folder
 from tratree_cli.training.data import SFTRow, dataset_fingerprint
+from tratree_cli.training.head import score_only_the_agent
 from tratree_cli.training.load import load_model, load_tokenizer
 from tratree_cli.training.params import Progress, SFTParams, TrainingResult, silent
 from tratree_cli.training.quiet import quiet
@@ -57,6 +58,7 @@ def train_sft(
             processing_class=load_tokenizer(model),
             peft_config=engine.lora_config(config.lora),
         )
+        score_only_the_agent(trainer.model, trainer.args.device.type)
         if config.group_by_length and not config.packing:
             trainer.row_lengths = [row.length for row in rows]
         seconds, resumed = engine.run(trainer, progress)
