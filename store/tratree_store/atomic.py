@@ -51,12 +51,21 @@ def make_folder(folder: Path, durable: bool) -> None:
 
 
 def write_atomic(
-    path: Path, data: bytes, scratch: Path, durable: bool = True, fault: str = ""
+    path: Path,
+    data: bytes,
+    scratch: Path,
+    durable: bool = True,
+    *,
+    label: str = "write",
+    fault: str = "",
 ) -> None:
-    """Replace ``path`` with ``data``; ``scratch`` is a folder on the same file system."""
+    """Replace ``path`` with ``data``; ``scratch`` is a folder on the same file system.
+
+    ``label`` begins the name of the draft, for whoever cleans up after a dead process.
+    """
     make_folder(path.parent, durable)
     scratch.mkdir(exist_ok=True)
-    beside = scratch / f"write-{os.getpid()}-{secrets.token_hex(8)}"
+    beside = scratch / f"{label}-{os.getpid()}-{secrets.token_hex(8)}"
     try:
         with beside.open("xb") as stream:
             stream.write(data)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from tratree_store.entries import Entry
-from tratree_store.errors import StoreError
 from tratree_store.objects import read_manifest
 
 _MAX_JSON = 4 << 20
@@ -123,13 +122,3 @@ def _json_changes(name: str, before: Path, after: Path) -> list[Change]:
     except (OSError, ValueError, RecursionError):
         return []
     return list(changes(sides[0], sides[1], name))
-
-
-def first_differing_file(objects: Path, before: Entry, after: Entry) -> str | None:
-    """The first file (by name) in which two entries differ; None if they are the same object."""
-    if before.object == after.object:
-        return None
-    differing = compare(objects, before, after).files
-    if not differing:
-        raise StoreError("Two manifests with different digests list the same files.")
-    return differing[0].field

@@ -88,8 +88,9 @@ def check(
     found, bad = _entries(store)
     findings += bad
     findings += _against_objects(store, found)
+    broken |= {finding.where for finding in findings if finding.what == "object"}
     findings += _gone(store)
-    names, bad = _names(store, found)
+    names, bad = _names(store, {entry.object for entry in found.values()} - broken)
     findings += bad
     findings += _index(store, found)
     findings += _partial(store)
@@ -104,10 +105,10 @@ def _strays(store: Store) -> Iterator[Finding]:
         yield Finding("stray", FORMAT_FILE, text, error=False)
     for base in (store.objects, store.records):
         for shard in sorted(base.iterdir()) if base.is_dir() else ():
-            inner = sorted(shard.iterdir()) if shard.is_dir() else [None]
-            for path in inner:
-                if path is None or not is_digest(shard.name + path.name):
-                    where = str((path or shard).relative_to(store.root))
+            sound = shard.is_dir() and is_digest(shard.name + "0" * 62)
+            for path in sorted(shard.iterdir()) if sound else [shard]:
+                if path is shard or not is_digest(shard.name + path.name):
+                    where = str(path.relative_to(store.root))
                     yield Finding("stray", where, f"{where} does not belong there.")
 
 
@@ -155,9 +156,8 @@ def _partial(store: Store) -> Iterator[Finding]:
             yield Finding("stray", where, f"{where} does not describe its folder.")
 
 
-def _names(store: Store, found: dict[tuple[str, str], Entry]) -> tuple[int, list[Finding]]:
+def _names(store: Store, whole: set[str]) -> tuple[int, list[Finding]]:
     bad, count = [], 0
-    objects = {entry.object for entry in found.values()}
     for name in store.refs.names():
         where = str(store.refs.path(name).relative_to(store.root))
         try:
@@ -166,8 +166,8 @@ def _names(store: Store, found: dict[tuple[str, str], Entry]) -> tuple[int, list
             bad.append(Finding("name", where, str(error)))
             continue
         count += current is not None
-        if current is not None and current.object not in objects:
-            text = f"The name {name!r} means {current.ref[:24]}, which is not in the store."
+        if current is not None and current.object not in whole:
+            text = f"The name {name!r} means {current.ref[:24]}, which is not there or broken."
             bad.append(Finding("name", where, text))
     return count, bad
 
@@ -234,8 +234,6 @@ def _repair_one(store: Store, finding: Finding) -> Iterator[str]:
         yield from _mend_name(store, store.root / finding.where)
     elif finding.what == "leftover":
         remove_folder(store.root / finding.where)
-        with contextlib.suppress(OSError):
-            (store.root / finding.where).unlink(missing_ok=True)
         yield f"removed {finding.where}"
 
 

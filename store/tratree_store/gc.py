@@ -136,8 +136,9 @@ def collect(store: Store, *, younger_than: float = WEEK, drop_inputs: bool = Fal
 
 
 def _take(store: Store, found: Plan) -> list[Path]:
-    buried = []
+    buried, marks = [], []
     for row in found.entries:
+        marks.append(store.index.announce(row.recipe, row.object))
         path = records.record_path(store.records, row.recipe, row.object)
         with contextlib.suppress(FileNotFoundError):
             bury(store.buried, path, "collected", store.tmp, store.durable)
@@ -147,6 +148,8 @@ def _take(store: Store, found: Plan) -> list[Path]:
     point("gc.buried")
     if buried:
         store.index.bury(buried)
+    for mark in marks:
+        mark.unlink(missing_ok=True)
     point("gc.unlisted")
     trash = []
     for digest in found.objects:

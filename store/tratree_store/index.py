@@ -1,8 +1,8 @@
 """The index: a SQLite cache of the entry records, for questions that span many of them.
 
 Rows are hints and records decide, so a lost or stale index costs time and never truth. Three rules
-keep it complete: a record is announced in ``pending/`` before it is written and withdrawn after its
-row is committed, so whatever dies in between is caught up by the next who looks; writers take a
+keep it complete: a record is announced in ``pending/`` before it comes or goes, until its row is
+committed, so whatever dies in between is caught up by the next who looks; writers take a
 file lock and ``BEGIN IMMEDIATE``, so that SQLite never answers "database is locked"; an index that
 is missing or unreadable is rebuilt (for a reader without write permission: in memory).
 
@@ -127,7 +127,7 @@ class Index:
         return count
 
     def announce(self, recipe: str, digest: str) -> Path:
-        """Leave a mark that a record is about to be written; the caller removes it."""
+        """Leave a mark that a record is about to come or go; the caller removes it."""
         self.pending.mkdir(exist_ok=True)
         mark = self.pending / f"{recipe}-{digest}"
         mark.touch()
@@ -160,6 +160,7 @@ class Index:
 
     def _connect(self) -> sqlite3.Connection:
         # Transactions are ours: the module's own implicit ones would begin deferred.
+        is_new = not self.path.exists()
         connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
         try:
             refuse_newer(connection)
@@ -168,11 +169,11 @@ class Index:
             current = connection.execute("PRAGMA journal_mode").fetchone()[0]
             if current != mode:
                 connection.execute(f"PRAGMA journal_mode = {mode}")
-                if not shared:
-                    self._warn(
-                        f"{self.path.parent} is on a network file system: the index uses a "
-                        "rollback journal, which is slower; the store is safe all the same."
-                    )
+            if not shared and (is_new or current != mode):
+                self._warn(
+                    f"{self.path.parent} is on a network file system: the index uses a "
+                    "rollback journal, which is slower; the store is safe all the same."
+                )
             connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
         except BaseException:
             connection.close()
@@ -287,21 +288,24 @@ class Index:
             return []
 
     def _catch_up(self) -> None:
-        """Insert the rows of records whose writer died before it could."""
-        marks = self._marks()
+        """Do for the index what writers and collectors died before they could."""
         late: list[tuple[Path, Entry]] = []
-        for mark in marks:
+        buried: list[tuple[Path, tuple[str, str]]] = []
+        for mark in self._marks():
             recipe, _, digest = mark.name.partition("-")
             path = records.record_path(self._entries, recipe, digest)
             with contextlib.suppress(OSError, VerificationError):
                 if path.exists():
                     late.append((mark, records.read(path, self._objects)))
+                elif gone.path_of(self._gone, recipe, digest).exists():
+                    buried.append((mark, (recipe, digest)))
                 elif time.time() - mark.stat().st_mtime > 86400:
                     mark.unlink(missing_ok=True)
-        if late:
+        if late or buried:
             with contextlib.suppress(OSError, StoreError, sqlite3.Error):
                 self.add([entry for _, entry in late])
-                for mark, _ in late:
+                self.bury([pair for _, pair in buried])
+                for mark in [mark for mark, _ in (*late, *buried)]:
                     mark.unlink(missing_ok=True)
 
     def rows(

@@ -139,6 +139,9 @@ class Lock:
         ``on_wait`` is called once for every holder that is waited for. Raises ``LockTimeout``.
         """
         start = time.monotonic()
+        # A lock that is held for moments only: let the kernel queue us instead of polling.
+        if self._keep and wait is None and on_wait is None and self._attempt(0):
+            return self
         if wait is not None:
             wait = max(wait, 0.1)  # whoever only looks whether it is held, holds it for a moment
         pause = 0.01
@@ -166,22 +169,25 @@ class Lock:
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free now."""
+        return self._attempt(fcntl.LOCK_NB)
+
+    def _attempt(self, blocking: int) -> bool:
         self._pid = os.getpid()
         if os.environ.get(VARIABLE) == "files":
             return self._try_file()
         try:
-            return self._try_flock()
+            return self._flock(blocking)
         except OSError as error:
             if error.errno in _NO_LOCKS:
                 return self._try_file()
             raise
 
-    def _try_flock(self) -> bool:
-        mode = fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX
+    def _flock(self, blocking: int) -> bool:
+        mode = (fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX) | blocking
         while True:
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
-                fcntl.flock(handle, mode | fcntl.LOCK_NB)
+                fcntl.flock(handle, mode)
                 same = os.fstat(handle).st_ino == self.path.stat().st_ino
             except BlockingIOError:
                 os.close(handle)

@@ -89,6 +89,9 @@ class Manifest:
             raise VerificationError(f"The manifest of object {digest[:12]} is not a manifest.")
         for file in files:
             check_path(file.path)
+        folders = {str(above) for file in files for above in PurePosixPath(file.path).parents}
+        if folders & {file.path for file in files}:
+            raise StoreError(f"Object {digest[:12]} uses one path as a file and as a folder.")
         return manifest
 
 
@@ -241,8 +244,10 @@ def damage(objects: Path, digest: str, *, deep: bool) -> list[str]:
 
 
 def remove_folder(folder: Path) -> None:
-    """Delete a folder of ours, read-only files included; a missing one is fine."""
+    """Delete a folder (or a file) of ours, read-only files included; a missing one is fine."""
     shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        folder.unlink()
 
 
 def all_digests(objects: Path) -> Iterator[str]:

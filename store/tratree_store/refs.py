@@ -67,7 +67,7 @@ class Refs:
             lines = self.path(name).read_bytes().splitlines(keepends=True)
         except FileNotFoundError:
             return []
-        return [_naming(line, name) for line in lines]
+        return [decode(line, name) for line in lines]
 
     def sound_history(self, name: str) -> list[Naming]:
         """The lines of the history that are not damaged."""
@@ -78,7 +78,7 @@ class Refs:
             return []
         for line in lines:
             try:
-                found.append(_naming(line, name))
+                found.append(decode(line, name))
             except VerificationError:
                 continue
         return found
@@ -122,7 +122,8 @@ def encode(name: str, naming: Naming) -> bytes:
     )
 
 
-def _naming(line: bytes, name: str) -> Naming:
+def decode(line: bytes, name: str) -> Naming:
+    """The meaning in a sealed line; raises ``VerificationError`` unless it is of ``name``."""
     record = unseal(line, f"The history of the name {name!r}")
     digest, recipe = str(record.get("object", "")), str(record.get("recipe", ""))
     if record.get("name") != name or (digest and not (is_digest(digest) and is_digest(recipe))):

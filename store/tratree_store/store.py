@@ -310,7 +310,8 @@ class Store:
         if self.durable:
             sync_folder(mark.parent)
         point("record.pending")
-        write_atomic(path, records.encode(entry), self.tmp, self.durable, fault="record")
+        data, label = records.encode(entry), f"build-{entry.recipe}"
+        write_atomic(path, data, self.tmp, self.durable, label=label, fault="record")
         self.index.add([entry])
         mark.unlink(missing_ok=True)
         point("record.done")

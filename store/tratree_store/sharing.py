@@ -1,0 +1,119 @@
+"""The form in which artifacts travel: named by digests alone, in remotes and archives alike.
+
+    blobs/ab/SHA256            the bytes of one file
+    manifests/ab/OBJECT.json   the manifest of an object
+    records/ab/OBJECT.json     the sealed records of its entries, one a line
+    names/NAME                 one sealed line: what a name means
+
+No name that a user or a stranger chose ever becomes part of a path on the way; the paths inside an
+artifact exist only in its manifest, where they are checked on arrival. The index never travels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+from tratree_store import entries as records
+from tratree_store.entries import Entry
+from tratree_store.errors import VerificationError
+from tratree_store.objects import FILES, Manifest, damage, folder_of, remove_folder
+from tratree_store.store import Store
+
+MAX_RECORDS = 64 << 20
+
+
+def blob_name(digest: str) -> str:
+    """Where the bytes of a file lie."""
+    return f"blobs/{digest[:2]}/{digest}"
+
+
+def manifest_name(digest: str) -> str:
+    """Where the manifest of an object lies."""
+    return f"manifests/{digest[:2]}/{digest}.json"
+
+
+def records_name(digest: str) -> str:
+    """Where the records of an object lie."""
+    return f"records/{digest[:2]}/{digest}.json"
+
+
+def ref_name(name: str) -> str:
+    """Where a name lies."""
+    return f"names/{quote(name, safe='')}"
+
+
+def join_records(entries: Iterable[Entry]) -> bytes:
+    """The records of one object as lines, in order of recipe."""
+    return b"".join(records.encode(entry) for entry in sorted(entries, key=lambda e: e.recipe))
+
+
+def split_records(data: bytes, digest: str, objects: Path) -> list[Entry]:
+    """The entries in such lines; raises ``VerificationError`` unless all speak of ``digest``."""
+    found = [
+        records.decode(line, objects, f"A record of {digest[:12]}")
+        for line in data.splitlines(keepends=True)
+    ]
+    if not found or any(entry.object != digest for entry in found):
+        raise VerificationError(f"The records of {digest[:12]} speak of something else.")
+    return found
+
+
+@contextmanager
+def arrival(store: Store) -> Iterator[Path]:
+    """A private folder in the store for what is arriving; it is gone after the block."""
+    folder = store.tmp / f"arriving-{os.getpid()}-{secrets.token_hex(6)}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        remove_folder(folder)
+
+
+def has_object(store: Store, digest: str) -> bool:
+    """Whether the store holds the object, as far as a quick look tells."""
+    return folder_of(store.objects, digest).is_dir() and not damage(
+        store.objects, digest, deep=False
+    )
+
+
+def take_in(
+    store: Store, folder: Path, entries: Sequence[Entry], manifests: dict[str, Manifest]
+) -> list[Entry]:
+    """Make arrived artifacts part of the store; everything was verified before.
+
+    Args:
+        folder: the arrival folder; the bytes of every file lie in it under their digests.
+        entries: inputs before what was made from them.
+        manifests: of the objects that the store does not hold yet.
+    """
+    taken = []
+    with store.adding():
+        for entry in entries:
+            manifest = manifests.get(entry.object)
+            if manifest is not None and not has_object(store, entry.object):
+                work = folder / f"object-{entry.object}"
+                for file in manifest.files:
+                    _assemble(folder / file.sha256, work / FILES / file.path)
+                store.take_in(work, manifest)
+                remove_folder(work)
+            path = records.record_path(store.records, entry.recipe, entry.object)
+            local = replace(entry, path=folder_of(store.objects, entry.object) / FILES)
+            # A record that is here already tells of our own run; keep it.
+            taken.append(local if path.exists() else store.record(local))
+    return taken
+
+
+def _assemble(blob: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):
+        os.link(blob, target)
+        return
+    shutil.copyfile(blob, target)

@@ -1,0 +1,158 @@
+"""A folder behind any fsspec URL, with retries and plain words for what goes wrong.
+
+File systems from third parties raise whatever they like, and like to quote URLs with passwords in
+them. Here is the one place that calls them: what looks passing is tried again with growing pauses,
+and what is told has the credentials taken out.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from tratree_store.errors import StoreError, VerificationError
+from tratree_store.objects import File
+
+T = TypeVar("T")
+TRIES = 5
+_CHUNK = 1 << 20
+#: Where a half-written file could be seen under its final name, and folders have to be made.
+_HIERARCHICAL = {"file", "local", "ssh", "sftp", "smb", "memory", "ftp", "hdfs", "webhdfs"}
+_SECRET_WORDS = ("key", "token", "secret", "sig", "password", "credential")
+
+
+def redacted(text: str, url: str) -> str:
+    """``text`` without the secrets that ``url`` carries (user information, signed queries)."""
+    parts = urlsplit(url)
+    secret = {parts.username or "", parts.password or ""}
+    secret |= {unquote(part) for part in secret}
+    for key, value in parse_qsl(parts.query):
+        if any(word in key.lower() for word in _SECRET_WORDS):
+            secret |= {value, quote(value), quote(value, safe="")}
+    for word in sorted((word for word in secret if word), key=len, reverse=True):
+        text = text.replace(word, "***")
+    return text
+
+
+class Remote:
+    """A folder behind a URL, with retries and plain words for what goes wrong."""
+
+    def __init__(self, url: str, pause: float = 0.2) -> None:
+        from fsspec.core import url_to_fs
+
+        self.url = url
+        self._pause = pause
+        try:
+            self._fs, self._root = url_to_fs(url)
+        except Exception as error:  # noqa: BLE001 - whatever a constructor raises
+            raise StoreError(f"Cannot open {self.shown}: {self._words(error)}.") from None
+        protocol = self._fs.protocol
+        protocols = {protocol} if isinstance(protocol, str) else set(protocol)
+        self._hierarchical = bool(protocols & _HIERARCHICAL)
+
+    @property
+    def shown(self) -> str:
+        """The URL without credentials."""
+        return redacted(self.url, self.url)
+
+    def _words(self, error: BaseException) -> str:
+        text = " ".join(str(error).split()) or type(error).__name__
+        return redacted(text, self.url)[:300].rstrip(".")
+
+    def _path(self, name: str) -> str:
+        return f"{self._root.rstrip('/')}/{name}"
+
+    def patiently(self, doing: str, action: Callable[[], T]) -> T:
+        """``action()``, again after a growing pause if it fails; missing files fail at once."""
+        for attempt in range(TRIES):
+            try:
+                return action()
+            except (FileNotFoundError, PermissionError, NotImplementedError, StoreError):
+                raise
+            except Exception as error:  # noqa: BLE001 - they raise what they like
+                if attempt == TRIES - 1:
+                    raise StoreError(
+                        f"Cannot {doing} {self.shown}: {self._words(error)}; what has arrived is "
+                        "kept, run the same command again."
+                    ) from None
+                time.sleep(self._pause * 2**attempt)
+        raise AssertionError("unreachable")
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a file."""
+        return bool(self.patiently("look into", lambda: self._fs.exists(self._path(name))))
+
+    def read(self, name: str, limit: int) -> bytes | None:
+        """A small file; None if there is none. Reads at most ``limit`` bytes."""
+
+        def fetch() -> bytes:
+            with self._fs.open(self._path(name), "rb") as stream:
+                return bytes(stream.read(limit + 1))
+
+        try:
+            data = self.patiently("read from", fetch)
+        except FileNotFoundError:
+            return None
+        if len(data) > limit:
+            raise VerificationError(f"{name} on {self.shown} is larger than it can be.")
+        return data
+
+    def write(self, name: str, source: Path | bytes) -> None:
+        """Put a file there under its final name only when it is whole."""
+        target = self._path(name)
+
+        def send() -> None:
+            if self._hierarchical:
+                self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+            place = f"{target}.{secrets.token_hex(4)}.part" if self._hierarchical else target
+            if isinstance(source, bytes):
+                self._fs.pipe_file(place, source)
+            else:
+                self._fs.put_file(str(source), place)
+            if self._hierarchical:
+                self._fs.mv(place, target)
+
+        try:
+            self.patiently("write to", send)
+        except (PermissionError, NotImplementedError) as error:
+            raise StoreError(
+                f"Cannot write to {self.shown} ({self._words(error)}); it is read-only for you."
+            ) from None
+
+    def stream(self, name: str, part: Path, file: File, moved: Callable[[int], None]) -> None:
+        """Append what is missing of a file to ``part``, from where an earlier try stopped."""
+
+        def fetch() -> None:
+            start = part.stat().st_size if part.exists() else 0
+            if start > file.size:
+                part.unlink()
+                start = 0
+            with self._fs.open(self._path(name), "rb") as source, part.open("ab") as target:
+                if start:
+                    source.seek(start)
+                while start < file.size:
+                    chunk = source.read(min(_CHUNK, file.size - start))
+                    if not chunk:
+                        raise OSError(f"{name} ends after {start} of {file.size} bytes")
+                    target.write(chunk)
+                    start += len(chunk)
+                    moved(len(chunk))
+
+        try:
+            self.patiently("read from", fetch)
+        except FileNotFoundError:
+            raise VerificationError(
+                f"{self.shown} lists {file.path} but does not have its bytes ({file.sha256[:12]})."
+            ) from None
+
+    def listing(self, folder: str) -> list[str]:
+        """Names of the files in a folder; empty if it is missing or cannot be listed."""
+        try:
+            found = self.patiently("list", lambda: self._fs.ls(self._path(folder), detail=False))
+        except (FileNotFoundError, NotImplementedError, PermissionError, StoreError):
+            return []
+        return [str(path).rstrip("/").rpartition("/")[2] for path in found]
