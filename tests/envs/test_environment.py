@@ -10,13 +10,19 @@ import pytest
 
 from tratree_cli.envs.protocol import Environment, Episode, Expert
 from tratree_cli.envs.webshop import WebShop, open_environment
+from tratree_cli.envs.webshop.environment import WebShopEnvironment, open_webshop
 from tratree_cli.envs.webshop.goals import Goal
 from tratree_cli.envs.webshop.splits import eto_findings, eto_splits, product_splits
 from tratree_cli.errors import InputError
 
 
-def test_it_satisfies_the_protocol() -> None:
-    environment = open_environment()
+@pytest.fixture(scope="module")
+def embedded() -> WebShopEnvironment:
+    return open_webshop()
+
+
+def test_it_satisfies_the_protocol(embedded: WebShopEnvironment) -> None:
+    environment = embedded
     task = environment.splits()["train"][0]
     assert isinstance(environment, Environment)
     assert isinstance(environment.episode(task), Episode)
@@ -34,11 +40,10 @@ def test_opening_again_by_the_spec_gives_the_same_environment() -> None:
     assert first.spec.parameters["goals"] == "human"
 
 
-def test_embedded_splits_share_no_product() -> None:
-    environment = open_environment()
+def test_embedded_splits_share_no_product(embedded: WebShopEnvironment) -> None:
     asins = {
-        split: {environment.shop.goals[int(task)].asin for task in tasks}
-        for split, tasks in environment.splits().items()
+        split: {embedded.shop.goals[int(task)].asin for task in tasks}
+        for split, tasks in embedded.splits().items()
     }
     assert not asins["train"] & asins["test"]
     assert not asins["train"] & asins["dev"]
@@ -54,9 +59,10 @@ def test_page_size_and_hit_cap_shorten_the_results() -> None:
     assert len(episode.available_actions()) == 2 + 2
 
 
-def test_an_episode_keeps_its_score_and_success_after_the_purchase() -> None:
-    environment = open_environment()
-    episode, expert = environment.episode("0"), environment.expert("0")
+def test_an_episode_keeps_its_score_and_success_after_the_purchase(
+    embedded: WebShopEnvironment,
+) -> None:
+    episode, expert = embedded.episode("0"), embedded.expert("0")
     observation = episode.reset()
     assert not observation.startswith("Observation:")
     assert not episode.step("click[nonsense]").valid
@@ -73,14 +79,14 @@ def test_an_episode_keeps_its_score_and_success_after_the_purchase() -> None:
     assert episode.step("click[nonsense]").score == 0
 
 
-def test_a_step_before_reset_starts_the_episode() -> None:
-    assert open_environment().episode("0").step("search[table]").valid
+def test_a_step_before_reset_starts_the_episode(embedded: WebShopEnvironment) -> None:
+    assert embedded.episode("0").step("search[table]").valid
 
 
 @pytest.mark.parametrize("task", ["-1", "x", "99999", "01", "", "٣", "1.0"])
-def test_unknown_tasks_are_refused(task: str) -> None:
+def test_unknown_tasks_are_refused(embedded: WebShopEnvironment, task: str) -> None:
     with pytest.raises(InputError, match="no task"):
-        open_environment().instruction(task)
+        embedded.instruction(task)
 
 
 @pytest.mark.parametrize(
