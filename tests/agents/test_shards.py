@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -280,3 +281,30 @@ def test_shards_are_plain_values() -> None:
     shard = plan(1).shards()[0]
     assert isinstance(shard, Shard)
     assert len(shard.key) == 64
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ten_kills_at_random_moments_change_nothing(
+    tmp_path: Path, script: Path, workers: int
+) -> None:
+    """SIGKILL the whole process group again and again; then let it finish."""
+    reference = fingerprint(run(tmp_path / "v", plan(6)), tmp_path / "reference")
+    moments = random.Random(workers)
+    work, kills = tmp_path / "w", 0
+    while kills < 10:
+        process = start(script, work, tmp_path / "out", workers)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(moments.uniform(0, 0.25 if workers == 1 else 1.5))
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            kills += 1
+        finished, _ = process.communicate()
+        if "fingerprint" in finished:
+            # It was faster than the knife: take something away, so that there is work to kill.
+            for path in list(work.glob("*.zst"))[::2]:
+                path.unlink()
+    finished, errors = start(script, work, tmp_path / "out", workers).communicate(timeout=120)
+    assert finished.split("fingerprint ")[1].strip() == reference, errors
+    assert not list(work.glob(".*"))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -65,20 +66,24 @@ class ShardFolder:
         return found
 
     def write(self, shard: Shard, data: bytes) -> None:
-        """Publish a shard's bytes durably and all at once."""
+        """Publish a shard's bytes durably and all at once; two writers of one shard agree."""
         self.folder.mkdir(parents=True, exist_ok=True)
         place = self.path(shard)
-        beside = place.with_name(f".{place.name}.{os.getpid()}")
+        beside = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
         try:
             with beside.open("wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            beside.replace(place)
+            # Missing: another writer of this shard was faster and cleaned up, see below.
+            with contextlib.suppress(FileNotFoundError):
+                beside.replace(place)
         finally:
             beside.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             _sync_folder(self.folder)
+        for torn in self.folder.glob(f".{place.name}.*"):
+            torn.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

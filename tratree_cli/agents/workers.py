@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tratree_cli.agents.plan import Shard
 from tratree_cli.agents.rollout import OnProgress, Progress
@@ -142,17 +142,18 @@ def _work(job: Job, pipe: Connection) -> None:
             pipe.send(("shard", data))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass
-    except TratreeError as error:
-        pipe.send(("error", error))
-    # Anything else is a bug; the parent shows it where its user can see it.
+    # Whatever it is, it is shown by the parent, where its user can see it.
     except Exception as error:  # noqa: BLE001
-        pipe.send(("error", _portable(error)))
+        pipe.send(("error", portable(error)))
     finally:
         if player is not None:
             player.close()
 
 
-def _portable(error: BaseException) -> Any:
+def portable(error: Exception) -> TratreeError:
+    """An error as it travels between processes: ours as it is, any other as a sentence."""
+    if isinstance(error, TratreeError):
+        return error
     return StageError(f"a worker failed: {type(error).__name__}: {error}")
 
 
