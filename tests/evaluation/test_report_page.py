@@ -182,6 +182,7 @@ def test_a_drawing_survives_odd_figures() -> None:
         (Series("equal", tuple(Point(i, 5.0, 5.0, 5.0) for i in range(300))),),
         tuple(Series(f"s{i}", (Point(1, i), Point(2, i + 1))) for i in range(12)),
     ):
-        for kind in ("lines", "bars"):
-            drawn = figure_svg.draw(Figure("f", "t", kind, "x", "y", series))
-            Reader(drawn)
+        Reader(figure_svg.draw(Figure("f", "t", "lines", "x", "y", series)))
+    bars = Figure("f", "t", "bars", "x", "y", (Series("$", (Point("_x$", 0.0), Point("", 1.0))),))
+    Reader(figure_svg.draw(bars))
+    Reader(figure_svg.draw(Figure("f", "t", "bars", "x", "y", ())))

@@ -42,7 +42,10 @@ def render(report: ReportDocument) -> str:
     style = (templates_dir() / "report" / "page.css").read_text("utf-8")
     digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
     # Inline style attributes (the drawings' colours) need their own permission.
-    policy = f"default-src 'none'; style-src-elem 'sha256-{digest}'; style-src-attr 'unsafe-inline'"
+    policy = (
+        f"default-src 'none'; img-src data:; style-src-elem 'sha256-{digest}'; "
+        "style-src-attr 'unsafe-inline'"
+    )
     title = _escaped(report.title)
     parts = [
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',

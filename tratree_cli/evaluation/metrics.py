@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -195,13 +196,8 @@ def _task_row(samples: Sequence[EpisodeResult], best_of: int | None) -> list[flo
     chosen = list(samples)
     if best_of is not None:
         chosen = [max(samples[:best_of], key=_score)]
-    return [
-        float(np.mean(column))
-        for column in zip(
-            *((_score(s), s.success, s.perfect, s.finished, s.steps, s.invalid) for s in chosen),
-            strict=True,
-        )
-    ]
+    rows = [(_score(s), s.success, s.perfect, s.finished, s.steps, s.invalid) for s in chosen]
+    return [fmean(column) for column in zip(*rows, strict=True)]
 
 
 def _task_curve(samples: Sequence[EpisodeResult], length: int) -> NDArray[np.float64]:

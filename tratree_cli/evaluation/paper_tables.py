@@ -34,6 +34,7 @@ TABLE_1 = (
     methods.CEILING,
 )
 TABLE_5 = (methods.SFT_STRONG, methods.UNSTRUCTURED_DPO, methods.TREE_DPO, methods.MCTS)
+_RANKING_NOTE = "Marked: the best (¹, bold) and second (², underlined) own figure of a column."
 FAMILIES = (methods.SFT_WEAK, methods.SFT_STRONG, methods.TREE_DPO, methods.MCTS)
 
 
@@ -60,7 +61,10 @@ def table_1(groups: Sequence[Cohort], *, with_paper: bool = False) -> Table | No
         "Table 1: methods and environments",
         tuple(columns),
         _ranked(rows),
-        (*_spread_note(chosen), "¹ best and ² second of one's own figures in a column."),
+        (
+            *_spread_note(chosen),
+            "Marked: the best (¹, bold) and the second (², underlined) own figure of a column.",
+        ),
     )
 
 

@@ -1,0 +1,78 @@
+"""Trees, pairs and the ingredients of Theorem 1 as blocks of a report."""
+
+from __future__ import annotations
+
+import pytest
+from scipy import stats
+
+from tests.trees.making import SHOP
+from tratree_cli.display.report_html import render
+from tratree_cli.display.tree_outline import informative_outlines, pair_comparison, tree_outline
+from tratree_cli.evaluation.document import Branch
+from tratree_cli.evaluation.report import TreeSummary, build_report
+from tratree_cli.evaluation.theory import PreferenceEvidence, theory_table, wilson
+from tratree_cli.formats.columns import columns_from_rollouts
+from tratree_cli.formats.pairs import render_pairs
+from tratree_cli.formats.trees import TreeFile
+from tratree_cli.trees.build import build_forest
+from tratree_cli.trees.mcts import search
+from tratree_cli.trees.pairs import mine
+
+TREE = TreeFile(build_forest(columns_from_rollouts(SHOP)), SHOP, {})
+
+
+def nodes(branch: Branch) -> list[Branch]:
+    return [branch, *(inner for child in branch.children for inner in nodes(child))]
+
+
+def test_an_outline_has_every_node_and_marks_the_searched_path() -> None:
+    outline = informative_outlines(TREE, 1, search(TREE.forest))[0]
+    drawn = nodes(outline.root)
+    assert outline.root.visits is not None and outline.root.visits > 1
+    assert any(node.divergence for node in drawn)
+    path = [node for node in drawn if node.best]
+    assert path[0] is outline.root
+    for node in path:
+        assert sum(child.best for child in node.children) <= 1
+    # Children's trajectories (stop leaves included) add up to their parent's.
+    for node in drawn:
+        if node.children:
+            assert sum(child.visits or 0 for child in node.children) == node.visits
+
+
+def test_a_cut_outline_says_how_much_is_missing() -> None:
+    whole = tree_outline(TREE, 0, max_nodes=0)
+    cut = tree_outline(TREE, 0, max_nodes=1)
+    assert len(nodes(cut.root)) == 2
+    missing = len([n for n in nodes(whole.root) if n.text != "(stops here)"]) - 2
+    assert any(f"{missing} more nodes" in note for note in cut.notes)
+
+
+def test_trees_and_pairs_appear_in_the_page() -> None:
+    pairs = list(render_pairs(mine(TREE.forest), SHOP))
+    blocks = (*informative_outlines(TREE), pair_comparison(pairs[0]))
+    page = render(build_report([], TreeSummary("Trees", {"trees": 1}, blocks)))
+    assert "diverges" in page
+    assert "preferred" in page and "rejected" in page
+
+
+def test_the_share_of_held_out_pairs_has_scipys_wilson_interval() -> None:
+    expected = stats.binomtest(41, 60).proportion_ci(method="wilson")
+    assert wilson(41 / 60, 60) == pytest.approx((expected.low, expected.high), abs=1e-6)
+    table = theory_table([PreferenceEvidence("W2SG tree-DPO", 500, 60, 41 / 60, 1.2, 0.03, 0.6)])
+    assert table is not None
+    cell = table.rows[0].cells[3]
+    assert cell.low == pytest.approx(100 * expected.low, abs=1e-4)
+
+
+def test_the_failure_safe_case_is_said_and_so_is_its_breach() -> None:
+    table = theory_table(
+        [
+            PreferenceEvidence("tree", 0, same_as_baseline=True),
+            PreferenceEvidence("other", 0),
+        ]
+    )
+    assert table is not None
+    assert "the result is the SFT strong model itself" in table.notes[1]
+    assert "yet the result differs" in table.notes[2]
+    assert theory_table([]) is None

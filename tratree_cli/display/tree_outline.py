@@ -1,0 +1,130 @@
+"""Trajectory trees and the pairs mined from them, as blocks of a report.
+
+Only the most telling trees go into a page, and of those only so many nodes: a reader wants to see
+one decision well, and the artifact has the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from tratree_cli.display.forest import most_informative
+from tratree_cli.display.tree_rows import TreeRow, node_gaps, tree_rows
+from tratree_cli.evaluation.document import Branch, Comparison, Lane, Outline, Turn
+from tratree_cli.formats.pairs import PairRecord
+from tratree_cli.formats.trees import TreeFile
+from tratree_cli.trees.mcts import SearchResult
+
+_ACTION = "Action: "
+_THOUGHT = "Thought: "
+
+
+def informative_outlines(
+    tree: TreeFile, count: int = 3, search: SearchResult | None = None, max_nodes: int = 300
+) -> tuple[Outline, ...]:
+    """The ``count`` trees with the widest gap at a divergence; ``search`` marks the best path."""
+    return tuple(
+        tree_outline(tree, number, search, max_nodes) for number in most_informative(tree)[:count]
+    )
+
+
+def tree_outline(
+    tree: TreeFile, number: int, search: SearchResult | None = None, max_nodes: int = 300
+) -> Outline:
+    """Tree ``number`` of the forest, cut after ``max_nodes`` nodes (0: whole) with a note."""
+    forest = tree.forest
+    root = int(forest.roots[number])
+    rows = tree_rows(tree, number, search, max_rows=max_nodes)
+    below: dict[int, list[TreeRow]] = {}
+    for row in rows:
+        below.setdefault(row.parent, []).append(row)
+    first = next(
+        (one for one in tree.rollouts.trajectories if one.task == forest.columns.tasks[number]),
+        None,
+    )
+    instruction = tree.texts[first.instruction] if first else forest.columns.tasks[number]
+    left_out = len(forest.nodes(number)) - 1 - sum(not row.stop for row in rows)
+    notes = ["G is the mean final score of the trajectories through a node, n their number."]
+    if left_out > 0:
+        notes.append(f"{left_out} more nodes are in the artifact and not drawn here.")
+    return Outline(
+        key=f"tree-{number}",
+        title=f"Tree of task {forest.columns.tasks[number]}",
+        root=Branch(
+            text=instruction,
+            value=float(forest.mean[root]) if forest.visits[root] else None,
+            visits=int(forest.visits[root]),
+            best=search is not None,
+            divergence=node_gaps(forest, number).get(root, 0.0) > 0,
+            children=_branches(below, root),
+        ),
+        notes=tuple(notes),
+    )
+
+
+def pair_comparison(pair: PairRecord, key: str = "pair") -> Comparison:
+    """One preference pair: the state at which the two part, then both continuations."""
+    shared = sum(message["role"] == "assistant" for message in pair.prompt)
+    instruction = next((m["content"] for m in pair.prompt if m["role"] == "user"), pair.task)
+    return Comparison(
+        key=key,
+        title=f"A pair of task {pair.task}",
+        instruction=instruction,
+        lanes=(
+            Lane("preferred", _turns(pair.chosen), _outcome(pair.chosen_score, pair.chosen_visits)),
+            Lane(
+                "rejected",
+                _turns(pair.rejected),
+                _outcome(pair.rejected_score, pair.rejected_visits),
+            ),
+        ),
+        notes=(f"Both share the first {shared} steps (counting examples in the prompt).",),
+    )
+
+
+def _branches(below: Mapping[int, Sequence[TreeRow]], node: int) -> tuple[Branch, ...]:
+    """The children of ``node``; a stop leaf bears its parent's number and has none."""
+    return tuple(
+        replace(_branch(row), children=() if row.stop else _branches(below, row.node))
+        for row in below.get(node, ())
+    )
+
+
+def _branch(row: TreeRow) -> Branch:
+    thoughts = "\n".join(
+        f"{_THOUGHT}{words}" + (f" ({count} times)" if count > 1 else "")
+        for words, count in row.thoughts
+    )
+    return Branch(
+        text=row.text,
+        detail="\n".join(part for part in (row.observation, thoughts) if part),
+        value=row.value,
+        visits=row.visits,
+        best=row.best,
+        divergence=row.gap > 0,
+    )
+
+
+def _turns(messages: Sequence[Mapping[str, str]]) -> tuple[Turn, ...]:
+    turns = []
+    seen = ""
+    for message in messages:
+        if message["role"] != "assistant":
+            seen = message["content"]
+            continue
+        before, found, action = message["content"].partition(_ACTION)
+        turns.append(
+            Turn(
+                action=action.strip() if found else before.strip(),
+                thought=before.strip().removeprefix(_THOUGHT) if found else "",
+                observation=seen,
+                differs=True,
+            )
+        )
+        seen = ""
+    return tuple(turns)
+
+
+def _outcome(score: float, visits: int) -> str:
+    return f"G {score:.2f} at its end; {visits} trajectories took this branch"
