@@ -145,6 +145,8 @@ def open_webshop(
     products, dropped = clean_products(content.products, content.attributes, str(content.files[0]))
     if not products:
         raise InputError(f"{content.files[0]} holds no usable product.")
+    # The raw records are several times the size of the clean ones; let go of them first.
+    content = replace(content, products=(), attributes={})
     digest = products_digest(products)
     if chosen.nouns == "auto":
         chosen = replace(chosen, nouns=_best_nouns())

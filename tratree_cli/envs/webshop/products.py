@@ -2,6 +2,7 @@
 
 Cleaning keeps every accident that a page, the search or a reward can show (double blanks from a
 slash, duplicate option values, blank bullets), and counts what it dropped instead of hiding it.
+Texts that many products share (categories, attributes, option values) are kept once.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any
 
 from tratree_cli.errors import InputError
@@ -108,9 +110,9 @@ def _clean(asin: str, record: Mapping[str, Any], labels: Mapping[str, Any] | Non
         price_tag=_price_tag(prices),
         prices=prices[:2],
         options=_options(record.get("customization_options")),
-        category=_text(record, "category"),
-        query=_text(record, "query").lower().strip(),
-        product_category=_text(record, "product_category"),
+        category=intern(_text(record, "category")),
+        query=intern(_text(record, "query").lower().strip()),
+        product_category=intern(_text(record, "product_category")),
         attributes=(PLACEHOLDER_ATTRIBUTE,) if known is None else _texts(known, "attributes"),
         instruction=instruction,
         instruction_attributes=_texts(
@@ -131,7 +133,7 @@ def _text(record: Mapping[str, Any], key: str) -> str:
 def _texts(values: Sequence[Any], what: str) -> tuple[str, ...]:
     if not isinstance(values, (list, tuple)) or not all(isinstance(v, str) for v in values):
         raise TypeError(f"'{what}' is not a list of texts")
-    return tuple(values)
+    return tuple(map(intern, values)) if what == "attributes" else tuple(values)
 
 
 def _prices(pricing: str | None) -> tuple[float, ...]:
@@ -152,8 +154,8 @@ def _options(customization: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
     for name, contents in (customization or {}).items():
         if contents is None:
             continue
-        groups[name.lower()] = tuple(
-            content["value"].strip().replace("/", " | ").lower() for content in contents
+        groups[intern(name.lower())] = tuple(
+            intern(content["value"].strip().replace("/", " | ").lower()) for content in contents
         )
     return tuple(groups.items())
 
