@@ -49,7 +49,13 @@ class Document:
     turns: Turns
 
 
-def block(seed: int, number: int, share: float, forbidden: frozenset[str]) -> list[Document]:
+def block(
+    seed: int,
+    number: int,
+    share: float,
+    forbidden: frozenset[str],
+    size: int = DOCUMENTS_PER_BLOCK,
+) -> list[Document]:
     """Block ``number`` of the endless stream: a fresh catalogue and documents about it.
 
     ``share`` in [0, 1] of the training selects the curriculum's mixture; ``forbidden`` are
@@ -59,7 +65,7 @@ def block(seed: int, number: int, share: float, forbidden: frozenset[str]) -> li
     rng = random.Random(f"{seed}/{number}")
     shop = Shop(rng)
     mixture = mixture_at(share)
-    kinds = rng.choices(list(mixture), list(mixture.values()), k=DOCUMENTS_PER_BLOCK)
+    kinds = rng.choices(list(mixture), list(mixture.values()), k=size)
     return [Document(kind, WRITERS[kind](rng, shop, shop.task(forbidden))) for kind in kinds]
 
 
@@ -129,7 +135,7 @@ def lookup(rng: random.Random, shop: Shop, task: Task) -> Turns:
             turns.append((f"Question: what is {item.asin}?", item.title))
         else:
             turns.append((f"Question: price of {item.asin}?", price_tag(item)))
-    return _after(shown(rng, task, items), turns)
+    return after_page(shown(rng, task, items), turns)
 
 
 def match(rng: random.Random, shop: Shop, task: Task) -> Turns:
@@ -148,7 +154,7 @@ def match(rng: random.Random, shop: Shop, task: Task) -> Turns:
     ]
     rng.shuffle(rest)
     turns = [fits, *rest[:3]] if rng.random() < 0.5 else [*rest[:3], fits]
-    return _after(shown(rng, task, items), turns)
+    return after_page(shown(rng, task, items), turns)
 
 
 def _asked(task: Task, item: Item) -> bool:
@@ -178,7 +184,7 @@ def option(rng: random.Random, shop: Shop, task: Task) -> Turns:
     turns.append(("Question: what is this?", item.title))
     rng.shuffle(turns)
     page = item_page(task.instruction, item)
-    return _after(OBSERVATION + page if rng.random() < 0.8 else page, turns[:QUESTIONS])
+    return after_page(OBSERVATION + page if rng.random() < 0.8 else page, turns[:QUESTIONS])
 
 
 def play(rng: random.Random, shop: Shop, task: Task) -> Turns:
@@ -231,7 +237,8 @@ def _act(thought: str, action: str) -> str:
     return f"Thought: {thought}\nAction: {action}"
 
 
-def _after(page: str, turns: Turns) -> Turns:
+def after_page(page: str, turns: Turns) -> Turns:
+    """A page, and questions about it; the first stands in the page's own turn."""
     (question, answer), *rest = turns
     return [(f"{page}\n{question}", answer), *rest]
 

@@ -99,9 +99,16 @@ def build_tokenizer() -> Any:
     return fast
 
 
-def save_tokenizer(folder: Path) -> None:
-    """Write the tokenizer with its chat template into a model folder."""
-    build_tokenizer().save_pretrained(folder)
+def family_tokenizer() -> Any:
+    """The shipped tokenizer; every member of the family has this one (built if it is not there)."""
+    from transformers import AutoTokenizer
+
+    folder = shipped_tokenizer()
+    return AutoTokenizer.from_pretrained(folder) if folder.is_dir() else build_tokenizer()
+
+
+def shipped_tokenizer() -> Path:
+    return templates_dir() / "models" / "tokenizer"
 
 
 def _texts() -> Iterator[str]:

@@ -22,11 +22,11 @@ from safetensors.torch import load_file, save_file
 
 from tratree_cli.envs.webshop.catalogue import forbidden_instructions
 from tratree_cli.errors import StageError
-from tratree_cli.pretraining.documents import block
+from tratree_cli.pretraining.documents import DOCUMENTS_PER_BLOCK, block
 from tratree_cli.pretraining.forward import hidden_states, rotations
 from tratree_cli.pretraining.model import SHAPES, new_model
 from tratree_cli.pretraining.packing import ROW, Rows, encode, pack
-from tratree_cli.pretraining.tokenizer import build_tokenizer
+from tratree_cli.pretraining.tokenizer import family_tokenizer
 
 Progress = Callable[[int, int, str], None]
 """``progress(tokens done, tokens in all, what is going on)``."""
@@ -34,19 +34,24 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Everything that decides the weights."""
+    """Everything that decides the weights.
+
+    ``read_share`` is the share of the user's tokens that carry loss, at the start and at the end;
+    ``final_share`` the last learning rate as a share of the peak.
+    """
 
     name: str = "tratree-s"
     tokens: int = 20_000_000
     seed: int = 1
-    batch_rows: int = 10
-    learning_rate: float = 3e-3
+    batch_rows: int = 4
+    learning_rate: float = 2.5e-3
     final_share: float = 0.05
     warmup_steps: int = 100
     weight_decay: float = 0.01
-    read_share: float = 0.1
+    read_share: tuple[float, float] = (0.6, 0.1)
     compiled: bool = True
     save_every: int = 20
+    block_documents: int = DOCUMENTS_PER_BLOCK
 
 
 def pretrain(config: PretrainConfig, out: Path, work: Path, progress: Progress) -> dict[str, Any]:
@@ -56,13 +61,13 @@ def pretrain(config: PretrainConfig, out: Path, work: Path, progress: Progress) 
     states: tokens, steps, seconds (this call), parameters and the curve.
     """
     started = time.monotonic()
-    tokenizer = build_tokenizer()
+    tokenizer = family_tokenizer()
     run = _Run(config, tokenizer, work)
     run.resume()
     forbidden = forbidden_instructions()
     while run.tokens < config.tokens:
         share = run.tokens / config.tokens
-        documents = block(config.seed, run.blocks, share, forbidden)
+        documents = block(config.seed, run.blocks, share, forbidden, config.block_documents)
         rows = pack(encode(documents, tokenizer), tokenizer.pad_token_id)
         run.learn(rows)
         progress(min(run.tokens, config.tokens), config.tokens, f"loss {run.curve[-1][1]:.3f}")
@@ -131,7 +136,7 @@ class _Run:
         state = self.forward(self.model, rows.tokens, rows.attention(), self.cosine, self.sine)
         follows = (rows.document[:, 1:] == rows.document[:, :-1]) & (rows.document[:, 1:] > 0)
         spoken = rows.spoken[:, 1:] & follows
-        read = torch.rand(spoken.shape, generator=dice) < self.config.read_share
+        read = torch.rand(spoken.shape, generator=dice) < self._read_share()
         chosen = spoken | (read & follows)
         logits = state[:, :-1][chosen] @ self.weights["model.embed_tokens.weight"].T
         losses = F.cross_entropy(logits, rows.tokens[:, 1:][chosen], reduction="none")
@@ -152,6 +157,11 @@ class _Run:
         return (
             config.learning_rate * warm * (config.final_share + (1 - config.final_share) * cosine)
         )
+
+    def _read_share(self) -> float:
+        """Pages repeat themselves, which teaches copying; later on only answers matter."""
+        first, last = self.config.read_share
+        return first + (last - first) * min(1.0, self.tokens / self.config.tokens)
 
     def save(self) -> None:
         """Checkpoint without pickles: tensors in safetensors, counters in JSON, renamed last."""
@@ -181,7 +191,7 @@ class _Run:
         if not path.exists():
             return
         counters = json.loads(path.read_text())
-        if counters["config"] != asdict(self.config):
+        if counters["config"] != json.loads(json.dumps(asdict(self.config))):
             raise StageError(f"{self.work} holds another pretraining; use an empty work folder")
         tensors = load_file(self.work / f"state-{counters['blocks']}.safetensors")
         with torch.no_grad():
