@@ -138,9 +138,7 @@ def test_observations_in_a_continuation_do_not_enter_the_loss(
     one = [0] * len(row.chosen_mask)
     one[2] = 1
     silent_row = replace(row, chosen_mask=one, rejected_mask=[0] * len(row.rejected_mask))
-    rows = with_reference(
-        [silent_row], ReferenceLogps(np.zeros(1, "i8"), np.zeros(1, "f4"), np.zeros(1, "f4"))
-    )
+    rows = with_reference([silent_row], ReferenceLogps(np.zeros(1, "f4"), np.zeros(1, "f4")))
     config = DPOParams(max_steps=1, batch_size=1, beta=1.0)
     result = train_dpo(policy, rows, config, tmp_path / "out", tmp_path / "work")
     (logp,) = logps_by_hand(load_model(policy), row.prompt_ids, row.chosen_ids, one)
@@ -265,7 +263,7 @@ def test_a_reference_with_another_tokenizer_scores_the_same_words(
 def test_a_saturated_start_is_warned_about(
     policy: Path, plain: list[PairRow], tmp_path: Path
 ) -> None:
-    far = ReferenceLogps(np.arange(8), np.full(8, -5000, "f4"), np.zeros(8, "f4"))
+    far = ReferenceLogps(np.full(8, -5000, "f4"), np.zeros(8, "f4"))
     config = replace(ONE_STEP, max_steps=1)
     result = train_dpo(
         policy, with_reference(plain, far), config, tmp_path / "out", tmp_path / "work"

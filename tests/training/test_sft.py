@@ -206,7 +206,7 @@ def test_an_unmerged_adapter_names_its_base_and_loads_again(
 
     from tratree_cli.training.load import resolve_base
 
-    base = {"name": str(policy), "digest": resolve_base(str(policy)).identity}
+    base = {"name": str(policy), "identity": resolve_base(str(policy)).identity}
     lora = {"r": 4, "alpha": 8, "targets": ("q_proj", "v_proj")}
     for merge in (True, False):
         config = SFTParams(

@@ -21,6 +21,7 @@ from tratree_cli.training.params import DPOParams, Progress, TrainingResult, sil
 from tratree_cli.training.quiet import quiet
 from tratree_cli.training.reference import starting_point
 from tratree_cli.training.sft import IGNORED, finish
+from tratree_cli.training.steady import SteadyTrainer, prepare_work
 
 import torch  # isort: skip  (after quiet)
 from trl import DPOConfig, DPOTrainer  # isort: skip
@@ -46,7 +47,7 @@ class TrajectoryPreferenceCollator(DataCollatorForPreference):
         return batch
 
 
-class TreeDPOTrainer(engine.SteadyTrainer, DPOTrainer):
+class TreeDPOTrainer(SteadyTrainer, DPOTrainer):
     """TRL's DPO trainer on rows of tokens, masks and reference log-probabilities."""
 
     explicit_kl = False
@@ -110,7 +111,7 @@ def train_dpo(
             "the same tokenizer; stored log-probabilities are not enough"
         )
     with quiet(), engine.threads(config.threads):
-        engine.prepare_work(
+        prepare_work(
             work, {"rows": dataset_fingerprint(rows), "config": asdict(config), "model": str(model)}
         )
         tokenizer = load_tokenizer(model)

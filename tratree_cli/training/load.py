@@ -18,7 +18,7 @@ from tratree_cli.resources import templates_dir, tree_digest
 
 EMBEDDED = ("tratree-s", "tratree-m", "tratree-l")
 BASE_FILE = "base.json"
-"""In an adapter's folder: the model it belongs to (``name``, ``revision``, ``digest``)."""
+"""In an adapter's folder: the model it belongs to (``name`` and ``identity``)."""
 
 
 @dataclass(frozen=True)
@@ -167,14 +167,15 @@ def _load_adapter(folder: Path, dtype: str, attention: str) -> Any:
     config = read_json(folder / "adapter_config.json")
     name = str(base.get("name") or config.get("base_model_name_or_path") or "")
     try:
-        found = resolve_base(name, base.get("revision") or config.get("revision"))
+        _, _, commit = str(base.get("identity", "")).partition("@")
+        found = resolve_base(name, commit or config.get("revision"))
     except InputError as error:
         raise InputError(
             f"{folder} is an adapter of '{name}', which is missing here: {error}"
         ) from error
-    if base.get("digest") and base["digest"] != found.identity:
+    if base.get("identity") and base["identity"] != found.identity:
         raise InputError(
-            f"{folder} is an adapter of '{name}' as it was ({base['digest'][:19]}…), but that is "
+            f"{folder} is an adapter of '{name}' as it was ({base['identity'][:19]}…), but that is "
             f"now {found.identity[:19]}…; restore the base model it was trained on"
         )
     model = load_model(found.folder, dtype, attention)

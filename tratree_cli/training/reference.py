@@ -8,7 +8,7 @@ the same words in its own tokens.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +30,20 @@ SAMPLE = 16
 class ReferenceLogps:
     """Summed log-probabilities (nats) of each pair's continuations.
 
-    ``numbers`` (int64) are the pairs' places in what was handed in, ``chosen`` and ``rejected``
-    (float32) their sums; all of shape (pairs,).
+    ``chosen`` and ``rejected`` (float32) are the sums, ``numbers`` (int64) the pairs' places in
+    what was handed in (by default 0, 1, 2, ...); all of shape (pairs,).
     """
 
-    numbers: npt.NDArray[np.int64]
     chosen: npt.NDArray[np.float32]
     rejected: npt.NDArray[np.float32]
+    numbers: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def __post_init__(self) -> None:
+        if len(self.numbers) == 0:
+            object.__setattr__(self, "numbers", np.arange(len(self.chosen), dtype=np.int64))
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.chosen)
 
 
 def reference_logps(
@@ -67,7 +71,7 @@ def reference_logps(
             sums = _sums(scorer, [rows[i] for i in places])
             chosen[places], rejected[places] = sums[: len(places)], sums[len(places) :]
             progress(min(start + batch, len(order)), len(order), {})
-    return ReferenceLogps(np.array([row.number for row in rows], dtype=np.int64), chosen, rejected)
+    return ReferenceLogps(chosen, rejected, np.array([row.number for row in rows], dtype=np.int64))
 
 
 def with_reference(rows: Sequence[PairRow], reference: ReferenceLogps) -> list[PairRow]:
@@ -141,7 +145,7 @@ def read_logps(folder: Path) -> ReferenceLogps:
     if not (folder / LOGPS_FILE).is_file():
         raise InputError(f"{folder} holds no {LOGPS_FILE}")
     arrays = load_file(str(folder / LOGPS_FILE))
-    return ReferenceLogps(arrays["numbers"], arrays["chosen"], arrays["rejected"])
+    return ReferenceLogps(arrays["chosen"], arrays["rejected"], arrays["numbers"])
 
 
 def _sums(model: Any, rows: Sequence[PairRow]) -> npt.NDArray[np.float32]:

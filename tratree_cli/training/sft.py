@@ -18,6 +18,7 @@ from tratree_cli.training.head import score_only_the_agent
 from tratree_cli.training.load import load_model, load_tokenizer
 from tratree_cli.training.params import Progress, SFTParams, TrainingResult, silent
 from tratree_cli.training.quiet import quiet
+from tratree_cli.training.steady import SteadyTrainer, curves, prepare_work
 
 from trl import SFTConfig, SFTTrainer  # isort: skip  (after quiet)
 
@@ -25,7 +26,7 @@ IGNORED = -100
 """Label of a token that enters no loss."""
 
 
-class AgentSFTTrainer(engine.SteadyTrainer, SFTTrainer):
+class AgentSFTTrainer(SteadyTrainer, SFTTrainer):
     """TRL's SFT trainer on rows of tokens and labels."""
 
 
@@ -48,7 +49,7 @@ def train_sft(
     if not rows:
         raise InputError("there is nothing to train on: no conversations were given")
     with quiet(), engine.threads(config.threads):
-        engine.prepare_work(
+        prepare_work(
             work, {"rows": dataset_fingerprint(rows), "config": asdict(config), "model": str(model)}
         )
         trainer = make_trainer(
@@ -83,7 +84,7 @@ def finish(
         tokens=round(passes * sum(row.tokens for row in rows)),
         scored=round(passes * sum(row.scored for row in rows)),
         seconds=seconds,
-        curves=engine.curves(trainer),
+        curves=curves(trainer),
         facts=dict(facts or {}),
         resumed_from=resumed,
     )
