@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -163,6 +165,17 @@ def test_the_shop_itself_plays_an_episode_and_takes_ready_made_parts(edge60: Pat
     assert "B0CGFM9SI1" in observation and (reward, done) == (0.0, False)
     shop.step("click[B0CGFM9SI1]")
     assert shop.step("click[Buy Now]")[1:] == (1.0, True)
+
+
+def test_opening_it_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from tratree_cli.envs.webshop import open_environment; open_environment(); "
+        "print([m for m in ('torch', 'transformers', 'nltk', 'spacy') if m in sys.modules])"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout
+    assert output.strip() == "[]"
 
 
 @pytest.mark.slow

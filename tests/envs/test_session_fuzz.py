@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from tratree_cli.envs.webshop import WebShop
 from tratree_cli.envs.webshop.actions import parse_action
+from tratree_cli.envs.webshop.analyzer import Analyzer
 from tratree_cli.envs.webshop.session import Page, Session
+from tratree_cli.envs.webshop.title_tokens import title_tokens
 
 # The grammar as one (backtracking) expression, to compare the parser with.
 GRAMMAR = re.compile(r"(.+)\[(.+)\]")
@@ -33,7 +35,7 @@ moves = st.lists(
 
 
 @given(texts)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_the_parser_reads_what_the_expression_reads(text: str) -> None:
     for candidate in (text, f"search[{text}]", f"click[{text}]", f"click{text}]"):
         match = GRAMMAR.match(candidate)
@@ -71,7 +73,7 @@ def check(session: Session, before: str, result: tuple[str, float, bool]) -> Non
 
 
 @given(st.integers(0, 61), moves)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_no_sequence_of_actions_breaks_a_session(
     shops: dict[str, WebShop], goal: int, sequence: list[str | int]
 ) -> None:
@@ -90,8 +92,38 @@ def test_no_sequence_of_actions_breaks_a_session(
         assert last == result
 
 
+def test_options_named_like_buttons_are_offered_only_where_a_click_works(
+    shops: dict[str, WebShop],
+) -> None:
+    session = shops["edge60-human"].session()
+    session.reset(0)
+    inventory = shops["edge60-human"].inventory
+    for asin in ("B0717GF4PH", "B0CJNAIKSH"):
+        visit = (
+            f"search[<q> {inventory.products[inventory.position[asin]].query}]",
+            f"click[{asin}]",
+        )
+        for action in visit:
+            session.step(action)
+        offered = session.available_actions()
+        assert session.page is Page.ITEM
+        assert set(offered) < {f"click[{name}]" for name in session.clickables()}
+        for action in offered:
+            session.step(action)
+            assert session.valid, action
+            for again in visit:
+                session.step(again)
+
+
+@given(texts)
+@settings(max_examples=200, deadline=None)
+def test_any_text_can_be_analysed_and_split(text: str) -> None:
+    assert all(Analyzer().terms(text))
+    assert "".join(title_tokens(text)) == "".join(text.split())
+
+
 @given(st.integers(0, 61), st.lists(picks, max_size=12))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_every_offered_action_has_an_effect(
     shops: dict[str, WebShop], goal: int, sequence: list[int]
 ) -> None:

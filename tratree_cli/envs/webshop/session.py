@@ -105,10 +105,11 @@ class Session:
         if self.page is Page.START:
             words = " ".join(self.goal.instruction.translate(_NO_BRACKETS).split())
             return (f"search[{words or '*'}]",)
+        # An option may be named so that no click can reach it: with a bracket, empty, "search".
         return tuple(
-            f"click[{name}]"
+            action
             for name in self.clickables()
-            if parse_action(f"click[{name}]") == ("click", name)
+            if name != pages.SEARCH and parse_action(action := f"click[{name}]") == ("click", name)
         )
 
     @property
