@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import orjson
 import pytest
 
+from tratree_cli.evaluation.artifact import UNKNOWN_BUDGET
 from tratree_cli.evaluation.document import BEST, SECOND, Row, Table, document_from
+from tratree_cli.evaluation.metrics import summarise_results
 from tratree_cli.evaluation.published import PUBLISHED, published
 from tratree_cli.evaluation.report import Evaluated, ReportDocument, build_report
 from tratree_cli.evaluation.significance import ONE_SEED
@@ -206,10 +209,6 @@ def test_an_empty_report_says_so() -> None:
 
 
 def test_an_evaluation_without_any_score_is_reported_with_its_reason(make: Maker) -> None:
-    from dataclasses import replace
-
-    from tratree_cli.evaluation.metrics import summarise_results
-
     good = make("sft-strong", [1.0, 0.0])
     results = tuple(replace(r, score=None, end="policy-error") for r in good.evaluation.results)
     broken = replace(
@@ -239,3 +238,13 @@ def test_the_same_evaluations_in_any_order_give_the_same_tables(make_study: Stud
     evaluations = make_study(2)
     forwards, backwards = build_report(evaluations), build_report(evaluations[::-1])
     assert forwards.tables() == backwards.tables()
+
+
+def test_what_nobody_knows_has_no_column(make: Maker) -> None:
+    known = make("mcts", [1.0, 0.0])
+    descriptor = replace(known.evaluation.descriptor, budget=UNKNOWN_BUDGET)
+    bare = Evaluated(replace(known.evaluation, descriptor=descriptor))
+    report = build_report([bare])
+    titles = [column.title for column in table(report, "summary").columns]
+    assert titles == ["Policy", "Avg reward", "Success"]
+    assert report.section("cost") is None

@@ -1,7 +1,7 @@
 """The ``evaluation`` artifact: figures, episodes, and what one must know to compare them.
 
-``metrics.json`` holds the figures and the descriptor, ``results.jsonl.zst`` one line per episode,
-``episodes/`` the words that were said (for case studies; statistics never open it).
+``metrics.json`` holds the figures and the descriptor, ``results.jsonl.zst`` one line per episode.
+The words that were said may lie beside them as rollouts (for case studies); figures need none.
 Equal results give equal bytes: nothing that a clock or a machine decides is inside (seconds belong
 to the store's provenance and meet the figures in the report).
 """
@@ -19,18 +19,11 @@ from tratree_cli.errors import InputError
 from tratree_cli.evaluation.bootstrap import Interval
 from tratree_cli.evaluation.metrics import Group, Metrics
 from tratree_cli.evaluation.results import EpisodeResult, result_from
-from tratree_cli.formats.rollouts import (
-    Rollouts,
-    read_jsonl,
-    read_rollouts,
-    write_jsonl,
-    write_rollouts,
-)
+from tratree_cli.formats.rollouts import read_jsonl, write_jsonl
 
 FORMAT = 1
 METRICS = "metrics.json"
 RESULTS = "results.jsonl.zst"
-EPISODES = "episodes"
 
 
 @dataclass(frozen=True)
@@ -46,6 +39,9 @@ class Budget:
     episodes: int | None = 0
     optimizer_steps: int | None = 0
     tokens: int | None = None
+
+
+UNKNOWN_BUDGET = Budget(None, None, None)
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ class Descriptor:
     weak: str = ""
     seed: int | None = None
     best_of: int | None = None
-    budget: Budget = field(default_factory=Budget)
+    budget: Budget = UNKNOWN_BUDGET
     parameters: Mapping[str, Any] = field(default_factory=dict)
     varied: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -89,9 +85,8 @@ def write_evaluation(
     metrics: Metrics,
     results: Sequence[EpisodeResult],
     descriptor: Descriptor,
-    rollouts: Rollouts | None = None,
 ) -> None:
-    """Write the files of an ``evaluation`` artifact into ``folder``; the episodes if given."""
+    """Write both files of an ``evaluation`` artifact into ``folder``."""
     document = {
         "format": FORMAT,
         "descriptor": asdict(descriptor),
@@ -101,9 +96,6 @@ def write_evaluation(
         orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2) + b"\n"
     )
     write_jsonl(folder / RESULTS, (result.record() for result in results))
-    if rollouts is not None:
-        (folder / EPISODES).mkdir()
-        write_rollouts(rollouts, folder / EPISODES)
 
 
 def read_evaluation(folder: Path, *, with_results: bool = True) -> Evaluation:
@@ -125,16 +117,6 @@ def read_evaluation(folder: Path, *, with_results: bool = True) -> Evaluation:
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{folder} does not hold a readable evaluation: {error}") from error
     return Evaluation(descriptor, metrics, results)
-
-
-def read_episodes(folder: Path) -> Rollouts:
-    """The trajectories behind an evaluation, with their texts."""
-    if not (folder / EPISODES).is_dir():
-        raise InputError(
-            f"the evaluation in {folder} was stored without its episodes: "
-            "evaluate again to see what was said"
-        )
-    return read_rollouts(folder / EPISODES)
 
 
 def descriptor_from(document: Mapping[str, Any]) -> Descriptor:

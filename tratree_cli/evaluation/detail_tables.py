@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from tratree_cli.evaluation.artifact import UNKNOWN_BUDGET
 from tratree_cli.evaluation.cohorts import Cohort, Run
 from tratree_cli.evaluation.document import (
     COUNT,
@@ -133,8 +134,13 @@ def sampling_table(groups: Sequence[Cohort]) -> Table | None:
     )
 
 
-def budget_table(groups: Sequence[Cohort]) -> Table:
-    """What each method was given to learn from; unequal rows are unequal comparisons."""
+def budget_table(groups: Sequence[Cohort]) -> Table | None:
+    """What each method was given to learn from; unequal rows are unequal comparisons.
+
+    None where nothing is known of any of them.
+    """
+    if all(group.budget == UNKNOWN_BUDGET for group in groups):
+        return None
     return Table(
         key="budget",
         title="Data and training behind each policy",

@@ -21,6 +21,9 @@ from tratree_cli.evaluation.document import (
     Table,
 )
 
+_ALWAYS = 3
+"""Columns that stay even where they are empty: policy, reward, success."""
+
 
 def summary_table(groups: Sequence[Cohort]) -> Table:
     """One row a cohort: average reward with interval, success rate, data used, seconds."""
@@ -28,38 +31,42 @@ def summary_table(groups: Sequence[Cohort]) -> Table:
     splits = {group.descriptor.split for group in groups}
     several = len(environments) > 1 or len(splits) > 1
     where = ", ".join(sorted(f"{one} ({two})" for one, two in _places(groups)))
+    columns = (
+        Column("Policy", TEXT),
+        Column("Avg reward", NUMBER),
+        Column("Success", PERCENT),
+        Column("Demos", COUNT),
+        Column("Episodes", COUNT),
+        Column("Seconds", SECONDS),
+    )
+    rows = [_cells(group, several) for group in groups]
+    # A column in which nothing is known (a single evaluation without lineage) says nothing.
+    shown = [
+        index
+        for index in range(len(columns))
+        if index < _ALWAYS or any(row[index].value is not None for row in rows)
+    ]
     return Table(
         key="summary",
         title=f"Average reward on {where}" if where else "Average reward",
-        columns=(
-            Column("Policy", TEXT),
-            Column("Avg reward", NUMBER),
-            Column("Success", PERCENT),
-            Column("Demos", COUNT),
-            Column("Episodes", COUNT),
-            Column("Seconds", SECONDS),
-        ),
-        rows=tuple(_row(group, several) for group in groups),
-        notes=_notes(groups),
+        columns=tuple(columns[index] for index in shown),
+        rows=tuple(Row(tuple(row[index] for index in shown)) for row in rows),
+        notes=_notes(groups, with_budget=_ALWAYS in shown),
     )
 
 
-def _row(group: Cohort, several: bool) -> Row:
+def _cells(group: Cohort, several: bool) -> tuple[Cell, ...]:
     reward = group.reward
     name = group.name
     if several:
         name = f"{name} ({group.descriptor.environment} {group.descriptor.split})"
-    return Row(
-        (
-            Cell(name),
-            Cell()
-            if reward is None
-            else Cell(reward.value, reward.low, reward.high, sd=group.spread),
-            Cell(group.mean("success")),
-            Cell(group.budget.demonstrations),
-            Cell(group.budget.episodes),
-            Cell(group.seconds),
-        )
+    return (
+        Cell(name),
+        Cell() if reward is None else Cell(reward.value, reward.low, reward.high, sd=group.spread),
+        Cell(group.mean("success")),
+        Cell(group.budget.demonstrations),
+        Cell(group.budget.episodes),
+        Cell(group.seconds),
     )
 
 
@@ -71,16 +78,19 @@ def _places(groups: Sequence[Cohort]) -> set[tuple[str, str]]:
     }
 
 
-def _notes(groups: Sequence[Cohort]) -> tuple[str, ...]:
+def _notes(groups: Sequence[Cohort], with_budget: bool) -> tuple[str, ...]:
     counts = {run.evaluation.metrics.tasks for group in groups for run in group.runs}
     tasks = str(*counts) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
     seeds = max(len(group.runs) for group in groups)
     notes = [
         f"Reward times 100 with a 95 % bootstrap interval over {tasks} tasks; "
-        "success is the environment's own definition, in percent.",
-        "Demos and episodes: expert demonstrations learned from, and episodes whose reward was "
-        "read before the evaluation.",
+        "success is the environment's own definition, in percent."
     ]
+    if with_budget:
+        notes.append(
+            "Demos and episodes: expert demonstrations learned from, and episodes whose reward "
+            "was read before the evaluation."
+        )
     if seeds > 1:
         notes.append(f"Mean over up to {seeds} training seeds, ± the standard deviation over them.")
     return tuple(notes)
