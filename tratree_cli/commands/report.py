@@ -71,18 +71,32 @@ def report(
         sys.stdout.write(rendered(document, form))
 
 
-def show_report(document: ReportDocument, store: object, entry: Entry) -> None:
+def show_report(document: ReportDocument, store: Store, entry: Entry) -> None:
     """The report on the terminal: the table, one tree, and the line to type next."""
     from tratree_cli.display import report_terminal
     from tratree_cli.display.progress import stdout_console
-    from tratree_cli.display.show import typical_tree
     from tratree_cli.stages import lineage
 
     console = stdout_console()
     console.print(report_terminal.render(document))
-    trees = lineage.sources(store, entry, "tree")  # type: ignore[arg-type]
+    trees = lineage.sources(store, entry, "tree")
     for tree in trees[:1]:
-        console.print(typical_tree(tree.path))
+        console.print(typical_tree(tree))
+
+
+def typical_tree(tree: Entry) -> RenderableType:
+    """The most informative tree of a forest, cut to what fits under a table."""
+    from rich.text import Text
+
+    from tratree_cli.display.forest import most_informative, render_tree
+    from tratree_cli.formats.trees import read_tree
+    from tratree_cli.trees.mcts import search
+
+    read = read_tree(tree.path)
+    ranked = most_informative(read)
+    if not ranked:
+        return Text("No tree has a scored trajectory.")
+    return render_tree(read, ranked[0], search(read.forest), max_rows=24)
 
 
 def rendered(document: ReportDocument, form: str) -> str:

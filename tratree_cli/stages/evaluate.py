@@ -46,6 +46,7 @@ def run(job: Job) -> Result:
     from tratree_cli.evaluation.artifact import Descriptor, write_evaluation
     from tratree_cli.evaluation.metrics import summarise
     from tratree_cli.evaluation.results import episode_results
+    from tratree_cli.formats.rollouts import write_rollouts
 
     params = job.params
     rollouts = sample(
@@ -75,6 +76,8 @@ def run(job: Job) -> Result:
         if params["engine"]["constrain"]
         else (),
     )
+    # The episodes' texts stay with the figures: `show --task` puts policies side by side.
+    write_rollouts(rollouts, job.out)
     write_evaluation(job.out, metrics, episode_results(rollouts, types), descriptor)
     summary = rollouts_summary(rollouts.trajectories, tasks=len(types))
     if metrics.reward is not None:

@@ -6,8 +6,8 @@ happened to know, so a table over references from last week says the same as one
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from tratree_cli.evaluation.artifact import Budget
 
@@ -15,33 +15,34 @@ if TYPE_CHECKING:
     from tratree_store import Entry, Store
 
 
-def ancestors(store: Store, entry: Entry) -> list[Entry]:
-    """``entry`` and everything it was made from, each object once, nearest first."""
+def ancestors(store: Store, entries: Sequence[Entry]) -> list[Entry]:
+    """``entries`` and everything they were made from, each recipe once, nearest first."""
     found: dict[str, Entry] = {}
-    waiting = [entry]
+    waiting = list(entries)
     while waiting:
         current = waiting.pop(0)
-        if current.object not in found:
-            found[current.object] = current
+        if current.recipe not in found:
+            found[current.recipe] = current
             waiting += sources(store, current)
     return list(found.values())
 
 
 def sources(store: Store, entry: Entry, role: str | None = None) -> list[Entry]:
     """The direct inputs (of one role, or all); collected ones are missing."""
-    digests = [
-        digest
-        for name, found in _inputs(entry).items()
+    from tratree_store.keys import input_digests
+
+    makers = [
+        store.maker(digest, entry)
+        for name, found in input_digests(entry.document).items()
         if role is None or name == role
         for digest in found
     ]
-    entries = [store.entry_of(digest) for digest in digests]
-    return [found for found in entries if found is not None]
+    return [found for found in makers if found is not None]
 
 
 def budget(store: Store, policy: Entry) -> Budget:
     """What a trained policy was given: unique demonstrations and episodes of its whole lineage."""
-    made_from = ancestors(store, policy)
+    made_from = ancestors(store, [policy])
     return Budget(
         demonstrations=_total(made_from, "demos", "demonstrations"),
         episodes=_total(made_from, "rollouts", "trajectories"),
@@ -65,20 +66,13 @@ def own_models(store: Store, policy: Entry) -> Iterator[Entry]:
         current = next((e for e in before if e.recipe not in seen), None)
 
 
-def stage_seconds(store: Store, entry: Entry) -> dict[str, float]:
-    """Seconds per stage that making ``entry`` and everything below it took."""
+def stage_seconds(store: Store, entries: Sequence[Entry]) -> dict[str, float]:
+    """Seconds per stage that making ``entries`` and everything below them took."""
     seconds: dict[str, float] = {}
-    for ancestor in ancestors(store, entry):
+    for ancestor in ancestors(store, entries):
         seconds[ancestor.stage] = seconds.get(ancestor.stage, 0.0) + ancestor.seconds
     return seconds
 
 
 def _total(entries: Sequence[Entry], kind: str, name: str) -> int:
     return sum(int(e.summary.get(name, 0)) for e in entries if e.kind == kind)
-
-
-def _inputs(entry: Entry) -> Mapping[str, Sequence[str]]:
-    inputs: Mapping[str, Any] = entry.document.get("inputs", {})
-    return {
-        role: [found] if isinstance(found, str) else list(found) for role, found in inputs.items()
-    }

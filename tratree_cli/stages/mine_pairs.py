@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.stages import build_tree, demos, explore
-from tratree_cli.stages.graph import Node, Stage
+from tratree_cli.stages.graph import Job, Node, Result, Stage
 
 if TYPE_CHECKING:
     from tratree_store import Entry
@@ -51,4 +51,52 @@ def node(
         config=config,
         params=params,
         inputs=inputs,
+    )
+
+
+def run(job: Job) -> Result:
+    from tratree_cli.formats.columns import columns_from_rollouts, merge_rollouts
+    from tratree_cli.formats.pairs import render_pairs, write_pairs
+    from tratree_cli.formats.rollouts import read_rollouts
+    from tratree_cli.formats.trees import read_tree
+    from tratree_cli.trees.pairs import mine, mine_whole
+
+    params = dict(job.params)
+    demonstrations = None
+    if params["rule"] == "tree":
+        tree = read_tree(job.one("tree").path)
+        rollouts = tree.rollouts
+        found = mine(tree.forest, **params)
+    else:
+        rollouts = merge_rollouts([read_rollouts(e.path) for e in job.inputs["rollouts"]])
+        if "demos" in job.inputs:
+            demonstrations = merge_rollouts([read_rollouts(e.path) for e in job.inputs["demos"]])
+        found = mine_whole(
+            columns_from_rollouts(rollouts),
+            demos=columns_from_rollouts(demonstrations) if demonstrations else None,
+            **params,
+        )
+    dropped = {reason: count for reason, count in found.dropped.items() if count}
+    write_pairs(
+        render_pairs(found, rollouts, demonstrations),
+        job.out,
+        meta={"rule": params["rule"], "dropped": dropped, "divergences": found.divergences},
+    )
+    gaps = [pair.gap for pair in found.pairs]
+    summary = {
+        "pairs": len(found.pairs),
+        "tasks_with_pairs": len({pair.task for pair in found.pairs}),
+        "divergences": found.divergences,
+        "mean_gap": round(sum(gaps) / len(gaps), 3) if gaps else 0.0,
+        "dropped": dropped,
+    }
+    return Result(summary, warnings=[] if found.pairs else [_uninformative(params)])
+
+
+def _uninformative(params: dict[str, object]) -> str:
+    """The failure-safe case of section 3.3, and what a person can change about it."""
+    return (
+        f"no pair differs by more than {params['min_gap']} in score, so training on these would "
+        "leave the strong model as it is; explore more (-m), at a higher --temperature, or lower "
+        "--min-gap"
     )

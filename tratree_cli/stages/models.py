@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from tratree_cli.errors import InputError
 from tratree_cli.stages.graph import Job, Result
 
 if TYPE_CHECKING:
-    from tratree_cli.training.params import SFTParams, TrainingResult
+    from tratree_cli.training.params import Progress, SFTParams, TrainingResult
 
 CHECKPOINTS = "checkpoints"
 
@@ -81,7 +81,7 @@ def checkpoints(job: Job) -> Path:
     )
 
 
-def training_progress(job: Job) -> Callable[[int, int, Mapping[str, float]], None]:
+def training_progress(job: Job) -> Progress:
     """Optimizer steps as progress, with the loss (and DPO's margin and accuracy) as the note."""
 
     def show(done: int, total: int, facts: Mapping[str, float]) -> None:

@@ -14,7 +14,6 @@ from tratree_cli.stages.graph import Job, Node, Result, Stage
 if TYPE_CHECKING:
     from tratree_store import Entry
 
-    from tratree_cli.training.reference import ReferenceLogps
 
 STAGE = Stage("ref-logps", 1, "ref-logps", "tratree_cli.stages.ref_logps:run")
 
@@ -35,17 +34,21 @@ def node(config: Config, *, pairs: Node | Entry, reference: Node | Entry) -> Nod
 
 
 def run(job: Job) -> Result:
+    import numpy as np
+
     from tratree_cli.formats.pairs import read_pairs
-    from tratree_cli.stages.models import length_policy, training_progress
+    from tratree_cli.stages.models import length_policy, length_warnings, training_progress
     from tratree_cli.training.data import pair_rows
     from tratree_cli.training.load import load_tokenizer
-    from tratree_cli.training.reference import reference_logps, write_logps
+    from tratree_cli.training.reference import ReferenceLogps, reference_logps, write_logps
 
     pairs = read_pairs(job.one("pairs").path)
     model = job.one("model").path
     if not pairs.pairs:
-        write_logps(_nothing(), job.out)
-        return Result({"pairs": 0})
+        # Training on nothing adopts the initial model; it needs no more than an empty table.
+        none = np.zeros(0, dtype=np.float32)
+        write_logps(ReferenceLogps(np.zeros(0, dtype=np.int64), none, none), job.out)
+        return Result({"pairs": 0, "tokens": 0})
     rows, lengths = pair_rows(
         load_tokenizer(model), [pair.messages() for pair in pairs.pairs], length_policy(job.params)
     )
@@ -53,13 +56,7 @@ def run(job: Job) -> Result:
         model, rows, threads=job.options.threads, progress=training_progress(job)
     )
     write_logps(scored, job.out)
-    return Result({"pairs": len(rows), "tokens": lengths.tokens})
-
-
-def _nothing() -> ReferenceLogps:
-    import numpy as np
-
-    from tratree_cli.training.reference import ReferenceLogps
-
-    empty = np.zeros(0, dtype=np.float32)
-    return ReferenceLogps(empty, empty)
+    return Result(
+        {"pairs": len(rows), "tokens": lengths.tokens},
+        warnings=length_warnings(lengths, len(pairs.pairs), "pairs"),
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tratree_cli.config import Config
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from tratree_cli.evaluation.document import ReportDocument
     from tratree_cli.evaluation.report import Evaluated
 
+ROWS = "rows.json"
+"""Which recipes stand behind each row: digests, so that the lineage is exact."""
+
 STAGE = Stage("report", 1, "report", "tratree_cli.stages.report:run")
 
 
 def node(config: Config, *, evaluations: Sequence[Entry] = (), store: Store | None = None) -> Node:
-    """The recipe's methods, pulled; or exactly the evaluations that are given (with their store)."""
+    """The recipe's methods, pulled; or exactly the evaluations of ``store`` that are given."""
     if evaluations:
         assert store is not None
         return Node(
@@ -30,13 +33,21 @@ def node(config: Config, *, evaluations: Sequence[Entry] = (), store: Store | No
             params={"methods": [method_of(store, entry) for entry in evaluations]},
             inputs={"evaluation": tuple(evaluations)},
         )
+    names = list(config.report.methods)
     return Node(
         stage=STAGE,
         label="report",
         config=config,
-        params={"methods": list(config.report.methods)},
+        params={"methods": names},
         inputs={
-            "evaluation": tuple(methods.evaluation(config, name) for name in config.report.methods),
+            "evaluation": tuple(methods.evaluation(config, name) for name in names),
+            # The policies themselves, because two methods may end in one object (the failure-safe
+            # case) and an evaluation knows its policy by the object alone.
+            "policy": tuple(
+                policy
+                for name in names
+                if isinstance(policy := methods.method(name).policy(config), Node)
+            ),
             "tree": (methods.tree(config),),
         },
     )
@@ -62,51 +73,69 @@ def run(job: Job) -> Result:
     # The store is only asked what the inputs were made from; seconds are left out of the file,
     # because no two runs take equally long and equal recipes must give equal bytes.
     store = Store(job.store_root)
-    document = assemble(
-        store,
-        job.inputs["evaluation"],
-        job.params["methods"],
-        job.inputs.get("tree", ()),
-        timed=False,
-    )
-    (job.out / "report.json").write_bytes(
-        orjson.dumps(document.to_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
-    )
-    return Result({"evaluations": len(job.inputs["evaluation"])}, warnings=document.warnings)
+    rows = _rows(store, job)
+    document = assemble(store, rows, job.inputs.get("tree", ()), timed=False)
+    made_from = [
+        {
+            "method": row.method,
+            "evaluation": row.evaluation.recipe,
+            "policy": row.policy.recipe if row.policy else None,
+        }
+        for row in rows
+    ]
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
+    (job.out / "report.json").write_bytes(orjson.dumps(document.to_json(), option=options))
+    (job.out / ROWS).write_bytes(orjson.dumps(made_from, option=options))
+    return Result({"evaluations": len(rows)}, warnings=document.warnings)
+
+
+@dataclass(frozen=True)
+class MadeFrom:
+    """One row of the report: which method, its evaluation, and the model evaluated (if one was)."""
+
+    method: str
+    evaluation: Entry
+    policy: Entry | None
+
+
+def _rows(store: Store, job: Job) -> list[MadeFrom]:
+    policies = iter(job.inputs.get("policy", ()))
+    pulled = "policy" in job.inputs
+    rows = []
+    for name, evaluation in zip(job.params["methods"], job.inputs["evaluation"], strict=True):
+        policy = None
+        if "policy" in evaluation.document.get("inputs", {}):
+            made = lineage.sources(store, evaluation, "policy")
+            policy = next(policies) if pulled else next(iter(made), None)
+        rows.append(MadeFrom(name, evaluation, policy))
+    return rows
 
 
 def document_of(store: Store, report: Entry) -> ReportDocument:
     """The document of a report with what the store recorded of seconds.
 
-    Evaluations that were collected since leave the document as it was written, without seconds.
+    Where what it was made from was collected since, the document is as it was written, without.
     """
     import orjson
 
     from tratree_cli.evaluation.document import document_from
 
-    evaluations = lineage.sources(store, report, "evaluation")
-    names = report.document["params"]["methods"]
-    if len(evaluations) == len(names):
-        trees = lineage.sources(store, report, "tree")
-        return assemble(store, evaluations, names, trees, timed=True)
-    return document_from(orjson.loads((report.path / "report.json").read_bytes()))
+    rows = []
+    for row in orjson.loads((report.path / ROWS).read_bytes()):
+        evaluations = store.records_of(row["evaluation"])
+        policies = store.records_of(row["policy"]) if row["policy"] else [None]
+        if not evaluations or not policies:
+            return document_from(orjson.loads((report.path / "report.json").read_bytes()))
+        rows.append(MadeFrom(row["method"], evaluations[0], policies[0]))
+    return assemble(store, rows, lineage.sources(store, report, "tree"), timed=True)
 
 
 def assemble(
-    store: Store,
-    evaluations: Sequence[Entry],
-    names: Sequence[str],
-    trees: Sequence[Entry],
-    *,
-    timed: bool,
+    store: Store, rows: Sequence[MadeFrom], trees: Sequence[Entry], *, timed: bool
 ) -> ReportDocument:
-    """The document over these evaluations; ``timed`` adds what the store recorded of seconds."""
+    """The document over these rows; ``timed`` adds what the store recorded of seconds."""
     from tratree_cli.evaluation.report import TreeSummary, build_report
 
-    evaluated = [
-        _evaluated(store, entry, name, timed=timed)
-        for entry, name in zip(evaluations, names, strict=True)
-    ]
     summary = None
     if trees:
         figures = {
@@ -115,9 +144,9 @@ def assemble(
             if isinstance(value, int | float | str)
         }
         summary = TreeSummary(title="Trajectory trees of the weak model", figures=figures)
-    first = evaluations[0].provenance["config"]
+    first = rows[0].evaluation.provenance["config"]
     return build_report(
-        evaluated,
+        [_evaluated(store, row, timed=timed) for row in rows],
         summary,
         title=f"Weak-to-strong on {first['env']['name']}",
         subtitle=f"recipe {first['recipe']}, split {first['eval']['split']}",
@@ -125,37 +154,36 @@ def assemble(
     )
 
 
-def _evaluated(store: Store, entry: Entry, method: str, *, timed: bool) -> Evaluated:
+def _evaluated(store: Store, row: MadeFrom, *, timed: bool) -> Evaluated:
     from tratree_cli.evaluation.artifact import Budget, read_evaluation
     from tratree_cli.evaluation.methods import title
     from tratree_cli.evaluation.report import Evaluated
 
+    entry, policy = row.evaluation, row.policy
     read = read_evaluation(entry.path)
     config = entry.provenance["config"]
-    policies = lineage.sources(store, entry, "policy")
     descriptor = replace(
         read.descriptor,
-        label=title(method),
-        method=method,
+        label=title(row.method),
+        method=row.method,
         family=config["models"]["strong"],
         weak=config["models"]["weak"],
-        seed=policies[0].document["params"].get("seed") if policies else None,
-        budget=lineage.budget(store, policies[0]) if policies else Budget(),
-        warnings=(*read.descriptor.warnings, *_remarks(policies)),
+        seed=policy.document["params"].get("seed") if policy else None,
+        budget=lineage.budget(store, policy) if policy else Budget(),
+        warnings=(*read.descriptor.warnings, *(_remarks(policy) if policy else ())),
     )
+    seconds = lineage.stage_seconds(store, [entry, *([policy] if policy else [])]) if timed else {}
     return Evaluated(
         replace(read, descriptor=descriptor),
         ref=entry.ref,
-        seconds=lineage.stage_seconds(store, entry) if timed else {},
-        inputs=tuple(policy.ref for policy in policies),
+        seconds=seconds,
+        inputs=(policy.ref,) if policy else (),
     )
 
 
-def _remarks(policies: Sequence[Entry]) -> list[str]:
-    remarks = []
-    for policy in policies:
-        label = policy.provenance.get("label", "model")
-        remarks += [f"{label}: {text}" for text in policy.provenance.get("warnings", [])]
-        if policy.stage == "train-strong" and "base" in policy.document.get("models", {}):
-            remarks.append(f"{label} was started from the base model, not from its SFT")
+def _remarks(policy: Entry) -> list[str]:
+    """What a reader must know about how the policy was made."""
+    remarks = [str(text) for text in policy.provenance.get("warnings", [])]
+    if policy.stage == "train-strong" and "base" in policy.document.get("models", {}):
+        remarks.append("it was started from the base model, not from its SFT")
     return remarks

@@ -33,6 +33,9 @@ class Reporter(Protocol):
     def progress(self, label: str, done: int, total: int, note: str) -> None: ...
     def finished(self, label: str, entry: Entry, cached: bool) -> None: ...
     def warn(self, message: str) -> None: ...
+    def hint(self, command: str) -> None: ...
+    def show(self, renderable: Any) -> None: ...
+    def close(self) -> None: ...
 
 
 @dataclass
@@ -144,22 +147,21 @@ class Runtime:
             with ProcessPoolExecutor(self.jobs, mp_context=context) as pool:
                 try:
                     while waiting or running:
-                        for node in [n for n in waiting if self._inputs(n) is not None]:
-                            if len(running) >= self.jobs:
-                                break
+                        for node in list(waiting):
+                            inputs = self._inputs(node)
+                            if inputs is None or len(running) >= self.jobs:
+                                continue
                             waiting.remove(node)
                             if self._hit(node, forced=False):
                                 continue
                             worker = Runtime(
                                 self.store_root,
-                                _Quiet(),
+                                Quiet(),
                                 self.options,
                                 wait=self.wait,
                                 command=self.command,
                             )
-                            future = pool.submit(
-                                _run_in_worker, worker, node, self._inputs(node), events
-                            )
+                            future = pool.submit(_run_in_worker, worker, node, inputs, events)
                             running[future] = node
                         done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
                         self._relay(events)
@@ -269,14 +271,19 @@ def _circumstances(runtime: Runtime, cpu: float) -> dict[str, Any]:
     }
 
 
-class _Quiet:
+class Quiet:
+    """Nobody is there to be told anything."""
+
     def started(self, label: str, reason: str) -> None: ...
     def progress(self, label: str, done: int, total: int, note: str) -> None: ...
     def finished(self, label: str, entry: Any, cached: bool) -> None: ...
     def warn(self, message: str) -> None: ...
+    def hint(self, command: str) -> None: ...
+    def show(self, renderable: Any) -> None: ...
+    def close(self) -> None: ...
 
 
-class _Forward(_Quiet):
+class _Forward(Quiet):
     """A reporter in a worker process: hands events to the parent, at most ten a second each."""
 
     def __init__(self, send: Callable[[tuple[str, tuple[Any, ...]]], None]) -> None:

@@ -49,7 +49,7 @@ def node(
     init: Node | Entry | None = None,
     reference: Node | Entry | None = None,
 ) -> Node:
-    """The strong model trained by ``method``; what is not given comes from the default producers."""
+    """The strong model trained by ``method``; what is not given has its default producer."""
     check_method(method)
     inputs: dict[str, Sequence[Node | Entry]] = {}
     models: dict[str, str] = {}
@@ -153,7 +153,8 @@ def _imitate(job: Job, folder: Path, identity: dict[str, str]) -> Result:
         max_steps = max(1, round(steps * float(training["epochs"])))
     else:
         paths = read_paths(job.one("paths").path)
-        conversations, prefix = [path.messages for path in paths.paths], paths.prefix
+        conversations = [path.messages for path in paths.paths]
+        prefix = paths.prefix
     if not conversations:
         return _failure_safe(job, "no path scores above mcts.min_score")
     return imitate(

@@ -1,0 +1,63 @@
+"""Run the recipe of an artifact again: a node made from the record instead of a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from tratree_cli.config import from_dict
+from tratree_cli.errors import InputError
+from tratree_cli.stages.graph import Node, Options, Stage
+from tratree_cli.stages.runtime import Quiet, Runtime, limit_threads, run_node
+
+if TYPE_CHECKING:
+    from tratree_store import Entry, Store
+
+MODULES = (
+    "demos",
+    "sft",
+    "explore",
+    "build_tree",
+    "mine_pairs",
+    "mcts",
+    "ref_logps",
+    "train_strong",
+    "evaluate",
+    "report",
+)
+
+
+def stage_named(name: str) -> Stage:
+    """The stage that calls itself ``name``."""
+    for module in MODULES:
+        stage: Stage = import_module(f"tratree_cli.stages.{module}").STAGE
+        if stage.name == name:
+            return stage
+    raise InputError(f"this version of tratree has no stage '{name}'; it cannot be run again")
+
+
+def rerun(entry: Entry, scratch: Store) -> Entry:
+    """Make ``entry`` again in ``scratch``, which holds its inputs; with as many threads as then."""
+    document, provenance = entry.document, entry.provenance
+    options = Options(threads=int(provenance.get("threads", 1)))
+    limit_threads(options.threads)
+    inputs: dict[str, Sequence[Entry]] = {}
+    for role, digests in document.get("inputs", {}).items():
+        names = [digests] if isinstance(digests, str) else digests
+        found = [scratch.maker(digest, entry) for digest in names]
+        if None in found:
+            raise InputError(f"an input ({role}) of {entry.ref[:24]} is no longer in the store")
+        inputs[role] = [made for made in found if made is not None]
+    node = Node(
+        stage=stage_named(entry.stage),
+        label=str(provenance.get("label", entry.stage)),
+        config=from_dict(provenance["config"], f"the recipe of {entry.ref[:24]}"),
+        params=document.get("params", {}),
+        inputs=inputs,
+        environment=document.get("environment"),
+        models=document.get("models", {}),
+        templates=document.get("templates", {}),
+    )
+    runtime = Runtime(scratch.root, Quiet(), options)
+    return run_node(runtime, node, inputs, forced=True)[0]
