@@ -24,6 +24,10 @@ from tratree_cli.errors import InputError, StageError
 from tratree_cli.training.params import LoraParams, Progress, TrainingParams
 from tratree_cli.training.steady import Reporter, last_checkpoint
 
+WORLD_VARIABLE = "TRATREE_PROCESSES"
+STRATEGY_VARIABLE = "TRATREE_STRATEGY"
+"""Set by ``launch``: how many processes, and which of accelerate's strategies, must be achieved."""
+
 
 def total_steps(rows: int, config: TrainingParams, processes: int = 1) -> int:
     """Optimizer steps that training on ``rows`` rows takes."""
@@ -134,6 +138,7 @@ def threads(count: int) -> Iterator[None]:
 
 def run(trainer: Any, progress: Progress) -> tuple[float, int]:
     """Train to the end, from the last checkpoint if there is one; (seconds, step resumed from)."""
+    _check_world(trainer)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Reporter(progress))
     checkpoint = last_checkpoint(Path(trainer.args.output_dir))
@@ -148,6 +153,24 @@ def run(trainer: Any, progress: Progress) -> tuple[float, int]:
         raise StageError(_memory()) from error
     step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
     return time.monotonic() - started, step
+
+
+def _check_world(trainer: Any) -> None:
+    """The launcher may silently start fewer processes, or another strategy, than was asked for."""
+    wanted = int(os.environ.get(WORLD_VARIABLE, "1"))
+    got = trainer.accelerator.num_processes
+    if got != wanted:
+        raise StageError(
+            f"{wanted} processes were asked for but {got} train together; check the accelerate "
+            "configuration (on a CPU it starts one process only: use --processes instead)"
+        )
+    strategy = os.environ.get(STRATEGY_VARIABLE, "")
+    achieved = str(trainer.accelerator.distributed_type.value)
+    if strategy and strategy != achieved:
+        raise StageError(
+            f"the strategy {strategy} was asked for but training would run as {achieved}; "
+            "check the accelerate configuration and the devices"
+        )
 
 
 def _memory() -> str:

@@ -39,26 +39,34 @@ def write_model(
     training: Mapping[str, Any],
     lora: LoraParams | None = None,
     base: Mapping[str, Any] | None = None,
+    state: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``model`` (plain, or PEFT when ``lora``) with its tokenizer and ``training.json``.
 
-    ``base`` identifies the model that an unmerged adapter belongs to.
+    ``base`` identifies the model that an unmerged adapter belongs to; ``state`` holds the gathered
+    weights where ``model`` has only its shards of them.
     """
     import torch
 
-    bad = first_bad_weight(model)
-    if bad is not None:
-        raise StageError(f"training left a weight that is not finite ({bad}); lower learning_rate")
-    out.mkdir(parents=True, exist_ok=True)
     dtype = getattr(torch, save_dtype)
-    if lora is not None and lora.merge:
-        model = model.merge_and_unload()
+    if state is None:
+        bad = first_bad_weight(model)
+        if bad is not None:
+            raise StageError(
+                f"training left a weight that is not finite ({bad}); lower learning_rate"
+            )
+        model = model.merge_and_unload() if lora is not None and lora.merge else model
+        model = model.to(dtype)
+    elif lora is not None and lora.merge:
+        raise StageError("a sharded adapter cannot be merged; train it with lora merge off")
+    else:
+        state = {name: weight.to(dtype) for name, weight in state.items()}
+    out.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(out, state_dict=state)
     if lora is not None and not lora.merge:
-        model.to(dtype).save_pretrained(out)
         _write_json(out / BASE_FILE, dict(base or {}))
         _canonical_adapter(out / "adapter_config.json")
     else:
-        model.to(dtype).save_pretrained(out)
         # Trainers switch the cache off in the model they are given; rollouts need it.
         _canonical(out / "config.json", {"dtype": save_dtype, "use_cache": True})
         if (out / "generation_config.json").is_file():

@@ -21,6 +21,9 @@ for _name, _value in {
 }.items():
     os.environ.setdefault(_name, _value)
 
+# TRL and PEFT call names of transformers that are about to go; users can do nothing about it.
+warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\..*")
+
 
 @contextmanager
 def quiet() -> Iterator[None]:

@@ -88,6 +88,9 @@ def finish(
         facts=dict(facts or {}),
         resumed_from=resumed,
     )
+    # Sharded weights are gathered by all processes together; the first one writes.
+    sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+    state = trainer.accelerator.get_state_dict(trainer.model) if sharded else None
     if trainer.args.should_save:
         folder.write_model(
             trainer.accelerator.unwrap_model(trainer.model),
@@ -97,6 +100,7 @@ def finish(
             folder.training_record(result, asdict(config)),
             config.lora,
             base,
+            state,
         )
     return result
 

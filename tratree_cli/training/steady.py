@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -148,7 +149,12 @@ def _diverged(what: str, state: Any, args: Any) -> str:
 
 
 def prepare_work(work: Path, key: Mapping[str, Any]) -> None:
-    """Make ``work`` ready; checkpoints that another training left there are removed."""
+    """Make ``work`` ready; checkpoints that another training left there are removed.
+
+    Of several processes the first does it; the others meet it again when training starts.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        return
     checkpoints, mark = work / "checkpoints", work / "checkpoints.key"
     digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=asdict).encode()).hexdigest()
     if checkpoints.exists() and (not mark.is_file() or mark.read_text() != digest):

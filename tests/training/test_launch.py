@@ -1,0 +1,164 @@
+"""Several processes and killed ones, for real: torchrun with gloo, SIGKILL in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.training.conftest import digests
+from tratree_cli.errors import InputError, StageError
+from tratree_cli.training.data import SFTRow, pair_rows, sft_rows
+from tratree_cli.training.launch import Task, launch
+from tratree_cli.training.load import load_tokenizer
+from tratree_cli.training.params import DPOParams, LoraParams, SFTParams
+from tratree_cli.training.reference import reference_logps, with_reference
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def rows(policy: Path, conversations: Any) -> list[SFTRow]:
+    return sft_rows(load_tokenizer(policy), conversations)[0]
+
+
+@pytest.fixture
+def task(policy: Path, rows: list[SFTRow], tmp_path: Path) -> Task:
+    config = SFTParams(learning_rate=1e-3, epochs=2, batch_size=6, seed=2)
+    return Task("sft", policy, rows, config, tmp_path / "out", tmp_path / "work")
+
+
+def test_a_task_survives_being_written_down(task: Task, tmp_path: Path) -> None:
+    config = replace(task.config, lora=LoraParams(r=4, targets=("q_proj",)), track=("wandb",))
+    given = replace(task, config=config, base={"name": "x"})
+    given.write(tmp_path / "task.json")
+    assert Task.read(tmp_path / "task.json") == given
+
+
+def test_one_process_trains_here(task: Task) -> None:
+    assert launch(task).steps == 4
+    assert (task.out / "model.safetensors").is_file()
+    assert not (task.work / "task.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("[]", "no accelerate configuration"), ("a: [", "cannot be read as YAML")],
+)
+def test_a_bad_accelerate_file_is_refused(task: Task, tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "bad.yaml").write_text(text)
+    with pytest.raises(InputError, match=said):
+        launch(task, accelerate=tmp_path / "bad.yaml")
+    with pytest.raises(InputError, match="at least 1"):
+        launch(task, processes=0)
+
+
+def test_the_cluster_templates_name_their_processes_and_strategy(task: Task) -> None:
+    from tratree_cli.training.launch import _accelerate_facts
+
+    folder = REPOSITORY / "templates" / "cluster"
+    facts = {name: _accelerate_facts(folder / name) for name in ("fsdp2.yaml", "zero3.yaml")}
+    assert facts["fsdp2.yaml"] == {"TRATREE_PROCESSES": "8", "TRATREE_STRATEGY": "FSDP"}
+    assert facts["zero3.yaml"] == {"TRATREE_PROCESSES": "8", "TRATREE_STRATEGY": "DEEPSPEED"}
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_with_twice_the_batch(task: Task, tmp_path: Path) -> None:
+    steps: list[int] = []
+    both = launch(
+        replace(task, config=replace(task.config, batch_size=3)),
+        processes=2,
+        progress=lambda done, total, facts: steps.append(done),
+    )
+    alone = launch(replace(task, out=tmp_path / "alone", work=tmp_path / "w"))
+    assert steps == [1, 2, 3, 4]
+    assert both.steps == alone.steps == 4
+    assert both.tokens == alone.tokens
+    mean = [sum(v for _, v in result.curves["loss"]) / 4 for result in (both, alone)]
+    assert mean[0] == pytest.approx(mean[1], abs=0.05)
+    assert sorted(digests(task.out)) == sorted(digests(tmp_path / "alone"))
+
+
+@pytest.mark.slow
+def test_two_processes_train_on_preferences(
+    policy: Path, weaker: Path, pairs: Any, tmp_path: Path
+) -> None:
+    plain = pair_rows(load_tokenizer(policy), pairs)[0]
+    rows = with_reference(plain, reference_logps(weaker, plain))
+    config = DPOParams(learning_rate=1e-3, epochs=2, batch_size=2)
+    task = Task("dpo", policy, rows, config, tmp_path / "out", tmp_path / "work")
+    result = launch(task, processes=2)
+    assert result.steps == 4
+    assert result.curves["margin"][-1][1] > result.curves["margin"][0][1]
+
+
+@pytest.mark.slow
+def test_fewer_processes_than_asked_for_publish_nothing(task: Task, tmp_path: Path) -> None:
+    """accelerate starts one process on a CPU, whatever its file says."""
+    path = tmp_path / "two.yaml"
+    path.write_text("distributed_type: MULTI_CPU\nnum_processes: 2\nuse_cpu: true\n")
+    with pytest.raises(StageError, match="2 processes were asked for but 1"):
+        launch(task, accelerate=path)
+    assert not task.out.exists()
+
+
+@pytest.mark.slow
+def test_what_stops_a_worker_is_raised_here(task: Task) -> None:
+    config = replace(task.config, learning_rate=1e10, checkpoint_every=0)
+    with pytest.raises(StageError, match="the loss became nan"):
+        launch(replace(task, config=config), processes=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["sft", "dpo"])
+def test_a_training_killed_with_sigkill_resumes_to_the_same_bytes(
+    policy: Path, weaker: Path, rows: list[SFTRow], pairs: Any, tmp_path: Path, method: str
+) -> None:
+    if method == "sft":
+        config: Any = SFTParams(
+            learning_rate=1e-3,
+            epochs=25,
+            batch_size=3,
+            checkpoint_every=5,
+            lora=LoraParams(r=4, alpha=8, dropout=0.1),
+        )
+        given: Any = rows
+    else:
+        config = DPOParams(learning_rate=1e-3, epochs=25, batch_size=2, checkpoint_every=5)
+        plain = pair_rows(load_tokenizer(policy), pairs)[0]
+        given = with_reference(plain, reference_logps(weaker, plain))
+    tasks = {
+        name: Task(method, policy, given, config, tmp_path / name / "out", tmp_path / name)
+        for name in ("whole", "cut")
+    }
+    for task in tasks.values():
+        task.work.mkdir()
+        task.write(task.work / "task.json")
+
+    def worker(name: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "tratree_cli.training.worker", tasks[name].work / "task.json"],
+            cwd=REPOSITORY,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+    assert worker("whole").wait(timeout=300) == 0
+    killed = worker("cut")
+    checkpoints = tasks["cut"].work / "checkpoints"
+    while killed.poll() is None and not list(checkpoints.glob("checkpoint-*")):
+        time.sleep(0.005)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    assert not tasks["cut"].out.exists()
+    assert worker("cut").wait(timeout=300) == 0
+    result = json.loads((tasks["cut"].work / "result.json").read_text())
+    assert 0 <= result["resumed_from"] < result["steps"]
+    assert digests(tasks["cut"].out) == digests(tasks["whole"].out)
