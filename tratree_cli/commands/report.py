@@ -11,7 +11,8 @@ import typer
 from tratree_cli.commands.session import Session, stage_command
 
 if TYPE_CHECKING:
-    from tratree_store import Entry
+    from rich.console import RenderableType
+    from tratree_store import Entry, Store
 
     from tratree_cli.evaluation.document import ReportDocument
 

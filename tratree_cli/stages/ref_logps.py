@@ -47,7 +47,7 @@ def run(job: Job) -> Result:
     if not pairs.pairs:
         # Training on nothing adopts the initial model; it needs no more than an empty table.
         none = np.zeros(0, dtype=np.float32)
-        write_logps(ReferenceLogps(np.zeros(0, dtype=np.int64), none, none), job.out)
+        write_logps(ReferenceLogps(none, none, np.zeros(0, dtype=np.int64)), job.out)
         return Result({"pairs": 0, "tokens": 0})
     rows, lengths = pair_rows(
         load_tokenizer(model), [pair.messages() for pair in pairs.pairs], length_policy(job.params)
