@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tratree_cli.envs.webshop import WebShop, open_environment
+from tratree_cli.envs.webshop.files import stream_records
 from tratree_cli.envs.webshop.products import Product, clean_products, effective_prices
 from tratree_cli.errors import InputError
 
@@ -163,6 +164,53 @@ def test_instructions_for_products_that_are_missing_make_no_goals() -> None:
     human = {"B000000001": [request], "B999999999": [request]}
     shop = WebShop.from_records([record()], {}, human, goal_kind="human")
     assert [goal.asin for goal in shop.goals] == ["B000000001"]
+
+
+@pytest.mark.parametrize("chunk", [1000, 65536])
+def test_a_large_file_is_read_record_by_record_with_the_same_result(
+    edge60: Path, chunk: int
+) -> None:
+    path = edge60 / "items_shuffle.json"
+    assert list(stream_records(path, chunk)) == json.loads(path.read_text("utf-8"))
+    small = path.parent / "edge_asins.json"
+    with pytest.raises(InputError, match="does not hold a JSON list"):
+        list(stream_records(small, chunk))
+
+
+@pytest.mark.parametrize(
+    ("text", "records", "message"),
+    [
+        (b' [ {"a": "]"} , {"b": [1]}\n]', [{"a": "]"}, {"b": [1]}], None),
+        (b"[]", [], None),
+        (b'[{"a": 1}, {"b"', [{"a": 1}], "record 1: not valid JSON or cut short"),
+        (b'[{"a": 1}', [{"a": 1}], "record 1"),
+        (b'[{"a": 1}, nonsense]', [{"a": 1}], "record 1"),
+        (b'[{"a": "\xff"}]', [], "not in UTF-8"),
+        (b"", [], "does not hold a JSON list"),
+    ],
+)
+def test_streaming_says_where_a_file_breaks(
+    tmp_path: Path, text: bytes, records: list[Any], message: str | None
+) -> None:
+    path = tmp_path / "items_shuffle.json"
+    path.write_bytes(text)
+    read = []
+    try:
+        for record in stream_records(path, 8):
+            read.append(record)
+    except InputError as error:
+        assert message is not None and message in str(error)
+    else:
+        assert message is None
+    assert read == records
+
+
+def test_a_large_folder_opens_like_a_small_one(
+    edge60: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = open_environment(str(edge60), cache=tmp_path).spec
+    monkeypatch.setattr("tratree_cli.envs.webshop.files.LARGE", 1000)
+    assert open_environment(str(edge60), cache=tmp_path).spec == expected
 
 
 def test_hostile_text_passes_through_pages_unharmed() -> None:

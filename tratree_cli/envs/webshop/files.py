@@ -1,8 +1,14 @@
-"""Reading a data folder with the original's file names; saying plainly what is wrong with it."""
+"""Reading a data folder with the original's file names; saying plainly what is wrong with it.
+
+A product file of more than a quarter of a gigabyte is read record by record: parsed as a whole, the
+official one (5.2 GB) would take several times the memory of the products that are kept of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +18,18 @@ import orjson
 from tratree_cli.errors import InputError
 
 HUMAN_FILE = "items_human_ins.json"
+LARGE = 256 * 2**20
+"""A product file of more bytes than this is streamed."""
+
+LARGEST_RECORD = 64 * 2**20
+_BETWEEN = re.compile(r"[\s,]*")
 
 
 @dataclass(frozen=True)
 class FolderContent:
     """The parsed files of one data folder and which ones they were."""
 
-    products: Sequence[Mapping[str, Any]]
+    products: Iterable[Mapping[str, Any]]
     attributes: Mapping[str, Mapping[str, Any]]
     human: Mapping[str, Sequence[Mapping[str, Any]]]
     files: tuple[Path, ...]
@@ -53,8 +64,9 @@ def data_files(folder: Path) -> tuple[Path, Path, Path | None]:
 def read_folder(folder: Path) -> FolderContent:
     """Read the files of a data folder."""
     products, attributes, human = data_files(folder)
+    large = products.stat().st_size > LARGE
     content = FolderContent(
-        products=_read(products, list),
+        products=stream_records(products) if large else _read(products, list),
         attributes=_read(attributes, dict),
         human=_read(human, dict) if human else {},
         files=tuple(path for path in (products, attributes, human) if path),
@@ -62,6 +74,48 @@ def read_folder(folder: Path) -> FolderContent:
     if not content.products:
         raise InputError(f"{products} holds no products.")
     return content
+
+
+def stream_records(path: Path, chunk: int = 2**24) -> Iterator[Mapping[str, Any]]:
+    """The elements of a JSON list one after the other, ``chunk`` characters in memory at a time.
+
+    Raises InputError where the text is no list, ends too early, or holds what is no JSON.
+    """
+    decoder = json.JSONDecoder()
+    number = 0
+    try:
+        with path.open(encoding="utf-8") as file:
+            buffer = file.read(chunk).lstrip()
+            if not buffer.startswith("["):
+                raise InputError(f"{path} does not hold a JSON list.")
+            position = 1
+            while True:
+                position = _end_of_gap(buffer, position)
+                if buffer.startswith("]", position):
+                    return
+                try:
+                    record, position = decoder.raw_decode(buffer, position)
+                except json.JSONDecodeError as error:
+                    more = file.read(chunk)
+                    if not more or len(buffer) - position > LARGEST_RECORD:
+                        raise InputError(
+                            f"{path}, record {number}: not valid JSON or cut short ({error.msg}); "
+                            "fetch the file again."
+                        ) from error
+                    buffer, position = buffer[position:] + more, 0
+                    continue
+                yield record
+                number += 1
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} is not in UTF-8 ({error.reason}); fetch the file again."
+        ) from None
+
+
+def _end_of_gap(buffer: str, position: int) -> int:
+    """Where the next element or the closing bracket begins."""
+    gap = _BETWEEN.match(buffer, position)
+    return gap.end() if gap else position
 
 
 def _read(path: Path, kind: type[list[Any]] | type[dict[str, Any]]) -> Any:

@@ -11,7 +11,7 @@ Example::
 from __future__ import annotations
 
 import random
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ from tratree_cli.envs.webshop.goals import (
     usable_requests,
 )
 from tratree_cli.envs.webshop.inventory import Inventory
-from tratree_cli.envs.webshop.nouns import Nouns, rule_nouns
+from tratree_cli.envs.webshop.nouns import Nouns, given_nouns, rule_nouns
 from tratree_cli.envs.webshop.products import Dropped, Product, clean_products, effective_prices
 from tratree_cli.envs.webshop.reward import Score, score_purchase
 from tratree_cli.envs.webshop.search import Progress, SearchIndex
@@ -76,7 +76,7 @@ class WebShop:
     @classmethod
     def from_records(
         cls,
-        records: Sequence[Mapping[str, Any]],
+        records: Iterable[Mapping[str, Any]],
         attributes: Mapping[str, Mapping[str, Any]],
         human: HumanInstructions,
         **options: Any,
@@ -100,14 +100,15 @@ class WebShop:
         progress: Progress | None = None,
         page_size: int = 10,
         hit_cap: int = 50,
-        nouns: Nouns = rule_nouns,
+        nouns: Nouns | Mapping[str, Sequence[str]] = rule_nouns,
     ) -> WebShop:
         """A shop of clean products.
 
         ``seed`` draws range prices and price bounds as the original does after
         ``random.seed(seed)``; ``prices`` (asin to effective price) and ``goals`` (final order, as
         Goal or as JSON objects) replace what would be drawn. ``goal_kind`` None means human goals
-        where there are enough. ``nouns`` maps a title to its list of nouns.
+        where there are enough. ``nouns`` is a function from a title to its list of nouns, or a
+        table of such lists (titles that are not in it fall back to the built-in rule).
         """
         rng = random.Random(seed)
         effective = effective_prices(products, rng)
@@ -127,7 +128,7 @@ class WebShop:
             goal_kind=kind,
             page_size=page_size,
             hit_cap=hit_cap,
-            nouns=nouns,
+            nouns=nouns if callable(nouns) else given_nouns(nouns),
         )
 
     def session(self) -> Session:
