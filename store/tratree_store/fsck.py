@@ -176,7 +176,8 @@ def _index(store: Store, found: dict[tuple[str, str], Entry]) -> Iterator[Findin
     path = store.index.path
     if not path.exists():
         if found:
-            yield Finding("index", path.name, "The index is missing; `store reindex` rebuilds it.")
+            text = "The index is missing; the next question rebuilds it."
+            yield Finding("index", path.name, text, error=False)
         return
     try:
         uri = f"{path.absolute().as_uri()}?mode=ro"

@@ -199,6 +199,10 @@ def leftovers(store: Store, now: float, younger_than: float) -> Iterator[Path]:
                     yield path
             elif path.name.startswith("trash-") or _newest(path, now) > max(younger_than, 3600):
                 yield path
+    incoming = store.root / "incoming"
+    for path in sorted(incoming.iterdir()) if incoming.is_dir() else ():
+        if _age(path, now) > max(younger_than, 3600):
+            yield path
     in_use = {need for _, holder in live_holders(store.locks) for need in holder.needs}
     partial = store.root / "partial"
     if partial.is_dir():

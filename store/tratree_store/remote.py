@@ -199,8 +199,10 @@ def pull(
 
         _all(jobs, fetch, blobs.values())
         sharing.take_in(store, folder, entries, manifests)
-        for digest in blobs:
-            (incoming / digest).unlink(missing_ok=True)
+        # Also what a pull that was killed had fetched for objects that it did finish.
+        for entry in entries:
+            for file in read_manifest(store.objects, entry.object).files:
+                (incoming / file.sha256).unlink(missing_ok=True)
     done.objects, done.files = len(manifests), len(blobs)
     done.bytes = sum(file.size for file in blobs.values())
     found = []

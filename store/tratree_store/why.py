@@ -3,7 +3,7 @@
 The recipe is compared, field by field, with the nearest earlier one of the same stage (fewest
 differing fields, then the newest). A changed input is explained by comparing the recipes of the two
 inputs in the same way, so that "the pairs changed" ends at "the seed of the rollouts changed". Only
-the newest 200 recipes of a stage are looked at: the one that matters is nearly always among them,
+the newest 100 recipes of a stage are looked at: the one that matters is nearly always among them,
 and a store of a million artifacts still answers at once.
 """
 
@@ -21,7 +21,7 @@ from tratree_store.objects import damage
 if TYPE_CHECKING:
     from tratree_store.store import Store
 
-NEAREST_OF = 200
+NEAREST_OF = 100
 _MAX_DEPTH = 12
 _PARTS = {"params": "parameter", "templates": "template", "models": "model"}
 
