@@ -1,0 +1,64 @@
+"""What starting the command costs: which modules ``--help`` and a cached stage import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = (
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "datasets",
+    "sentence_transformers",
+    "sqlite_utils",
+    "pandas",
+    "scipy",
+    "matplotlib",
+)
+
+PROBE = """
+import sys, atexit
+from tratree_cli.app import app
+try:
+    app(sys.argv[1:], prog_name="tratree")
+except SystemExit:
+    pass
+print(" ".join(sorted(sys.modules)), file=sys.stderr)
+"""
+
+
+def loaded(folder: Path, *words: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, *words],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stderr.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["explore", "--help"], ["store", "ls"], ["explore", "--policy", "expert", "-n"]],
+    ids=" ".join,
+)
+def test_help_and_listings_import_nothing_heavy(tmp_path: Path, words: list[str]) -> None:
+    assert not loaded(tmp_path, *words) & set(HEAVY)
+
+
+def test_a_cached_stage_imports_nothing_heavy(tmp_path: Path) -> None:
+    words = ["explore", "--policy", "expert", "--limit", "2", "-m", "1"]
+    loaded(tmp_path, *words)
+    assert not loaded(tmp_path, *words) & set(HEAVY)
+
+
+def test_the_root_help_imports_no_command(tmp_path: Path) -> None:
+    modules = loaded(tmp_path, "--help")
+    assert not [m for m in modules if m.startswith("tratree_cli.commands.")]
