@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.trees import reference
 from tests.trees.worlds import cosine, similarity, trajectory_sets
+from tratree_cli.trees import mcts
 from tratree_cli.trees.build import MergePolicy, build_forest
 from tratree_cli.trees.columns import Columns
 from tratree_cli.trees.forest import Forest
@@ -55,12 +56,15 @@ def test_similar_building_equals_inserting_one_by_one(columns: Columns, threshol
     st.integers(1, 60),
     st.sampled_from((0.0, 0.7, 1.41)),
     st.sampled_from(SELECTIONS),
+    st.sampled_from((0, 1000)),
 )
 def test_search_is_bit_equal_to_the_plain_search(
-    columns: Columns, rollouts: int, gamma: float, select: str
+    columns: Columns, rollouts: int, gamma: float, select: str, small_tree: int
 ) -> None:
     forest = build_forest(columns)
-    result = search(forest, rollouts, gamma, select)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mcts, "_SMALL_TREE", small_tree)  # each of the two ways of computing it
+        result = search(forest, rollouts, gamma, select)
     for tree, root in enumerate(reference.build(columns)):
         if not root.visits:
             assert result.best_trajectory[tree] == -1

@@ -16,9 +16,14 @@ import numpy as np
 
 from tratree_cli.trees.columns import FloatArray, IntArray
 from tratree_cli.trees.compress import STOP, Choices, compress
+from tratree_cli.trees.descent import descend, first_maximum
 from tratree_cli.trees.forest import Forest
+from tratree_cli.trees.tally import Tally
+from tratree_cli.trees.visits import play
 
 Select: TypeAlias = Literal["mean", "visits", "max"]
+_SMALL_TREE = 32
+"""Branchings per tree up to which playing all visits is faster than walking down."""
 SELECTIONS: tuple[Select, ...] = ("mean", "visits", "max")
 
 
@@ -87,11 +92,12 @@ def search(
     if select not in SELECTIONS:
         raise ValueError(f"there is no selection '{select}'; there are {', '.join(SELECTIONS)}")
     choices = compress(forest)
-    tally = _Tally(forest, choices, rollouts, gamma, keep_max=select == "max")
-    for _ in range(rollouts):
-        tally.rollout()
-    leaf = _greedy(forest, choices, tally, select)
-    visits, reward, stop_visits, stop_reward = _spread(forest, choices, tally, rollouts)
+    top = choices.branching[choices.bottom[forest.roots]]
+    small = len(choices.node) <= _SMALL_TREE * np.count_nonzero(top >= 0)
+    search_space = (choices, top[top >= 0], rollouts, gamma, log_table(rollouts))
+    tally = play(*search_space, keep_best=select == "max") if small else descend(*search_space)
+    leaf = _greedy(forest, choices, tally, top, select)
+    visits, reward, stop_visits, stop_reward = _spread(forest, choices, tally, top, rollouts)
     return SearchResult(
         forest=forest,
         rollouts=rollouts,
@@ -106,103 +112,20 @@ def search(
     )
 
 
-class _Tally:
-    """The statistics of all options of all branchings while rollouts come in."""
-
-    def __init__(
-        self, forest: Forest, choices: Choices, rollouts: int, gamma: float, keep_max: bool
-    ) -> None:
-        options = len(choices.child)
-        bottom = choices.bottom[forest.roots]
-        self.choices = choices
-        self.top = choices.branching[bottom]
-        # A tree without a choice returns the same value every time.
-        alone = (self.top < 0) & (forest.endings[bottom] > 0)
-        self.constant = np.zeros(forest.trees)
-        self.constant[alone] = forest.total_reward[bottom[alone]] / forest.endings[bottom[alone]]
-        self.root_reward = np.zeros(forest.trees)
-        self.gamma = gamma
-        self.logs = log_table(rollouts)
-        self.width = choices.width
-        self.start = choices.offsets[:-1]
-        self.seen = np.zeros(len(choices.node), dtype=np.int64)
-        self.count = np.zeros(options)
-        self.reward = np.zeros(options)
-        self.mean = np.zeros(options)
-        self.best = np.full(options, -np.inf) if keep_max else None
-
-    def rollout(self) -> None:
-        """One rollout in each tree."""
-        choices = self.choices
-        trees = np.flatnonzero(self.top >= 0)
-        at = self.top[trees]
-        value = self.constant.copy()
-        walked_trees, walked_options, walked_nodes = [], [], []
-        while len(at):
-            option = self._select(at)
-            walked_trees.append(trees)
-            walked_options.append(option)
-            walked_nodes.append(at)
-            below = choices.leads_to[option]
-            ended = below < 0
-            value[trees[ended]] = choices.value[option[ended]]
-            going = ~ended
-            trees, at = trees[going], below[going]
-        self.root_reward += value
-        if not walked_trees:
-            return
-        # No branching is met twice in a rollout, so all levels are backed up in one go.
-        option = np.concatenate(walked_options)
-        returned = value[np.concatenate(walked_trees)]
-        self.seen[np.concatenate(walked_nodes)] += 1
-        self.count[option] += 1.0
-        self.reward[option] += returned
-        self.mean[option] = self.reward[option] / self.count[option]
-        if self.best is not None:
-            self.best[option] = np.maximum(self.best[option], returned)
-
-    def _select(self, at: IntArray) -> IntArray:
-        seen = self.seen[at]
-        width = self.width[at]
-        option = self.start[at] + seen  # unvisited options come first, in insertion order
-        full = np.flatnonzero(seen >= width)
-        if len(full):
-            option[full] = self._highest_ucb(at[full], width[full], seen[full])
-        return option
-
-    def _highest_ucb(self, at: IntArray, width: IntArray, seen: IntArray) -> IntArray:
-        ends = np.cumsum(width)
-        begins = ends - width
-        flat = np.repeat(self.start[at] - begins, width) + np.arange(ends[-1])
-        bound = np.repeat(self.logs[seen], width)
-        bound /= self.count[flat]
-        np.sqrt(bound, out=bound)
-        bound *= self.gamma
-        bound += self.mean[flat]
-        return flat[first_maximum(bound, begins, width)]
-
-
-def first_maximum(values: FloatArray, begins: IntArray, width: IntArray) -> IntArray:
-    """Where the first highest value of each segment lies in ``values``."""
-    highest = np.repeat(np.maximum.reduceat(values, begins), width)
-    hits = np.flatnonzero(values == highest)
-    return hits[np.searchsorted(hits, begins)]
-
-
-def _greedy(forest: Forest, choices: Choices, tally: _Tally, select: Select) -> IntArray:
+def _greedy(
+    forest: Forest, choices: Choices, tally: Tally, top: IntArray, select: Select
+) -> IntArray:
     """The node at which the greedy walk from each root ends, ``[K]``; -1 for empty trees."""
-    if select == "max" and tally.best is not None:
-        merit = tally.best
-    else:
-        merit = tally.mean if select == "mean" else tally.count
-    merit = np.where(tally.count > 0, merit, -np.inf)
+    visited = np.maximum(tally.count, 1)
+    merits = {"mean": tally.reward / visited, "visits": tally.count, "max": tally.best}
+    merit = np.where(tally.count > 0, merits[select], -np.inf)
     leaf: IntArray = np.where(forest.visits[forest.roots] > 0, choices.bottom[forest.roots], -1)
-    trees = np.flatnonzero(tally.top >= 0)
-    at = tally.top[trees]
+    trees = np.flatnonzero(top >= 0)
+    at = top[trees]
     while len(at):
-        width = tally.width[at]
+        width = choices.width[at]
         ends = np.cumsum(width)
-        flat = np.repeat(tally.start[at] - (ends - width), width) + np.arange(ends[-1])
+        flat = np.repeat(choices.offsets[at] - (ends - width), width) + np.arange(ends[-1])
         option = flat[first_maximum(merit[flat], ends - width, width)]
         child = choices.child[option]
         leaf[trees] = np.where(child == STOP, choices.node[at], choices.bottom[child])
@@ -212,7 +135,7 @@ def _greedy(forest: Forest, choices: Choices, tally: _Tally, select: Select) -> 
 
 
 def _spread(
-    forest: Forest, choices: Choices, tally: _Tally, rollouts: int
+    forest: Forest, choices: Choices, tally: Tally, top: IntArray, rollouts: int
 ) -> tuple[IntArray, FloatArray, IntArray, FloatArray]:
     """Copy the options' statistics to every node of the chains below them."""
     size = len(forest)
@@ -222,14 +145,19 @@ def _spread(
     stop_reward = np.zeros(size)
 
     stop = choices.child == STOP
-    owner = np.repeat(choices.node, tally.width)
+    owner = np.repeat(choices.node, choices.width)
     stop_visits[owner[stop]] = tally.count[stop]
     stop_reward[owner[stop]] = tally.reward[stop]
     visits[choices.child[~stop]] = tally.count[~stop]
     reward[choices.child[~stop]] = tally.reward[~stop]
     grown = forest.visits[forest.roots] > 0
     visits[forest.roots[grown]] = rollouts
-    reward[forest.roots] = tally.root_reward
+    reward[forest.roots[top >= 0]] = tally.returned[top[top >= 0]]
+    # A tree without a choice returns the same value every time.
+    alone = forest.roots[grown & (top < 0)]
+    leaf = choices.bottom[alone]
+    constant = forest.total_reward[leaf] / forest.endings[leaf]
+    reward[alone] = np.cumsum(np.tile(constant, (rollouts, 1)), axis=0)[-1]
 
     head = _heads(forest, choices)
     return visits[head], reward[head], stop_visits, stop_reward
