@@ -28,6 +28,7 @@ from tratree_cli.pretraining.shop import (
 
 DOCUMENTS_PER_BLOCK = 400
 QUESTIONS = 5
+LOOKUPS = 9
 OBSERVATION = "Observation:\n"
 
 Turns = list[tuple[str, str]]
@@ -35,8 +36,8 @@ Turns = list[tuple[str, str]]
 
 CURRICULUM: tuple[tuple[float, Mapping[str, float]], ...] = (
     (0.15, {"copy": 0.4, "lookup": 0.4, "play": 0.2}),
-    (0.45, {"copy": 0.1, "lookup": 0.4, "option": 0.15, "match": 0.15, "play": 0.2}),
-    (1.00, {"copy": 0.02, "lookup": 0.18, "option": 0.2, "match": 0.4, "play": 0.2}),
+    (0.50, {"copy": 0.04, "lookup": 0.6, "option": 0.1, "match": 0.12, "play": 0.14}),
+    (1.00, {"copy": 0.02, "lookup": 0.28, "option": 0.1, "match": 0.45, "play": 0.15}),
 )
 """Up to which share of all tokens each mixture of document kinds lasts: copy, look up, match."""
 
@@ -123,15 +124,15 @@ def lookup(rng: random.Random, shop: Shop, task: Task) -> Turns:
     else:
         items = rng.sample(shop.items, PAGE_SIZE)
     turns: Turns = []
-    for _ in range(QUESTIONS):
+    for _ in range(LOOKUPS):
         item = rng.choice(items)
         words = [w for w in item.title.split() if sum(w in i.title.split() for i in items) == 1]
         asked = rng.random()
-        if words and asked < 0.6:
+        if words and asked < 0.7:
             turns.append((f"Question: which item is {rng.choice(words)}?", item.asin))
-        elif asked < 0.75:
+        elif asked < 0.85:
             turns.append((f"Question: which item is {item.title}?", item.asin))
-        elif asked < 0.9:
+        elif asked < 0.95:
             turns.append((f"Question: what is {item.asin}?", item.title))
         else:
             turns.append((f"Question: price of {item.asin}?", price_tag(item)))

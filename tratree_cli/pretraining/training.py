@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from tratree_cli.envs.webshop.catalogue import forbidden_instructions
 from tratree_cli.errors import StageError
-from tratree_cli.pretraining.documents import DOCUMENTS_PER_BLOCK, block
+from tratree_cli.pretraining.documents import CURRICULUM, DOCUMENTS_PER_BLOCK, block
 from tratree_cli.pretraining.forward import hidden_states, rotations
 from tratree_cli.pretraining.model import SHAPES, new_model
 from tratree_cli.pretraining.packing import ROW, Rows, encode, pack
@@ -36,7 +36,7 @@ Progress = Callable[[int, int, str], None]
 class PretrainConfig:
     """Everything that decides the weights.
 
-    ``read_share`` is the share of the user's tokens that carry loss, at the start and at the end;
+    ``read_share`` is the share of the user's tokens that carry loss, during and after copying;
     ``final_share`` the last learning rate as a share of the peak.
     """
 
@@ -48,7 +48,7 @@ class PretrainConfig:
     final_share: float = 0.05
     warmup_steps: int = 100
     weight_decay: float = 0.01
-    read_share: tuple[float, float] = (0.6, 0.1)
+    read_share: tuple[float, float] = (0.6, 0.05)
     compiled: bool = True
     save_every: int = 20
     block_documents: int = DOCUMENTS_PER_BLOCK
@@ -159,9 +159,14 @@ class _Run:
         )
 
     def _read_share(self) -> float:
-        """Pages repeat themselves, which teaches copying; later on only answers matter."""
+        """Pages repeat themselves, which teaches copying; afterwards only answers matter.
+
+        A look-up is decided by one token of an answer, and everything else that carries loss then
+        hides that token's gradient.
+        """
+        copying, _ = CURRICULUM[0]
         first, last = self.config.read_share
-        return first + (last - first) * min(1.0, self.tokens / self.config.tokens)
+        return first if self.tokens < copying * self.config.tokens else last
 
     def save(self) -> None:
         """Checkpoint without pickles: tensors in safetensors, counters in JSON, renamed last."""

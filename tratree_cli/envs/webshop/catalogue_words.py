@@ -4,8 +4,8 @@ A tiny model knows only the words it met in pretraining, so the shop is written 
 of them. Two properties make the shop a reading task and are checked by tests:
 
 * ``finishes`` are participles (``quilted``) whose gerund (``quilting``) has the same Porter stem
-  but does not contain them. A product's description names its neighbours' finishes as gerunds, so the
-  search engine cannot tell the neighbours apart although the titles and the reward can.
+  but does not contain them. A product's description names its neighbours' finishes as gerunds, so
+  the search engine cannot tell the neighbours apart although titles and reward can.
 * no attribute is contained in, or nearly equal to, another word: a match in the reward is a match.
 """
 

@@ -1,0 +1,60 @@
+"""The shipped base models: small, loadable, and competent enough to build on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tratree_cli.pretraining.competence import competence
+from tratree_cli.pretraining.model import SHAPES
+from tratree_cli.resources import templates_dir
+
+MODELS = templates_dir() / "models"
+SHIPPED = [name for name in SHAPES if (MODELS / name).is_dir()]
+FLOORS = {
+    "tratree-s": {"copy": 0.8, "admissible": 0.8, "option-here": 0.6},
+    "tratree-m": {"copy": 0.85, "admissible": 0.85, "option-here": 0.65},
+}
+"""Well under the card's figures: forty cases are few."""
+
+
+def load(folder: Path):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    return AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+
+
+def test_the_family_is_shipped_and_small():
+    assert {"tratree-s", "tratree-m"} <= set(SHIPPED)
+    size = sum(file.stat().st_size for file in MODELS.rglob("*.safetensors"))
+    assert size <= 12_000_000
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_members_share_tokenizer_and_template(name: str):
+    for file in ("tokenizer.json", "chat_template.jinja"):
+        assert (MODELS / name / file).read_bytes() == (MODELS / "tokenizer" / file).read_bytes()
+    template = (templates_dir() / "chat" / "tratree.jinja").read_bytes()
+    assert (MODELS / name / "chat_template.jinja").read_bytes() == template
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shapes_are_those_of_the_program(name: str):
+    config = json.loads((MODELS / name / "config.json").read_text())
+    shape = SHAPES[name]
+    assert (config["hidden_size"], config["num_hidden_layers"]) == (shape.width, shape.layers)
+
+
+def test_the_weak_one_is_genuinely_smaller():
+    small, medium = (load(MODELS / name)[0] for name in ("tratree-s", "tratree-m"))
+    assert small.num_parameters() < 0.7 * medium.num_parameters()
+
+
+@pytest.mark.parametrize("name", sorted(FLOORS))
+def test_a_shipped_model_can_do_what_its_card_says(name: str):
+    model, tokenizer = load(MODELS / name)
+    able = competence(model.float(), tokenizer, cases=40, seed=4)
+    for ability, floor in FLOORS[name].items():
+        assert able[ability] >= floor, (ability, able)
