@@ -20,9 +20,10 @@ STAGE = Stage("ref-logps", 1, "ref-logps", "tratree_cli.stages.ref_logps:run")
 
 def node(config: Config, *, pairs: Node | Entry, reference: Node | Entry) -> Node:
     section = config.sft
+    of = pairs.label if isinstance(pairs, Node) else str(pairs.provenance.get("label", "pairs"))
     return Node(
         stage=STAGE,
-        label="reference log-probabilities",
+        label=f"reference scores of {of}",
         config=config,
         params={
             "max_length": section.max_length,
