@@ -6,71 +6,25 @@ store's own errors carry sentences and exit codes, so nothing is caught here.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from tratree_store import Entry, Store
+from tratree_cli.commands import store_sharing
+from tratree_cli.commands.store_output import (
+    AsJson,
+    Ref,
+    StoreFolder,
+    open_store,
+    put,
+    put_json,
+    row,
+    say,
+)
 
 app = typer.Typer(no_args_is_help=True, help="The artifact store: what was made, from what, why.")
-
-Ref = Annotated[str, typer.Argument(metavar="REF", help="kind:prefix, prefix, name, kind@latest.")]
-StoreFolder = Annotated[
-    Path | None, typer.Option("--store", help="Store folder [TRATREE_STORE, .tratree].")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON lines on stdout.")]
-Url = Annotated[str, typer.Argument(metavar="URL", help="Folder or fsspec URL (s3://, ssh://...).")]
-
-
-def open_store(context: typer.Context, folder: Path | None) -> Store:
-    """The store that the options, the caller or the environment name."""
-    from tratree_store import Store
-
-    given = getattr(context.obj, "store_root", None)
-    root = folder or given or Path(os.environ.get("TRATREE_STORE") or ".tratree")
-    return Store(Path(root), on_warning=lambda text: say(f"warning: {text}"))
-
-
-def say(text: str) -> None:
-    """One line for people."""
-    clean = "".join(c if c.isprintable() else " " for c in text)
-    sys.stderr.write(f"{clean}\n")
-
-
-def put_json(value: dict[str, Any]) -> None:
-    """One JSON object on a line of its own."""
-    import orjson
-
-    sys.stdout.write(orjson.dumps(value).decode() + "\n")
-
-
-def put(renderable: object) -> None:
-    """Content for people, on stdout; full width when it is not a terminal."""
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else 200, soft_wrap=False).print(renderable)
-
-
-def _row(entry: Entry) -> dict[str, Any]:
-    return {
-        "ref": entry.ref,
-        "recipe": entry.recipe,
-        "kind": entry.kind,
-        "stage": entry.stage,
-        "created": entry.created,
-        "seconds": entry.seconds,
-        "size": entry.size,
-        "path": str(entry.path),
-        "summary": entry.summary,
-        "inputs": entry.inputs,
-    }
 
 
 @app.command("ls")
@@ -87,7 +41,7 @@ def list_artifacts(
     found = opened.entries(kind=kind, stage=stage, limit=limit or None)
     if as_json:
         for entry in found:
-            put_json(_row(entry))
+            put_json(row(entry))
         return
     entries = list(found)
     if not entries:
@@ -113,7 +67,7 @@ def show(
     names = [name for name, named in opened.names().items() if named == entry.ref]
     if as_json:
         more = {"document": entry.document, "provenance": entry.provenance, "names": names}
-        put_json({**_row(entry), **more, "files": dict(files)})
+        put_json({**row(entry), **more, "files": dict(files)})
         return
     from tratree_cli.display.artifacts import details
 
@@ -153,8 +107,8 @@ def log(
     entry = opened.resolve(ref)
     graph = opened.lineage([entry])
     if as_json:
-        for row in graph.as_json():
-            put_json(row)
+        for node in graph.as_json():
+            put_json(node)
     elif mermaid or dot:
         sys.stdout.write((graph.mermaid() if mermaid else graph.dot()) + "\n")
     else:
@@ -248,13 +202,14 @@ def gc(
     opened = open_store(context, store)
     act = collection.plan if dry_run else collection.collect
     found = act(opened, younger_than=_seconds(younger_than), drop_inputs=drop_inputs)
-    for row in found.entries:
-        line = {"ref": f"{row.kind}:{row.object}", "size": row.size, "seconds": row.seconds}
+    for going in found.entries:
+        ref = f"{going.kind}:{going.object}"
         if as_json:
-            put_json({**line, "stage": row.stage, "created": row.created})
+            line = {"ref": ref, "stage": going.stage, "size": going.size}
+            put_json({**line, "seconds": going.seconds, "created": going.created})
         else:
-            again = span_text(row.seconds)
-            sys.stdout.write(f"{line['ref']}  {size_text(row.size)}  {again} to make again\n")
+            again = span_text(going.seconds)
+            sys.stdout.write(f"{ref}  {size_text(going.size)}  {again} to make again\n")
     verb = "would free" if dry_run else "freed"
     say(
         f"{verb} {size_text(found.size)} in {len(found.objects)} objects "
@@ -316,110 +271,6 @@ def reindex(context: typer.Context, store: StoreFolder = None) -> None:
 
 
 @app.command()
-def push(
-    context: typer.Context,
-    url: Url,
-    refs: Annotated[list[str], typer.Argument(metavar="REF...")],
-    lineage: Annotated[bool, typer.Option(help="With everything they were made from.")] = True,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Transfers at once.")] = 8,
-    store: StoreFolder = None,
-    as_json: AsJson = False,
-) -> None:
-    """Copy artifacts to a folder or URL; only what is missing there travels."""
-    from tratree_store import remote
-
-    opened = open_store(context, store)
-    entries = [opened.resolve(ref) for ref in refs]
-    known = opened.names()
-    names = {ref: entry for ref, entry in zip(refs, entries, strict=True) if ref in known}
-    with transfer_bar("pushing") as progress:
-        done = remote.push(
-            opened, entries, url, names=names, lineage=lineage, jobs=jobs, on_progress=progress
-        )
-    _told("pushed", done.as_json(), entries, as_json)
-
-
-@app.command()
-def pull(
-    context: typer.Context,
-    url: Url,
-    refs: Annotated[list[str], typer.Argument(metavar="REF...")],
-    lineage: Annotated[bool, typer.Option(help="With everything they were made from.")] = True,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Transfers at once.")] = 8,
-    store: StoreFolder = None,
-    as_json: AsJson = False,
-) -> None:
-    """Copy artifacts from a folder or URL, checking every digest."""
-    from tratree_store import remote
-
-    opened = open_store(context, store)
-    with transfer_bar("pulling") as progress:
-        entries, done = remote.pull(
-            opened, refs, url, lineage=lineage, jobs=jobs, on_progress=progress
-        )
-    _told("pulled", done.as_json(), entries, as_json)
-
-
-def _told(verb: str, totals: dict[str, Any], entries: list[Entry], as_json: bool) -> None:
-    from tratree_cli.display.artifacts import size_text
-
-    for entry in entries:
-        if as_json:
-            put_json({**_row(entry), "transfer": totals})
-        else:
-            sys.stdout.write(entry.ref + "\n")
-    say(
-        f"{verb} {totals['objects']} objects, {totals['files']} files, "
-        f"{size_text(totals['bytes'])}; {totals['skipped']} objects were there already"
-    )
-
-
-@contextmanager
-def transfer_bar(doing: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr (bytes done, bytes in all), if stderr is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (doing, BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(doing, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-@app.command("export")
-def export_artifact(
-    context: typer.Context,
-    ref: Ref,
-    path: Annotated[Path, typer.Argument(help="Such as weak.tar or weak.tar.gz.")],
-    lineage: Annotated[bool, typer.Option(help="With everything it was made from.")] = True,
-    store: StoreFolder = None,
-) -> None:
-    """Write an artifact into one archive file."""
-    from tratree_store import archive
-
-    opened = open_store(context, store)
-    entry = opened.resolve(ref)
-    archive.export(opened, entry, path, lineage=lineage)
-    sys.stdout.write(entry.ref + "\n")
-    say(f"wrote {path}")
-
-
-@app.command("import")
-def import_artifact(
-    context: typer.Context,
-    path: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The archive.")],
-    store: StoreFolder = None,
-) -> None:
-    """Take in an archive; a damaged or hostile one is refused, with nothing written."""
-    from tratree_store import archive
-
-    opened = open_store(context, store)
-    for entry in archive.import_archive(opened, path):
-        sys.stdout.write(entry.ref + "\n")
-
-
-@app.command()
 def verify(
     context: typer.Context,
     ref: Ref,
@@ -446,3 +297,6 @@ def verify(
         raise typer.Exit(12)
     sys.stdout.write(entry.ref + "\n")
     say("made again with the same bytes" if recompute else "every byte is as it was made")
+
+
+store_sharing.add_to(app)
