@@ -155,6 +155,9 @@ def test_a_sweep_fills_table_3_and_figure_4_and_stays_out_of_table_1(make: Maker
     assert ("3", "–", 50.0) in own
     assert len(own) == 5
     assert values(row(table(report, "table-1"), "W2SG tree-DPO"))[0] == 60.0
+    names = [r.cells[0].value for r in table(report, "budget").rows]
+    assert len(names) == len(set(names)) == 6
+    assert "W2SG MCTS (explore.m=3)" in names
     figure = next(one for one in report.figures() if one.key == "figure-4")
     assert [(p.x, p.y) for p in figure.series[0].points] == [(3, 50.0), (6, 70.0), (10, 60.0)]
     assert "best with 6" in figure.alt

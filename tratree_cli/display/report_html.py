@@ -99,7 +99,7 @@ def _section(section: Section) -> str:
 def _block(block: Block) -> str:
     notes = "".join(f'<p class="note">{_escaped(note)}</p>' for note in block.notes)
     if isinstance(block, Table):
-        return f'<div class="scroll">{_table(block)}</div>{notes}'
+        return f"{_scrolling(_table(block), block.title)}{notes}"
     heading = f"<h3>{_escaped(block.title)}</h3>"
     if isinstance(block, Figure):
         return f"{heading}{_figure(block)}{notes}"
@@ -107,6 +107,12 @@ def _block(block: Block) -> str:
         return f"{heading}{outline_html(block)}{notes}"
     assert isinstance(block, Comparison)
     return f"{heading}{comparison_html(block)}{notes}"
+
+
+def _scrolling(content: str, name: str) -> str:
+    """What may be wider than the screen scrolls by itself, with the keyboard too."""
+    region = f'role="region" tabindex="0" aria-label="{_escaped(name)}"'
+    return f'<div class="scroll" {region}>{content}</div>'
 
 
 def _table(table: Table) -> str:
@@ -163,7 +169,7 @@ def _figure(figure: Figure) -> str:
     )
     caption = f"<figcaption>{_escaped(figure.alt)}.</figcaption>" if figure.alt else ""
     fold = "" if drawing else " open"
-    data = f'<div class="scroll">{_table(_data_table(figure))}</div>'
+    data = _scrolling(_table(_data_table(figure)), figure.title)
     return (
         f"<figure>{drawing}{absent}{caption}"
         f"<details{fold}><summary>Figures behind the drawing</summary>{data}</details></figure>"

@@ -91,9 +91,10 @@ def type_table(groups: Sequence[Cohort]) -> Table | None:
             types[kind.name] = max(types.get(kind.name, 0), kind.tasks)
     if len(types) < 2:
         return None
+    place = places(groups)[0]
     return Table(
-        key="types",
-        title="Average reward by type of task",
+        key=f"types-{place.environment or 'all'}-{place.split or 'all'}",
+        title=f"Average reward by type of task, {place.title}",
         columns=(
             Column("Type", TEXT),
             Column("Tasks", COUNT),
@@ -207,12 +208,16 @@ def cost_table(groups: Sequence[Cohort]) -> Table | None:
 
 
 def _name(group: Cohort, groups: Sequence[Cohort]) -> str:
-    """The policy's name, with its environment where the table mixes several."""
+    """The policy's name with what tells it from its namesakes: environment, sweep, family."""
     where = places(groups)
-    if len(where) < 2:
-        return group.name
-    title = next(place.title for place in where if place.holds(group))
-    return f"{group.name} ({title})"
+    descriptor = group.descriptor
+    marks = [next(place.title for place in where if place.holds(group))] if len(where) > 1 else []
+    marks += [f"{name}={descriptor.parameters.get(name)}" for name in descriptor.varied]
+    for field in ("family", "weak"):
+        names = {getattr(other.descriptor, field) for other in groups}
+        if len(names - {""}) > 1 and getattr(descriptor, field):
+            marks.append(getattr(descriptor, field))
+    return f"{group.name} ({', '.join(marks)})" if marks else group.name
 
 
 def _endings(run: Run) -> Mapping[str, int]:
