@@ -1,0 +1,274 @@
+"""Trajectories of other programs, read as rollouts or demonstrations.
+
+Three layouts are understood, each as a JSON list or as JSON lines (plain or zstd): ``jsonl`` (role
+and content messages with a score), ``sharegpt`` (from and value turns) and ``eto`` (ShareGPT turns
+with a ``meta`` that holds reward and outcome, and a prompt answered by "OK" in front). Every record
+is checked before it is believed; an error names file, record and field.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+import zstandard
+
+from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.formats.pairs import Message
+from tratree_cli.formats.rollouts import DONE, ENDINGS, STEP_LIMIT, Rollouts, TextTable, Trajectory
+
+FORMATS = ("eto", "sharegpt", "jsonl")
+ACTION = "Action: "
+_ROLES = {
+    "human": "user", "user": "user", "observation": "user", "tool": "user",
+    "gpt": "assistant", "assistant": "assistant", "system": "system",
+}  # fmt: skip
+
+
+class _RecordError(Exception):
+    """What is wrong with one record: the field, and what was expected."""
+
+
+@dataclass(frozen=True)
+class _Episode:
+    task: str
+    messages: list[Message]
+    score: float | None
+    success: bool
+    end: str
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was read: the rollouts, and how many records were skipped, by reason."""
+
+    rollouts: Rollouts
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+
+def import_trajectories(
+    path: Path,
+    form: str,
+    *,
+    kind: Literal["rollouts", "demos"] = "rollouts",
+    on_error: Literal["stop", "skip"] = "stop",
+    environment: Mapping[str, Any] | None = None,
+    split: str = "train",
+) -> Imported:
+    """Read ``path`` (``form``: eto, sharegpt or jsonl).
+
+    A demonstration without a score counts as a success with G = 1; a rollout must have one. Raises
+    InputError at the first bad record, or with ``on_error="skip"`` only when none is good.
+    """
+    if form not in FORMATS:
+        raise InputError(
+            f"there is no import format '{form}'{did_you_mean(form, FORMATS)}; "
+            f"there are {', '.join(FORMATS)}"
+        )
+    read: Callable[[Mapping[str, Any]], _Episode] = _from_jsonl if form == "jsonl" else _from_turns
+    texts = TextTable()
+    trajectories: list[Trajectory] = []
+    prompt: list[Message] | None = None
+    skipped: Counter[str] = Counter()
+    samples: Counter[str] = Counter()
+    for place, record in _records(path):
+        try:
+            if isinstance(record, _RecordError):
+                raise record
+            if not isinstance(record, dict):
+                raise _RecordError("the record is no JSON object")
+            episode = read(record)
+            if episode.score is None and kind == "rollouts":
+                raise _RecordError("field 'score' is missing (rollouts need one in [0, 1])")
+            prefix, turns = _split_prompt(episode.messages)
+            _check_turns(turns)
+            if prompt is None:
+                prompt = prefix
+            elif prefix != prompt:
+                raise _RecordError("the prompt before the first observation differs from the first")
+        except _RecordError as error:
+            if on_error == "stop":
+                raise InputError(
+                    f"{path} {place}: {error}; mend it, or skip bad records with --on-error skip"
+                ) from None
+            skipped[str(error)] += 1
+            continue
+        trajectories.append(_trajectory(episode, turns, texts, samples[episode.task]))
+        samples[episode.task] += 1
+    if not trajectories:
+        raise InputError(f"{path} holds no usable {form} record ({sum(skipped.values())} skipped)")
+    rollouts = Rollouts(
+        texts=texts,
+        trajectories=trajectories,
+        settings=[{"imported": form}],
+        sources=[f"import:{path.name}"],
+        environment=dict(environment or {}),
+        split=split,
+        prompt={"messages": prompt} if prompt else {},
+    )
+    return Imported(rollouts, dict(skipped))
+
+
+def _records(path: Path) -> Iterator[tuple[str, Any]]:
+    """``(place, record)``: "line 7" of JSON lines, "record 7" of a JSON list."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    if path.suffix == ".zst":
+        try:
+            with zstandard.ZstdDecompressor().stream_reader(
+                io.BytesIO(raw), read_across_frames=True
+            ) as stream:
+                raw = stream.read()
+        except zstandard.ZstdError as error:
+            raise InputError(f"{path} is not a whole zstd file") from error
+    if raw.lstrip()[:1] == b"[":
+        try:
+            records = orjson.loads(raw)
+        except orjson.JSONDecodeError as error:
+            raise InputError(f"{path} line {error.lineno} is not JSON: {error.msg}") from error
+        for number, record in enumerate(records, start=1):
+            yield f"record {number}", record
+        return
+    for number, line in enumerate(raw.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            yield f"line {number}", orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            yield f"line {number}", _RecordError(f"not JSON ({error.msg})")
+
+
+def _from_jsonl(record: Mapping[str, Any]) -> _Episode:
+    messages = _list(record, "messages")
+    return _Episode(
+        task=_task(record, ("task",)),
+        messages=[_message(m, n, "messages", "role", "content") for n, m in enumerate(messages)],
+        **_outcome(record),
+    )
+
+
+def _from_turns(record: Mapping[str, Any]) -> _Episode:
+    turns = _list(record, "conversations")
+    meta = record.get("meta", {})
+    if not isinstance(meta, dict):
+        raise _RecordError("field 'meta' is no JSON object")
+    known = {**record, **meta}
+    return _Episode(
+        task=_task(known, ("task", "task_id", "id", "game_file", "session_id")),
+        messages=[_message(t, n, "conversations", "from", "value") for n, t in enumerate(turns)],
+        **_outcome(known),
+    )
+
+
+def _list(record: Mapping[str, Any], name: str) -> list[Any]:
+    found = record.get(name)
+    if not isinstance(found, list) or not found:
+        raise _RecordError(f"field '{name}' is missing or no list of turns")
+    return found
+
+
+def _task(record: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    for name in names:
+        value = record.get(name)
+        if isinstance(value, str | int) and not isinstance(value, bool) and str(value):
+            return str(value)
+    raise _RecordError(f"field '{names[0]}' is missing (which task is it?)")
+
+
+def _message(turn: Any, number: int, name: str, role: str, content: str) -> Message:
+    if not isinstance(turn, dict):
+        raise _RecordError(f"field '{name}[{number}]' is no JSON object")
+    speaker, words = turn.get(role), turn.get(content)
+    if not isinstance(speaker, str) or speaker not in _ROLES:
+        raise _RecordError(f"field '{name}[{number}].{role}' is {speaker!r}, no known speaker")
+    if not isinstance(words, str):
+        raise _RecordError(f"field '{name}[{number}].{content}' is no text")
+    return {"role": _ROLES[speaker], "content": words}
+
+
+def _outcome(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Score, success, ending and scores after each step; unknown ones follow from the score."""
+    score = record.get("score", record.get("reward"))
+    if score is not None and (
+        isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1
+    ):
+        raise _RecordError(f"field 'score' is {score!r}, not a number in [0, 1]")
+    success = record.get("success", score is None or score == 1)
+    if not isinstance(success, bool):
+        raise _RecordError(f"field 'success' is {success!r}, neither true nor false")
+    end = record.get("end", DONE if success or score else STEP_LIMIT)
+    if end not in ENDINGS:
+        raise _RecordError(f"field 'end' is {end!r}; endings are {', '.join(ENDINGS)}")
+    scores = record.get("scores", [])
+    if not isinstance(scores, list) or not all(isinstance(s, int | float) for s in scores):
+        raise _RecordError("field 'scores' is no list of numbers")
+    return {
+        "score": None if score is None else float(score),
+        "success": success,
+        "end": end,
+        "scores": tuple(float(s) for s in scores),
+    }
+
+
+def _split_prompt(messages: list[Message]) -> tuple[list[Message], list[Message]]:
+    """The prompt in front (system messages, an instruction answered by "OK") and the episode."""
+    start = 0
+    while start < len(messages) and messages[start]["role"] == "system":
+        start += 1
+    opening = messages[start : start + 2]
+    if len(opening) == 2 and opening[1]["content"].strip().rstrip(".") == "OK":
+        start += 2
+    return messages[:start], messages[start:]
+
+
+def _check_turns(turns: list[Message]) -> None:
+    if not turns:
+        raise _RecordError("there is no turn after the prompt")
+    for number, message in enumerate(turns):
+        wanted = "assistant" if number % 2 else "user"
+        if message["role"] != wanted:
+            raise _RecordError(
+                f"turn {number + 1} is by the {message['role']}, not the {wanted} "
+                "(observations and outputs must alternate)"
+            )
+
+
+def _trajectory(
+    episode: _Episode, turns: list[Message], texts: TextTable, sample: int
+) -> Trajectory:
+    observations = [texts.intern(m["content"]) for m in turns if m["role"] == "user"]
+    words = [m["content"] for m in turns if m["role"] == "assistant"]
+    score = 1.0 if episode.score is None else episode.score
+    outputs, thoughts, actions = [], [], []
+    for said in words:
+        before, mark, action = said.partition(ACTION)
+        thought = before.strip().removeprefix("Thought:").strip() if mark else ""
+        outputs.append(texts.intern(said))
+        thoughts.append(texts.intern(thought) if thought else -1)
+        actions.append(texts.intern(action) if mark else -1)
+    scores = episode.scores if len(episode.scores) == len(words) else (score,) * len(words)
+    return Trajectory(
+        task=episode.task,
+        sample=sample,
+        setting=0,
+        source=0,
+        seed=0,
+        instruction=observations[0],
+        observations=tuple(observations),
+        outputs=tuple(outputs),
+        thoughts=tuple(thoughts),
+        actions=tuple(actions),
+        scores=scores,
+        valid=tuple(action >= 0 for action in actions),
+        score=score,
+        success=episode.success,
+        end=episode.end,
+    )
