@@ -10,6 +10,7 @@ rounded, the sum is kept in float64 and rounded once.
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -75,8 +76,8 @@ class SearchIndex:
         analyzer = Analyzer()
         order = sorted(range(len(products)), key=lambda position: products[position].asin)
         rows: dict[str, int] = {}
-        row_of: list[int] = []
-        frequency: list[int] = []
+        # Arrays, not lists: at a million products these two hold a hundred million numbers.
+        row_of, frequency = array("i"), array("i")
         lengths: list[int] = []
         per_document: list[int] = []
         for number, position in enumerate(order):
