@@ -1,6 +1,6 @@
 """Reading a data folder with the original's file names; saying plainly what is wrong with it.
 
-A product file of more than a quarter of a gigabyte is read record by record: parsed as a whole, the
+A product file of more than 64 MB is read record by record: parsed as a whole, the
 official one (5.2 GB) would take several times the memory of the products that are kept of it.
 """
 
@@ -18,7 +18,7 @@ import orjson
 from tratree_cli.errors import InputError
 
 HUMAN_FILE = "items_human_ins.json"
-LARGE = 256 * 2**20
+LARGE = 64 * 2**20
 """A product file of more bytes than this is streamed."""
 
 LARGEST_RECORD = 64 * 2**20
