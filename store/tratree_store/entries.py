@@ -16,10 +16,11 @@ from typing import Any
 
 from tratree_store.atomic import seal, unseal
 from tratree_store.errors import VerificationError
-from tratree_store.keys import dump, input_digests, is_digest, recorded, sha256
+from tratree_store.keys import dump, input_digests, is_digest, is_word, recorded, sha256
 from tratree_store.objects import FILES, folder_of
 
 RECORD_FORMAT = 1
+_END_OF_TIME = 1e11
 
 
 @dataclass(frozen=True)
@@ -115,12 +116,18 @@ def decode(data: bytes, objects: Path, what: str) -> Entry:
         )
         sound = (
             is_digest(entry.object)
+            # Kind and stage are printed, times are converted; a stranger may have written them.
+            and is_word(entry.kind)
+            and is_word(entry.stage)
+            and 0 <= entry.created < _END_OF_TIME
+            and 0 <= entry.seconds < _END_OF_TIME
+            and entry.size >= 0
             and sha256(dump(document)) == entry.recipe
             and document["kind"] == entry.kind
             and document["stage"] == entry.stage
             and all(is_digest(d) for digests in entry.inputs.values() for d in digests)
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         sound = False
     if not sound:
         raise VerificationError(f"{what} is not the record of an artifact.")

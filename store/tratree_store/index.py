@@ -26,7 +26,7 @@ from tratree_store.entries import Entry
 from tratree_store.errors import StoreError, VerificationError, explained
 from tratree_store.faults import point
 from tratree_store.filesystems import has_shared_memory
-from tratree_store.locks import locked
+from tratree_store.locks import flock_works, locked
 from tratree_store.migrations import MIGRATIONS, migrate, refuse_newer
 
 _BUSY_SECONDS = 60.0
@@ -164,15 +164,17 @@ class Index:
         connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
         try:
             refuse_newer(connection)
-            shared = has_shared_memory(self.path.parent)
+            local = has_shared_memory(self.path.parent)
+            shared = local and flock_works(self._lock)
             mode = "wal" if shared else "delete"
             current = connection.execute("PRAGMA journal_mode").fetchone()[0]
             if current != mode:
                 connection.execute(f"PRAGMA journal_mode = {mode}")
             if not shared and (is_new or current != mode):
+                what = "has no working locks" if local else "is on a network file system"
                 self._warn(
-                    f"{self.path.parent} is on a network file system: the index uses a "
-                    "rollback journal, which is slower; the store is safe all the same."
+                    f"{self.path.parent} {what}: the index uses a rollback journal, which is "
+                    "slower; the store is safe all the same."
                 )
             connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
         except BaseException:

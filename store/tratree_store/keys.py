@@ -34,6 +34,11 @@ def is_digest(text: str) -> bool:
     return _DIGEST.fullmatch(text) is not None
 
 
+def is_word(text: str) -> bool:
+    """Whether ``text`` can be a stage or a kind: lower-case letters, digits and ``-``."""
+    return len(text) <= 64 and _WORD.fullmatch(text) is not None
+
+
 def sha256(data: bytes) -> str:
     """The sha256 of ``data`` as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
@@ -152,7 +157,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name, word in (("stage", self.stage), ("kind", self.kind)):
-            if not _WORD.fullmatch(word):
+            if not is_word(word):
                 raise KeyValueError(f"{name} is {word!r}; use lower-case letters, digits and '-'.")
         if isinstance(self.version, bool) or not isinstance(self.version, int):
             raise KeyValueError(f"version is {self.version!r}; it must be a whole number.")

@@ -299,6 +299,22 @@ def locked(path: Path, *, shared: bool = False, wait: float | None = None) -> It
         lock.release()
 
 
+def flock_works(path: Path) -> bool:
+    """Whether the kernel's locks work on this (existing) file."""
+    if os.environ.get(VARIABLE) == "files":
+        return False
+    handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
 def live_holders(folder: Path) -> Iterator[tuple[Path, Holder]]:
     """The locks in ``folder`` that somebody holds now; leftovers of the dead are removed.
 

@@ -40,7 +40,12 @@ class Naming:
 
 def check_name(name: str) -> None:
     """Raise ``StoreError`` unless ``name`` can be a name."""
-    if len(name) > 200 or not _NAME.fullmatch(name) or ".." in name or name.endswith(".lock"):
+    if (
+        len(quote(name, safe="")) > 200
+        or not _NAME.fullmatch(name)
+        or ".." in name
+        or name.endswith(".lock")
+    ):
         raise StoreError(
             f"{name!r} cannot be a name; use letters, digits, '.', '_', '-' and '/' between words."
         )

@@ -200,8 +200,8 @@ def pull(
         _all(jobs, fetch, blobs.values())
         sharing.take_in(store, folder, entries, manifests)
         # Also what a pull that was killed had fetched for objects that it did finish.
-        for entry in entries:
-            for file in read_manifest(store.objects, entry.object).files:
+        for arrived in entries:
+            for file in read_manifest(store.objects, arrived.object).files:
                 (incoming / file.sha256).unlink(missing_ok=True)
     done.objects, done.files = len(manifests), len(blobs)
     done.bytes = sum(file.size for file in blobs.values())

@@ -65,7 +65,7 @@ class Store:
         durable: bool = True,
         on_warning: Callable[[str], None] = _log.warning,
     ) -> None:
-        self.root = Path(root)
+        self.root = Path(root).absolute()  # a stage may change the working folder
         self.durable = durable
         self.on_warning = on_warning
         self.objects = self.root / "objects"

@@ -131,6 +131,17 @@ def test_on_a_network_file_system_the_index_uses_a_rollback_journal_and_says_so(
         kind_of.cache_clear()
 
 
+def test_without_working_locks_the_index_uses_a_rollback_journal_and_says_so(
+    store: Store, make: Make, warnings_seen: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRATREE_STORE_LOCKS", "files")
+    entry = make("tree")
+    with sqlite3.connect(store.index.path) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "delete"
+    assert any("no working locks" in text for text in warnings_seen)
+    assert store.resolve("tree@latest") == entry
+
+
 def test_the_file_system_of_a_folder_is_read_from_the_mount_table(tmp_path: Path) -> None:
     kind_of.cache_clear()
     assert kind_of(tmp_path) != ""
