@@ -86,7 +86,7 @@ def measure(store: Store, count: int) -> dict[str, float]:
         "reindex": cpu(store.reindex, 1),
         "lookup, cached": cpu(lambda: store.find(cached)),
         "lookup, missing": cpu(lambda: store.find(missing)),
-        "resolve a prefix": cpu(lambda: store.resolve("demos@latest")),
+        "resolve kind@latest": cpu(lambda: store.resolve("demos@latest")),
         "ls, first page": cpu(lambda: list(store.entries(limit=50))),
         "why (a miss)": cpu(lambda: store.reasons(missing), 5),
         "gc --dry-run": cpu(lambda: plan(store), 1),
