@@ -157,7 +157,7 @@ def test_the_shop_itself_plays_an_episode_and_takes_ready_made_parts(edge60: Pat
         "B0CGFM9SI1", "fashion", "men's shirts", "Shirt", "A › B", "a tee", ("tee",), 9.0, ()
     )
     shop = WebShop.load(
-        edge60, goals=[goal], prices={"B0CGFM9SI1": 8.0}, nouns=lambda title: ["shirt"]
+        edge60, goals=[goal], prices={"B0CGFM9SI1": 8.0}, nouns={"Shirt": ["shirt"]}
     )
     assert shop.reset(0) == "WebShop [SEP] Instruction: [SEP] a tee [SEP] Search"
     assert shop.available_actions() == ("search[a tee]",)

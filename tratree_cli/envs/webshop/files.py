@@ -1,7 +1,7 @@
 """Reading a data folder with the original's file names; saying plainly what is wrong with it.
 
-A product file of more than 64 MB is read record by record: parsed as a whole, the
-official one (5.2 GB) would take several times the memory of the products that are kept of it.
+A product file of more than 64 MB is read record by record: parsed as a whole, the official one
+(5.2 GB) would take several times the memory of the products that are kept of it.
 """
 
 from __future__ import annotations
