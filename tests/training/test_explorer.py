@@ -95,3 +95,42 @@ def test_packing_is_refused(policy: Path, weaker: Path, rows: list[SFTRow], tmp_
     config = replace(ONE_STEP, packing=True)
     with pytest.raises(InputError, match="does not go with packing"):
         train_explorer(policy, rows, weaker, config, tmp_path / "o", tmp_path / "w")
+
+
+@pytest.mark.slow
+def test_the_explorers_trajectories_are_more_diverse(
+    policy: Path, rows: list[SFTRow], tmp_path: Path
+) -> None:
+    """Two models from the same demonstrations: the explorer says more different things."""
+    config = SFTParams(learning_rate=1e-2, epochs=20, batch_size=6)
+    train_sft(policy, rows, config, tmp_path / "imitator", tmp_path / "w1")
+    diverse = replace(config, diverge_weight=1.0, diverge_cap=2.0)
+    train_explorer(
+        policy, rows, tmp_path / "imitator", diverse, tmp_path / "explorer", tmp_path / "w2"
+    )
+    said = {name: sampled(tmp_path / name) for name in ("imitator", "explorer")}
+    distinct = {name: len(set(texts)) for name, texts in said.items()}
+    assert distinct["explorer"] > distinct["imitator"]
+    # Between the two, the explorer also says what the imitator never said.
+    assert set(said["explorer"]) - set(said["imitator"])
+
+
+def sampled(folder: Path, count: int = 64) -> list[str]:
+    """First turns sampled at temperature 1 from one prompt."""
+    import torch
+
+    from tratree_cli.training.masks import encode_prompt
+
+    model, tokenizer = load_model(folder), load_tokenizer(folder)
+    ids = encode_prompt(
+        tokenizer, [{"role": "user", "content": "Instruction: find a red shirt [SEP] Search"}]
+    )
+    torch.manual_seed(0)
+    words = model.generate(
+        torch.tensor([ids] * count),
+        attention_mask=torch.ones(count, len(ids), dtype=torch.long),
+        do_sample=True,
+        max_new_tokens=24,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return [tokenizer.decode(turn[len(ids) :], skip_special_tokens=True) for turn in words]

@@ -262,9 +262,34 @@ def test_a_device_that_is_not_there_is_said_so(
         train_sft(policy, rows, config, tmp_path / "out", tmp_path / "work")
 
 
+def test_running_out_of_memory_says_what_to_lower(
+    policy: Path, rows: list[SFTRow], tmp_path: Path
+) -> None:
+    import torch
+
+    def exhaust(done: int, total: int, facts: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(StageError, match="not enough memory to train; lower batch_size"):
+        train_sft(policy, rows, QUICK, tmp_path / "out", tmp_path / "work", exhaust)
+
+
+def test_a_tracker_that_is_not_installed_is_named(
+    policy: Path, rows: list[SFTRow], tmp_path: Path
+) -> None:
+    import importlib.util
+
+    if importlib.util.find_spec("trackio"):
+        pytest.skip("trackio is installed here")
+    config = SFTParams(max_steps=1, track=("trackio",))
+    with pytest.raises(InputError, match="pip install trackio"):
+        train_sft(policy, rows, config, tmp_path / "out", tmp_path / "work")
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
+        ({"track": ("wand",)}, "did you mean 'wandb'"),
         ({"scheduler": "cosinus"}, "did you mean 'cosine'"),
         ({"dtype": "float8"}, "unknown dtype"),
         ({"batch_size": 0}, "batch_size must be at least 1"),

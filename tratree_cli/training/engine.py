@@ -6,6 +6,7 @@ and the number of rows, so a killed run that resumes from a checkpoint ends with
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import os
 import time
@@ -71,7 +72,7 @@ def arguments(
         save_strategy="steps" if saving else "no",
         save_steps=saving or 1,
         save_total_limit=2,
-        report_to=list(config.track) or "none",
+        report_to=_trackers(config.track),
         disable_tqdm=True,
         log_level="error",
         dataloader_num_workers=0,
@@ -80,6 +81,13 @@ def arguments(
         max_length=None,
         **more,
     )
+
+
+def _trackers(names: tuple[str, ...]) -> list[str] | str:
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"--track {missing[0]} needs a package: pip install {missing[0]}")
+    return list(names) or "none"
 
 
 def choose_device(device: str) -> str:

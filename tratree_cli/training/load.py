@@ -143,6 +143,7 @@ def load_model(folder: str | Path, dtype: str = "float32", attention: str = "aut
     Raises ``InputError`` when the folder, or the base of an adapter, is missing or unreadable.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     folder = Path(folder)
@@ -153,7 +154,7 @@ def load_model(folder: str | Path, dtype: str = "float32", attention: str = "aut
         return _load_adapter(folder, dtype, attention)
     try:
         model = AutoModelForCausalLM.from_pretrained(folder.resolve(), **options)
-    except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise InputError(
             f"the model in {folder} cannot be loaded: {str(error).splitlines()[0]}"
         ) from error

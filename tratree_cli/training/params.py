@@ -10,6 +10,7 @@ from tratree_cli.errors import InputError, did_you_mean
 
 SCHEDULERS = ("cosine", "linear", "constant", "constant_with_warmup")
 DTYPES = ("auto", "float32", "bfloat16")
+TRACKERS = ("tensorboard", "wandb", "trackio", "mlflow", "comet_ml")
 ALL_LINEAR = "all-linear"
 
 
@@ -48,6 +49,7 @@ class TrainingParams:
     the rows unless ``max_steps`` > 0 says how many optimizer steps to take. ``warmup`` is a share
     of the steps (< 1) or their number. ``dtype`` is the precision of the arithmetic: ``auto`` is
     bfloat16 on a GPU and float32 elsewhere; weights are stored in ``save_dtype``.
+    ``track`` names services that transformers reports to (none unless asked for).
     ``checkpoint_every`` is a share of the steps (< 1), their number, or 0 for no checkpoints.
     """
 
@@ -76,6 +78,8 @@ class TrainingParams:
         _known("scheduler", self.scheduler, SCHEDULERS)
         _known("dtype", self.dtype, DTYPES)
         _known("save_dtype", self.save_dtype, DTYPES[1:])
+        for tracker in self.track:
+            _known("tracker", tracker, TRACKERS)
         for name in ("batch_size", "accumulation", "threads"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
