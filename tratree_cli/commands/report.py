@@ -35,6 +35,9 @@ def report(
     form: Annotated[
         str, typer.Option("--format", help="terminal, markdown, latex, csv, json or html.")
     ] = "terminal",
+    with_paper: Annotated[
+        bool, typer.Option("--with-paper", help="The paper's printed figures beside one's own.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the content to a file.")
     ] = None,
@@ -56,7 +59,9 @@ def report(
     entry = session.realise(node)
     if entry is None:
         return
-    document = stage.document_of(session.opened_store, entry)
+    document = stage.document_of(
+        session.opened_store, entry, drawn=form == "html", with_paper=with_paper
+    )
     if session.as_json and form == "terminal":
         session.print_entry(entry)
         return
@@ -110,7 +115,7 @@ def rendered(document: ReportDocument, form: str) -> str:
         from tratree_cli.display import report_terminal
 
         console = Console(record=True, width=100, file=Path("/dev/null").open("w"))  # noqa: SIM115
-        console.print(report_terminal.render(document))
+        console.print(report_terminal.render(document, sections=None))
         return console.export_text()
     module = importlib.import_module(f"tratree_cli.display.report_{form}")
     return str(module.render(document))

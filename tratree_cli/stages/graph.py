@@ -55,6 +55,8 @@ class Node:
     environment: Mapping[str, Any] | None = None
     models: Mapping[str, str] = field(default_factory=dict)
     templates: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Where the user's files lie that ``params`` key by digest; a path is never keyed."""
 
     @cached_property
     def key(self) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tratree_store import Entry, Store
 
 MODULES = (
+    "pretrain",
     "demos",
     "sft",
     "explore",

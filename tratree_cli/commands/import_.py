@@ -1,0 +1,31 @@
+"""``tratree import``: trajectories of other programs → rollouts or demos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tratree_cli.commands.session import Session, stage_command
+
+app = typer.Typer()
+
+
+@app.command("import")
+@stage_command
+def import_(
+    session: Session,
+    file: Annotated[Path, typer.Argument(help="JSON list or JSON lines, plain or .zst.")],
+    form: Annotated[str, typer.Option("--format", help="eto, sharegpt or jsonl.")] = "jsonl",
+    kind: Annotated[str, typer.Option("--as", help="rollouts or demos.")] = "rollouts",
+    on_error: Annotated[
+        str, typer.Option("--on-error", help="stop at a bad record, or skip and count it.")
+    ] = "stop",
+) -> None:
+    """Read the trajectories of another program; every record is checked."""
+    from tratree_cli.stages import importing as stage
+
+    follow = "tratree build-tree rollouts@latest" if kind == "rollouts" else "tratree sft"
+    config = session.config([])
+    session.finish(stage.node(config, file, form=form, kind=kind, on_error=on_error), follow=follow)
