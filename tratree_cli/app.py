@@ -26,29 +26,29 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "train-strong": ("tratree_cli.commands.train_strong", "Train the strong model.", "Stages"),
     "eval": ("tratree_cli.commands.evaluate", "Evaluate a policy on a split.", "Stages"),
     "report": ("tratree_cli.commands.report", "Make the table, from all of the above.", "Stages"),
-    "pretrain": ("tratree_cli.commands.pretrain", "Make a base model from nothing.", "More"),
-    "import": ("tratree_cli.commands.import_", "Read others' trajectories.", "More"),
-    "export": ("tratree_cli.commands.export", "Write files that other trainers read.", "More"),
     "show": (
         "tratree_cli.commands.show",
         "Show any artifact in the terminal.",
-        "Looking and keeping",
+        "Looking",
     ),
     "env": (
         "tratree_cli.commands.env",
         "List, check, play and fetch environments.",
-        "Looking and keeping",
+        "Looking",
     ),
     "store": (
         "tratree_cli.commands.store",
         "List, verify, explain, share, collect.",
-        "Looking and keeping",
+        "Looking",
     ),
     "init": (
         "tratree_cli.commands.init",
         "Write a Makefile and tratree.toml here.",
-        "Looking and keeping",
+        "Looking",
     ),
+    "pretrain": ("tratree_cli.commands.pretrain", "Make a base model from nothing.", "More"),
+    "import": ("tratree_cli.commands.import_", "Read others' trajectories.", "More"),
+    "export": ("tratree_cli.commands.export", "Write files that other trainers read.", "More"),
 }
 """Subcommand → (module with a typer ``app``, one-line help, panel of the help page)."""
 

@@ -15,10 +15,10 @@ app = typer.Typer()
 @stage_command
 def pretrain(
     session: Session,
-    name: Annotated[str, typer.Argument(help="tratree-s, tratree-m or tratree-l.")],
+    size: Annotated[str, typer.Argument(help="tratree-s, tratree-m or tratree-l.")],
     tokens: Annotated[int, typer.Option("--tokens", help="Tokens to learn from.")] = 16_000_000,
 ) -> None:
     """Make a base model from nothing: copying, looking up, matching, acting (no demonstration)."""
     from tratree_cli.stages import pretrain as stage
 
-    session.finish(stage.node(session.config(), name, tokens), follow="tratree show model@latest")
+    session.finish(stage.node(session.config(), size, tokens), follow="tratree show model@latest")
