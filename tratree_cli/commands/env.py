@@ -14,7 +14,9 @@ from tratree_cli.errors import InputError
 if TYPE_CHECKING:
     from tratree_cli.envs.protocol import Environment
 
-app = typer.Typer(no_args_is_help=True, help="Environments: list, check, play, fetch data.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Environments: list, check, play, fetch data."
+)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Environment, as `env list` shows it.")]
 Data = Annotated[str, typer.Option("--data", help="`embedded` or a folder with its files.")]
