@@ -21,12 +21,14 @@ from tratree_cli.pretraining.documents import (
     page_around,
     play,
     random_asin,
+    read_aloud,
     shown,
+    wanted,
 )
 from tratree_cli.pretraining.shop import SEP, Shop, Task, item_page
 
 SEED = 990_001
-ANSWER_TOKENS = 24
+ANSWER_TOKENS = 64
 CASES_PER_SHOP = 20
 
 
@@ -34,7 +36,8 @@ CASES_PER_SHOP = 20
 class Case:
     """A conversation whose last answer is to be given, and the right answers.
 
-    ``actions`` marks cases in which only what follows ``Action: `` is judged.
+    Only the end of an answer is judged: a model may read the page aloud first. ``actions`` marks
+    cases in which it is what follows ``Action: ``.
     """
 
     turns: Turns
@@ -43,7 +46,7 @@ class Case:
 
     def judge(self, said: str) -> bool:
         if not self.actions:
-            return said.strip() in self.right
+            return said.strip().endswith(self.right)
         _, found, action = said.partition("Action: ")
         searches = action.startswith("search[") and len(action) > len("search[]")
         return bool(found) and (action in self.right or (searches and "search" in self.right))
@@ -113,7 +116,8 @@ def _which_item(rng: random.Random, shop: Shop, task: Task) -> Case:
     known = [(w, i) for i in items for w in i.title.split() if sum(w in t for t in titles) == 1]
     word, item = rng.choice(known)
     question = f"Question: which item is {word}?"
-    return Case(after_page(shown(rng, task, items), [(question, "")]), (item.asin,))
+    right = f"{item.asin} {item.title} yes"
+    return Case(after_page(shown(rng, task, items), [(question, "")]), (right,))
 
 
 def _option_here(rng: random.Random, shop: Shop, task: Task) -> Case:
@@ -141,8 +145,11 @@ def _admissible(rng: random.Random, shop: Shop, task: Task) -> Case:
 
 
 def _fits(rng: random.Random, shop: Shop, task: Task) -> Case:
-    page = shown(rng, task, page_around(rng, shop, task))
-    return Case(after_page(page, [("Question: which item fits?", "")]), (task.item.asin,))
+    items = page_around(rng, shop, task)
+    named = set(wanted(task).split())
+    right = read_aloud(items, lambda item: named <= set(item.title.split()), stop=False)
+    page = shown(rng, task, items)
+    return Case(after_page(page, [("Question: which items fit?", "")]), (right,))
 
 
 def _options_wanted(rng: random.Random, shop: Shop, task: Task) -> Case:

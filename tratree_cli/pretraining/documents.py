@@ -10,7 +10,7 @@ the line between a base model and a demonstration.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tratree_cli.envs.webshop.catalogue import SYLLABLES, Item
@@ -28,7 +28,7 @@ from tratree_cli.pretraining.shop import (
 
 DOCUMENTS_PER_BLOCK = 400
 QUESTIONS = 5
-LOOKUPS = 9
+LOOKUPS = 3
 OBSERVATION = "Observation:\n"
 
 Turns = list[tuple[str, str]]
@@ -36,8 +36,8 @@ Turns = list[tuple[str, str]]
 
 CURRICULUM: tuple[tuple[float, Mapping[str, float]], ...] = (
     (0.15, {"copy": 0.4, "lookup": 0.4, "play": 0.2}),
-    (0.50, {"copy": 0.04, "lookup": 0.6, "option": 0.1, "match": 0.12, "play": 0.14}),
-    (1.00, {"copy": 0.02, "lookup": 0.28, "option": 0.1, "match": 0.45, "play": 0.15}),
+    (0.50, {"copy": 0.05, "lookup": 0.45, "option": 0.1, "match": 0.25, "play": 0.15}),
+    (1.00, {"copy": 0.02, "lookup": 0.25, "option": 0.1, "match": 0.38, "play": 0.25}),
 )
 """Up to which share of all tokens each mixture of document kinds lasts: copy, look up, match."""
 
@@ -117,6 +117,21 @@ def shown(rng: random.Random, task: Task, items: list[Item]) -> str:
     return OBSERVATION + text if rng.random() < 0.8 else text
 
 
+def read_aloud(items: Sequence[Item], fits: Callable[[Item], bool], stop: bool = True) -> str:
+    """Offers in page order with a verdict each, up to the first that fits (or all of them).
+
+    Looking back from a title to its identifier is what models of this size do not learn in tens of
+    millions of tokens. Read forward, every step is a copy and a verdict on the words just written.
+    """
+    lines = []
+    for item in items:
+        verdict = fits(item)
+        lines.append(f"{item.asin} {item.title} {'yes' if verdict else 'no'}")
+        if verdict and stop:
+            break
+    return ", ".join(lines)
+
+
 def lookup(rng: random.Random, shop: Shop, task: Task) -> Turns:
     """Questions that a results page alone answers."""
     if rng.random() < 0.7:
@@ -126,40 +141,40 @@ def lookup(rng: random.Random, shop: Shop, task: Task) -> Turns:
     turns: Turns = []
     for _ in range(LOOKUPS):
         item = rng.choice(items)
-        words = [w for w in item.title.split() if sum(w in i.title.split() for i in items) == 1]
         asked = rng.random()
-        if words and asked < 0.7:
-            turns.append((f"Question: which item is {rng.choice(words)}?", item.asin))
-        elif asked < 0.85:
-            turns.append((f"Question: which item is {item.title}?", item.asin))
-        elif asked < 0.95:
+        if asked < 0.8:
+            word = rng.choice(item.title.split())
+            turns.append((f"Question: which item is {word}?", _first_with(word, items)))
+        elif asked < 0.9:
             turns.append((f"Question: what is {item.asin}?", item.title))
         else:
             turns.append((f"Question: price of {item.asin}?", price_tag(item)))
     return after_page(shown(rng, task, items), turns)
 
 
+def _first_with(word: str, items: Sequence[Item]) -> str:
+    return read_aloud(items, lambda item: word in item.title.split())
+
+
 def match(rng: random.Random, shop: Shop, task: Task) -> Turns:
     """Questions that need the page and the instruction together."""
     items = page_around(rng, shop, task)
-    target = task.item
-    fits = ("Question: what fits?", f"{target.title}{SEP}{target.asin}")
-    other = rng.choice([item for item in items if item is not target] or items)
+    if rng.random() < 0.25:
+        items = rng.sample([i for i in shop.items if i is not task.item], PAGE_SIZE)
+    named = set(wanted(task).split())
+
+    def fits(item: Item) -> bool:
+        return named <= set(item.title.split())
+
+    other = rng.choice(items)
     affordable = "yes" if other.price <= task.bound else "no"
-    rest: Turns = [
-        ("Question: which item fits?", target.asin),
+    turns: Turns = [
+        ("Question: which items fit?", read_aloud(items, fits, stop=False)),
         ("Question: what is wanted?", wanted(task)),
-        (f"Question: does {target.finish} fit?", "yes" if _asked(task, target) else "no"),
-        (f"Question: does {other.finish} fit?", "yes" if _asked(task, other) else "no"),
         (f"Question: is {price_tag(other)} low enough?", affordable),
     ]
-    rng.shuffle(rest)
-    turns = [fits, *rest[:3]] if rng.random() < 0.5 else [*rest[:3], fits]
+    rng.shuffle(turns)
     return after_page(shown(rng, task, items), turns)
-
-
-def _asked(task: Task, item: Item) -> bool:
-    return item.finish in task.request.attributes
 
 
 def wanted(task: Task) -> str:
@@ -206,8 +221,10 @@ def play(rng: random.Random, shop: Shop, task: Task) -> Turns:
         elif current is None:
             offered = results[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
             if offered and rng.random() < 0.8:
-                current = rng.choice(offered)
-                thought, action = current.title, f"click[{current.asin}]"
+                chosen = rng.randrange(len(offered))
+                current = offered[chosen]
+                read = [f"{item.asin} {item.title}" for item in offered[: chosen + 1]]
+                thought, action = ", ".join(read), f"click[{current.asin}]"
             elif rng.random() < 0.7 or number == 1:
                 number += 1
                 thought, action = "no match", "click[Next >]"

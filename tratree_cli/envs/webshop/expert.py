@@ -3,8 +3,9 @@
 It reads the instruction as a person skimming would: words before the options make the query, a
 title that has all of them under the price is bought, options that the instruction names are
 clicked. Its mistakes are honest ones: it never opens Description or Features, so it cannot know
-which of several fitting titles has a feature that only those pages tell. Thoughts are a few words
-long and name what the next click is about, which a tiny model can use as scratch paper.
+which of several fitting titles has a feature that only those pages tell. Thoughts are scratch paper
+for a tiny model: short pages are read line by line with a verdict each, other thoughts name what
+the next click is about.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ SEP = " [SEP] "
 MAX_PAGES = 3
 SHORT_QUERY = 3
 """Only a query this short is expected to be matched in full by a title (and worth paging for)."""
+READ_ALOUD = 5
+"""Pages with at most so many offers are read line by line in the thought."""
 
 PRICE = re.compile(r",? and price lower than ([\d.]+) dollars")
 CUT = re.compile(
@@ -87,10 +90,23 @@ class PageExpert:
         found = self.best.affordable and self.best.overlap >= len(self.query)
         searching = not found and self.best.page + MAX_PAGES > number + 1 and number < MAX_PAGES
         if searching and len(self.query) <= SHORT_QUERY and offers and number >= self.best.page:
-            return "no match", "click[Next >]"
+            return self._read_aloud(offers), "click[Next >]"
         if self.best.asin not in segments and number > 1:
             return "back", "click[< Prev]"
-        return self.best.title, f"click[{self.best.asin}]"
+        return self._read_aloud(offers), f"click[{self.best.asin}]"
+
+    def _read_aloud(self, offers: list[Offer]) -> str:
+        """A short page line by line, with verdicts, up to what is chosen; else just the choice."""
+        assert self.best is not None
+        if len(offers) > READ_ALOUD:
+            return self.best.title
+        lines = []
+        for offer in offers:
+            fits = offer.affordable and offer.overlap >= len(self.query)
+            lines.append(f"{offer.asin} {offer.title} {'yes' if fits else 'no'}")
+            if fits and offer.asin == self.best.asin:
+                break
+        return ", ".join(lines)
 
     def _offers(self, segments: list[str]) -> list[Offer]:
         lines = segments[segments.index("Next >") + 1 :]
