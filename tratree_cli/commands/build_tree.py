@@ -27,16 +27,15 @@ def build_tree(
     ] = None,
 ) -> None:
     """Merge trajectories into one tree per instruction (section 3.2)."""
+    from tratree_cli.display.summaries import tree_summary
     from tratree_cli.stages import build_tree as stage
 
     given = session.entries(rollouts or [], ("rollouts",))
     config = session.config(
         given, tree__merge=merge, tree__threshold=threshold, tree__embedder=embedder
     )
-    entry = session.finish(
-        stage.node(config, rollouts=given or None), follow="tratree show tree@latest"
+    session.finish(
+        stage.node(config, rollouts=given or None),
+        follow="tratree show tree@latest",
+        summary=tree_summary,
     )
-    if entry is not None and not session.quiet:
-        from tratree_cli.display.summaries import tree_summary
-
-        session.runtime.reporter.show(tree_summary(entry))

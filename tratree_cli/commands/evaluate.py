@@ -34,6 +34,7 @@ def evaluate(
 ) -> None:
     """Evaluate a policy: average reward, success rate, intervals."""
     from tratree_cli.commands.policies import open_policies
+    from tratree_cli.display.summaries import evaluation_summary
     from tratree_cli.errors import InputError
     from tratree_cli.stages import evaluate as stage
     from tratree_cli.stages import train_strong
@@ -51,11 +52,7 @@ def evaluate(
     )
     chosen = policies[0] if policies else train_strong.node(config, "tree-dpo")
     node = stage.node(config, policy=chosen, label=_label(chosen), best_of=best_of)
-    entry = session.finish(node, follow="tratree report")
-    if entry is not None and not session.quiet:
-        from tratree_cli.display.summaries import evaluation_summary
-
-        session.runtime.reporter.show(evaluation_summary(entry))
+    session.finish(node, follow="tratree report", summary=evaluation_summary)
 
 
 def _label(policy: object) -> str:

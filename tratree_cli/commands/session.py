@@ -22,6 +22,7 @@ from tratree_cli.config import PROJECT_FILE, Config, load_recipe, parse_assignme
 from tratree_cli.errors import InputError, WouldRunError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from tratree_store import Entry, Store
 
     from tratree_cli.stages.graph import Node
@@ -42,9 +43,7 @@ _COMMON: dict[str, tuple[Any, Any]] = {
     "recipe": (
         Annotated[
             str | None,
-            typer.Option(
-                "--recipe", "-r", help="Shipped recipe, or .toml.", show_default=False
-            ),
+            typer.Option("--recipe", "-r", help="Shipped recipe, or .toml.", show_default=False),
         ],
         None,
     ),
@@ -249,16 +248,25 @@ class Session:
 
     # -- running and printing ------------------------------------------------------------------
 
-    def finish(self, node: Node, follow: str = "") -> Entry | None:
-        """Realise ``node`` and print its reference; with ``--dry-run`` print the plan instead."""
+    def finish(
+        self,
+        node: Node,
+        follow: str = "",
+        summary: Callable[[Entry], RenderableType] | None = None,
+    ) -> None:
+        """Realise ``node`` and print its reference; with ``--dry-run`` print the plan instead.
+
+        ``summary`` is shown to people on stderr, ``follow`` is the line they may type next.
+        """
         entry = self.realise(node)
         if entry is not None:
             self.print_entry(entry)
+            if summary is not None and not self.quiet:
+                self.runtime.reporter.show(summary(entry))
             if follow:
                 self.runtime.reporter.hint(follow)
             if entry.provenance.get("partial"):
                 raise typer.Exit(3)
-        return entry
 
     def realise(self, node: Node) -> Entry | None:
         """The node's artifact, computed where it is missing; None after ``--dry-run``."""

@@ -59,5 +59,18 @@ def evaluation_summary(entry: Entry) -> Group:
 
 
 def tree_summary(entry: Entry) -> Table:
-    """The forest's statistics (section 3.2: breadth, depth, informativeness)."""
-    return facts(dict(entry.summary))
+    """The forest's statistics (section 3.2: breadth, depth, informativeness) and its quality."""
+    s = {key: spoken(value) for key, value in entry.summary.items()}
+    ended = f"{float(entry.summary['ended_by_itself']):.0%}"
+    rows = {
+        "forest": f"{s['trees']} trees, {s['nodes']} nodes, {s['trajectories']} trajectories, "
+        f"{s['steps']} steps",
+        "merged": f"{s['merged_by_equality']} steps by equality, {s['merged_by_similarity']} by "
+        f"similarity ({s['embedded_texts']} texts embedded)",
+        "breadth": f"{s['paths_per_tree']} distinct paths per tree",
+        "depth": f"{s['mean_depth']} steps on average, {ended} ended by themselves",
+        "information": f"{s['divergences']} divergences, mean gap {s['mean_gap']}, entropy of "
+        f"outcomes {s['outcome_entropy']} bits",
+        "quality": s["quality"],
+    }
+    return facts(rows)
