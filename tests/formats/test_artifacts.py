@@ -118,3 +118,25 @@ def test_a_damaged_pair_is_named_by_file_and_line(tmp_path: Path, forest: Forest
     write_jsonl(tmp_path / "pairs.jsonl.zst", [{"task": "x"}])
     with pytest.raises(InputError, match="line 1"):
         read_pairs(tmp_path)
+
+
+def test_a_stream_gives_the_same_columns_task_by_task(tmp_path: Path) -> None:
+    from tratree_cli.formats.rollouts import write_rollouts
+    from tratree_cli.formats.streaming import stream_columns
+
+    write_rollouts(SHOP, tmp_path)
+    whole = columns_from_rollouts(SHOP)
+    groups = list(stream_columns(tmp_path / "trajectories.jsonl.zst", tasks=1))
+    assert [group.tasks for group in groups] == [("mug",), ("tie",)]
+    for column in ("observations", "actions", "outputs", "thoughts", "counted", "success", "end"):
+        joined = np.concatenate([getattr(group, column) for group in groups])
+        assert np.array_equal(joined, getattr(whole, column))
+
+
+def test_tasks_that_are_scattered_cannot_be_streamed(tmp_path: Path) -> None:
+    from tratree_cli.formats.rollouts import write_rollouts
+    from tratree_cli.formats.streaming import stream_columns
+
+    write_rollouts(made_rollouts([(task, [("o", "a")], 1.0) for task in ("a", "b", "a")]), tmp_path)
+    with pytest.raises(InputError, match="do not lie together"):
+        list(stream_columns(tmp_path / "trajectories.jsonl.zst", tasks=1))

@@ -15,7 +15,7 @@ from tratree_cli.trees.columns import Columns
 from tratree_cli.trees.forest import Forest
 from tratree_cli.trees.mcts import SELECTIONS, search
 
-FEW = settings(max_examples=80, deadline=None)
+FEW = settings(max_examples=40, deadline=None)
 
 
 def assert_same_trees(forest: Forest, roots: list[reference.Node]) -> None:
