@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.agents.toy import open_environment
-from tratree_cli.agents.policy import PolicyOutageError, open_policy
+from tratree_cli.agents.policy import Opening, PolicyOutageError, Turn, open_policy
 from tratree_cli.agents.rollout import EpisodeRequest, play
 from tratree_cli.agents.served import ServedPolicy
 from tratree_cli.errors import InputError
@@ -216,6 +216,22 @@ def test_poisoned_answers_are_kept_in_bounds(server: Server) -> None:
     server.behave = lambda request: (200, completion(next(answers)))
     trajectory = episodes(opened(server.url), count=1)[0]
     assert (trajectory.end, trajectory.valid) == (DONE, (False, False, True))
+
+
+def test_closing_does_not_wait_for_a_server_that_hangs(server: Server) -> None:
+    def asleep(request: dict[str, Any]) -> None:
+        time.sleep(3)
+
+    server.behave = asleep
+    policy = opened(server.url)
+    policy.begin([Opening(0, 0)])
+    policy.submit([Turn(0, "the lamp in the hall.")])
+    time.sleep(0.3)
+    began = time.monotonic()
+    policy.close()
+    with pytest.raises(PolicyOutageError):
+        policy.collect()
+    assert time.monotonic() - began < 2
 
 
 def test_extra_fields_reach_the_server(server: Server) -> None:

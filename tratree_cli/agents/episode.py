@@ -115,9 +115,10 @@ class LiveEpisode:
 
     def available(self) -> list[str]:
         """The actions that have an effect now."""
-        if self._episode is None:
+        try:
+            return self._survive(lambda: list(self._live().available_actions()))
+        except EnvironmentBrokenError:
             return []
-        return list(self._episode.available_actions())
 
     def advance(self, reply: Reply) -> None:
         """Take the agent's answer; append the next observation or set ``end``."""

@@ -11,6 +11,7 @@ import contextlib
 import http.client
 import itertools
 import random
+import socket
 import ssl
 import threading
 import time
@@ -73,6 +74,9 @@ class JsonClient:
         body = orjson.dumps(content)
         first, why = next(self._turn), ""
         for attempt in range(self._retries + 1):
+            if self._closed.is_set():
+                why = "the client was closed"
+                break
             url = self._urls[(first + attempt) % len(self._urls)]
             wait = None
             try:
@@ -84,14 +88,15 @@ class JsonClient:
                 why = f"{url}: {error or type(error).__name__}"
             if attempt < self._retries:
                 self._rest(attempt, wait)
-            if self._closed.is_set():
-                break
         raise Unreachable(f"{why} ({self._retries + 1} tries)")
 
     def close(self) -> None:
         """Close all connections; waiting requests fail."""
         self._closed.set()
         for one in self._open:
+            # Closing alone does not wake a thread that is reading; shutting down does.
+            with contextlib.suppress(OSError, AttributeError):
+                one.sock.shutdown(socket.SHUT_RDWR)
             with contextlib.suppress(OSError):
                 one.close()
 

@@ -10,7 +10,7 @@ would wrap them and would retry what is no accident.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tratree_cli.agents.plan import Shard
@@ -30,7 +30,7 @@ _player: ShardPlayer | None = None
 
 def play_on_ray(
     job: Job, shards: Sequence[Shard], workers: int, address: str | None, report: OnProgress
-) -> Iterator[tuple[Shard, bytes]]:
+) -> Generator[tuple[Shard, bytes]]:
     """Play shards as Ray tasks, at most ``workers`` at once (0 or 1: as many as the cluster takes).
 
     ``address`` is a cluster's (``auto``, ``host:6379``, ``ray://...``); without one a local cluster
@@ -97,7 +97,7 @@ def _connect(ray: Any, address: str | None, workers: int) -> None:
 
 def _drive(
     ray: Any, task: Any, job: Any, shards: Sequence[Shard], limit: int, report: OnProgress
-) -> Iterator[tuple[Shard, bytes]]:
+) -> Generator[tuple[Shard, bytes]]:
     """Keep at most ``limit`` tasks submitted, so that a stop does not leave a long queue behind."""
     waiting = list(reversed(shards))
     running: dict[Any, Shard] = {}

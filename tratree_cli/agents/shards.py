@@ -8,7 +8,8 @@ sample), so its result is the same bytes however the shards came about.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,6 @@ def explore(
     workers: int = 1,
     engine: str = "local",
     address: str | None = None,
-    batch: int | None = None,
     restarts: int = 2,
     part: tuple[int, int] | None = None,
     progress: OnProgress | None = None,
@@ -120,15 +120,16 @@ def explore(
     """Play what is missing of ``plan`` and return all of it; equal plans give equal rollouts.
 
     ``work`` keeps finished shards (a durable folder, may be shared by several runs and machines).
-    ``batch`` episodes live at once (default: a whole shard). ``part=(i, n)`` plays and returns only
-    the i-th of n parts. ``should_stop`` is asked between shards; stopping, and a policy outage,
-    raise ``PartialError`` and keep what is finished. Ctrl-C passes through with the same effect.
+    All episodes of a shard live at once. ``part=(i, n)`` plays and returns only the i-th of n
+    parts. ``engine`` is ``local`` or ``ray`` (at ``address``). ``should_stop`` is asked between
+    shards; stopping, and a policy outage, raise ``PartialError`` and keep what is finished. Ctrl-C
+    passes through with the same effect.
     """
     if len(sources) != len(plan.sources):
         raise InputError("the plan and the exploration name different policies")
     if engine not in ENGINES:
         raise InputError(f"there is no engine '{engine}'; known are {', '.join(ENGINES)}")
-    job = Job(environment, sources, plan.settings, prompt, batch or plan.block, restarts)
+    job = Job(environment, sources, plan.settings, prompt, plan.block, restarts)
     shards = plan.part(*part) if part else plan.shards()
     folder = ShardFolder(work)
     run_shards(job, shards, folder, workers, engine, address, progress, should_stop)
@@ -164,15 +165,19 @@ def run_shards(
     report(Progress())
     # Grouped by source, because a worker holds one policy at a time.
     missing.sort(key=lambda shard: shard.source)
-    for shard, data in _engine(engine)(job, missing, workers, address, report):
-        folder.write(shard, data)
-        left -= 1
-        if left and stop():
-            raise PartialError(f"stopped with {left} of {len(shards)} shards left; run it again")
+    # Closing, because workers must not outlive an exception that is raised here.
+    with contextlib.closing(_engine(engine)(job, missing, workers, address, report)) as played:
+        for shard, data in played:
+            folder.write(shard, data)
+            left -= 1
+            if left and stop():
+                raise PartialError(
+                    f"stopped with {left} of {len(shards)} shards left; run it again"
+                )
 
 
 Engine = Callable[
-    [Job, Sequence[Shard], int, str | None, OnProgress], Iterator[tuple[Shard, bytes]]
+    [Job, Sequence[Shard], int, str | None, OnProgress], Generator[tuple[Shard, bytes]]
 ]
 """Plays shards somewhere and yields each as it is finished.
 
@@ -190,7 +195,7 @@ def _engine(name: str) -> Engine:
 
 def _play_locally(
     job: Job, shards: Sequence[Shard], workers: int, address: str | None, report: OnProgress
-) -> Iterator[tuple[Shard, bytes]]:
+) -> Generator[tuple[Shard, bytes]]:
     if min(workers, len(shards)) > 1:
         from tratree_cli.agents.workers import play_in_processes
 
@@ -201,7 +206,7 @@ def _play_locally(
 
 def play_here(
     job: Job, shards: Sequence[Shard], report: OnProgress
-) -> Iterator[tuple[Shard, bytes]]:
+) -> Generator[tuple[Shard, bytes]]:
     """The engine without processes."""
     before = Progress()
     player = ShardPlayer(job)

@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
@@ -41,7 +41,7 @@ class _Worker:
 
 def play_in_processes(
     job: Job, shards: Sequence[Shard], workers: int, report: OnProgress
-) -> Iterator[tuple[Shard, bytes]]:
+) -> Generator[tuple[Shard, bytes]]:
     """Play shards in ``workers`` processes; yields them in the order in which they finish."""
     waiting, tries = deque(shards), dict.fromkeys((shard.key for shard in shards), 0)
     crew: list[_Worker] = []
