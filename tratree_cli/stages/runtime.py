@@ -24,6 +24,7 @@ from tratree_cli.stages.graph import Job, Node, Options, order
 
 if TYPE_CHECKING:
     from tratree_store import Entry, Store
+    from tratree_store.why import Reason
 
 
 class Reporter(Protocol):
@@ -91,7 +92,7 @@ class Runtime:
                 lines.append(PlanLine(node, "cached", self._found[node.key].ref, None, ""))
                 continue
             inputs = self._inputs(node)
-            reason = "" if inputs is None else _first_line(self.store.reasons(node.recipe(inputs)))
+            reason = "" if inputs is None else in_short(self.store.reasons(node.recipe(inputs)))
             state = f"depends on {', '.join(unknown)}" if unknown else "would run"
             lines.append(PlanLine(node, state, "", self._seconds_before(node), reason))
         return lines
@@ -202,7 +203,7 @@ def run_node(
     with runtime.store.build(recipe, wait=runtime.wait, on_wait=on_wait) as build:
         if build.entry is not None and not forced:
             return build.entry, True
-        runtime.reporter.started(node.label, _first_line(runtime.store.reasons(recipe)))
+        runtime.reporter.started(node.label, in_short(runtime.store.reasons(recipe)))
         began, cpu = time.monotonic(), time.process_time()
         job = Job(
             node=node,
@@ -244,8 +245,9 @@ def run_node(
         return entry, False
 
 
-def _first_line(reason: Any) -> str:
-    return str(getattr(reason, "text", reason) or "").partition("\n")[0]
+def in_short(reason: Reason) -> str:
+    """Why something runs, in one line: the differences to the nearest earlier recipe."""
+    return "; ".join(cause.text for cause in reason.because[:3]) or reason.text
 
 
 def _circumstances(runtime: Runtime, cpu: float) -> dict[str, Any]:
