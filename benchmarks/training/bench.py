@@ -20,6 +20,8 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from transformers.trainer_callback import PrinterCallback
+
 from tratree_cli.resources import templates_dir
 from tratree_cli.training import engine
 from tratree_cli.training.data import pair_rows, sft_rows
@@ -159,6 +161,7 @@ def compare_sft(model: Path, episodes: list, folder: Path) -> None:
             train_dataset=Dataset.from_dict({"messages": episodes}),
             processing_class=load_tokenizer(model),
         )
+        trainer.remove_callback(PrinterCallback)
         theirs = seconds(trainer.train)
         name = "plain TRL" if checkpointing else "plain, no ckpt"
         print(f"sft  {name:<14} {report.tokens / theirs:9.0f} tokens/s   x{theirs / spent:.2f}")
@@ -183,6 +186,7 @@ def compare_dpo(model: Path, pairs: list, folder: Path) -> None:
             train_dataset=Dataset.from_list(pairs),
             processing_class=load_tokenizer(model),
         )
+        trainer.remove_callback(PrinterCallback)
         theirs = seconds(trainer.train)
         name = "plain TRL" if checkpointing else "plain, no ckpt"
         print(f"dpo  {name:<14} {len(pairs) / theirs:9.2f} pairs/s   x{theirs / spent:.2f}")

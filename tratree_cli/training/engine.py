@@ -144,11 +144,14 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def run(trainer: Any, progress: Progress) -> tuple[float, int]:
-    """Train to the end, from the last checkpoint if there is one; (seconds, step resumed from)."""
+def run(trainer: Any, progress: Progress, tokens: int) -> tuple[float, int]:
+    """Train to the end, from the last checkpoint if there is one; (seconds, step resumed from).
+
+    ``tokens`` is what one pass reads.
+    """
     _check_world(trainer)
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(Reporter(progress))
+    trainer.add_callback(Reporter(progress, tokens))
     checkpoint = last_checkpoint(Path(trainer.args.output_dir))
     started = time.monotonic()
     try:

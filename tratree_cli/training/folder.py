@@ -27,6 +27,7 @@ TOKENIZER_FILES = (
     "chat_template.jinja",
 )
 TRAINING_FILE = "training.json"
+OF_THE_RUN = ("device", "threads", "track", "checkpoint_every")
 UNSTABLE = ("transformers_version", "_name_or_path", "name_or_path", "torch_dtype")
 """Keys of configuration files that change without the model changing."""
 
@@ -87,7 +88,10 @@ def copy_tokenizer(source: Path, out: Path) -> None:
 
 
 def training_record(result: TrainingResult, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """What is stored with the model: curves and shares, without clocks."""
+    """What is stored with the model: curves, shares and the parameters that decide them.
+
+    No clock, no device, no number of threads: those belong to the run, not to the model.
+    """
     return {
         "steps": result.steps,
         "tokens": result.tokens,
@@ -95,7 +99,7 @@ def training_record(result: TrainingResult, parameters: Mapping[str, Any]) -> di
         "scored_share": round(result.scored_share, 6),
         "facts": dict(result.facts),
         "curves": {name: [list(point) for point in curve] for name, curve in result.curves.items()},
-        "parameters": dict(parameters),
+        "parameters": {name: value for name, value in parameters.items() if name not in OF_THE_RUN},
     }
 
 

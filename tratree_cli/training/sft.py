@@ -62,7 +62,7 @@ def train_sft(
         score_only_the_agent(trainer.model, trainer.args.device.type)
         if config.group_by_length and not config.packing:
             trainer.row_lengths = [row.length for row in rows]
-        seconds, resumed = engine.run(trainer, progress)
+        seconds, resumed = engine.run(trainer, progress, sum(row.tokens for row in rows))
         return finish(trainer, model, rows, config, out, seconds, resumed, base)
 
 
