@@ -99,20 +99,23 @@ def test_packing_is_refused(policy: Path, weaker: Path, rows: list[SFTRow], tmp_
 
 @pytest.mark.slow
 def test_the_explorers_trajectories_are_more_diverse(
-    policy: Path, rows: list[SFTRow], tmp_path: Path
+    policy: Path, conversations: Any, tmp_path: Path
 ) -> None:
     """Two models from the same demonstrations: the explorer says more different things."""
-    config = SFTParams(learning_rate=1e-2, epochs=20, batch_size=6)
+    opening = [messages[:2] for messages in conversations[:4]]
+    rows = sft_rows(load_tokenizer(policy), opening)[0]
+    config = SFTParams(learning_rate=1e-2, epochs=80, batch_size=4, checkpoint_every=0)
     train_sft(policy, rows, config, tmp_path / "imitator", tmp_path / "w1")
-    diverse = replace(config, diverge_weight=1.0, diverge_cap=2.0)
+    # A weight of 1 with a cap of 2 nats buys the diversity with broken words: see Eq. 5's cap.
+    diverse = replace(config, diverge_weight=0.3, diverge_cap=0.5)
     train_explorer(
         policy, rows, tmp_path / "imitator", diverse, tmp_path / "explorer", tmp_path / "w2"
     )
     said = {name: sampled(tmp_path / name) for name in ("imitator", "explorer")}
     distinct = {name: len(set(texts)) for name, texts in said.items()}
     assert distinct["explorer"] > distinct["imitator"]
-    # Between the two, the explorer also says what the imitator never said.
-    assert set(said["explorer"]) - set(said["imitator"])
+    well_formed = [text for text in said["explorer"] if text.startswith("Action: search[")]
+    assert len(well_formed) > len(said["explorer"]) / 2
 
 
 def sampled(folder: Path, count: int = 64) -> list[str]:
