@@ -71,8 +71,8 @@ def parameters() -> str:
         "# Parameters",
         "",
         "Generated from the program by `make docs`. Set any of them in a recipe, in `tratree.toml`",
-        "or with `--set section.key=value`; recipes override the defaults below. Where the paper is",
-        "silent the default is ours and says so.",
+        "or with `--set section.key=value`; recipes override the defaults below. Where the paper",
+        "is silent the default is ours and says so.",
         "",
     ]
     empty = Config()

@@ -70,8 +70,8 @@ class SftSection:
     lora_alpha: int = note(128, "LoRA alpha (section 4.1)")
     dtype: str = note("auto", "auto, float32 or bfloat16")
     diverge_from: str = note("", "Eq. 5: the model whose trajectories to move away from")
-    diverge_weight: float = note(0.1, "Eq. 5: lambda (ours)")
-    diverge_cap: float = note(2.0, "Eq. 5: largest token-level KL that is rewarded (ours)")
+    diverge_weight: float = note(0.3, "Eq. 5: lambda (ours)")
+    diverge_cap: float = note(0.5, "Eq. 5: largest token-level KL that is rewarded (ours)")
 
 
 @dataclass(frozen=True)

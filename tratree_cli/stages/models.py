@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +14,6 @@ from tratree_cli.stages.graph import Job, Result
 
 if TYPE_CHECKING:
     from tratree_cli.training.params import Progress, SFTParams, TrainingResult
-
-CHECKPOINTS = "checkpoints"
 
 
 @lru_cache(maxsize=16)
@@ -67,10 +67,14 @@ def length_policy(params: Mapping[str, Any]) -> Any:
     return LengthPolicy(max_length=params["max_length"] or None, policy=params["too_long"])
 
 
-def checkpoints(job: Job) -> Path:
-    """Where a killed training resumes from; by what is trained, not by where the store lies."""
+@contextmanager
+def checkpoints(job: Job) -> Iterator[Path]:
+    """Where a killed training resumes from; emptied when the training is done.
+
+    The folder is found by what is trained, not by where the store lies.
+    """
     inputs = {role: [entry.object for entry in found] for role, found in job.inputs.items()}
-    return job.scratch(
+    work = job.scratch(
         {
             "stage": job.node.stage.name,
             "version": job.node.stage.version,
@@ -79,6 +83,8 @@ def checkpoints(job: Job) -> Path:
             "models": dict(job.node.models),
         }
     )
+    yield work
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def training_progress(job: Job) -> Progress:
@@ -117,13 +123,14 @@ def imitate(
         arguments["diverge_weight"] = params["diverge_weight"]
         arguments["diverge_cap"] = params["diverge_cap"]
     config: SFTParams = SFTParams(**arguments, max_steps=max_steps)
-    common = (config, job.out, checkpoints(job), training_progress(job), identity)
-    if diverge_from is None:
-        result = train_sft(base, rows, *common)
-    else:
-        from tratree_cli.training.explorer import train_explorer
+    with checkpoints(job) as work:
+        common = (config, job.out, work, training_progress(job), identity)
+        if diverge_from is None:
+            result = train_sft(base, rows, *common)
+        else:
+            from tratree_cli.training.explorer import train_explorer
 
-        result = train_explorer(base, rows, diverge_from, *common)
+            result = train_explorer(base, rows, diverge_from, *common)
     return Result(
         {"conversations": len(rows), **training_summary(result, lengths)},
         warnings=length_warnings(lengths, len(conversations), "conversations"),
@@ -137,10 +144,8 @@ def training_summary(result: TrainingResult, lengths: Any) -> dict[str, Any]:
         "tokens": result.tokens,
         "scored_share": round(lengths.scored_share, 4),
     }
-    for name in ("loss",):
-        curve = result.curves.get(name)
-        if curve:
-            summary[f"final_{name}"] = round(curve[-1][1], 4)
+    if result.curves.get("loss"):
+        summary["final_loss"] = round(result.curves["loss"][-1][1], 4)
     summary.update({name: round(value, 4) for name, value in result.facts.items()})
     return summary
 

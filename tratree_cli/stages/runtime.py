@@ -200,10 +200,10 @@ def run_node(
     def on_wait(holder: Any) -> None:
         runtime.reporter.warn(f"{node.label}: waiting for {holder}")
 
-    with runtime.store.build(recipe, wait=runtime.wait, on_wait=on_wait) as build:
-        if build.entry is not None and not forced:
+    with runtime.store.build(recipe, runtime.wait, on_wait, force=forced) as build:
+        if build.entry is not None:
             return build.entry, True
-        runtime.reporter.started(node.label, in_short(runtime.store.reasons(recipe)))
+        runtime.reporter.started(node.label, in_short(build.reason))
         began, cpu = time.monotonic(), time.process_time()
         job = Job(
             node=node,
@@ -232,17 +232,10 @@ def run_node(
             "partial": result.partial,
             "label": node.label,
         }
+        summary, seconds = dict(result.summary), time.monotonic() - began
         if result.adopt is not None:
-            build.adopt(result.adopt, summary=dict(result.summary), provenance=provenance)
-        else:
-            build.publish(
-                summary=dict(result.summary),
-                provenance=provenance,
-                seconds=time.monotonic() - began,
-            )
-        entry = build.entry
-        assert entry is not None
-        return entry, False
+            return build.adopt(result.adopt, summary, provenance, seconds), False
+        return build.publish(summary, provenance, seconds), False
 
 
 def in_short(reason: Reason) -> str:

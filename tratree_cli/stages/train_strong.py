@@ -192,7 +192,7 @@ def _prefer(job: Job, folder: Path, identity: dict[str, str]) -> Result:
     from tratree_cli.training.dpo import train_dpo
     from tratree_cli.training.load import load_tokenizer
     from tratree_cli.training.params import DPOParams
-    from tratree_cli.training.reference import read_logps, with_reference
+    from tratree_cli.training.reference import read_logps, saturation_warning, with_reference
 
     pairs = read_pairs(job.one("pairs").path)
     if not pairs.pairs:
@@ -211,20 +211,25 @@ def _prefer(job: Job, folder: Path, identity: dict[str, str]) -> Result:
         nll_weight=dpo["nll_weight"],
         explicit_kl=dpo["explicit_kl"],
     )
-    result = train_dpo(
-        folder,
-        rows,
-        config,
-        job.out,
-        checkpoints(job),
-        training_progress(job),
-        # Without a KL reference, DPO is taken against where the training starts.
-        reference=live.path if live else (None if stored is not None else folder),
-        base=identity,
-    )
+    with checkpoints(job) as work:
+        result = train_dpo(
+            folder,
+            rows,
+            config,
+            job.out,
+            work,
+            training_progress(job),
+            # Without a KL reference, DPO is taken against where the training starts.
+            reference=live.path if live else (None if stored is not None else folder),
+            base=identity,
+        )
+    saturated = saturation_warning(result.facts)
     return Result(
         {"pairs": len(rows), **training_summary(result, lengths)},
-        warnings=length_warnings(lengths, len(pairs.pairs), "pairs"),
+        warnings=[
+            *length_warnings(lengths, len(pairs.pairs), "pairs"),
+            *([saturated] if saturated else []),
+        ],
     )
 
 
