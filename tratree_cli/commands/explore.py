@@ -34,6 +34,14 @@ def explore(
     explorer: Annotated[
         str | None, typer.Option("--explorer", help="Default explorer: weak or strong.")
     ] = None,
+    engine: Annotated[str, typer.Option("--engine", help="local, or ray (a cluster).")] = "local",
+    address: Annotated[
+        str | None, typer.Option("--address", help="The Ray cluster's address.")
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option("--shard", metavar="I/N", help="Play only part I of N, publish nothing."),
+    ] = None,
     allow_test: Annotated[bool, typer.Option("--allow-test", help="Explore a test split.")] = False,
 ) -> None:
     """Let a policy play training tasks M times each (section 3.1)."""
@@ -51,7 +59,29 @@ def explore(
         explore__explorer=explorer,
     )
     node = stage.node(config, policies=policies or None, allow_test=allow_test)
+    session.use(engine=engine, address=address)
+    if shard is not None:
+        from tratree_cli.display.progress import closing
+
+        part = part_of(shard)
+        with closing(session.runtime.reporter):
+            episodes = stage.play_part(session.runtime, node, part)
+        session.runtime.reporter.warn(
+            f"part {shard} is played ({episodes} episodes); when all are, the same command "
+            "without --shard publishes the rollouts"
+        )
+        return
     session.finish(node, follow="tratree build-tree rollouts@latest")
+
+
+def part_of(text: str) -> tuple[int, int]:
+    """``3/16`` as numbers."""
+    from tratree_cli.errors import InputError
+
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+        raise InputError(f"--shard {text}: expected I/N with 1 <= I <= N, like 3/16")
+    return int(index), int(count)
 
 
 def numbers(text: str | None, flag: str) -> list[float] | None:

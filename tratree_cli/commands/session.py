@@ -175,6 +175,10 @@ class Session:
             command=sys.argv[1:],
         )
 
+    def use(self, **options: Any) -> None:
+        """Set how stages run beyond the common options (engine, address)."""
+        self.runtime.options = replace(self.runtime.options, **options)
+
     # -- configuration and lineage ------------------------------------------------------------
 
     def config(self, inherited: Sequence[Entry] = (), **changes: Any) -> Config:

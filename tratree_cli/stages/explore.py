@@ -21,6 +21,9 @@ from tratree_cli.stages.tasks import (
 if TYPE_CHECKING:
     from tratree_store import Entry
 
+    from tratree_cli.formats.rollouts import Rollouts
+    from tratree_cli.stages.runtime import Runtime
+
 STAGE = Stage("explore", 1, "rollouts", "tratree_cli.stages.explore:run")
 
 
@@ -67,8 +70,18 @@ def node(
 def run(job: Job) -> Result:
     from tratree_cli.formats.rollouts import write_rollouts
 
+    rollouts = played(job)
+    write_rollouts(rollouts, job.out)
+    tasks = len({t.task for t in rollouts.trajectories})
+    summary = rollouts_summary(rollouts.trajectories, tasks=tasks)
+    warnings = failures(summary)
+    return Result(summary, warnings=warnings, partial=bool(warnings))
+
+
+def played(job: Job, part: tuple[int, int] | None = None) -> Rollouts:
+    """The node's rollouts, or the i-th of n parts of them; finished shards are kept."""
     section = job.config.explore
-    rollouts = sample(
+    return sample(
         job,
         split=section.split,
         tasks=section.tasks,
@@ -76,9 +89,29 @@ def run(job: Job) -> Result:
         temperatures=section.temperature,
         top_ps=section.top_p,
         seed=job.config.seed,
+        part=part,
     )
-    write_rollouts(rollouts, job.out)
-    tasks = len({t.task for t in rollouts.trajectories})
-    summary = rollouts_summary(rollouts.trajectories, tasks=tasks)
-    warnings = failures(summary)
-    return Result(summary, warnings=warnings, partial=bool(warnings))
+
+
+def play_part(runtime: Runtime, chosen: Node, part: tuple[int, int]) -> int:
+    """Play one part of an exploration into the shared shards; returns its number of episodes.
+
+    Nothing is published and the recipe is not locked, so that many machines may do this at once.
+    """
+    inputs = {
+        role: [source if not isinstance(source, Node) else runtime.realise(source) for source in s]
+        for role, s in chosen.inputs.items()
+    }
+    runtime.reporter.started(chosen.label, f"part {part[0]}/{part[1]}")
+    job = Job(
+        node=chosen,
+        inputs=inputs,
+        out=runtime.store_root,
+        store_root=runtime.store_root,
+        scratch=runtime.store.partial,
+        options=runtime.options,
+        progress=lambda done, total, note: runtime.reporter.progress(
+            chosen.label, done, total, note
+        ),
+    )
+    return len(played(job, part).trajectories)

@@ -126,6 +126,8 @@ class Options:
     workers: int = 1
     device: str = "auto"
     threads: int = 1
+    engine: str = "local"
+    address: str | None = None
 
 
 @dataclass(frozen=True)

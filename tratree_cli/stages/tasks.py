@@ -57,11 +57,13 @@ def sample(
     temperatures: Sequence[float],
     top_ps: Sequence[float],
     seed: int,
+    part: tuple[int, int] | None = None,
 ) -> Rollouts:
     """Play ``samples`` episodes of every task with the node's policies, resuming finished shards.
 
-    What enters a shard's key is what changes an episode; the number of samples and of tasks does
-    not, so asking for more later plays only the difference.
+    ``part=(i, n)`` plays only the i-th of n parts and returns that. What enters a shard's key is
+    what changes an episode; the number of samples and of tasks does not, so asking for more later
+    plays only the difference.
     """
     from tratree_cli.agents.plan import SamplingPlan, setting_grid
     from tratree_cli.agents.shards import explore
@@ -96,6 +98,9 @@ def sample(
         prompt=prompt,
         split=split,
         workers=job.options.workers,
+        engine=job.options.engine,
+        address=job.options.address,
+        part=part,
         progress=episodes_progress(job),
     )
 
