@@ -52,8 +52,10 @@ types: install
 docs: install
 	$(BIN)/python docs/build.py
 
+# Measurements, by hand: ratios in one run, because machines are noisy.
+BENCHES := store.bench trees.compare trees.growth webshop.bench rollouts.bench training.bench
 bench: install
-	@for bench in benchmarks/*/run.py; do echo "== $$bench"; $(BIN)/python $$bench; done
+	@for b in $(BENCHES); do echo "== benchmarks.$$b"; OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$b; done
 
 clean:
 	rm -rf $(VENV) .tratree .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,7 +1,7 @@
 """How the store's answers grow with the number of artifacts, and how fast bytes move.
 
-    python benchmarks/store/run.py                        # 1,000 and 10,000 artifacts
-    python benchmarks/store/run.py --sizes 10000 100000   # as in docs/store.md
+    python benchmarks/store/bench.py                        # 1,000 and 10,000 artifacts
+    python benchmarks/store/bench.py --sizes 10000 100000   # as in docs/store.md
 
 Artifacts are written straight to disk (publishing is measured on its own), chained so that each has
 an input, in a folder that is removed afterwards. Times are CPU seconds of this process, medians of
