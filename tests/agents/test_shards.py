@@ -209,18 +209,20 @@ SCRIPT = textwrap.dedent(
     from pathlib import Path
     from tests.agents.test_shards import fingerprint, plan, run
     if __name__ == "__main__":
-        work, workers = Path(sys.argv[1]), int(sys.argv[2])
+        work, workers, m = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[4])
         print("ready", flush=True)
-        rollouts = run(work, plan(6), workers=workers, restarts=2, progress=lambda p: print(p.done))
+        rollouts = run(work, plan(m), workers=workers, restarts=2, progress=lambda p: print(p.done))
         print("fingerprint", fingerprint(rollouts, Path(sys.argv[3])))
     """
 )
 
 
-def start(script: Path, work: Path, out: Path, workers: int = 1) -> subprocess.Popen[str]:
+def start(
+    script: Path, work: Path, out: Path, workers: int = 1, m: int = 6
+) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, str(script), str(work), str(workers), str(out)],
+        [sys.executable, str(script), str(work), str(workers), str(out), str(m)],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -239,7 +241,8 @@ def script(tmp_path: Path) -> Path:
 def test_ctrl_c_with_workers_leaves_finished_shards_and_no_process(
     tmp_path: Path, script: Path
 ) -> None:
-    process = start(script, tmp_path / "w", tmp_path / "out", workers=2)
+    # Far more work than can be done before the signal comes.
+    process = start(script, tmp_path / "w", tmp_path / "out", workers=2, m=5000)
     wait_for(lambda: len(list((tmp_path / "w").glob("*.zst"))) >= 1, process)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
