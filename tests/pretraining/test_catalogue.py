@@ -128,3 +128,16 @@ def test_the_expert_sees_pages_only_and_reads_a_real_looking_page():
     )
     assert expert.act(item) == ("color black", "click[black]")
     assert expert.act(item)[1] == "click[Buy Now]"
+
+
+def test_the_expert_reads_a_short_page_aloud_up_to_what_it_chooses():
+    expert = PageExpert("find me a quilted wool coat in red, and price lower than 40.00 dollars")
+    page = (
+        "Observation:\nInstruction: [SEP] ... [SEP] Back to Search [SEP] Page 1 (Total results: 3) "
+        "[SEP] Next > [SEP] B0KAFEMI [SEP] padded wool coat [SEP] $25.0 [SEP] B0RUTOZA [SEP] "
+        "quilted wool coat [SEP] $31.0 [SEP] B0MEMEME [SEP] quilted wool coat [SEP] $9.0"
+    )
+    assert expert.act(page) == (
+        "B0KAFEMI padded, B0RUTOZA quilted",
+        "click[B0RUTOZA]",
+    )

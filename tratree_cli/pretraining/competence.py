@@ -23,7 +23,6 @@ from tratree_cli.pretraining.documents import (
     random_asin,
     read_aloud,
     shown,
-    wanted,
 )
 from tratree_cli.pretraining.shop import SEP, Shop, Task, item_page
 
@@ -112,11 +111,9 @@ def _copy(rng: random.Random, shop: Shop, task: Task) -> Case:
 
 def _which_item(rng: random.Random, shop: Shop, task: Task) -> Case:
     items = page_around(rng, shop, task)
-    titles = [item.title.split() for item in items]
-    known = [(w, i) for i in items for w in i.title.split() if sum(w in t for t in titles) == 1]
-    word, item = rng.choice(known)
-    question = f"Question: which item is {word}?"
-    right = f"{item.asin} {item.title} yes"
+    item = next(i for i in items if i.finish == rng.choice(items).finish)
+    question = f"Question: which item is {item.finish}?"
+    right = f"{item.asin} {item.finish}"
     return Case(after_page(shown(rng, task, items), [(question, "")]), (right,))
 
 
@@ -146,10 +143,9 @@ def _admissible(rng: random.Random, shop: Shop, task: Task) -> Case:
 
 def _fits(rng: random.Random, shop: Shop, task: Task) -> Case:
     items = page_around(rng, shop, task)
-    named = set(wanted(task).split())
-    right = read_aloud(items, lambda item: named <= set(item.title.split()), stop=False)
+    right = read_aloud(items, lambda item: item.finish == task.item.finish)
     page = shown(rng, task, items)
-    return Case(after_page(page, [("Question: which items fit?", "")]), (right,))
+    return Case(after_page(page, [("Question: which item fits?", "")]), (right,))
 
 
 def _options_wanted(rng: random.Random, shop: Shop, task: Task) -> Case:

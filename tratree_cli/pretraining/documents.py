@@ -1,7 +1,7 @@
 """Self-made text: what a base model has read before it ever sees a demonstration.
 
-Every document is a conversation in the agent's own chat format. Questions teach to copy, to look
-up, to match a page with an instruction; random play teaches the form of ``Thought``/``Action``
+Every document is a conversation in the agent's own chat format. Questions teach to copy, to read a
+list up to a given word, to match a page with an instruction; random play teaches the form of ``Thought``/``Action``
 turns and that actions name what the page offers. Nobody shops well in this text: which item to
 click is decided by a die, and right answers are given to questions only, never as actions. That is
 the line between a base model and a demonstration.
@@ -28,16 +28,17 @@ from tratree_cli.pretraining.shop import (
 
 DOCUMENTS_PER_BLOCK = 400
 QUESTIONS = 5
-LOOKUPS = 3
+LOOKUPS = 2
 OBSERVATION = "Observation:\n"
 
 Turns = list[tuple[str, str]]
 """``(user, assistant)`` pairs in order."""
 
 CURRICULUM: tuple[tuple[float, Mapping[str, float]], ...] = (
-    (0.15, {"copy": 0.4, "lookup": 0.4, "play": 0.2}),
-    (0.50, {"copy": 0.05, "lookup": 0.45, "option": 0.1, "match": 0.25, "play": 0.15}),
-    (1.00, {"copy": 0.02, "lookup": 0.25, "option": 0.1, "match": 0.38, "play": 0.25}),
+    (0.15, {"copy": 0.4, "until": 0.2, "lookup": 0.2, "play": 0.2}),
+    (0.40, {"copy": 0.05, "until": 0.3, "lookup": 0.35, "option": 0.1, "match": 0.1, "play": 0.1}),
+    (0.75, {"copy": 0.02, "until": 0.3, "lookup": 0.25, "option": 0.1, "match": 0.2, "play": 0.13}),
+    (1.00, {"copy": 0.02, "until": 0.1, "lookup": 0.2, "option": 0.2, "match": 0.3, "play": 0.18}),
 )
 """Up to which share of all tokens each mixture of document kinds lasts: copy, look up, match."""
 
@@ -117,19 +118,37 @@ def shown(rng: random.Random, task: Task, items: list[Item]) -> str:
     return OBSERVATION + text if rng.random() < 0.8 else text
 
 
-def read_aloud(items: Sequence[Item], fits: Callable[[Item], bool], stop: bool = True) -> str:
-    """Offers in page order with a verdict each, up to the first that fits (or all of them).
+def read_aloud(items: Sequence[Item], fits: Callable[[Item], bool]) -> str:
+    """Offers in page order (identifier and first word), up to the first that fits.
 
-    Looking back from a title to its identifier is what models of this size do not learn in tens of
-    millions of tokens. Read forward, every step is a copy and a verdict on the words just written.
+    Looking back from a title to its identifier is what models of this size do not learn in ten
+    million tokens. Read forward, every step is a copy, and whether to stop is a match of the word
+    just written with the word that was asked for.
     """
     lines = []
     for item in items:
-        verdict = fits(item)
-        lines.append(f"{item.asin} {item.title} {'yes' if verdict else 'no'}")
-        if verdict and stop:
-            break
-    return ", ".join(lines)
+        lines.append(f"{item.asin} {item.finish}")
+        if fits(item):
+            return ", ".join(lines)
+    return ", ".join([*lines, "none"])
+
+
+def until(rng: random.Random, shop: Shop, task: Task) -> Turns:
+    """The drill for reading aloud: repeat a list up to a given word."""
+    turns: Turns = []
+    for _ in range(rng.randint(2, 4)):
+        department = rng.choice(DEPARTMENTS)
+        words = rng.sample(sorted(department.finishes), rng.randint(2, 5))
+        wanted_word = rng.choice(words) if rng.random() < 0.85 else rng.choice(department.materials)
+        keys = [random_asin(rng) + " " if rng.random() < 0.5 else "" for _ in words]
+        stop = words.index(wanted_word) if wanted_word in words else len(words)
+        said = [key + word for key, word in zip(keys, words, strict=True)][: stop + 1]
+        listed = SEP.join(
+            (key.strip() + SEP if key else "") + w for key, w in zip(keys, words, strict=True)
+        )
+        answer = ", ".join(said if wanted_word in words else [*said, "none"])
+        turns.append((f"Until {wanted_word}: {listed}", answer))
+    return turns
 
 
 def lookup(rng: random.Random, shop: Shop, task: Task) -> Turns:
@@ -143,8 +162,7 @@ def lookup(rng: random.Random, shop: Shop, task: Task) -> Turns:
         item = rng.choice(items)
         asked = rng.random()
         if asked < 0.8:
-            word = rng.choice(item.title.split())
-            turns.append((f"Question: which item is {word}?", _first_with(word, items)))
+            turns.append((f"Question: which item is {item.finish}?", _first(item.finish, items)))
         elif asked < 0.9:
             turns.append((f"Question: what is {item.asin}?", item.title))
         else:
@@ -152,24 +170,19 @@ def lookup(rng: random.Random, shop: Shop, task: Task) -> Turns:
     return after_page(shown(rng, task, items), turns)
 
 
-def _first_with(word: str, items: Sequence[Item]) -> str:
-    return read_aloud(items, lambda item: word in item.title.split())
+def _first(finish: str, items: Sequence[Item]) -> str:
+    return read_aloud(items, lambda item: item.finish == finish)
 
 
 def match(rng: random.Random, shop: Shop, task: Task) -> Turns:
     """Questions that need the page and the instruction together."""
     items = page_around(rng, shop, task)
-    if rng.random() < 0.25:
-        items = rng.sample([i for i in shop.items if i is not task.item], PAGE_SIZE)
-    named = set(wanted(task).split())
-
-    def fits(item: Item) -> bool:
-        return named <= set(item.title.split())
-
+    if rng.random() < 0.15:
+        items = [item for item in items if item is not task.item]
     other = rng.choice(items)
     affordable = "yes" if other.price <= task.bound else "no"
     turns: Turns = [
-        ("Question: which items fit?", read_aloud(items, fits, stop=False)),
+        ("Question: which item fits?", _first(task.item.finish, items)),
         ("Question: what is wanted?", wanted(task)),
         (f"Question: is {price_tag(other)} low enough?", affordable),
     ]
@@ -213,21 +226,19 @@ def play(rng: random.Random, shop: Shop, task: Task) -> Turns:
     for _ in range(rng.randint(3, 5)):
         page = turns[-1][0]
         if page.endswith("Search"):
-            content = task.request.text.split()
-            start = rng.randrange(len(content))
-            query = content[start : start + rng.randint(1, 4)]
+            words = wanted(task).split()
+            query = [word for word in words if rng.random() < 0.6] or words[-1:]
             thought, action = "search", f"search[{' '.join(query)}]"
             results, number, current = shop.search(query), 1, None
         elif current is None:
             offered = results[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
             if offered and rng.random() < 0.8:
-                chosen = rng.randrange(len(offered))
-                current = offered[chosen]
-                read = [f"{item.asin} {item.title}" for item in offered[: chosen + 1]]
-                thought, action = ", ".join(read), f"click[{current.asin}]"
+                current = rng.choice(offered)
+                thought = read_aloud(offered, _being(current))
+                action = f"click[{current.asin}]"
             elif rng.random() < 0.7 or number == 1:
                 number += 1
-                thought, action = "no match", "click[Next >]"
+                thought, action = read_aloud(offered, lambda _: False), "click[Next >]"
             else:
                 number -= 1
                 thought, action = "back", "click[< Prev]"
@@ -251,6 +262,10 @@ def play(rng: random.Random, shop: Shop, task: Task) -> Turns:
     return turns[:-1]
 
 
+def _being(chosen: Item) -> Callable[[Item], bool]:
+    return lambda item: item is chosen
+
+
 def _act(thought: str, action: str) -> str:
     return f"Thought: {thought}\nAction: {action}"
 
@@ -263,6 +278,7 @@ def after_page(page: str, turns: Turns) -> Turns:
 
 WRITERS: Mapping[str, Callable[[random.Random, Shop, Task], Turns]] = {
     "copy": copy,
+    "until": until,
     "lookup": lookup,
     "match": match,
     "option": option,

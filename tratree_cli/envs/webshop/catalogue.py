@@ -7,8 +7,8 @@ family but, because each member's description mentions the others' finishes in a
 form, not the member; so the first hit is worth something, the right one more, and the right
 options more again. The trade-off is realism: titles are short, lower-case and regular.
 
-Some instructions do not name the finish, or ask for a feature that no title shows; that is what
-keeps an expert who sees only pages below a perfect score.
+Some instructions do not name the material, and several fitting products differ in what only their
+own pages tell; that is what keeps an expert who sees only pages below a perfect score.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SHUFFLE_SEED = 233
 
 FAMILY_SIZES = (3, 4, 4, 4, 5)
 SYLLABLES = tuple(c + v for c in "BDFGHKLMNPRSTVZ" for v in "AEIOU")
-KINDS = ("full", "full", "full", "full", "finish", "finish", "feature", "material")
+KINDS = ("full", "full", "full", "full", "finish", "finish", "feature")
 
 OPENINGS = (
     "i am looking for {}",
@@ -169,9 +169,8 @@ def request_for(rng: random.Random, item: Item) -> Request:
         "full": (item.finish, item.material),
         "finish": (item.finish,),
         "feature": (item.finish, item.material),
-        "material": (item.material,),
     }[kind]
-    features = (rng.choice(item.features),) if kind in ("feature", "material") else ()
+    features = (rng.choice(item.features),) if kind == "feature" else ()
     groups = list(item.options)
     wanted = sorted(rng.sample(groups, rng.randint(1, len(groups))), key=groups.index)
     options = {group: rng.choice(item.options[group]) for group in wanted}

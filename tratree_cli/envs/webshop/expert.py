@@ -4,8 +4,8 @@ It reads the instruction as a person skimming would: words before the options ma
 title that has all of them under the price is bought, options that the instruction names are
 clicked. Its mistakes are honest ones: it never opens Description or Features, so it cannot know
 which of several fitting titles has a feature that only those pages tell. Thoughts are scratch paper
-for a tiny model: short pages are read line by line with a verdict each, other thoughts name what
-the next click is about.
+for a tiny model: short pages are read line by line (identifier and first word) up to the choice,
+other thoughts name what the next click is about.
 """
 
 from __future__ import annotations
@@ -90,23 +90,21 @@ class PageExpert:
         found = self.best.affordable and self.best.overlap >= len(self.query)
         searching = not found and self.best.page + MAX_PAGES > number + 1 and number < MAX_PAGES
         if searching and len(self.query) <= SHORT_QUERY and offers and number >= self.best.page:
-            return self._read_aloud(offers), "click[Next >]"
+            return self._read_aloud(offers, None), "click[Next >]"
         if self.best.asin not in segments and number > 1:
             return "back", "click[< Prev]"
-        return self._read_aloud(offers), f"click[{self.best.asin}]"
+        return self._read_aloud(offers, self.best), f"click[{self.best.asin}]"
 
-    def _read_aloud(self, offers: list[Offer]) -> str:
-        """A short page line by line, with verdicts, up to what is chosen; else just the choice."""
-        assert self.best is not None
+    def _read_aloud(self, offers: list[Offer], chosen: Offer | None) -> str:
+        """A short page line by line up to what is chosen; of a long one just the choice."""
         if len(offers) > READ_ALOUD:
-            return self.best.title
+            return chosen.title if chosen else "none"
         lines = []
         for offer in offers:
-            fits = offer.affordable and offer.overlap >= len(self.query)
-            lines.append(f"{offer.asin} {offer.title} {'yes' if fits else 'no'}")
-            if fits and offer.asin == self.best.asin:
-                break
-        return ", ".join(lines)
+            lines.append(f"{offer.asin} {offer.title.split()[0] if offer.title else ''}".strip())
+            if chosen and offer.asin == chosen.asin:
+                return ", ".join(lines)
+        return ", ".join([*lines, "none"])
 
     def _offers(self, segments: list[str]) -> list[Offer]:
         lines = segments[segments.index("Next >") + 1 :]
