@@ -56,14 +56,15 @@ def test_similar_building_equals_inserting_one_by_one(columns: Columns, threshol
     st.integers(1, 60),
     st.sampled_from((0.0, 0.7, 1.41)),
     st.sampled_from(SELECTIONS),
-    st.sampled_from((0, 1000)),
+    st.sampled_from((0, 4, 1000)),
 )
 def test_search_is_bit_equal_to_the_plain_search(
-    columns: Columns, rollouts: int, gamma: float, select: str, small_tree: int
+    columns: Columns, rollouts: int, gamma: float, select: str, small: int
 ) -> None:
     forest = build_forest(columns)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mcts, "_SMALL_TREE", small_tree)  # each of the two ways of computing it
+        patch.setattr(mcts, "_SMALL", small)  # each of the two ways of computing it, and both
+        patch.setattr(mcts, "_MANY", 1)
         result = search(forest, rollouts, gamma, select)
     for tree, root in enumerate(reference.build(columns)):
         if not root.visits:

@@ -7,11 +7,11 @@ statistics are copied back along the chains afterwards. Most steps of a forest l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tratree_cli.trees.columns import FloatArray, IntArray
+from tratree_cli.trees.columns import BoolArray, FloatArray, IntArray
 from tratree_cli.trees.forest import Forest
 
 STOP = -1
@@ -43,9 +43,22 @@ class Choices:
         """Options per branching, ``[B]``."""
         return np.diff(self.offsets)
 
+    def part(self, begin: int, end: int) -> Choices:
+        """The branchings ``begin`` to ``end`` (whole trees) alone, numbered from 0."""
+        first, last = int(self.offsets[begin]), int(self.offsets[end])
+        leads_to = self.leads_to[first:last]
+        return replace(
+            self,
+            node=self.node[begin:end],
+            offsets=self.offsets[begin : end + 1] - first,
+            child=self.child[first:last],
+            leads_to=np.where(leads_to >= 0, leads_to - begin, -1),
+            value=self.value[first:last],
+        )
 
-def compress(forest: Forest) -> Choices:
-    """Collapse the chains of a forest."""
+
+def compress(forest: Forest, trees: BoolArray) -> Choices:
+    """Collapse the chains of a forest; ``trees[K]`` says in which trees branchings are wanted."""
     size = len(forest)
     chain = (forest.child_count == 1) & (forest.endings == 0)
     bottom = np.where(chain, forest.first_child, np.arange(size))
@@ -55,7 +68,7 @@ def compress(forest: Forest) -> Choices:
             break
         bottom = further
 
-    node = np.flatnonzero(forest.child_count + forest.has_stop > 1)
+    node = np.flatnonzero((forest.child_count + forest.has_stop > 1) & trees[forest.tree])
     branching = np.full(size, -1, dtype=np.int64)
     branching[node] = np.arange(len(node))
     offsets = np.concatenate(([0], np.cumsum(forest.child_count[node] + forest.has_stop[node])))

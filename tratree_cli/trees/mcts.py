@@ -2,28 +2,33 @@
 
 One rollout walks from a root to a leaf: at each branching the first unvisited option in insertion
 order, else the one with the highest UCB, ties to the lower. The leaf returns the mean G of the
-trajectories that end there, and the way up is updated. Every tree of the forest takes its n-th
-rollout at the same time, so a rollout costs a few array operations for all trees together. Nothing
-is random.
+trajectories that end there, and the way up is updated. Nothing is random. Many small trees are
+played together as arrays (``visits``), others are walked one by one (``walk``); both give the same
+bits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 
-from tratree_cli.trees.columns import FloatArray, IntArray
+from tratree_cli.trees.columns import BoolArray, FloatArray, IntArray
 from tratree_cli.trees.compress import STOP, Choices, compress
-from tratree_cli.trees.descent import descend, first_maximum
 from tratree_cli.trees.forest import Forest
 from tratree_cli.trees.tally import Tally
 from tratree_cli.trees.visits import play
+from tratree_cli.trees.walk import Branching, Walked, walk
 
 Select: TypeAlias = Literal["mean", "visits", "max"]
-_SMALL_TREE = 32
-"""Branchings per tree up to which playing all visits is faster than walking down."""
+_SMALL = 128
+"""A tree of at most so many trajectories is small (it has fewer branchings than that)."""
+_MANY = 16
+"""From so many small trees on they are played together."""
+_ROLLOUTS = 1000
+"""Up to so many rollouts: playing keeps a table of all pairs of them."""
 SELECTIONS: tuple[Select, ...] = ("mean", "visits", "max")
 
 
@@ -91,76 +96,137 @@ def search(
         raise ValueError(f"a search needs at least one rollout per tree, not {rollouts}")
     if select not in SELECTIONS:
         raise ValueError(f"there is no selection '{select}'; there are {', '.join(SELECTIONS)}")
-    choices = compress(forest)
-    top = choices.branching[choices.bottom[forest.roots]]
-    small = len(choices.node) <= _SMALL_TREE * np.count_nonzero(top >= 0)
-    search_space = (choices, top[top >= 0], rollouts, gamma, log_table(rollouts))
-    tally = play(*search_space, keep_best=select == "max") if small else descend(*search_space)
-    leaf = _greedy(forest, choices, tally, top, select)
-    visits, reward, stop_visits, stop_reward = _spread(forest, choices, tally, top, rollouts)
+    logs = log_table(rollouts)
+    statistics = _Statistics(forest)
+    together = _played_together(forest, rollouts)
+    if together.any():
+        choices = compress(forest, together)
+        top = np.where(together, choices.branching[choices.bottom[forest.roots]], -1)
+        tally = play(choices, top[top >= 0], rollouts, gamma, logs, keep_best=select == "max")
+        _greedy(forest, choices, tally, top, select, statistics.leaf)
+        statistics.spread(choices, tally, top, together, rollouts)
+    for tree in np.flatnonzero(~together & (forest.visits[forest.roots] > 0)).tolist():
+        walked = walk(forest, tree, rollouts, float(gamma), logs.tolist())
+        statistics.enter(tree, walked, select, rollouts)
     return SearchResult(
         forest=forest,
         rollouts=rollouts,
         gamma=gamma,
         select=select,
-        visits=visits,
-        reward=reward,
-        stop_visits=stop_visits,
-        stop_reward=stop_reward,
-        best_leaf=leaf,
-        best_trajectory=np.where(leaf >= 0, best_ending(forest)[leaf], -1),
+        visits=statistics.visits,
+        reward=statistics.reward,
+        stop_visits=statistics.stop_visits,
+        stop_reward=statistics.stop_reward,
+        best_leaf=statistics.leaf,
+        best_trajectory=endings_of(forest, statistics.leaf),
     )
 
 
+def _played_together(forest: Forest, rollouts: int) -> BoolArray:
+    """Which trees are small; none, where there are few of them or very many rollouts, ``[K]``."""
+    trajectories = forest.visits[forest.roots]
+    small = np.logical_and(trajectories > 0, trajectories <= _SMALL)
+    if np.count_nonzero(small) < _MANY or rollouts > _ROLLOUTS:
+        small[:] = False
+    return small
+
+
 def _greedy(
-    forest: Forest, choices: Choices, tally: Tally, top: IntArray, select: Select
-) -> IntArray:
-    """The node at which the greedy walk from each root ends, ``[K]``; -1 for empty trees."""
+    forest: Forest, choices: Choices, tally: Tally, top: IntArray, select: Select, leaf: IntArray
+) -> None:
+    """Set ``leaf[K]`` to where the greedy walk from each root in ``top`` (-1: no choice) ends."""
     visited = np.maximum(tally.count, 1)
     merits = {"mean": tally.reward / visited, "visits": tally.count, "max": tally.best}
     merit = np.where(tally.count > 0, merits[select], -np.inf)
-    leaf: IntArray = np.where(forest.visits[forest.roots] > 0, choices.bottom[forest.roots], -1)
+    leaf[:] = choices.bottom[forest.roots]
     trees = np.flatnonzero(top >= 0)
     at = top[trees]
     while len(at):
         width = choices.width[at]
         ends = np.cumsum(width)
         flat = np.repeat(choices.offsets[at] - (ends - width), width) + np.arange(ends[-1])
-        option = flat[first_maximum(merit[flat], ends - width, width)]
+        option = flat[_first_maximum(merit[flat], ends - width, width)]
         child = choices.child[option]
         leaf[trees] = np.where(child == STOP, choices.node[at], choices.bottom[child])
         going = choices.leads_to[option] >= 0
         trees, at = trees[going], choices.leads_to[option][going]
-    return leaf
+    leaf[forest.visits[forest.roots] == 0] = -1
 
 
-def _spread(
-    forest: Forest, choices: Choices, tally: Tally, top: IntArray, rollouts: int
-) -> tuple[IntArray, FloatArray, IntArray, FloatArray]:
-    """Copy the options' statistics to every node of the chains below them."""
-    size = len(forest)
-    visits = np.zeros(size, dtype=np.int64)
-    reward = np.zeros(size)
-    stop_visits = np.zeros(size, dtype=np.int64)
-    stop_reward = np.zeros(size)
+def _first_maximum(values: FloatArray, begins: IntArray, width: IntArray) -> IntArray:
+    """Where the first highest value of each segment lies in ``values``."""
+    highest = np.repeat(np.maximum.reduceat(values, begins), width)
+    hits = np.flatnonzero(values == highest)
+    return hits[np.searchsorted(hits, begins)]
 
-    stop = choices.child == STOP
-    owner = np.repeat(choices.node, choices.width)
-    stop_visits[owner[stop]] = tally.count[stop]
-    stop_reward[owner[stop]] = tally.reward[stop]
-    visits[choices.child[~stop]] = tally.count[~stop]
-    reward[choices.child[~stop]] = tally.reward[~stop]
-    grown = forest.visits[forest.roots] > 0
-    visits[forest.roots[grown]] = rollouts
-    reward[forest.roots[top >= 0]] = tally.returned[top[top >= 0]]
-    # A tree without a choice returns the same value every time.
-    alone = forest.roots[grown & (top < 0)]
-    leaf = choices.bottom[alone]
-    constant = forest.total_reward[leaf] / forest.endings[leaf]
-    reward[alone] = np.cumsum(np.tile(constant, (rollouts, 1)), axis=0)[-1]
 
-    head = _heads(forest, choices)
-    return visits[head], reward[head], stop_visits, stop_reward
+class _Statistics:
+    """What is known about every node, filled in by either way of searching."""
+
+    def __init__(self, forest: Forest) -> None:
+        self.forest = forest
+        # Pages that nobody writes to cost nothing: a big tree is mostly left alone.
+        self.visits, self.stop_visits = np.zeros((2, len(forest)), dtype=np.int64)
+        self.reward, self.stop_reward = np.zeros((2, len(forest)))
+        self.leaf = np.full(forest.trees, -1, dtype=np.int64)
+
+    def spread(
+        self, choices: Choices, tally: Tally, top: IntArray, together: BoolArray, rollouts: int
+    ) -> None:
+        """Copy the options' statistics to every node of the chains below them."""
+        forest = self.forest
+        stop = choices.child == STOP
+        owner = np.repeat(choices.node, choices.width)
+        self.stop_visits[owner[stop]] = tally.count[stop]
+        self.stop_reward[owner[stop]] = tally.reward[stop]
+        self.visits[choices.child[~stop]] = tally.count[~stop]
+        self.reward[choices.child[~stop]] = tally.reward[~stop]
+        self.visits[forest.roots[together]] = rollouts
+        self.reward[forest.roots[top >= 0]] = tally.returned[top[top >= 0]]
+        # A tree without a choice returns the same value every time.
+        alone = forest.roots[together & (top < 0)]
+        leaf = choices.bottom[alone]
+        constant = forest.total_reward[leaf] / forest.endings[leaf]
+        self.reward[alone] = np.add.accumulate(np.tile(constant, (rollouts, 1)), axis=0)[-1]
+        head = _heads(forest, choices)
+        self.visits, self.reward = self.visits[head], self.reward[head]
+
+    def enter(self, tree: int, walked: Walked, select: Select, rollouts: int) -> None:
+        """Add one tree that was walked."""
+        sizes, counts, rewards = [len(walked.chain)], [rollouts], [walked.returned]
+        nodes = list(walked.chain)
+        pending = [walked.root] if isinstance(walked.root, Branching) else []
+        while pending:
+            at = pending.pop()
+            for option, chain in enumerate(at.chain):
+                if at.child[option] < 0:
+                    self.stop_visits[at.node] = at.count[option]
+                    self.stop_reward[at.node] = at.reward[option]
+                    continue
+                nodes += chain
+                sizes.append(len(chain))
+                counts.append(at.count[option])
+                rewards.append(at.reward[option])
+                below = at.below[option]
+                if isinstance(below, Branching):
+                    pending.append(below)
+        self.visits[nodes] = np.repeat(counts, sizes)
+        self.reward[nodes] = np.repeat(rewards, sizes)
+        self.leaf[tree] = _end(walked, select)
+
+
+def _end(walked: Walked, select: Select) -> int:
+    """The node at which the greedy walk through a walked tree ends."""
+    node, at = walked.chain[-1], walked.root
+    while isinstance(at, Branching):
+        merits: dict[Select, Sequence[float]]
+        merits = {"mean": at.mean, "visits": at.count, "max": at.highest}
+        merit = merits[select]
+        option = merit.index(max(merit))
+        if at.child[option] < 0:
+            return at.node
+        node, at = at.chain[option][-1], at.below[option]
+    return node
 
 
 def _heads(forest: Forest, choices: Choices) -> IntArray:
@@ -175,16 +241,21 @@ def _heads(forest: Forest, choices: Choices) -> IntArray:
         head = further
 
 
-def best_ending(forest: Forest) -> IntArray:
-    """Of the trajectories ending at each node the one with the highest G, then the first, ``[N]``.
+def endings_of(forest: Forest, leaf: IntArray) -> IntArray:
+    """Of the trajectories ending at each of these nodes the one with the highest G, then the first.
 
-    -1 where none ends.
+    -1 where a node is -1.
     """
-    best = np.full(len(forest), -1, dtype=np.int64)
-    counted = np.flatnonzero(forest.columns.counted)
-    order = np.lexsort((-counted, forest.columns.score[counted]))
-    best[forest.end_node[counted[order]]] = counted[order]
-    return best
+    score, end_node = forest.columns.score, forest.end_node
+    wanted = np.zeros(len(forest), dtype=np.bool_)
+    wanted[leaf[leaf >= 0]] = True
+    ending = np.flatnonzero(forest.columns.counted)
+    ending = ending[wanted[end_node[ending]]]
+    order = ending[np.lexsort((-ending, score[ending]))]
+    places = np.unique(leaf)
+    best = np.full(len(places), -1, dtype=np.int64)
+    best[np.searchsorted(places, end_node[order])] = order  # the last one, the favourite, stays
+    return np.where(leaf >= 0, best[np.searchsorted(places, leaf)], -1)
 
 
 def best_observed(forest: Forest) -> IntArray:
