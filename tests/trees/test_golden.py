@@ -10,9 +10,10 @@ import pytest
 from tests.trees.making import SHOP
 from tratree_cli.formats.columns import columns_from_rollouts
 from tratree_cli.trees.build import build_forest
+from tratree_cli.trees.columns import columns_from_lists
 from tratree_cli.trees.forest import Forest
 from tratree_cli.trees.mcts import best_observed, search
-from tratree_cli.trees.pairs import GAP, STOP, mine, mine_whole
+from tratree_cli.trees.pairs import GAP, PER_TASK, STOP, mine, mine_whole
 from tratree_cli.trees.statistics import forest_statistics
 
 # The tree of "mug", breadth first (the crash counts nowhere):
@@ -106,6 +107,27 @@ def test_whole_trajectories_are_paired_by_reward_alone() -> None:
     found = mine_whole(columns_from_rollouts(SHOP), min_gap=0.1)
     assert len(found) == 4 + 3  # 1.0 over four others, 0.25 over three zeros
     assert all(p.step == 0 and p.gap > 0.1 for p in found.pairs)
+
+
+def test_drawn_pairs_are_the_same_for_the_same_seed_and_all_are_accounted_for() -> None:
+    columns = columns_from_rollouts(SHOP)
+    drawn = [mine_whole(columns, min_gap=0.1, per_task=3, seed=seed) for seed in range(20)]
+    assert drawn[4] == mine_whole(columns, min_gap=0.1, per_task=3, seed=4)
+    everything = {(p.chosen, p.rejected) for p in mine_whole(columns, min_gap=0.1).pairs}
+    assert {(p.chosen, p.rejected) for found in drawn for p in found.pairs} == everything
+    for found in drawn:
+        assert len(found) == 3
+        assert len(found) + sum(found.dropped.values()) == 10 + 1  # pairs of the two tasks
+
+
+def test_a_task_with_thousands_of_trajectories_is_drawn_from_without_listing_its_pairs() -> None:
+    count = 20_000  # two hundred million pairs
+    columns = columns_from_lists(
+        ["t"] * count, [[(0, number)] for number in range(count)], [n % 5 / 4 for n in range(count)]
+    )
+    found = mine_whole(columns, per_task=10, seed=1)
+    assert len(found) == 10 and len(set(found.pairs)) == 10
+    assert found.dropped[PER_TASK] == 10 * (count // 5) ** 2 - 10
 
 
 def test_statistics_follow_their_formulas(forest: Forest) -> None:

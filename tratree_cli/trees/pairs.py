@@ -19,6 +19,7 @@ import numpy as np
 
 from tratree_cli.trees.columns import Columns
 from tratree_cli.trees.forest import Forest
+from tratree_cli.trees.offers import Offer
 
 Rule: TypeAlias = Literal["tree", "unstructured", "eto", "ceiling"]
 BranchSelect: TypeAlias = Literal["best-worst", "all", "adjacent"]
@@ -155,21 +156,36 @@ def mine_whole(
     found: list[Pair] = []
     compared = 0
     generator = np.random.default_rng(seed)
+    position = {name: place for place, name in enumerate(columns.tasks)}
     for task, members in _by_task(columns).items():
         if rule == "ceiling":
-            matches = [(e, m) for e in experts.get(task, []) for m in members]
-            source = demos if demos is not None else columns
+            better, source = experts.get(task, []), demos if demos is not None else columns
+            number, possible = position[task], len(better) * len(members)
         else:
-            matches, source = list(combinations(members, 2)), columns
-        compared += bool(matches)
+            better, source = members, columns
+            number, possible = position[task], len(members) * (len(members) - 1) // 2
+        compared += possible > 0
+        offer = Offer(better, source.score, members, columns.score, min_gap)
+        dropped[GAP] += possible - offer.pairs
         here: list[Pair] = []
-        for one, other in matches:
-            pair = _whole_pair(columns, source, task, one, other, horizon, rule)
-            if pair is None or pair.gap <= min_gap:
-                dropped[GAP] += 1
-            elif words.differ(pair, dropped):
+        for place in offer.order(generator, drawn=bool(per_task)):
+            if per_task and len(here) == per_task:
+                dropped[PER_TASK] += offer.pairs - offer.looked_at
+                break
+            one, other = offer.pair(place)
+            pair = Pair(
+                number,
+                0,
+                one,
+                other,
+                float(source.score[one]),
+                float(columns.score[other]),
+                horizon=horizon,
+            )
+            offer.looked_at += 1
+            if words.differ(pair, dropped):
                 here.append(pair)
-        found += _drawn(here, per_task, generator, dropped)
+        found += sorted(here, key=lambda pair: (pair.chosen, pair.rejected))
     return PairSet(rule, found, _nonzero(dropped), compared)
 
 
@@ -281,18 +297,6 @@ def _by_task(columns: Columns) -> dict[str, list[int]]:
     return members
 
 
-def _whole_pair(
-    columns: Columns, source: Columns, task: str, one: int, other: int, horizon: int, rule: Rule
-) -> Pair | None:
-    number = columns.tasks.index(task) if rule == "ceiling" else int(columns.task[one])
-    first, second = float(source.score[one]), float(columns.score[other])
-    if first > second:
-        return Pair(number, 0, one, other, first, second, horizon=horizon)
-    if rule != "ceiling" and second > first:
-        return Pair(number, 0, other, one, second, first, horizon=horizon)
-    return None
-
-
 def _widest(
     pairs: list[Pair], limit: int, seed: int, dropped: Counter[str], reason: str
 ) -> list[Pair]:
@@ -304,16 +308,6 @@ def _widest(
     ranked = sorted(range(len(pairs)), key=lambda index: (-pairs[index].gap, lot[index]))
     dropped[reason] += len(pairs) - limit
     return [pairs[index] for index in sorted(ranked[:limit])]
-
-
-def _drawn(
-    pairs: list[Pair], limit: int, generator: np.random.Generator, dropped: Counter[str]
-) -> list[Pair]:
-    if not limit or len(pairs) <= limit:
-        return pairs
-    dropped[PER_TASK] += len(pairs) - limit
-    kept = generator.choice(len(pairs), size=limit, replace=False)
-    return [pairs[index] for index in sorted(kept.tolist())]
 
 
 def _limited(
