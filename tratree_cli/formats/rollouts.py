@@ -183,7 +183,8 @@ def read_jsonl(path: Path) -> Iterator[Any]:
     try:
         with path.open("rb") as file:
             stream = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-            for number, line in enumerate(io.BufferedReader(stream, 1 << 20), start=1):  # type: ignore[type-var]
+            for line in io.BufferedReader(stream, 1 << 20):
+                number += 1
                 yield orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise InputError(f"{path} line {number} is not JSON: {error}") from error
