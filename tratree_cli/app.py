@@ -109,9 +109,11 @@ def exit_code(error: BaseException) -> int | None:
     if isinstance(error, PermissionError) or (
         isinstance(error, OSError) and error.errno in (28, 30)
     ):
-        # Not writable, read-only or full: a fact about the user's machine, not a bug.
-        return 2 if isinstance(error, PermissionError) else 1
-    return None
+        # Not writable, read-only, full, or a file where a folder should be: facts about the user's
+    # machine, not bugs.
+    if isinstance(error, PermissionError | NotADirectoryError):
+        return 2
+    return {errno.EROFS: 2, errno.ENOSPC: 1}.get(getattr(error, "errno", None) or 0)
 
 
 def report_error(error: BaseException, code: int) -> None:

@@ -104,6 +104,14 @@ def test_a_store_that_cannot_be_written_is_named(tratree: Command, tmp_path: Pat
     assert_refused(done, "locked")
 
 
+def test_a_store_below_a_file_is_refused(tratree: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", "utf-8")
+    for place in ("file", "file/store"):
+        done = tratree("explore", "--policy", "expert", "--limit", "2", "--store", place)
+        assert_refused(done, "is a file")
+        assert_refused(tratree("show", "tree@latest", "--store", place), "file")
+
+
 def test_an_output_folder_that_does_not_exist_is_named(tratree: Command) -> None:
     assert_refused(tratree("report", "--output", "nowhere/report.html"), "nowhere")
 

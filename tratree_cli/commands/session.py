@@ -146,9 +146,18 @@ class Session:
     quiet: bool
     debug: bool
 
-    @property
+    @functools.cached_property
     def store_root(self) -> Path:
-        return self.store or Path(".tratree")
+        """The store's folder, which need not exist yet but must be possible."""
+        root = self.store or Path(".tratree")
+        place = root.absolute()
+        while not place.exists():
+            place = place.parent
+        if not place.is_dir():
+            raise InputError(f"--store {root}: {place} is a file; choose another folder")
+        if place != root.absolute() and not os.access(place, os.W_OK | os.X_OK):
+            raise InputError(f"--store {root}: {place} is not writable; choose another folder")
+        return root
 
     @functools.cached_property
     def opened_store(self) -> Store:
