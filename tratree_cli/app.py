@@ -8,6 +8,7 @@ is one sentence on stderr and an exit code, Ctrl-C is exit 130, and a traceback 
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -106,10 +107,7 @@ def exit_code(error: BaseException) -> int | None:
     store = sys.modules.get("tratree_store")
     if store is not None and isinstance(error, store.StoreError):
         return int(getattr(error, "exit_code", 1))
-    if isinstance(error, PermissionError) or (
-        isinstance(error, OSError) and error.errno in (28, 30)
-    ):
-        # Not writable, read-only, full, or a file where a folder should be: facts about the user's
+    # Not writable, read-only, full, or a file where a folder should be: facts about the user's
     # machine, not bugs.
     if isinstance(error, PermissionError | NotADirectoryError):
         return 2
