@@ -36,7 +36,8 @@ def run(job: Job) -> Result:
     from tratree_cli.formats.columns import columns_from_rollouts, merge_rollouts
     from tratree_cli.formats.rollouts import read_rollouts
     from tratree_cli.formats.trees import write_tree
-    from tratree_cli.trees.build import MergePolicy, build_forest
+    from tratree_cli.stages.growing import grow
+    from tratree_cli.trees.build import MergePolicy
     from tratree_cli.trees.statistics import forest_statistics
 
     params = job.params
@@ -52,12 +53,13 @@ def run(job: Job) -> Result:
         cache=job.scratch({"embeddings": params.get("embedder", "offline")}),
         progress=lambda done, total: job.progress(done, total, "embedding"),
     )
-    forest = build_forest(
+    forest = grow(
         columns_from_rollouts(rollouts),
         policy,
         similarity,
         similarity.guard,
         progress=lambda done, total: job.progress(done, total, "merging"),
+        workers=job.options.workers,
     )
     write_tree(forest, rollouts, job.out, meta={"policy": dict(params)})
     statistics = forest_statistics(forest)
