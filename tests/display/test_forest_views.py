@@ -146,3 +146,22 @@ def test_degenerate_forests_are_reported_not_crashed(episodes: list) -> None:
     records, _ = render_paths(found, tree.rollouts)
     printed(paths_view(PathFile(records)))
     assert "leaves the model as it is" in printed(pairs_view(PairFile([], {"rule": "tree"})), 200)
+
+
+def test_a_chain_of_a_thousand_steps_is_drawn_everywhere() -> None:
+    steps = [(f"page {number}", f"click[{number}]") for number in range(1000)]
+    tree = tree_of(made_rollouts([("t", steps, 1.0), ("t", [("page 0", "buy")], 0.0)]))
+    found = search(tree.forest)
+    page = forest_html(tree, search=found)
+    assert "click[99]" in page and "of its nodes are not drawn here" in page
+    text = printed(render_forest(tree, 1, found))
+    assert "click[10]" in text and "nodes are not drawn" in text
+    rows = tree_rows(tree, 0)
+    assert len(rows) == 1001
+    assert tree_mermaid(rows, "t").count("-->") + tree_mermaid(rows, "t").count("==>") == 1001
+    assert len(list(tree_json(tree))) == 1002
+
+
+def test_figures_stay_near_their_words_on_a_wide_terminal() -> None:
+    lines = printed(render_tree(SHOP_TREE, 0), 160).splitlines()
+    assert max(len(line.rstrip()) for line in lines if "◆" in line or "click" in line) < 110

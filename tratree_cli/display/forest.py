@@ -28,6 +28,7 @@ from tratree_cli.trees.statistics import (
 )
 
 _BAR = 8
+_LEAST_ROOM = 52
 _ROWS_IN_OVERVIEW = 40
 _LEVEL_STYLES = {"good": "green", "thin": "yellow", "empty": "red"}
 
@@ -156,7 +157,7 @@ def render_tree(
     forest = tree.forest
     members = _members(tree, number)
     task = plain.one_line(forest.columns.tasks[number])
-    head = Text.assemble((task, "bold"))
+    head = Text.assemble((f"task {task}", "bold"))
     if not len(members):
         return Group(head, Text("nothing was explored here", style="dim"))
     best = float(forest.columns.score[members].max())
@@ -198,7 +199,9 @@ class TreeLines:
         ascii_only = options.ascii_only
         wide = options.max_width >= 100
         figures = 28 + (_BAR + 2 if wide else 0)
-        room = max(12, options.max_width - figures)
+        # On a wide terminal the figures stay near the words they belong to.
+        needed = max((_needed(row, ascii_only) for row in self.rows), default=0)
+        room = max(12, min(options.max_width - figures, max(needed, _LEAST_ROOM)))
         star, mark = ("*", "<") if ascii_only else ("★", "◆")
         titles = f"{'tried':>6}  {'G':>5}{'':{_BAR + 2 if wide else 0}}  {'won':>5}  {'gap':>4}"
         yield Text(" " * room + titles, style="dim", no_wrap=True, overflow="crop")
@@ -215,23 +218,33 @@ class TreeLines:
         )
 
 
-def _line(row: TreeRow, room: int, wide: bool, ascii_only: bool) -> Text:
-    star, mark = ("*", "<") if ascii_only else ("★", "◆")
+def _guides(row: TreeRow, ascii_only: bool) -> str:
     bend, tee, pipe = ("`- ", "|- ", "|  ") if ascii_only else ("╰─ ", "├─ ", "│  ")
     guides = "".join(pipe if goes_on else "   " for goes_on in row.lines)
-    guides += "" if row.only else bend if row.last else tee
+    return guides + ("" if row.only else bend if row.last else tee)
+
+
+def _words(row: TreeRow, ascii_only: bool) -> str:
+    words = plain.one_line(row.text)
+    if row.best:
+        words = f"{'*' if ascii_only else '★'} {words}"
+    return f"{words}  (+{row.hidden} not shown)" if row.hidden else words
+
+
+def _needed(row: TreeRow, ascii_only: bool) -> int:
+    return cell_len(_guides(row, ascii_only)) + cell_len(_words(row, ascii_only)) + 2
+
+
+def _line(row: TreeRow, room: int, wide: bool, ascii_only: bool) -> Text:
+    mark = "<" if ascii_only else "◆"
+    guides = _guides(row, ascii_only)
     # Deep branchings keep half of the room for words.
     if cell_len(guides) > room // 2:
         guides = ("<" if ascii_only else "‹") + guides[-(room // 2 - 1) :]
-    words = plain.one_line(row.text)
-    if row.best:
-        words = f"{star} {words}"
-    if row.hidden:
-        words += f"  (+{row.hidden} not shown)"
     style = "bold" if row.best else "dim italic" if row.stop else ""
     text = Text(no_wrap=True, overflow="crop", end="\n")
     text.append(guides, style="dim")
-    text.append(_fill(words, room - cell_len(guides)), style=style)
+    text.append(_fill(_words(row, ascii_only), room - cell_len(guides)), style=style)
     # Along a chain the figures only repeat themselves.
     quiet = "dim" if row.only and not row.leaf else ""
     text.append(f"{row.visits:>6}  ", style=quiet)

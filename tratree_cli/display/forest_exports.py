@@ -17,6 +17,8 @@ from tratree_cli.formats.trees import TreeFile, node_records
 from tratree_cli.trees.mcts import SearchResult
 
 _LABEL = 60
+_OUTLINED = 300
+"""Rows of one tree in a page: a page that nests deeper is of no use, and renderers descend."""
 _MERMAID = str.maketrans({character: f"#{ord(character)};" for character in '#"&<>[](){}|`'})
 """Mermaid decodes ``#91;``; a bare bracket or quote would end the label."""
 
@@ -79,8 +81,9 @@ def tree_outline(
     max_depth: int = 0,
     min_visits: int = 0,
 ) -> Outline:
-    """Tree ``number`` as a report draws it."""
-    rows = tree_rows(tree, number, search, max_depth, min_visits)
+    """Tree ``number`` as a report draws it; after 300 rows a note says how much is left out."""
+    rows = tree_rows(tree, number, search, max_depth, min_visits, _OUTLINED)
+    left = len(tree.forest.nodes(number)) - 1 - sum(not row.stop for row in rows)
     children: dict[tuple[int, bool], list[Branch]] = {}
     # Rows stand parents first: walking them backwards, every branch finds its children ready.
     for row in reversed(rows):
@@ -114,6 +117,7 @@ def tree_outline(
             visits=int(tree.forest.visits[root]),
             children=tuple(reversed(children.get((root, False), []))),
         ),
+        notes=(f"{left} of its nodes are not drawn here.",) if left else (),
     )
 
 
