@@ -193,8 +193,7 @@ class _Statistics:
 
     def enter(self, tree: int, walked: Walked, select: Select, rollouts: int) -> None:
         """Add one tree that was walked."""
-        sizes, counts, rewards = [len(walked.chain)], [rollouts], [walked.returned]
-        nodes = list(walked.chain)
+        passed = [(walked.chain, rollouts, walked.returned)]
         pending = [walked.root] if isinstance(walked.root, Branching) else []
         while pending:
             at = pending.pop()
@@ -202,22 +201,21 @@ class _Statistics:
                 if at.child[option] < 0:
                     self.stop_visits[at.node] = at.count[option]
                     self.stop_reward[at.node] = at.reward[option]
-                    continue
-                nodes += chain
-                sizes.append(len(chain))
-                counts.append(at.count[option])
-                rewards.append(at.reward[option])
-                below = at.below[option]
-                if isinstance(below, Branching):
-                    pending.append(below)
-        self.visits[nodes] = np.repeat(counts, sizes)
-        self.reward[nodes] = np.repeat(rewards, sizes)
-        self.leaf[tree] = _end(walked, select)
+                else:
+                    passed.append((chain, at.count[option], at.reward[option]))
+            pending += [below for below in at.below if isinstance(below, Branching)]
+        step_node = self.forest.step_node
+        ways: list[IntArray] = [np.array(chain.nodes, dtype=np.int64) for chain, _, _ in passed]
+        ways += [step_node[chain.begin : chain.end] for chain, _, _ in passed]
+        nodes, sizes = np.concatenate(ways), [len(way) for way in ways]
+        self.visits[nodes] = np.repeat([count for _, count, _ in passed] * 2, sizes)
+        self.reward[nodes] = np.repeat([reward for _, _, reward in passed] * 2, sizes)
+        self.leaf[tree] = _end(self.forest, walked, select)
 
 
-def _end(walked: Walked, select: Select) -> int:
+def _end(forest: Forest, walked: Walked, select: Select) -> int:
     """The node at which the greedy walk through a walked tree ends."""
-    node, at = walked.chain[-1], walked.root
+    node, at = walked.chain.last(forest), walked.root
     while isinstance(at, Branching):
         merits: dict[Select, Sequence[float]]
         merits = {"mean": at.mean, "visits": at.count, "max": at.highest}
@@ -225,7 +223,7 @@ def _end(walked: Walked, select: Select) -> int:
         option = merit.index(max(merit))
         if at.child[option] < 0:
             return at.node
-        node, at = at.chain[option][-1], at.below[option]
+        node, at = at.chain[option].last(forest), at.below[option]
     return node
 
 

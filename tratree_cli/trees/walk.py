@@ -24,6 +24,22 @@ class Leaf:
 
 
 @dataclass(slots=True)
+class Chain:
+    """Nodes without a choice: ``nodes``, then those at ``begin:end`` of ``forest.step_node``.
+
+    The second part is where a single trajectory goes; it is only read when it is asked for.
+    """
+
+    nodes: list[int]
+    begin: int = 0
+    end: int = 0
+
+    def last(self, forest: Forest) -> int:
+        """The node at the lower end."""
+        return int(forest.step_node[self.end - 1]) if self.end > self.begin else self.nodes[-1]
+
+
+@dataclass(slots=True)
 class Branching:
     """A node with a choice; one entry per option, in insertion order.
 
@@ -39,14 +55,14 @@ class Branching:
     mean: list[float] = field(default_factory=list)
     highest: list[float] = field(default_factory=list)
     below: list[Leaf | Branching] = field(default_factory=list)
-    chain: list[list[int]] = field(default_factory=list)
+    chain: list[Chain] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Walked:
     """A searched tree: its ``root`` chain and what lies below it; the sum of all returns."""
 
-    chain: list[int]
+    chain: Chain
     root: Leaf | Branching
     returned: float
 
@@ -97,7 +113,7 @@ class _Ground:
         self.endings = forest.endings.item
         self.visits = forest.visits.item
 
-    def descend(self, node: int) -> tuple[list[int], Leaf | Branching]:
+    def descend(self, node: int) -> tuple[Chain, Leaf | Branching]:
         """Follow the chain from ``node``; what lies at its end is not opened yet."""
         chain = [node]
         while True:
@@ -107,13 +123,13 @@ class _Ground:
                 if trajectory >= 0:
                     steps = forest.columns.offsets
                     begin = steps.item(trajectory) + forest.depth.item(node)
-                    chain += forest.step_node[begin : steps.item(trajectory + 1)].tolist()
-                    return chain, Leaf(forest.columns.score.item(trajectory))
+                    tail = Chain(chain, begin, steps.item(trajectory + 1))
+                    return tail, Leaf(forest.columns.score.item(trajectory))
             children, endings = self.child_count(node), self.endings(node)
             if not children:
-                return chain, Leaf(self.forest.total_reward.item(node) / endings)
+                return Chain(chain), Leaf(self.forest.total_reward.item(node) / endings)
             if children > 1 or endings:
-                return chain, Branching(node, self._options(node, children, endings))
+                return Chain(chain), Branching(node, self._options(node, children, endings))
             node = self.first_child(node)
             chain.append(node)
 
@@ -121,10 +137,9 @@ class _Ground:
         """Find out what lies below the first option that nobody has tried."""
         child = branching.child[len(branching.count)]
         node = branching.node
-        chain: list[int] = []
         below: Leaf | Branching
         if child < 0:
-            below = Leaf(self.forest.total_reward.item(node) / self.endings(node))
+            chain, below = Chain([]), Leaf(self.forest.total_reward.item(node) / self.endings(node))
         else:
             chain, below = self.descend(child)
         branching.count.append(0)
