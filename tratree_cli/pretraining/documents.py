@@ -2,9 +2,9 @@
 
 Every document is a conversation in the agent's own chat format. Questions teach to copy, to read a
 list up to a given word, to match a page with an instruction; random play teaches the form of
-``Thought``/``Action`` turns and that actions name what the page offers. Nobody shops well in this text: which item to
-click is decided by a die, and right answers are given to questions only, never as actions. That is
-the line between a base model and a demonstration.
+``Thought``/``Action`` turns and that actions name what the page offers. Nobody shops well in this
+text: which item to click is decided by a die, and right answers are given to questions only, never
+as actions. That is the line between a base model and a demonstration.
 """
 
 from __future__ import annotations
