@@ -111,7 +111,8 @@ def _copy(rng: random.Random, shop: Shop, task: Task) -> Case:
 
 def _which_item(rng: random.Random, shop: Shop, task: Task) -> Case:
     items = page_around(rng, shop, task)
-    item = next(i for i in items if i.finish == rng.choice(items).finish)
+    finish = rng.choice(items).finish
+    item = next(item for item in items if item.finish == finish)
     question = f"Question: which item is {item.finish}?"
     right = f"{item.asin} {item.finish}"
     return Case(after_page(shown(rng, task, items), [(question, "")]), (right,))

@@ -100,7 +100,11 @@ def build_tokenizer() -> Any:
 
 
 def family_tokenizer() -> Any:
-    """The shipped tokenizer; every member of the family has this one (built if it is not there)."""
+    """The shipped tokenizer, which every member of the family has; built if it is not there.
+
+    The shipped one was built from an earlier version of the text, so ``build_tokenizer`` numbers
+    its pieces differently.
+    """
     from transformers import AutoTokenizer
 
     folder = shipped_tokenizer()
