@@ -79,15 +79,21 @@ def report(
 
 def show_report(document: ReportDocument, store: Store, entry: Entry) -> None:
     """The report on the terminal: the table, one tree, and the line to type next."""
+    from dataclasses import replace
+
+    from rich.text import Text
+
     from tratree_cli.display import report_terminal
     from tratree_cli.display.progress import stdout_console
     from tratree_cli.stages import lineage
 
     console = stdout_console()
-    console.print(report_terminal.render(document))
+    console.print(report_terminal.render(replace(document, next_step="")))
     trees = lineage.sources(store, entry, "tree")
     for tree in trees[:1]:
         console.print(typical_tree(tree))
+    if document.next_step:
+        console.print(Text.assemble("\nNext: ", (document.next_step, "bold")))
 
 
 def typical_tree(tree: Entry) -> RenderableType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -59,10 +60,15 @@ def evaluation_summary(entry: Entry) -> Group:
 
 
 def tree_summary(entry: Entry) -> Table:
-    """The forest's statistics (section 3.2: breadth, depth, informativeness) and its quality."""
-    s = {key: spoken(value) for key, value in entry.summary.items()}
-    ended = f"{float(entry.summary['ended_by_itself']):.0%}"
-    rows = {
+    """The forest's statistics, for people, when ``build-tree`` is done."""
+    return facts(tree_facts(entry.summary))
+
+
+def tree_facts(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Breadth, depth and informativeness (section 3.2) and the quality, each as a phrase."""
+    s = {key: spoken(value) for key, value in summary.items()}
+    ended = f"{float(summary['ended_by_itself']):.0%}"
+    return {
         "forest": f"{s['trees']} trees, {s['nodes']} nodes, {s['trajectories']} trajectories, "
         f"{s['steps']} steps",
         "merged": f"{s['merged_by_equality']} steps by equality, {s['merged_by_similarity']} by "
@@ -73,4 +79,3 @@ def tree_summary(entry: Entry) -> Table:
         f"outcomes {s['outcome_entropy']} bits",
         "quality": s["quality"],
     }
-    return facts(rows)

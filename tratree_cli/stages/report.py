@@ -149,15 +149,12 @@ def assemble(
     with_paper: bool = False,
 ) -> ReportDocument:
     """The document over these rows; ``timed`` adds what the store recorded of seconds."""
+    from tratree_cli.display.summaries import tree_facts
     from tratree_cli.evaluation.report import TreeSummary, build_report
 
     summary = None
     if trees:
-        figures = {
-            key.replace("_", " "): value
-            for key, value in trees[0].summary.items()
-            if isinstance(value, int | float | str)
-        }
+        figures = tree_facts(trees[0].summary)
         blocks = _drawings(trees[0]) if drawn else ()
         summary = TreeSummary("Trajectory trees of the weak model", figures, blocks)
     first = rows[0].evaluation.provenance["config"]
