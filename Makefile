@@ -33,10 +33,14 @@ demo: install
 test: install
 	$(PYTEST) -n 2 -m "not slow and not gpu"
 
+# Files in which single tests need an optional package; without it the core skips them.
+OPTIONAL := tests/evaluation/test_report_page.py tests/store/test_remote.py
+
 # Slow and optional parts. What an optional part needs is installed here, and what cannot be is
 # skipped by its test with the reason.
 test-all: install $(VENV)/.all
 	$(PYTEST) -n 2 -m "slow and not gpu"
+	$(PYTEST) -n 2 $(OPTIONAL)
 $(VENV)/.all: requirements-all.lock
 	@$(BIN)/pip install -q $(TORCH) -r requirements-all.lock
 	@touch $@
