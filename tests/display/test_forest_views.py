@@ -153,7 +153,7 @@ def test_a_chain_of_a_thousand_steps_is_drawn_everywhere() -> None:
     tree = tree_of(made_rollouts([("t", steps, 1.0), ("t", [("page 0", "buy")], 0.0)]))
     found = search(tree.forest)
     page = forest_html(tree, search=found)
-    assert "click[99]" in page and "of its nodes are not drawn here" in page
+    assert "click[99]" in page and "more nodes are in the artifact" in page
     text = printed(render_forest(tree, 1, found))
     assert "click[10]" in text and "nodes are not drawn" in text
     rows = tree_rows(tree, 0)

@@ -11,14 +11,13 @@ from typing import Any
 
 from tratree_cli.display import plain
 from tratree_cli.display.forest import most_informative
-from tratree_cli.display.tree_rows import TreeRow, tree_rows
-from tratree_cli.evaluation.document import Branch, Outline, ReportDocument, Section
+from tratree_cli.display.tree_outline import tree_outline
+from tratree_cli.display.tree_rows import TreeRow
+from tratree_cli.evaluation.document import ReportDocument, Section
 from tratree_cli.formats.trees import TreeFile, node_records
 from tratree_cli.trees.mcts import SearchResult
 
 _LABEL = 60
-_OUTLINED = 300
-"""Rows of one tree in a page: a page that nests deeper is of no use, and renderers descend."""
 _MERMAID = str.maketrans({character: f"#{ord(character)};" for character in '#"&<>[](){}|`'})
 """Mermaid decodes ``#91;``; a bare bracket or quote would end the label."""
 
@@ -74,53 +73,6 @@ def tree_json(tree: TreeFile) -> Iterator[dict[str, Any]]:
         }
 
 
-def tree_outline(
-    tree: TreeFile,
-    number: int,
-    search: SearchResult | None = None,
-    max_depth: int = 0,
-    min_visits: int = 0,
-) -> Outline:
-    """Tree ``number`` as a report draws it; after 300 rows a note says how much is left out."""
-    rows = tree_rows(tree, number, search, max_depth, min_visits, _OUTLINED)
-    left = len(tree.forest.nodes(number)) - 1 - sum(not row.stop for row in rows)
-    children: dict[tuple[int, bool], list[Branch]] = {}
-    # Rows stand parents first: walking them backwards, every branch finds its children ready.
-    for row in reversed(rows):
-        below = children.pop((row.node, row.stop), [])
-        branch = Branch(
-            text=row.text,
-            detail=_detail(row),
-            value=row.value,
-            visits=row.visits,
-            best=row.best,
-            divergence=row.gap > 0,
-            children=tuple(reversed(below)),
-        )
-        children.setdefault((row.parent, False), []).append(branch)
-    root = int(tree.forest.roots[number])
-    grown = tree.forest.visits[root] > 0
-    first = tree.forest.first[root + 1] if tree.forest.child_count[root] else -1
-    instruction = (
-        tree.texts[tree.rollouts.trajectories[int(first)].instruction]
-        if grown and first >= 0
-        else ""
-    )
-    task = tree.forest.columns.tasks[number]
-    return Outline(
-        key=f"tree-{number}",
-        title=f"Task {task}",
-        root=Branch(
-            text=plain.one_line(instruction, 200) or task,
-            detail=instruction,
-            value=float(tree.forest.mean[root]) if grown else None,
-            visits=int(tree.forest.visits[root]),
-            children=tuple(reversed(children.get((root, False), []))),
-        ),
-        notes=(f"{left} of its nodes are not drawn here.",) if left else (),
-    )
-
-
 def forest_html(
     tree: TreeFile, numbers: list[int] | None = None, search: SearchResult | None = None
 ) -> str:
@@ -145,11 +97,6 @@ def forest_html(
             ),
         )
     )
-
-
-def _detail(row: TreeRow) -> str:
-    seen = f"{row.observation}\n" if row.observation else ""
-    return seen + "\n".join(f"Thought ({count}): {thought}" for thought, count in row.thoughts)
 
 
 def _names(rows: list[TreeRow]) -> list[str]:

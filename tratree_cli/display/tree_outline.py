@@ -7,8 +7,8 @@ one decision well, and the artifact has the rest.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
+from tratree_cli.display import plain
 from tratree_cli.display.forest import most_informative
 from tratree_cli.display.tree_rows import TreeRow, node_gaps, tree_rows
 from tratree_cli.evaluation.document import Branch, Comparison, Lane, Outline, Turn
@@ -25,39 +25,46 @@ def informative_outlines(
 ) -> tuple[Outline, ...]:
     """The ``count`` trees with the widest gap at a divergence; ``search`` marks the best path."""
     return tuple(
-        tree_outline(tree, number, search, max_nodes) for number in most_informative(tree)[:count]
+        tree_outline(tree, number, search, max_nodes=max_nodes)
+        for number in most_informative(tree)[:count]
     )
 
 
 def tree_outline(
-    tree: TreeFile, number: int, search: SearchResult | None = None, max_nodes: int = 300
+    tree: TreeFile,
+    number: int,
+    search: SearchResult | None = None,
+    max_depth: int = 0,
+    min_visits: int = 0,
+    max_nodes: int = 300,
 ) -> Outline:
     """Tree ``number`` of the forest, cut after ``max_nodes`` nodes (0: whole) with a note."""
     forest = tree.forest
     root = int(forest.roots[number])
-    rows = tree_rows(tree, number, search, max_rows=max_nodes)
-    below: dict[int, list[TreeRow]] = {}
-    for row in rows:
-        below.setdefault(row.parent, []).append(row)
-    first = next(
-        (one for one in tree.rollouts.trajectories if one.task == forest.columns.tasks[number]),
-        None,
-    )
-    instruction = tree.texts[first.instruction] if first else forest.columns.tasks[number]
+    task = forest.columns.tasks[number]
+    rows = tree_rows(tree, number, search, max_depth, min_visits, max_nodes)
+    children: dict[tuple[int, bool], list[Branch]] = {}
+    # Rows stand parents first: walking them backwards, every branch finds its children ready.
+    for row in reversed(rows):
+        below = children.pop((row.node, row.stop), [])
+        children.setdefault((row.parent, False), []).append(_branch(row, below))
+    first = next((one for one in tree.rollouts.trajectories if one.task == task), None)
+    instruction = tree.texts[first.instruction] if first else task
     left_out = len(forest.nodes(number)) - 1 - sum(not row.stop for row in rows)
     notes = ["G is the mean final score of the trajectories through a node, n their number."]
     if left_out > 0:
         notes.append(f"{left_out} more nodes are in the artifact and not drawn here.")
     return Outline(
         key=f"tree-{number}",
-        title=f"Tree of task {forest.columns.tasks[number]}",
+        title=f"Tree of task {task}",
         root=Branch(
-            text=instruction,
+            text=plain.one_line(instruction, 200),
+            detail=instruction,
             value=float(forest.mean[root]) if forest.visits[root] else None,
             visits=int(forest.visits[root]),
             best=search is not None,
             divergence=node_gaps(forest, number).get(root, 0.0) > 0,
-            children=_branches(below, root),
+            children=tuple(reversed(children.get((root, False), []))),
         ),
         notes=tuple(notes),
     )
@@ -83,15 +90,8 @@ def pair_comparison(pair: PairRecord, key: str = "pair") -> Comparison:
     )
 
 
-def _branches(below: Mapping[int, Sequence[TreeRow]], node: int) -> tuple[Branch, ...]:
-    """The children of ``node``; a stop leaf bears its parent's number and has none."""
-    return tuple(
-        replace(_branch(row), children=() if row.stop else _branches(below, row.node))
-        for row in below.get(node, ())
-    )
-
-
-def _branch(row: TreeRow) -> Branch:
+def _branch(row: TreeRow, below: Sequence[Branch]) -> Branch:
+    """A row with its children, which ``below`` holds last first."""
     thoughts = "\n".join(
         f"{_THOUGHT}{words}" + (f" ({count} times)" if count > 1 else "")
         for words, count in row.thoughts
@@ -103,6 +103,7 @@ def _branch(row: TreeRow) -> Branch:
         visits=row.visits,
         best=row.best,
         divergence=row.gap > 0,
+        children=tuple(reversed(below)),
     )
 
 
