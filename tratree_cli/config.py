@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tratree_cli.errors import InputError, did_you_mean
-from tratree_cli.resources import templates_dir
+from tratree_cli.resources import template_folders, templates_dir
 
 PROJECT_FILE = "tratree.toml"
 
@@ -68,7 +68,15 @@ class SftSection:
     too_long: str = note("error", "what to do beyond it: error, drop, keep-last-turns (ours)")
     lora_r: int = note(64, "LoRA rank, 0 trains all weights (section 4.1)")
     lora_alpha: int = note(128, "LoRA alpha (section 4.1)")
-    dtype: str = note("auto", "auto, float32 or bfloat16")
+    lora_targets: list[str] = note(["all-linear"], "modules with an adapter, by name (ours)")
+    lora_dropout: float = note(0.0, "dropout in the adapters (ours)")
+    lora_merge: bool = note(True, "fold adapters into the weights; false stores the adapter alone")
+    packing: bool = note(False, "SFT: several conversations to a sequence, unseen by each other")
+    attention: str = note("auto", "auto, eager, sdpa, flash_attention_2, ...")
+    gradient_checkpointing: bool = note(False, "recompute activations: less memory, more time")
+    dtype: str = note("auto", "arithmetic: float32, bfloat16, or auto (bfloat16 on a GPU)")
+    save_dtype: str = note("float32", "stored weights: float32 or bfloat16")
+    checkpoint_every: float = note(0.2, "share of the steps, or their number; 0 for none; not keyed")
     diverge_from: str = note("", "Eq. 5: the model whose trajectories to move away from")
     diverge_weight: float = note(0.3, "Eq. 5: lambda (ours)")
     diverge_cap: float = note(0.5, "Eq. 5: largest token-level KL that is rewarded (ours)")
@@ -130,6 +138,8 @@ class DpoSection:
     batch_size: int = note(32, "pairs per optimizer step (section 4.1)")
     nll_weight: float = note(0.0, "weight of an NLL term on the preferred side (ours)")
     explicit_kl: bool = note(False, "Eq. 6 as written, with the full KL term beside the DPO loss")
+    loss_type: str = note("sigmoid", "any loss of TRL's DPO: sigmoid, ipo, hinge, ... (ours)")
+    label_smoothing: float = note(0.0, "share of pairs assumed to be labelled wrongly (ours)")
 
 
 @dataclass(frozen=True)
@@ -186,19 +196,37 @@ def recipes() -> list[str]:
     return sorted(path.stem for path in (templates_dir() / "recipes").glob("*.toml"))
 
 
-def load_recipe(name: str) -> Config:
-    """A shipped recipe by name, or a TOML file by path."""
-    path = templates_dir() / "recipes" / f"{name}.toml"
-    if not path.is_file():
-        path = Path(name)
-        if path.suffix != ".toml" or not path.is_file():
-            hint = did_you_mean(name, recipes())
-            raise InputError(
-                f"there is no recipe '{name}'{hint}; shipped recipes: {', '.join(recipes())}; "
-                "or give the path of a .toml file"
-            )
-    config = Config().with_values(read_toml(path), f"recipe {path}")
+def load_recipe(name: str, environment: str = "") -> Config:
+    """A shipped recipe by name, or a TOML file by path, for ``environment`` if one is named.
+
+    An environment may have a version of a recipe of its own, which its name then means:
+    ``quick`` for ``alfworld`` is ``quick-alfworld.toml``. Otherwise the recipe serves every
+    environment, without what its ``[env]`` section says about another one.
+    """
+    path = _recipe_path(name, environment)
+    document = read_toml(path)
+    about = document.get("env", {})
+    if environment and isinstance(about, dict):
+        other = about.get("name", environment) != environment
+        document["env"] = {**({} if other else about), "name": environment}
+    config = Config().with_values(document, f"recipe {path}")
     return dataclasses.replace(config, recipe=name)
+
+
+def _recipe_path(name: str, environment: str) -> Path:
+    folders = [folder / "recipes" for folder in template_folders(environment)]
+    for wanted in (f"{name}-{environment}.toml", f"{name}.toml"):
+        for folder in folders:
+            if (folder / wanted).is_file():
+                return folder / wanted
+    path = Path(name)
+    if path.suffix != ".toml" or not path.is_file():
+        hint = did_you_mean(name, recipes())
+        raise InputError(
+            f"there is no recipe '{name}'{hint}; shipped recipes: {', '.join(recipes())}; "
+            "or give the path of a .toml file"
+        )
+    return path
 
 
 def read_toml(path: Path) -> dict[str, Any]:

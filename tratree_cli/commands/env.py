@@ -110,8 +110,14 @@ def play(
 @app.command("fetch")
 def fetch(
     name: Name,
-    to: Annotated[Path, typer.Option("--to", help="Folder for the files.")] = Path("data/webshop"),
-    size: Annotated[str, typer.Option("--size", help="`full` (5.2 GB) or `small`.")] = "full",
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", help="Folder for the files (else data/NAME).", show_default=False),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option("--size", help="A set of files: WebShop's `full` (5.2 GB) or `small`."),
+    ] = None,
     mirror: Annotated[
         str | None, typer.Option("--mirror", help="Address of a folder with the files.")
     ] = None,
@@ -126,26 +132,22 @@ def fetch(
 ) -> None:
     """Download an environment's official files; run it again to continue after an interruption."""
     from tratree_cli.display.environments import DownloadBars
-    from tratree_cli.envs.registry import environment_names
-    from tratree_cli.envs.webshop.fetch import fetch as fetch_files
-    from tratree_cli.envs.webshop.fetch import sources
-    from tratree_cli.errors import did_you_mean
+    from tratree_cli.envs.registry import plugin
 
-    if name != "webshop":
-        known = environment_names()
-        if name in known:
-            raise InputError(f"there is nothing to fetch for {name}; see `tratree env list`")
-        raise InputError(f"there is no environment '{name}'{did_you_mean(name, known)}")
-    wanted = sources(size, mirror, _pairs(source, "--source"), _pairs(checksum, "--checksum"))
+    own = plugin(name).submodule("fetch")
+    if own is None:
+        raise InputError(f"there is nothing to fetch for {name}; see `tratree env list`")
+    wanted = own.sources(size, mirror, _pairs(source, "--source"), _pairs(checksum, "--checksum"))
+    to = to or own.FOLDER
     with DownloadBars(quiet=quiet) as bars:
-        fetched = fetch_files(to, wanted, bars.bar)
+        fetched = own.fetch(to, wanted, bars.bar)
     for item in fetched:
         row = {"file": str(item.path), "sha256": item.sha256, "present": item.present}
         if as_json:
             _put_json(row)
         else:
             sys.stdout.write(f"{item.sha256}  {item.path}\n")
-    _say(f"ready: tratree report --env webshop --data {to}")
+    _say(f"ready: tratree report --env {name} --data {to}")
 
 
 def _describe(name: str, data: str, parameters: list[str] | None) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def init(
     from tratree_cli.errors import InputError, did_you_mean
     from tratree_cli.resources import templates_dir
 
-    load_recipe(recipe)
+    load_recipe(recipe, env)
     if env not in environment_names():
         raise InputError(
             f"there is no environment '{env}'{did_you_mean(env, environment_names())}; "

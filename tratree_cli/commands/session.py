@@ -11,7 +11,7 @@ import inspect
 import os
 import stat
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -221,7 +221,13 @@ class Session:
         document = read_toml(project) if project.is_file() else {}
         chosen = self.recipe or document.pop("recipe", None) or "quick"
         document.pop("recipe", None)
-        return load_recipe(str(chosen)).with_values(document, PROJECT_FILE)
+        recipe = load_recipe(str(chosen), self._wanted_environment(document))
+        return recipe.with_values(document, PROJECT_FILE)
+
+    def _wanted_environment(self, document: Mapping[str, Any]) -> str:
+        """The environment that flags or the project file name; a recipe may differ by it."""
+        names = [self.env, *(_env_name(parse_assignment(text)) for text in self.assignments or ())]
+        return next((name for name in names if name), None) or _env_name(document) or ""
 
     def _data(self) -> str | None:
         if self.data is None or self.data == "embedded":
@@ -329,6 +335,12 @@ def entry_json(entry: Entry) -> dict[str, Any]:
         "summary": entry.summary,
         "warnings": entry.provenance.get("warnings", []),
     }
+
+
+def _env_name(document: Mapping[str, Any]) -> str | None:
+    section = document.get("env")
+    name = section.get("name") if isinstance(section, Mapping) else None
+    return str(name) if name else None
 
 
 def _stdin_is_piped() -> bool:

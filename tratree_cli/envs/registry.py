@@ -4,13 +4,21 @@ A worker process cannot be handed an open environment, so whoever starts workers
 ``EnvironmentSpec`` and they open their own. That only works because opening is a pure function of
 name, data and parameters; the data digest is compared, so that a folder that changed in between is
 noticed instead of mixed in.
+
+Everything else about an environment is optional and found beside its opener, so that a new one can
+be a single file: a folder ``templates/`` (its own recipes and prompts, laid out as the project's),
+a function ``data_files(data)`` and a submodule ``fetch``.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+import importlib.util
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from tratree_cli.envs.protocol import Environment, EnvironmentSpec
@@ -19,9 +27,91 @@ from tratree_cli.errors import InputError, did_you_mean
 GROUP = "tratree.environments"
 
 
+@dataclass(frozen=True)
+class Plugin:
+    """Where an environment's opener lies; having it imports nothing."""
+
+    name: str
+    module: str
+    attribute: str
+
+    def load(self) -> ModuleType:
+        """The opener's module; ``InputError`` where it cannot be imported."""
+        try:
+            return importlib.import_module(self.module)
+        except (ImportError, ValueError) as error:
+            raise InputError(f"environment {self.name} cannot be loaded: {error}") from error
+
+    def opener(self) -> Callable[..., Environment]:
+        """The function ``open_environment(data="embedded", **parameters)`` of the plug-in."""
+        try:
+            opener: Callable[..., Environment] = getattr(self.load(), self.attribute)
+        except AttributeError as error:
+            raise InputError(f"environment {self.name} cannot be loaded: {error}") from error
+        return opener
+
+    def submodule(self, name: str) -> ModuleType | None:
+        """An optional part of the plug-in's package, such as ``fetch``."""
+        place = f"{self.module}.{name}"
+        try:
+            if importlib.util.find_spec(place) is None:
+                return None
+        except ModuleNotFoundError:
+            return None  # the opener's module is a single file
+        return importlib.import_module(place)
+
+    def code_files(self) -> Sequence[Path]:
+        """The source files of the plug-in: its package's, or its single file."""
+        origin = self._origin()
+        if origin is None:
+            return []
+        return sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
+
+    def data_files(self, data: str) -> Iterable[Path]:
+        """Files whose size or time differs when the data may: the plug-in's own list, or all."""
+        own: Callable[[str], Iterable[Path]] | None = getattr(self.load(), "data_files", None)
+        return sorted(own(data) if own is not None else Path(data).glob("*"))
+
+    def templates(self) -> Path | None:
+        """The plug-in's own ``templates/`` folder, if it has one."""
+        origin = self._origin()
+        folder = origin.parent / "templates" if origin is not None else None
+        return folder if folder is not None and folder.is_dir() else None
+
+    def _origin(self) -> Path | None:
+        try:
+            found = importlib.util.find_spec(self.module)
+        except (ImportError, ValueError):
+            return None
+        return Path(found.origin) if found is not None and found.origin else None
+
+
 def environment_names() -> list[str]:
     """The names that ``--env`` knows, sorted."""
     return sorted({point.name for point in entry_points(group=GROUP)})
+
+
+def find_plugin(name: str) -> Plugin | None:
+    """The plug-in that ``--env NAME`` means, or None."""
+    if name.startswith("python:"):
+        _, module, attribute = [*name.split(":"), "", ""][:3]
+        return Plugin(name, module, attribute or "open_environment")
+    for point in entry_points(group=GROUP):
+        if point.name == name:
+            return Plugin(name, point.module, point.attr)
+    return None
+
+
+def plugin(name: str) -> Plugin:
+    """The plug-in that ``--env NAME`` means; ``InputError`` names the nearest one."""
+    found = find_plugin(name)
+    if found is None:
+        known = environment_names()
+        raise InputError(
+            f"there is no environment '{name}'{did_you_mean(name, known)}; "
+            f"known are {', '.join(known) or 'none'}"
+        )
+    return found
 
 
 def open_environment(
@@ -34,9 +124,9 @@ def open_environment(
     Raises ``InputError`` for an unknown name, an unusable one, or data that changed since the spec.
     """
     if isinstance(environment, str):
-        return _opener(environment)(data=data, **dict(parameters or {}))
+        return plugin(environment).opener()(data=data, **dict(parameters or {}))
     spec = environment
-    opened = _opener(spec.name)(data=spec.data, **dict(spec.parameters))
+    opened = plugin(spec.name).opener()(data=spec.data, **dict(spec.parameters))
     if spec.data_digest and opened.spec.data_digest != spec.data_digest:
         opened.close()
         raise InputError(
@@ -44,25 +134,3 @@ def open_environment(
             f"{opened.spec.data_digest[:12]} and was {spec.data_digest[:12]}; use the same data"
         )
     return opened
-
-
-def _opener(name: str) -> Callable[..., Environment]:
-    if name.startswith("python:"):
-        _, module, attribute = [*name.split(":"), "", ""][:3]
-        try:
-            opener: Callable[..., Environment] = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise InputError(f"the environment '{name}' cannot be imported: {error}") from error
-        return opener
-    for point in entry_points(group=GROUP):
-        if point.name == name:
-            try:
-                loaded: Callable[..., Environment] = point.load()
-            except (ImportError, AttributeError) as error:
-                raise InputError(f"environment {name} cannot be loaded: {error}") from error
-            return loaded
-    known = environment_names()
-    raise InputError(
-        f"there is no environment '{name}'{did_you_mean(name, known)}; "
-        f"known are {', '.join(known) or 'none'}"
-    )

@@ -20,7 +20,7 @@ from tratree_cli import envs
 from tratree_cli.config import Config, read_toml
 from tratree_cli.envs.protocol import Environment, EnvironmentSpec
 from tratree_cli.errors import InputError, did_you_mean
-from tratree_cli.resources import templates_dir, tree_digest
+from tratree_cli.resources import template_folders, templates_dir, tree_digest
 
 
 def environment_spec(config: Config) -> EnvironmentSpec:
@@ -56,8 +56,12 @@ def _cache_folder() -> Path:
 
 
 def _fingerprint(name: str, data: str, parameters: bytes) -> str:
+    from tratree_cli.envs.registry import plugin
+
+    found = plugin(name)
     package = Path(envs.__file__).parent
-    files = [*sorted(package.rglob("*.py")), *sorted(Path(data).glob("*"))]
+    code = {*package.glob("*.py"), *found.code_files()}
+    files = [*sorted(code), *found.data_files(data)]
     stamps = [
         f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}" for path in files if (stat := path.stat())
     ]
@@ -76,14 +80,20 @@ def open_environment(config: Config) -> Environment:
 
 
 def prompt_folder(config: Config) -> Path:
-    """The folder of prompt files: a shipped name or a path."""
-    shipped = templates_dir() / "prompts" / config.env.name
-    folder = shipped / config.env.prompt
-    if folder.is_dir():
-        return folder
+    """The folder of prompt files: a name that the environment has, or a path.
+
+    ``any`` holds the prompts of environments that bring none of their own.
+    """
+    name = config.env.name
+    own = [folder / "prompts" / name for folder in template_folders(name)]
+    shipped = [folder for folder in own if folder.is_dir()]
+    shipped = shipped or [templates_dir() / "prompts" / "any"]
+    for place in shipped:
+        if (place / config.env.prompt).is_dir():
+            return place / config.env.prompt
     folder = Path(config.env.prompt)
     if not (folder / "prompt.toml").is_file():
-        known = sorted(p.name for p in shipped.glob("*") if p.is_dir())
+        known = sorted(p.name for place in shipped for p in place.glob("*") if p.is_dir())
         raise InputError(
             f"there is no prompt '{config.env.prompt}' for {config.env.name}"
             f"{did_you_mean(config.env.prompt, known)}; shipped: {', '.join(known)}; "

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tratree_cli.envs.webshop.shop import WebShop
-
 if TYPE_CHECKING:
     from tratree_cli.envs.protocol import Environment
+    from tratree_cli.envs.webshop.shop import WebShop
 
 __all__ = ["WebShop", "open_environment"]
 
@@ -20,3 +19,12 @@ def open_environment(data: str = "embedded", **parameters: Any) -> Environment:
     from tratree_cli.envs.webshop.environment import open_webshop
 
     return open_webshop(data, **parameters)
+
+
+def __getattr__(name: str) -> Any:
+    """``WebShop`` on demand: a cached stage asks this package for its files and nothing else."""
+    if name == "WebShop":
+        from tratree_cli.envs.webshop.shop import WebShop
+
+        return WebShop
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,6 +16,8 @@ from tratree_cli.envs.download import Fetched, Progress, Source, download
 from tratree_cli.errors import InputError, PartialError, StageError, did_you_mean
 
 CHECKSUMS = "checksums.json"
+FOLDER = Path("data/webshop")
+"""Where `tratree env fetch` puts them unless told otherwise."""
 _DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
 _HUMAN = Source("items_human_ins.json", _DRIVE + "14Kb5SPBk_jfdLZ_CDBNitW98QLDlKR5O")
 SETS: Mapping[str, tuple[Source, ...]] = {
@@ -34,12 +36,13 @@ SETS: Mapping[str, tuple[Source, ...]] = {
 
 
 def sources(
-    size: str = "full",
+    size: str | None = None,
     mirror: str | None = None,
     addresses: Mapping[str, str] | None = None,
     checksums: Mapping[str, str] | None = None,
 ) -> list[Source]:
     """The files of a set, at the authors' address, a mirror's folder, or one address each."""
+    size = size or "full"
     if size not in SETS:
         raise InputError(f"WebShop's files come as 'full' or 'small', not '{size}'.")
     known = [source.name for source in SETS[size]]
