@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "mcts": ("tratree_cli.commands.mcts", "Search the trees for the best paths.", "Stages"),
     "train-strong": ("tratree_cli.commands.train_strong", "Train the strong model.", "Stages"),
     "eval": ("tratree_cli.commands.evaluate", "Evaluate a policy on a split.", "Stages"),
+    "run": ("tratree_cli.commands.run", "A study: seeds, methods, sweeps.", "Stages"),
     "report": ("tratree_cli.commands.report", "Make the table, from all of the above.", "Stages"),
     "show": (
         "tratree_cli.commands.show",

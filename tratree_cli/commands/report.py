@@ -32,6 +32,10 @@ def report(
     methods: Annotated[
         str | None, typer.Option("--methods", help="Comma-separated, instead of the recipe's.")
     ] = None,
+    existing: Annotated[
+        bool,
+        typer.Option("--existing", help="All evaluations in the store; --env, --recipe narrow it."),
+    ] = False,
     form: Annotated[
         str, typer.Option("--format", help="terminal, markdown, latex, csv, json or html.")
     ] = "terminal",
@@ -42,9 +46,55 @@ def report(
         Path | None, typer.Option("--output", "-o", help="Write the content to a file.")
     ] = None,
 ) -> None:
-    """Make the report: the whole pipeline, or exactly the evaluations that are given."""
-    from tratree_cli.errors import InputError, did_you_mean
+    """Make the report: the whole pipeline, exactly the evaluations given, or all there are."""
+    from tratree_cli.errors import InputError
     from tratree_cli.stages import report as stage
+    from tratree_cli.stages import study
+
+    check_output(form, output)
+    if existing and (evaluations or methods):
+        other = "evaluations that are named" if evaluations else "--methods"
+        raise InputError(f"--existing takes all that is in the store; drop it, or drop {other}")
+    named = evaluations or []
+    given = _existing(session) if existing else session.entries(named, ("evaluation",))
+    if given:
+        # Evaluations of several environments may stand in one report, so nothing is inherited
+        # from the first but what the store records of it anyway.
+        config = session.config(given[:1])
+    else:
+        config = session.config()
+        names = study.chosen_methods(methods, config)
+        config = config.with_values({"report": {"methods": list(names)}}, "--methods")
+    node = stage.node(config, evaluations=given, store=session.opened_store)
+    entry = session.realise(node)
+    if entry is not None:
+        deliver(session, entry, form, output, with_paper)
+
+
+def _existing(session: Session) -> list[Entry]:
+    """All evaluations in the store, oldest first, of the environment and recipe that are named."""
+    from tratree_cli.errors import InputError
+
+    found = []
+    for entry in session.opened_store.entries(kind="evaluation"):
+        made = entry.provenance["config"]
+        if session.env in (None, made["env"]["name"]) and session.recipe in (None, made["recipe"]):
+            found.append(entry)
+    if not found:
+        narrowed = [f"of {session.env}" if session.env else ""]
+        narrowed += [f"by recipe {session.recipe}" if session.recipe else ""]
+        which = " ".join(["no evaluation", *filter(None, narrowed)])
+        raise InputError(
+            f"{session.store_root} holds {which}; make some with tratree eval or tratree run"
+        )
+    # What is narrowed by is no contradiction of what the first evaluation was made with.
+    session.env = session.recipe = None
+    return found[::-1]
+
+
+def check_output(form: str, output: Path | None) -> None:
+    """Refuse an unknown format or an output without a folder before hours are spent."""
+    from tratree_cli.errors import InputError, did_you_mean
 
     if form not in FORMATS:
         raise InputError(
@@ -53,25 +103,23 @@ def report(
         )
     if output is not None and not output.parent.is_dir():
         raise InputError(f"--output {output}: there is no folder {output.parent}")
-    given = session.entries(evaluations or [], ("evaluation",))
-    config = session.config(given, report__methods=methods.split(",") if methods else None)
-    node = stage.node(config, evaluations=given, store=session.opened_store)
-    entry = session.realise(node)
-    if entry is None:
-        return
-    document = stage.document_of(
-        session.opened_store, entry, drawn=form == "html", with_paper=with_paper
-    )
-    if session.as_json and form == "terminal":
-        session.print_entry(entry)
-        return
+
+
+def deliver(
+    session: Session, entry: Entry, form: str, output: Path | None, with_paper: bool
+) -> None:
+    """Print the report, or write it to a file and print its reference."""
+    from tratree_cli.stages import report as stage
+
+    drawn = form in ("html", "markdown", "json")
+    document = stage.document_of(session.opened_store, entry, drawn=drawn, with_paper=with_paper)
     if output is not None:
-        with output.open("w", encoding="utf-8") as file:
-            file.write(rendered(document, form))
+        output.write_text(rendered(document, form), encoding="utf-8")
         session.runtime.reporter.hint(f"open {output}")
         session.print_entry(entry)
-        return
-    if form == "terminal":
+    elif session.as_json and form == "terminal":
+        session.print_entry(entry)
+    elif form == "terminal":
         show_report(document, session.opened_store, entry)
     else:
         sys.stdout.write(rendered(document, form))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import orjson
@@ -46,3 +46,43 @@ def print_plan(lines: Sequence[PlanLine], *, as_json: bool) -> None:
     known = [line.seconds for line in lines if line.seconds is not None]
     total = f", about {spoken_seconds(sum(known))} from earlier runs" if known else ""
     stdout_console().print(f"{len(lines) - missing} cached, {missing} would run{total}")
+
+
+def print_grouped_plan(lines: Sequence[PlanLine], jobs: int) -> None:
+    """A study's plan: nodes with the same label in one line, and what all of it would take."""
+    groups: dict[str, list[PlanLine]] = {}
+    for line in lines:
+        groups.setdefault(line.node.label, []).append(line)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("stage")
+    for title in ("cached", "to run", "each", "together"):
+        table.add_column(title, justify="right")
+    for label, members in groups.items():
+        missing = [line for line in members if line.state != "cached"]
+        known = _known(missing)
+        each = spoken_seconds(sum(known) / len(known)) if known else "?" if missing else ""
+        total = spoken_seconds(sum(known)) if known else ""
+        cached = len(members) - len(missing)
+        table.add_row(
+            Text(label),
+            str(cached) if cached else "",
+            str(len(missing)) if missing else "",
+            each,
+            total,
+            style="" if missing else "dim",
+        )
+    stdout_console().print(table)
+    missing = [line for line in lines if line.state != "cached"]
+    known = _known(missing)
+    words = f"{len(lines) - len(missing)} cached, {len(missing)} would run"
+    if known:
+        words += f", about {spoken_seconds(sum(known))} of work going by earlier runs"
+        if jobs > 1:
+            words += f" ({spoken_seconds(sum(known) / jobs)} or more with {jobs} jobs)"
+    if len(known) < len(missing):
+        words += f"; {len(missing) - len(known)} of unknown length"
+    stdout_console().print(Text(words))
+
+
+def _known(lines: Iterable[PlanLine]) -> list[float]:
+    return [line.seconds for line in lines if line.seconds is not None]

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -88,7 +90,13 @@ class Plugin:
 
 def environment_names() -> list[str]:
     """The names that ``--env`` knows, sorted."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
+    return sorted({point.name for point in _points(tuple(sys.path))})
+
+
+@cache
+def _points(path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """The declared environments; reading all packages' metadata once per search path is enough."""
+    return tuple(entry_points(group=GROUP))
 
 
 def find_plugin(name: str) -> Plugin | None:
@@ -96,7 +104,7 @@ def find_plugin(name: str) -> Plugin | None:
     if name.startswith("python:"):
         _, module, attribute = [*name.split(":"), "", ""][:3]
         return Plugin(name, module, attribute or "open_environment")
-    for point in entry_points(group=GROUP):
+    for point in _points(tuple(sys.path)):
         if point.name == name:
             return Plugin(name, point.module, point.attr)
     return None

@@ -20,11 +20,25 @@ from tratree_cli.evaluation.metrics import task_rewards
 
 
 @dataclass(frozen=True)
+class Effort:
+    """What one policy cost from its demonstrations to its evaluation; None where unknown.
+
+    ``episodes`` played and ``tokens`` sampled in all of them; ``cpu_seconds`` of all processes that
+    recorded any (recorded, never keyed).
+    """
+
+    episodes: int | None = None
+    tokens: int | None = None
+    cpu_seconds: float | None = None
+
+
+@dataclass(frozen=True)
 class Run:
     """One evaluation with the seconds that each stage of its making took."""
 
     evaluation: Evaluation
     seconds: Mapping[str, float] = field(default_factory=dict)
+    effort: Effort = Effort()
 
 
 @dataclass(frozen=True)
@@ -124,6 +138,11 @@ class Cohort:
         """Mean over runs of all seconds spent on one run; None where nothing was recorded."""
         totals = [sum(run.seconds.values()) for run in self.runs if run.seconds]
         return fmean(totals) if totals else None
+
+    def effort(self, name: str) -> float | None:
+        """The mean over runs of one field of ``Effort``; None where nothing was recorded."""
+        known = [value for run in self.runs if (value := getattr(run.effort, name)) is not None]
+        return fmean(known) if known else None
 
 
 def cohorts(runs: Sequence[Run]) -> tuple[Cohort, ...]:

@@ -24,6 +24,11 @@ from tratree_cli.evaluation.document import (
 from tratree_cli.evaluation.selection import places
 
 _TREE_STAGES = ("build-tree", "mcts", "mine-pairs")
+_EFFORT = {
+    "cpu_seconds": Column("CPU", SECONDS),
+    "episodes": Column("Episodes", COUNT),
+    "tokens": Column("Tokens", COUNT),
+}
 
 
 def behaviour_table(groups: Sequence[Cohort]) -> Table:
@@ -177,6 +182,7 @@ def cost_table(groups: Sequence[Cohort]) -> Table | None:
     if not recorded:
         return None
     stages = list(dict.fromkeys(s for group in recorded for run in group.runs for s in run.seconds))
+    efforts = [name for name in _EFFORT if any(g.effort(name) is not None for g in recorded)]
     rows = []
     for group in recorded:
         by_stage = {
@@ -190,20 +196,27 @@ def cost_table(groups: Sequence[Cohort]) -> Table | None:
                     *(Cell(by_stage[stage] or None) for stage in stages),
                     Cell(sum(search) if search else None),
                     Cell(group.seconds),
+                    *(Cell(group.effort(name)) for name in efforts),
                 )
             )
         )
     return Table(
         key="cost",
-        title="Seconds by stage",
+        title="Cost: seconds by stage, episodes, tokens",
         columns=(
             Column("Policy", TEXT),
             *(Column(stage, SECONDS) for stage in stages),
             Column("tree + search", SECONDS),
             Column("all", SECONDS),
+            *(_EFFORT[name] for name in efforts),
         ),
         rows=tuple(rows),
-        notes=("Wall-clock seconds when the artifact was made; shared stages count in each row.",),
+        notes=(
+            "Wall-clock seconds when the artifacts were made, and CPU seconds of those processes; "
+            "what several rows share counts in each. Tree + search: build-tree, "
+            "mine-pairs and mcts (section 4.2). Episodes and sampled tokens: demonstrations, "
+            "exploration and evaluation together. Means over seeds.",
+        ),
     )
 
 

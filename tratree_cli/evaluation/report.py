@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from tratree_cli.evaluation.artifact import Evaluation
 from tratree_cli.evaluation.charts import reward_bars, reward_by_breadth, reward_by_step
-from tratree_cli.evaluation.cohorts import Cohort, Run, cohorts
+from tratree_cli.evaluation.cohorts import Cohort, Effort, Run, cohorts
 from tratree_cli.evaluation.detail_tables import (
     behaviour_table,
     budget_table,
@@ -57,6 +57,7 @@ class Evaluated:
     evaluation: Evaluation
     ref: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
+    effort: Effort = Effort()
     command: str = ""
     inputs: tuple[str, ...] = ()
 
@@ -86,7 +87,7 @@ def build_report(
     ``with_paper`` sets the paper's printed figures beside one's own. ``extra`` sections (a case
     study, figures of Theorem 1, ...) follow the tree.
     """
-    groups = cohorts([Run(one.evaluation, dict(one.seconds)) for one in evaluations])
+    groups = cohorts([Run(one.evaluation, dict(one.seconds), one.effort) for one in evaluations])
     sections = []
     if groups:
         sections += [

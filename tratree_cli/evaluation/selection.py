@@ -65,6 +65,11 @@ def _main(names: Sequence[str]) -> str:
     return next((name for name in names if name), "")
 
 
+def place_name(environment: str) -> str:
+    """An environment as people write it."""
+    return _TITLES.get(environment, environment or "all")
+
+
 def _title(environment: str, split: str) -> str:
-    name = _TITLES.get(environment, environment or "all")
+    name = place_name(environment)
     return f"{name} {split}" if split else name

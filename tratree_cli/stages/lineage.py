@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tratree_cli.evaluation.artifact import Budget
+from tratree_cli.evaluation.cohorts import Effort
 
 if TYPE_CHECKING:
     from tratree_store import Entry, Store
@@ -72,6 +73,18 @@ def stage_seconds(store: Store, entries: Sequence[Entry]) -> dict[str, float]:
     for ancestor in ancestors(store, entries):
         seconds[ancestor.stage] = seconds.get(ancestor.stage, 0.0) + ancestor.seconds
     return seconds
+
+
+def effort(store: Store, entries: Sequence[Entry], *, timed: bool) -> Effort:
+    """What making ``entries`` and everything below them played, sampled and, if ``timed``, used."""
+    played = [e for e in ancestors(store, entries) if e.stage in ("explore", "eval", "demos")]
+    used = [e.provenance.get("cpu_seconds") for e in ancestors(store, entries)]
+    known = [float(seconds) for seconds in used if seconds is not None]
+    return Effort(
+        episodes=sum(int(e.summary.get("trajectories", 0)) for e in played),
+        tokens=sum(int(e.summary.get("tokens", 0)) for e in played),
+        cpu_seconds=sum(known) if timed and known else None,
+    )
 
 
 def _total(entries: Sequence[Entry], kind: str, name: str) -> int:

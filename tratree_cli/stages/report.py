@@ -1,20 +1,24 @@
-"""The report: a table over evaluations, and a look at the trees they came from."""
+"""The report: tables over evaluations, and a look at the trees they came from.
+
+Its artifact holds the document and which recipes stand behind each row. Seconds are left out of it,
+because no two runs take equally long and equal recipes must give equal bytes; ``document_of`` reads
+them from the store whenever the report is shown.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tratree_cli.config import Config, from_dict, load_recipe
-from tratree_cli.stages import lineage, methods
+from tratree_cli.config import Config
+from tratree_cli.stages import lineage, methods, study
 from tratree_cli.stages.graph import Job, Node, Result, Stage
+from tratree_cli.stages.report_rows import MadeFrom, evaluated, method_of, newest, settle
 
 if TYPE_CHECKING:
     from tratree_store import Entry, Store
 
     from tratree_cli.evaluation.document import Block, ReportDocument, Section
-    from tratree_cli.evaluation.report import Evaluated
 
 ROWS = "rows.json"
 """Which recipes stand behind each row: digests, so that the lineage is exact."""
@@ -22,95 +26,83 @@ ROWS = "rows.json"
 CASE_STUDY = ("sft-weak", "sft-strong", "tree-dpo", "mcts")
 """The policies that Fig. 5 puts side by side."""
 
-STAGE = Stage("report", 1, "report", "tratree_cli.stages.report:run")
+STAGE = Stage("report", 2, "report", "tratree_cli.stages.report:run")
 
 
 def node(config: Config, *, evaluations: Sequence[Entry] = (), store: Store | None = None) -> Node:
     """The recipe's methods, pulled; or exactly the evaluations of ``store`` that are given."""
-    if evaluations:
-        assert store is not None
-        return Node(
-            stage=STAGE,
-            label="report",
-            config=config,
-            params={"methods": [method_of(store, entry) for entry in evaluations]},
-            inputs={"evaluation": tuple(evaluations)},
-        )
-    names = list(config.report.methods)
+    if not evaluations:
+        return node_of(config, study.cells(config, config.report.methods))
+    assert store is not None
+    rows = [{"method": method_of(store, entry), "pulled": False} for entry in evaluations]
     return Node(
         stage=STAGE,
         label="report",
         config=config,
-        params={"methods": names},
-        inputs={
-            "evaluation": tuple(methods.evaluation(config, name) for name in names),
-            # The policies themselves, because two methods may end in one object (the failure-safe
-            # case) and an evaluation knows its policy by the object alone.
-            "policy": tuple(
-                policy
-                for name in names
-                if isinstance(policy := methods.method(name).policy(config), Node)
-            ),
-            "tree": (methods.tree(config),),
-        },
+        params={"rows": rows},
+        inputs={"evaluation": tuple(evaluations)},
     )
 
 
-def method_of(store: Store, evaluation: Entry) -> str:
-    """The method behind an evaluation that was handed in: told by how its policy was made."""
-    policies = lineage.sources(store, evaluation, "policy")
-    if not policies:
-        return str(evaluation.document["params"]["policies"][0])
-    policy = policies[0]
-    if policy.stage == "train-strong":
-        return str(policy.document["params"]["method"])
-    strong = str(policy.provenance.get("label", "")).startswith("SFT strong")
-    best_of = int(evaluation.document["params"].get("best_of", 1)) > 1
-    return "best-of-n" if strong and best_of else ("sft-strong" if strong else "sft-weak")
+def node_of(config: Config, cells: Sequence[study.Cell]) -> Node:
+    """The report over the cells of a study, with everything below them."""
+    rows = [
+        {
+            "method": cell.method,
+            "pulled": cell.policy is not None,
+            "settings": dict(cell.settings),
+            "varied": list(cell.varied),
+        }
+        for cell in cells
+    ]
+    return Node(
+        stage=STAGE,
+        label="report",
+        config=config,
+        params={"rows": rows},
+        inputs={
+            "evaluation": tuple(cell.evaluation for cell in cells),
+            # The policies themselves, because two methods may end in one object (the failure-safe
+            # case) and an evaluation knows its policy by the object alone.
+            "policy": tuple(cell.policy for cell in cells if cell.policy is not None),
+            "tree": (methods.tree(config),),
+        },
+    )
 
 
 def run(job: Job) -> Result:
     import orjson
     from tratree_store import Store
 
-    # The store is only asked what the inputs were made from; seconds are left out of the file,
-    # because no two runs take equally long and equal recipes must give equal bytes.
+    # The store is only asked what the inputs were made from.
     store = Store(job.store_root)
     rows = _rows(store, job)
     document = assemble(store, rows, job.inputs.get("tree", ()), timed=False)
-    made_from = [
-        {
-            "method": row.method,
-            "evaluation": row.evaluation.recipe,
-            "policy": row.policy.recipe if row.policy else None,
-        }
-        for row in rows
-    ]
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
     (job.out / "report.json").write_bytes(orjson.dumps(document.to_json(), option=options))
-    (job.out / ROWS).write_bytes(orjson.dumps(made_from, option=options))
+    (job.out / ROWS).write_bytes(orjson.dumps([row.record() for row in rows], option=options))
     return Result({"evaluations": len(rows)}, warnings=document.warnings)
-
-
-@dataclass(frozen=True)
-class MadeFrom:
-    """One row of the report: which method, its evaluation, and the model evaluated (if one was)."""
-
-    method: str
-    evaluation: Entry
-    policy: Entry | None
 
 
 def _rows(store: Store, job: Job) -> list[MadeFrom]:
     policies = iter(job.inputs.get("policy", ()))
-    pulled = "policy" in job.inputs
     rows = []
-    for name, evaluation in zip(job.params["methods"], job.inputs["evaluation"], strict=True):
+    for row, evaluation in zip(job.params["rows"], job.inputs["evaluation"], strict=True):
         policy = None
-        if "policy" in evaluation.document.get("inputs", {}):
-            made = lineage.sources(store, evaluation, "policy")
-            policy = next(policies) if pulled else next(iter(made), None)
-        rows.append(MadeFrom(name, evaluation, policy))
+        if row["pulled"]:
+            policy = next(policies)
+        elif "policy" in evaluation.document.get("inputs", {}):
+            policy = next(iter(lineage.sources(store, evaluation, "policy")), None)
+        varied = row.get("varied")
+        rows.append(
+            MadeFrom(
+                row["method"],
+                evaluation,
+                policy,
+                row.get("settings", {}),
+                None if varied is None else tuple(varied),
+            )
+        )
     return rows
 
 
@@ -134,7 +126,16 @@ def document_of(
         policies = store.records_of(row["policy"]) if row["policy"] else [None]
         if not evaluations or not policies:
             return document_from(orjson.loads((report.path / "report.json").read_bytes()))
-        rows.append(MadeFrom(row["method"], evaluations[0], policies[0]))
+        varied = row.get("varied")
+        rows.append(
+            MadeFrom(
+                row["method"],
+                evaluations[0],
+                policies[0],
+                row.get("settings", {}),
+                None if varied is None else tuple(varied),
+            )
+        )
     trees = lineage.sources(store, report, "tree")
     return assemble(store, rows, trees, timed=True, drawn=drawn, with_paper=with_paper)
 
@@ -149,6 +150,8 @@ def assemble(
     with_paper: bool = False,
 ) -> ReportDocument:
     """The document over these rows; ``timed`` adds what the store recorded of seconds."""
+    from dataclasses import replace
+
     from tratree_cli.display.summaries import tree_facts
     from tratree_cli.evaluation.report import TreeSummary, build_report
 
@@ -157,16 +160,35 @@ def assemble(
         figures = tree_facts(trees[0].summary)
         blocks = _drawings(trees[0]) if drawn else ()
         summary = TreeSummary("Trajectory trees of the weak model", figures, blocks)
-    first = rows[0].evaluation.provenance["config"]
-    return build_report(
-        [_evaluated(store, row, timed=timed) for row in rows],
+    found, remarks = newest(settle([evaluated(store, row, timed=timed) for row in rows], rows))
+    title, subtitle = _heading(rows)
+    document = build_report(
+        found,
         summary,
-        title=f"Weak-to-strong on {first['env']['name']}",
-        subtitle=f"recipe {first['recipe']}, split {first['eval']['split']}",
-        next_step="tratree show tree@latest",
+        title=title,
+        subtitle=subtitle,
+        next_step="tratree show tree@latest" if trees else "",
         with_paper=with_paper,
         extra=_case_study(rows) if drawn else (),
     )
+    return replace(document, warnings=(*document.warnings, *remarks))
+
+
+def _heading(rows: Sequence[MadeFrom]) -> tuple[str, str]:
+    """Title and subtitle: where, by which recipes, on which splits, with how many seeds."""
+    from tratree_cli.evaluation.selection import place_name
+
+    configs = [row.evaluation.provenance["config"] for row in rows]
+    where = dict.fromkeys(place_name(config["env"]["name"]) for config in configs)
+    recipes = dict.fromkeys(str(config["recipe"]) for config in configs)
+    splits = dict.fromkeys(str(row.evaluation.document["params"]["split"]) for row in rows)
+    seeds = {row.policy.document["params"].get("seed") for row in rows if row.policy}
+    parts = [
+        f"recipe {', '.join(recipes)}",
+        f"split {', '.join(splits)}",
+        *([f"{len(seeds)} training seeds"] if len(seeds) > 1 else []),
+    ]
+    return f"Weak-to-strong on {', '.join(where)}", ", ".join(parts)
 
 
 def _drawings(tree: Entry) -> tuple[Block, ...]:
@@ -188,77 +210,22 @@ def _drawings(tree: Entry) -> tuple[Block, ...]:
 
 
 def _case_study(rows: Sequence[MadeFrom]) -> tuple[Section, ...]:
-    """Fig. 5: the trained policies on the task on which they differ most."""
+    """Fig. 5: the trained policies on the task on which they differ most, of the first seed."""
     from tratree_cli.display.case_study import compare_on_task, most_telling_task
     from tratree_cli.evaluation.document import Section
     from tratree_cli.evaluation.methods import title
     from tratree_cli.formats.rollouts import read_rollouts
 
-    shown = [row for row in rows if row.method in CASE_STUDY]
-    policies = [(title(row.method), read_rollouts(row.evaluation.path)) for row in shown]
+    shown: dict[str, MadeFrom] = {}
+    for row in rows:
+        if row.method in CASE_STUDY and not row.varied:
+            shown.setdefault(row.method, row)
+    policies = [
+        (title(name), read_rollouts(shown[name].evaluation.path))
+        for name in CASE_STUDY
+        if name in shown
+    ]
     task = most_telling_task(policies) if len(policies) > 1 else None
     if task is None:
         return ()
     return (Section("case", "Case study", blocks=(compare_on_task(task, policies),)),)
-
-
-def _evaluated(store: Store, row: MadeFrom, *, timed: bool) -> Evaluated:
-    from tratree_cli.evaluation.artifact import Budget, read_evaluation
-    from tratree_cli.evaluation.methods import title
-    from tratree_cli.evaluation.report import Evaluated
-
-    entry, policy = row.evaluation, row.policy
-    read = read_evaluation(entry.path)
-    config = entry.provenance["config"]
-    descriptor = replace(
-        read.descriptor,
-        label=title(row.method),
-        method=row.method,
-        family=config["models"]["strong"],
-        weak=config["models"]["weak"],
-        seed=policy.document["params"].get("seed") if policy else None,
-        budget=lineage.budget(store, policy) if policy else Budget(),
-        **_sweep(policy or entry),
-        warnings=(*read.descriptor.warnings, *(_remarks(policy) if policy else ())),
-    )
-    seconds = lineage.stage_seconds(store, [entry, *([policy] if policy else [])]) if timed else {}
-    return Evaluated(
-        replace(read, descriptor=descriptor),
-        ref=entry.ref,
-        seconds=seconds,
-        inputs=(policy.ref,) if policy else (),
-        command=_command(row),
-    )
-
-
-def _command(row: MadeFrom) -> str:
-    """What a person types to make this row's evaluation again."""
-    config = row.evaluation.provenance["config"]
-    recipe = f"--recipe {config['recipe']} --env {config['env']['name']}"
-    seed = f" --seed {config['seed']}" if config["seed"] else ""
-    return f"tratree report {recipe}{seed} --methods {row.method}"
-
-
-SWEPT = ("explore.m", "dpo.beta", "mcts.rollouts", "demos.tasks")
-"""Parameters that studies vary; a row in which one is not its recipe's own is marked as such."""
-
-
-def _sweep(entry: Entry) -> dict[str, Any]:
-    """The swept parameters of a policy, and which of them its recipe does not have."""
-    config = from_dict(entry.provenance["config"], f"the recipe of {entry.ref[:24]}")
-    values, varied = {}, []
-    own = load_recipe(config.recipe)
-    for name in SWEPT:
-        section, _, key = name.partition(".")
-        values[name] = getattr(getattr(config, section), key)
-        if values[name] != getattr(getattr(own, section), key):
-            varied.append(name)
-    return {"parameters": values, "varied": tuple(varied)}
-
-
-def _remarks(policy: Entry) -> list[str]:
-    """What a reader must know about how the policy was made."""
-    remarks = [str(text) for text in policy.provenance.get("warnings", [])]
-    if policy.stage == "train-strong" and "base" in policy.document.get("models", {}):
-        remarks.append("it was started from the base model, not from its SFT")
-    return remarks

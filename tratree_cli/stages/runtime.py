@@ -51,7 +51,10 @@ class Runtime:
     wait: float | None = None
     jobs: int = 1
     command: Sequence[str] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What single nodes are called, by key, where their own label would not tell them apart."""
     _found: dict[str, Entry] = field(default_factory=dict)
+    _before: dict[str, list[Entry]] = field(default_factory=dict)
 
     @property
     def store(self) -> Store:
@@ -73,8 +76,9 @@ class Runtime:
         if not missing:
             return self._found[root.key]
         if self.frozen:
-            names = ", ".join(node.label for node in missing)
+            names = ", ".join(self.spoken(node) for node in missing)
             raise WouldRunError(f"not in the store, and --frozen forbids to run it: {names}")
+        _require_models(missing)
         if self.jobs > 1 and len(missing) > 2:
             self._run_side_by_side(missing)
         else:
@@ -97,10 +101,23 @@ class Runtime:
             lines.append(PlanLine(node, state, "", self._seconds_before(node), reason))
         return lines
 
+    def spoken(self, node: Node) -> str:
+        """What people are told this node is."""
+        return self.labels.get(node.key, node.label)
+
     def _seconds_before(self, node: Node) -> float | None:
-        for entry in self.store.entries(stage=node.stage.name, limit=1):
-            return entry.seconds
-        return None
+        """What the most similar earlier run took: same label and recipe, same label, same stage."""
+        stage = node.stage.name
+        if stage not in self._before:
+            self._before[stage] = list(self.store.entries(stage=stage, limit=200))
+        best: tuple[int, float] | None = None
+        for entry in self._before[stage]:
+            alike = entry.provenance.get("label") == node.label
+            recipe = entry.provenance.get("config", {}).get("recipe") == node.config.recipe
+            nearness = 2 * alike + (alike and recipe)
+            if best is None or nearness > best[0]:
+                best = (nearness, entry.seconds)
+        return None if best is None else best[1]
 
     def _inputs(self, node: Node) -> dict[str, list[Entry]] | None:
         resolved: dict[str, list[Entry]] = {}
@@ -124,12 +141,12 @@ class Runtime:
             return False
         self._found[node.key] = entry
         if not quiet:
-            self.reporter.finished(node.label, entry, cached=True)
+            self.reporter.finished(self.spoken(node), entry, cached=True)
         return True
 
     def _keep(self, node: Node, entry: Entry, cached: bool) -> None:
         self._found[node.key] = entry
-        self.reporter.finished(node.label, entry, cached)
+        self.reporter.finished(self.spoken(node), entry, cached)
 
     def _run(self, node: Node, *, forced: bool = False) -> tuple[Entry, bool]:
         inputs = self._inputs(node)
@@ -161,6 +178,7 @@ class Runtime:
                                 self.options,
                                 wait=self.wait,
                                 command=self.command,
+                                labels={node.key: self.spoken(node)},
                             )
                             future = pool.submit(_run_in_worker, worker, node, inputs, events)
                             running[future] = node
@@ -180,6 +198,17 @@ class Runtime:
             getattr(self.reporter, name)(*arguments)
 
 
+def _require_models(nodes: Sequence[Node]) -> None:
+    """A model that cannot be had stops the command before anything is computed for it."""
+    wanted = {identity for node in nodes for identity in node.models.values()}
+    hub = sorted(identity for identity in wanted if identity.startswith("hub:"))
+    if hub:
+        from tratree_cli.stages.models import require_resolved
+
+        for identity in hub:
+            require_resolved(identity)
+
+
 @dataclass(frozen=True)
 class PlanLine:
     """One line of ``--dry-run``: a node, its state, seconds it took before, and why it misses."""
@@ -195,15 +224,15 @@ def run_node(
     runtime: Runtime, node: Node, inputs: Mapping[str, Sequence[Entry]], *, forced: bool = False
 ) -> tuple[Entry, bool]:
     """Compute one node under the store's lock; returns the entry and whether it was there."""
-    recipe = node.recipe(inputs)
+    recipe, label = node.recipe(inputs), runtime.spoken(node)
 
     def on_wait(holder: Any) -> None:
-        runtime.reporter.warn(f"{node.label}: waiting for {holder}")
+        runtime.reporter.warn(f"{label}: waiting for {holder}")
 
     with runtime.store.build(recipe, runtime.wait, on_wait, force=forced) as build:
         if build.entry is not None:
             return build.entry, True
-        runtime.reporter.started(node.label, in_short(build.reason))
+        runtime.reporter.started(label, in_short(build.reason))
         began, cpu = time.monotonic(), time.process_time()
         job = Job(
             node=node,
@@ -212,19 +241,17 @@ def run_node(
             store_root=runtime.store_root,
             scratch=runtime.store.partial,
             options=runtime.options,
-            progress=lambda done, total, note: runtime.reporter.progress(
-                node.label, done, total, note
-            ),
+            progress=lambda done, total, note: runtime.reporter.progress(label, done, total, note),
         )
         try:
             result = node.stage.load()(job)
         except MemoryError as error:
             raise StageError(
-                f"{node.label}: out of memory; lower sft.micro_batch, explore.block or the "
+                f"{label}: out of memory; lower sft.micro_batch, explore.block or the "
                 "number of workers"
             ) from error
         for message in result.warnings:
-            runtime.reporter.warn(f"{node.label}: {message}")
+            runtime.reporter.warn(f"{label}: {message}")
         provenance = {
             **_circumstances(runtime, cpu),
             "config": node.config.to_dict(),

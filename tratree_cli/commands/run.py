@@ -1,0 +1,83 @@
+"""``tratree run``: a whole study, methods × training seeds × swept settings, and its report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tratree_cli.commands.report import check_output, deliver
+from tratree_cli.commands.session import Session, stage_command
+
+if TYPE_CHECKING:
+    from tratree_cli.stages.graph import Node
+
+app = typer.Typer()
+
+
+@app.command()
+@stage_command
+def run(
+    session: Session,
+    seeds: Annotated[
+        int, typer.Option("--seeds", help="Training seeds, counted from --seed.", min=1)
+    ] = 1,
+    methods: Annotated[
+        str | None,
+        typer.Option("--methods", help="Comma-separated, or all [default: the recipe's]."),
+    ] = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sweep", metavar="KEY=A,B,...", help="Values of a parameter beside the recipe's own."
+        ),
+    ] = None,
+    grid: Annotated[
+        bool, typer.Option("--grid", help="All combinations of the sweeps, not one at a time.")
+    ] = False,
+    form: Annotated[
+        str, typer.Option("--format", help="terminal, markdown, latex, csv, json or html.")
+    ] = "terminal",
+    with_paper: Annotated[
+        bool, typer.Option("--with-paper", help="The paper's printed figures beside one's own.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the content to a file.")
+    ] = None,
+) -> None:
+    """Run a study over seeds, methods and settings; ends with the report of all cells."""
+    from tratree_cli.stages import report as stage
+    from tratree_cli.stages import study
+
+    check_output(form, output)
+    config = session.config()
+    cells = study.cells(
+        config,
+        study.chosen_methods(methods, config),
+        seeds=seeds,
+        sweeps=study.parse_sweeps(sweep or [], config),
+        grid=grid,
+    )
+    session.runtime.labels = study.labels(cells)
+    node = stage.node_of(config, cells)
+    if session.dry_run:
+        _print_plan(session, node)
+        return
+    entry = session.realise(node)
+    assert entry is not None
+    deliver(session, entry, form, output, with_paper)
+
+
+def _print_plan(session: Session, node: Node) -> None:
+    """One line a kind of stage, because a study has hundreds of nodes; ``--json`` names each."""
+    from tratree_cli.display.plan import print_grouped_plan, print_plan
+    from tratree_cli.errors import WouldRunError
+
+    lines = session.runtime.plan(node)
+    if session.as_json:
+        print_plan(lines, as_json=True)
+    else:
+        print_grouped_plan(lines, session.runtime.jobs)
+    if session.exit_code and any(line.state != "cached" for line in lines):
+        raise WouldRunError("something would run (--exit-code)")
