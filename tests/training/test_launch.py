@@ -51,7 +51,11 @@ def test_one_process_trains_here(task: Task) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("[]", "no accelerate configuration"), ("a: [", "cannot be read as YAML")],
+    [
+        ("[]", "no accelerate configuration"),
+        ("a: [", "is not YAML"),
+        ("num_processes: many", "'many', not a number"),
+    ],
 )
 def test_a_bad_accelerate_file_is_refused(task: Task, tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "bad.yaml").write_text(text)
@@ -62,10 +66,10 @@ def test_a_bad_accelerate_file_is_refused(task: Task, tmp_path: Path, text: str,
 
 
 def test_the_cluster_templates_name_their_processes_and_strategy(task: Task) -> None:
-    from tratree_cli.training.launch import _accelerate_facts
+    from tratree_cli.training.launch import accelerate_facts
 
     folder = REPOSITORY / "templates" / "cluster"
-    facts = {name: _accelerate_facts(folder / name) for name in ("fsdp2.yaml", "zero3.yaml")}
+    facts = {name: accelerate_facts(folder / name) for name in ("fsdp2.yaml", "zero3.yaml")}
     assert facts["fsdp2.yaml"] == {"TRATREE_PROCESSES": "8", "TRATREE_STRATEGY": "FSDP"}
     assert facts["zero3.yaml"] == {"TRATREE_PROCESSES": "8", "TRATREE_STRATEGY": "DEEPSPEED"}
 

@@ -271,7 +271,7 @@ def test_running_out_of_memory_says_what_to_lower(
     def exhaust(done: int, total: int, facts: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(StageError, match="not enough memory to train; lower batch_size"):
+    with pytest.raises(StageError, match="not enough memory to train; lower"):
         train_sft(policy, rows, QUICK, tmp_path / "out", tmp_path / "work", exhaust)
 
 

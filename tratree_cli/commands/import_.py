@@ -17,15 +17,19 @@ app = typer.Typer()
 def import_(
     session: Session,
     file: Annotated[Path, typer.Argument(help="JSON list or JSON lines, plain or .zst.")],
-    form: Annotated[str, typer.Option("--format", help="eto, sharegpt or jsonl.")] = "jsonl",
-    kind: Annotated[str, typer.Option("--as", help="rollouts or demos.")] = "rollouts",
+    form: Annotated[
+        str, typer.Option("--format", help="eto, sharegpt or jsonl [default: told by the file].")
+    ] = "",
+    kind: Annotated[str, typer.Option("--as", help="rollouts, demos or pairs.")] = "rollouts",
     on_error: Annotated[
         str, typer.Option("--on-error", help="stop at a bad record, or skip and count it.")
     ] = "stop",
 ) -> None:
-    """Read the trajectories of another program; every record is checked."""
+    """Read the trajectories or pairs of another program; every record is checked."""
     from tratree_cli.stages import importing as stage
 
-    follow = "tratree build-tree rollouts@latest" if kind == "rollouts" else "tratree sft"
+    follow = {"rollouts": "tratree build-tree rollouts@latest", "demos": "tratree sft demos@latest"}
+    next_step = follow.get(kind, "tratree train-strong pairs@latest")
     config = session.config([])
-    session.finish(stage.node(config, file, form=form, kind=kind, on_error=on_error), follow=follow)
+    node = stage.node(config, file, form=form, kind=kind, on_error=on_error)
+    session.finish(node, follow=next_step)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tratree_cli.commands.session import Session, stage_command
+from tratree_cli.commands.training import Launch, Processes, Track
 
 app = typer.Typer()
 
@@ -19,9 +20,14 @@ def sft(
     demos: Annotated[
         list[str] | None, typer.Argument(help="Demonstrations [default: made by the expert].")
     ] = None,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option("--demos", help="Conversations of your own: ETO, ShareGPT or messages JSONL."),
+    ] = None,
     role: Annotated[str, typer.Option("--role", help="Which base: weak or strong.")] = "weak",
     model: Annotated[
-        str | None, typer.Option("--model", help="Base model: embedded name, folder, hub name.")
+        str | None,
+        typer.Option("--model", help="Base: embedded name, folder, hub name[@revision], model:…"),
     ] = None,
     epochs: Annotated[float | None, typer.Option("--epochs", help="sft.epochs")] = None,
     learning_rate: Annotated[float | None, typer.Option("--lr", help="sft.learning_rate")] = None,
@@ -32,22 +38,39 @@ def sft(
     diverge_weight: Annotated[
         float | None, typer.Option("--diverge-weight", help="Eq. 5: lambda.")
     ] = None,
+    processes: Processes = None,
+    launch: Launch = None,
+    track: Track = None,
 ) -> None:
     """Fine-tune a base model on demonstrations (Eq. 4; with --diverge-from, Eq. 5)."""
+    from tratree_cli.commands.training import base_model, file_of, prepare, warn_of_small_recipe
     from tratree_cli.errors import InputError
+    from tratree_cli.stages import importing
     from tratree_cli.stages import sft as stage
 
     if role not in stage.ROLES:
         raise InputError(f"--role must be weak or strong, not '{role}'")
-    given = session.entries(demos or [], ("demos",))
+    world = prepare(session, processes, launch, track)
+    given = session.entries(demos or [], ("demos",)) if demos or not file else []
     diverge = session.entry(diverge_from, ("model",)) if diverge_from else None
-    folder = str(Path(model).resolve()) if model and Path(model).is_dir() else model
+    base = base_model(session, model)
     config = session.config(
         [*given, *([diverge] if diverge else [])],
         sft__epochs=epochs,
         sft__learning_rate=learning_rate,
         sft__diverge_weight=diverge_weight,
-        **{f"models__{role}": folder},
+        **{f"models__{role}": base},
     )
-    node = stage.node(config, role, demonstrations=given or None, diverge_from=diverge)
+    if diverge is None and config.sft.diverge_from:
+        diverge = session.entry(config.sft.diverge_from, ("model",))
+    if base is not None:
+        warn_of_small_recipe(session, config, base, learning_rate)
+    imported = [importing.node(config, file_of(p, "--demos"), kind="demos") for p in file or []]
+    node = stage.node(
+        config,
+        role,
+        demonstrations=[*given, *imported] or None,
+        diverge_from=diverge,
+        processes=world,
+    )
     session.finish(node, follow="tratree explore" if role == "weak" else "tratree train-strong")

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tratree_cli.commands.session import Session, stage_command
+from tratree_cli.commands.training import Launch, Processes, Track
+
+if TYPE_CHECKING:
+    from tratree_store import Entry
+
+    from tratree_cli.config import Config
+    from tratree_cli.stages.graph import Node
 
 app = typer.Typer()
 
@@ -18,6 +26,10 @@ def train_strong(
     source: Annotated[
         list[str] | None, typer.Argument(help="Pairs or paths [default: made for the method].")
     ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--pairs", help="Pairs of your own (JSONL): DPO from --model's own weights."),
+    ] = None,
     method: Annotated[
         str | None,
         typer.Option(
@@ -26,47 +38,88 @@ def train_strong(
             "[default: what the input asks for, else tree-dpo].",
         ),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="Strong base: embedded name, folder, hub name, model:…"),
+    ] = None,
     init: Annotated[
         str | None, typer.Option("--init", help="sft, base, or a model's reference.")
     ] = None,
     ref: Annotated[
         str | None, typer.Option("--ref", help="KL reference: weak, strong-sft, none, reference.")
     ] = None,
+    explorer: Annotated[
+        str | None, typer.Option("--explorer", help="Learn from the weak or the strong explorer.")
+    ] = None,
     beta: Annotated[float | None, typer.Option("--beta", help="dpo.beta")] = None,
     explicit_kl: Annotated[
         bool | None, typer.Option("--explicit-kl", help="Eq. 6 as written.")
     ] = None,
+    processes: Processes = None,
+    launch: Launch = None,
+    track: Track = None,
 ) -> None:
     """Train the strong model on what the weak one went through (Eq. 6 and Eq. 8)."""
+    from tratree_cli.commands.training import base_model, prepare
     from tratree_cli.errors import InputError
     from tratree_cli.stages import train_strong as stage
 
-    given = session.entries(source or [], ("pairs", "paths", "demos"))
-    if len(given) > 1:
-        raise InputError(f"train-strong takes one artifact, not {len(given)}")
+    world = prepare(session, processes, launch, track)
+    words = session.words(source or []) if source or file is None else []
+    given = [session.entry(word, ("pairs", "paths", "demos")) for word in words]
+    if len(given) + (file is not None) > 1:
+        raise InputError("train-strong takes one artifact or one file of pairs, not several")
     first = given[0] if given else None
-    asked = stage.method_of(first.kind, first) if first and first.kind != "demos" else None
-    chosen = method or asked or ("sft-more" if first else "tree-dpo")
-    stage.check_method(chosen)
-    if first is not None:
-        wanted = stage.input_kind(chosen)
-        if first.kind != wanted:
-            raise InputError(
-                f"method '{chosen}' trains on {wanted}, not on {first.kind}; "
-                f"drop --method to let the input decide"
-            )
-    start = session.entry(init, ("model",)) if init and init not in ("sft", "base") else None
-    reference = (
-        session.entry(ref, ("model",))
-        if ref and ref not in ("weak", "strong-sft", "none")
-        else None
-    )
+    chosen = _method(method, first, file)
+    own = chosen == stage.OWN_PAIRS
+    # Pairs of one's own come without this pipeline's models: plain DPO starts from the base model
+    # and stays near it, unless something else is asked for.
+    init, ref = init or ("base" if own else None), ref or ("none" if own else None)
     config = session.config(
         given,
-        train__init=init if start is None else None,
-        dpo__ref=ref if reference is None else None,
+        models__strong=base_model(session, model),
+        explore__explorer=explorer,
+        train__init=init if init in ("sft", "base") else None,
+        dpo__ref=ref if ref in ("weak", "strong-sft", "none") else None,
         dpo__beta=beta,
         dpo__explicit_kl=explicit_kl,
     )
-    node = stage.node(config, chosen, data=first, init=start, reference=reference)
+    start = _model(session, init or config.train.init, ("sft", "base"))
+    reference = _model(session, ref or config.dpo.ref, ("weak", "strong-sft", "none", ""))
+    if first is not None and explorer is not None:
+        raise InputError("--explorer chooses what is explored, but what to learn from is given")
+    data = _imported(config, file) if file is not None else first
+    node = stage.node(config, chosen, data=data, init=start, reference=reference, processes=world)
     session.finish(node, follow="tratree eval model@latest")
+
+
+def _method(asked: str | None, first: Entry | None, file: Path | None) -> str:
+    """The method asked for, or the one that the input asks for; both must agree on the input."""
+    from tratree_cli.errors import InputError
+    from tratree_cli.stages import train_strong as stage
+
+    suggested = stage.OWN_PAIRS if file else None
+    if first is not None:
+        suggested = "sft-more" if first.kind == "demos" else stage.method_of(first.kind, first)
+    chosen = asked or suggested or "tree-dpo"
+    stage.check_method(chosen)
+    kind = first.kind if first is not None else ("pairs" if file else None)
+    wanted = stage.input_kind(chosen)
+    if kind not in (None, wanted):
+        raise InputError(
+            f"method '{chosen}' trains on {wanted}, not on {kind}; "
+            "drop --method to let the input decide"
+        )
+    return chosen
+
+
+def _model(session: Session, text: str, words: tuple[str, ...]) -> Entry | None:
+    """The model behind a reference; a word of the option's own is none."""
+    return None if text in words else session.entry(text, ("model",))
+
+
+def _imported(config: Config, file: Path) -> Node:
+    from tratree_cli.commands.training import file_of
+    from tratree_cli.stages import importing
+
+    return importing.node(config, file_of(file, "--pairs"), kind="pairs")

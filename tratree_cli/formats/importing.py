@@ -30,8 +30,24 @@ _ROLES = {
 }  # fmt: skip
 
 
-class _RecordError(Exception):
+class RecordError(Exception):
     """What is wrong with one record: the field, and what was expected."""
+
+
+def guess_format(path: Path) -> str:
+    """The layout of a file of conversations, told by the fields of its first record."""
+    for place, record in records(path):
+        if isinstance(record, RecordError):
+            raise InputError(f"{path} {place}: {record}; one JSON object a line is expected")
+        if isinstance(record, dict):
+            for name, form in (("messages", "jsonl"), ("conversations", "sharegpt")):
+                if name in record:
+                    return form
+        raise InputError(
+            f"{path} {place}: there is neither a field 'messages' (role, content) nor a field "
+            "'conversations' (from, value)"
+        )
+    raise InputError(f"{path} is empty; it needs one conversation a line")
 
 
 @dataclass(frozen=True)
@@ -71,28 +87,31 @@ def import_trajectories(
             f"there is no import format '{form}'{did_you_mean(form, FORMATS)}; "
             f"there are {', '.join(FORMATS)}"
         )
-    read: Callable[[Mapping[str, Any]], _Episode] = _from_jsonl if form == "jsonl" else _from_turns
+    read: Callable[[Mapping[str, Any], str], _Episode] = (
+        _from_jsonl if form == "jsonl" else _from_turns
+    )
     texts = TextTable()
     trajectories: list[Trajectory] = []
     prompt: list[Message] | None = None
     skipped: Counter[str] = Counter()
     samples: Counter[str] = Counter()
-    for place, record in _records(path):
+    for place, record in records(path):
         try:
-            if isinstance(record, _RecordError):
+            if isinstance(record, RecordError):
                 raise record
             if not isinstance(record, dict):
-                raise _RecordError("the record is no JSON object")
-            episode = read(record)
+                raise RecordError("the record is no JSON object")
+            # Training on demonstrations asks nobody for which task they were.
+            episode = read(record, place if kind == "demos" else "")
             if episode.score is None and kind == "rollouts":
-                raise _RecordError("field 'score' is missing (rollouts need one in [0, 1])")
+                raise RecordError("field 'score' is missing (rollouts need one in [0, 1])")
             prefix, turns = _split_prompt(episode.messages)
             _check_turns(turns)
             if prompt is None:
                 prompt = prefix
             elif prefix != prompt:
-                raise _RecordError("the prompt before the first observation differs from the first")
-        except _RecordError as error:
+                raise RecordError("the prompt before the first observation differs from the first")
+        except RecordError as error:
             if on_error == "stop":
                 raise InputError(
                     f"{path} {place}: {error}; mend it, or skip bad records with --on-error skip"
@@ -115,7 +134,7 @@ def import_trajectories(
     return Imported(rollouts, dict(skipped))
 
 
-def _records(path: Path) -> Iterator[tuple[str, Any]]:
+def records(path: Path) -> Iterator[tuple[str, Any]]:
     """``(place, record)``: "line 7" of JSON lines, "record 7" of a JSON list."""
     try:
         raw = path.read_bytes()
@@ -143,27 +162,27 @@ def _records(path: Path) -> Iterator[tuple[str, Any]]:
         try:
             yield f"line {number}", orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            yield f"line {number}", _RecordError(f"not JSON ({error.msg})")
+            yield f"line {number}", RecordError(f"not JSON ({error.msg})")
 
 
-def _from_jsonl(record: Mapping[str, Any]) -> _Episode:
+def _from_jsonl(record: Mapping[str, Any], otherwise: str) -> _Episode:
     messages = _list(record, "messages")
     return _Episode(
-        task=_task(record, ("task",)),
-        messages=[_message(m, n, "messages", "role", "content") for n, m in enumerate(messages)],
+        task=_task(record, ("task", "id"), otherwise),
+        messages=[message(m, n, "messages", "role", "content") for n, m in enumerate(messages)],
         **_outcome(record),
     )
 
 
-def _from_turns(record: Mapping[str, Any]) -> _Episode:
+def _from_turns(record: Mapping[str, Any], otherwise: str) -> _Episode:
     turns = _list(record, "conversations")
     meta = record.get("meta", {})
     if not isinstance(meta, dict):
-        raise _RecordError("field 'meta' is no JSON object")
+        raise RecordError("field 'meta' is no JSON object")
     known = {**record, **meta}
     return _Episode(
-        task=_task(known, ("task", "task_id", "id", "game_file", "session_id")),
-        messages=[_message(t, n, "conversations", "from", "value") for n, t in enumerate(turns)],
+        task=_task(known, ("task", "task_id", "id", "game_file", "session_id"), otherwise),
+        messages=[message(t, n, "conversations", "from", "value") for n, t in enumerate(turns)],
         **_outcome(known),
     )
 
@@ -171,26 +190,29 @@ def _from_turns(record: Mapping[str, Any]) -> _Episode:
 def _list(record: Mapping[str, Any], name: str) -> list[Any]:
     found = record.get(name)
     if not isinstance(found, list) or not found:
-        raise _RecordError(f"field '{name}' is missing or no list of turns")
+        raise RecordError(f"field '{name}' is missing or no list of turns")
     return found
 
 
-def _task(record: Mapping[str, Any], names: tuple[str, ...]) -> str:
+def _task(record: Mapping[str, Any], names: tuple[str, ...], otherwise: str) -> str:
     for name in names:
         value = record.get(name)
         if isinstance(value, str | int) and not isinstance(value, bool) and str(value):
             return str(value)
-    raise _RecordError(f"field '{names[0]}' is missing (which task is it?)")
+    if otherwise:
+        return otherwise
+    raise RecordError(f"field '{names[0]}' is missing (which task is it?)")
 
 
-def _message(turn: Any, number: int, name: str, role: str, content: str) -> Message:
+def message(turn: Any, number: int, name: str, role: str, content: str) -> Message:
+    """A turn with its speaker in our words; ``role`` and ``content`` are its keys."""
     if not isinstance(turn, dict):
-        raise _RecordError(f"field '{name}[{number}]' is no JSON object")
+        raise RecordError(f"field '{name}[{number}]' is no JSON object")
     speaker, words = turn.get(role), turn.get(content)
     if not isinstance(speaker, str) or speaker not in _ROLES:
-        raise _RecordError(f"field '{name}[{number}].{role}' is {speaker!r}, no known speaker")
+        raise RecordError(f"field '{name}[{number}].{role}' is {speaker!r}, no known speaker")
     if not isinstance(words, str):
-        raise _RecordError(f"field '{name}[{number}].{content}' is no text")
+        raise RecordError(f"field '{name}[{number}].{content}' is no text")
     return {"role": _ROLES[speaker], "content": words}
 
 
@@ -200,16 +222,16 @@ def _outcome(record: Mapping[str, Any]) -> dict[str, Any]:
     if score is not None and (
         isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1
     ):
-        raise _RecordError(f"field 'score' is {score!r}, not a number in [0, 1]")
+        raise RecordError(f"field 'score' is {score!r}, not a number in [0, 1]")
     success = record.get("success", score is None or score == 1)
     if not isinstance(success, bool):
-        raise _RecordError(f"field 'success' is {success!r}, neither true nor false")
+        raise RecordError(f"field 'success' is {success!r}, neither true nor false")
     end = record.get("end", DONE if success or score else STEP_LIMIT)
     if end not in ENDINGS:
-        raise _RecordError(f"field 'end' is {end!r}; endings are {', '.join(ENDINGS)}")
+        raise RecordError(f"field 'end' is {end!r}; endings are {', '.join(ENDINGS)}")
     scores = record.get("scores", [])
     if not isinstance(scores, list) or not all(isinstance(s, int | float) for s in scores):
-        raise _RecordError("field 'scores' is no list of numbers")
+        raise RecordError("field 'scores' is no list of numbers")
     return {
         "score": None if score is None else float(score),
         "success": success,
@@ -231,11 +253,11 @@ def _split_prompt(messages: list[Message]) -> tuple[list[Message], list[Message]
 
 def _check_turns(turns: list[Message]) -> None:
     if not turns:
-        raise _RecordError("there is no turn after the prompt")
+        raise RecordError("there is no turn after the prompt")
     for number, message in enumerate(turns):
         wanted = "assistant" if number % 2 else "user"
         if message["role"] != wanted:
-            raise _RecordError(
+            raise RecordError(
                 f"turn {number + 1} is by the {message['role']}, not the {wanted} "
                 "(observations and outputs must alternate)"
             )

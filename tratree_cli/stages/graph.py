@@ -128,6 +128,7 @@ class Options:
     threads: int = 1
     engine: str = "local"
     address: str | None = None
+    track: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

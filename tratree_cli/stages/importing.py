@@ -1,4 +1,4 @@
-"""Trajectories of other programs as artifacts (kinds ``rollouts`` and ``demos``).
+"""Trajectories and pairs of other programs as artifacts (``rollouts``, ``demos``, ``pairs``).
 
 The key is the file's content, never its name: importing the same file from elsewhere is a hit.
 """
@@ -6,7 +6,9 @@ The key is the file's content, never its name: importing the same file from else
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError, did_you_mean
@@ -14,16 +16,19 @@ from tratree_cli.stages.environments import environment_spec
 from tratree_cli.stages.graph import Job, Node, Result, Stage
 
 BODY = "tratree_cli.stages.importing:run"
-STAGES = {kind: Stage("import", 1, kind, BODY) for kind in ("rollouts", "demos")}
+STAGES = {kind: Stage("import", 1, kind, BODY) for kind in ("rollouts", "demos", "pairs")}
 
 
 def node(
-    config: Config, path: Path, *, form: str, kind: str = "rollouts", on_error: str = "stop"
+    config: Config, path: Path, *, form: str = "", kind: str = "rollouts", on_error: str = "stop"
 ) -> Node:
-    """The import of ``path`` as ``kind``; raises InputError for a file that cannot be read."""
+    """The import of ``path`` as ``kind``; raises InputError for a file that cannot be read.
+
+    Without a ``form`` it is told by the first record; pairs have only one.
+    """
     if kind not in STAGES:
         raise InputError(
-            f"trajectories cannot become '{kind}'{did_you_mean(kind, STAGES)}; "
+            f"files cannot become '{kind}'{did_you_mean(kind, STAGES)}; "
             f"there are {', '.join(STAGES)}"
         )
     if on_error not in ("stop", "skip"):
@@ -33,11 +38,16 @@ def node(
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    params = {"file": digest, "kind": kind, "on_error": on_error}
+    if kind != "pairs":
+        from tratree_cli.formats.importing import guess_format
+
+        params["format"] = form or guess_format(path)
     return Node(
         stage=STAGES[kind],
         label=f"imported {kind}",
         config=config,
-        params={"file": digest, "format": form, "kind": kind, "on_error": on_error},
+        params=params,
         inputs={},
         environment=environment_spec(config).key(),
         files={digest: path},
@@ -55,6 +65,8 @@ def run(job: Job) -> Result:
     path = job.node.files.get(params["file"])
     if path is None:
         raise InputError("the imported file is not known any more; import it again by its path")
+    if params["kind"] == "pairs":
+        return _pairs(job, path)
     found = import_trajectories(
         path,
         params["format"],
@@ -65,6 +77,20 @@ def run(job: Job) -> Result:
     write_rollouts(found.rollouts, job.out)
     trajectories = found.rollouts.trajectories
     summary = rollouts_summary(trajectories, tasks=len({t.task for t in trajectories}))
-    skipped = sum(found.skipped.values())
-    warnings = [f"{count} skipped: {reason}" for reason, count in found.skipped.items()]
-    return Result({**summary, "skipped": skipped}, warnings=warnings)
+    return _result(summary, found.skipped)
+
+
+def _pairs(job: Job, path: Path) -> Result:
+    from tratree_cli.formats.importing_pairs import RULE, import_pairs
+    from tratree_cli.formats.pairs import write_pairs
+
+    found = import_pairs(path, on_error=job.params["on_error"])
+    write_pairs(found.pairs, job.out, meta={"rule": RULE, "dropped": dict(found.skipped)})
+    return _result({"pairs": len(found.pairs)}, found.skipped)
+
+
+def _result(summary: Mapping[str, Any], skipped: Mapping[str, int]) -> Result:
+    return Result(
+        {**summary, "skipped": sum(skipped.values())},
+        warnings=[f"{count} skipped: {reason}" for reason, count in skipped.items()],
+    )

@@ -41,6 +41,7 @@ def run(job: Job) -> Result:
     from tratree_cli.stages.models import length_policy, length_warnings, training_progress
     from tratree_cli.training.data import pair_rows
     from tratree_cli.training.load import load_tokenizer
+    from tratree_cli.training.params import TrainingParams
     from tratree_cli.training.reference import ReferenceLogps, reference_logps, write_logps
 
     pairs = read_pairs(job.one("pairs").path)
@@ -50,11 +51,13 @@ def run(job: Job) -> Result:
         none = np.zeros(0, dtype=np.float32)
         write_logps(ReferenceLogps(none, none, np.zeros(0, dtype=np.int64)), job.out)
         return Result({"pairs": 0, "tokens": 0})
+    tokenizer = load_tokenizer(model)
     rows, lengths = pair_rows(
-        load_tokenizer(model), [pair.messages() for pair in pairs.pairs], length_policy(job.params)
+        tokenizer, [pair.messages() for pair in pairs.pairs], length_policy(job.params, model)
     )
+    config = TrainingParams(dtype=job.params["dtype"], device=job.options.device)
     scored = reference_logps(
-        model, rows, threads=job.options.threads, progress=training_progress(job)
+        model, rows, threads=job.options.threads, progress=training_progress(job), config=config
     )
     write_logps(scored, job.out)
     return Result(

@@ -79,6 +79,7 @@ class Runtime:
             names = ", ".join(self.spoken(node) for node in missing)
             raise WouldRunError(f"not in the store, and --frozen forbids to run it: {names}")
         _require_models(missing)
+        _require_models(missing)
         if self.jobs > 1 and len(missing) > 2:
             self._run_side_by_side(missing)
         else:
@@ -196,6 +197,17 @@ class Runtime:
         while not events.empty():
             name, arguments = events.get()
             getattr(self.reporter, name)(*arguments)
+
+
+def _require_models(nodes: Sequence[Node]) -> None:
+    """A model that cannot be had stops the command before anything is computed for it."""
+    wanted = {identity for node in nodes for identity in node.models.values()}
+    hub = sorted(identity for identity in wanted if identity.startswith("hub:"))
+    if hub:
+        from tratree_cli.stages.models import require_resolved
+
+        for identity in hub:
+            require_resolved(identity)
 
 
 def _require_models(nodes: Sequence[Node]) -> None:

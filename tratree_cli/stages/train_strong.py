@@ -11,7 +11,8 @@ from tratree_cli.config import Config
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.stages import demos, mcts, mine_pairs, ref_logps, sft
 from tratree_cli.stages.graph import Job, Node, Result, Stage
-from tratree_cli.stages.models import base_identity
+from tratree_cli.stages.models import SINCE, base_identity, keyed
+from tratree_cli.stages.world import ALONE, World
 
 if TYPE_CHECKING:
     from tratree_store import Entry
@@ -28,16 +29,19 @@ PAIR_RULES = {
 PATH_RULES = {"mcts": "", "best-observed": "best-observed"}
 """Imitation methods, and how their paths are selected ('' keeps the configuration's)."""
 CONTROLS = ("sft-more",)
+OWN_PAIRS = "dpo"
+"""DPO on pairs that a person brings along; no report can make them: it is none of ``METHODS``."""
 METHODS = (*PAIR_RULES, *PATH_RULES, *CONTROLS)
 WEAK_REFERENCE = ("tree-dpo", "unstructured-dpo")
 """Methods whose KL reference is the weak SFT model (Eq. 6); the others use the strong one."""
 
 
 def check_method(method: str) -> None:
-    if method not in METHODS:
+    known = (*METHODS, OWN_PAIRS)
+    if method not in known:
         raise InputError(
-            f"there is no method '{method}'{did_you_mean(method, METHODS)}; "
-            f"there are {', '.join(METHODS)}"
+            f"there is no method '{method}'{did_you_mean(method, known)}; "
+            f"there are {', '.join(known)}"
         )
 
 
@@ -48,6 +52,7 @@ def node(
     data: Node | Entry | None = None,
     init: Node | Entry | None = None,
     reference: Node | Entry | None = None,
+    processes: World = ALONE,
 ) -> Node:
     """The strong model trained by ``method``; what is not given has its default producer."""
     check_method(method)
@@ -60,24 +65,25 @@ def node(
     elif config.train.init == "sft":
         inputs["init"] = (sft.node(config, "strong"),)
     else:
-        raise InputError(f"train.init must be sft, base or a reference, not '{config.train.init}'")
+        raise InputError(
+            f"train.init must be sft or base here, not '{config.train.init}'; a model of the store "
+            "is named to train-strong itself (--init)"
+        )
 
-    params: dict[str, Any] = {"method": method, "seed": config.seed}
-    shared = asdict(config.sft)
-    for name in ("diverge_from", "diverge_weight", "diverge_cap"):
-        shared.pop(name)
-    if method in PAIR_RULES:
-        pairs = data or mine_pairs.node(config, rule=PAIR_RULES[method])
+    params: dict[str, Any] = {"method": method, "seed": config.seed, **processes.params}
+    shared = sft.sft_params(config)
+    if method in PAIR_RULES or method == OWN_PAIRS:
+        pairs = data or _mined(config, method)
         inputs["pairs"] = (pairs,)
-        dpo = asdict(config.dpo)
+        dpo = keyed(config.dpo)
         chosen = dpo.pop("ref") or ("weak" if method in WEAK_REFERENCE else "strong-sft")
-        if chosen != "none":
+        if reference is not None or chosen != "none":
             model = reference or _reference(config, chosen)
             inputs["reference"] = (ref_logps.node(config, pairs=pairs, reference=model),)
             if config.dpo.explicit_kl:
                 inputs["reference_model"] = (model,)
         params["dpo"] = dpo
-        params["training"] = {k: v for k, v in shared.items() if k not in dpo}
+        params["training"] = {k: v for k, v in shared.items() if k not in (*dpo, "packing")}
     else:
         if method == "sft-more":
             inputs["demos"] = (data or demos.node(config),)
@@ -93,7 +99,14 @@ def node(
         params=params,
         inputs=inputs,
         models=models,
+        files=processes.files,
     )
+
+
+def _mined(config: Config, method: str) -> Node:
+    if method == OWN_PAIRS:
+        raise InputError("method 'dpo' trains on pairs of your own; give them with --pairs FILE")
+    return mine_pairs.node(config, rule=PAIR_RULES[method])
 
 
 def imitation(config: Config) -> dict[str, Any]:
@@ -105,7 +118,7 @@ def imitation(config: Config) -> dict[str, Any]:
 
 def input_kind(method: str) -> str:
     """The kind of artifact that a method is trained on."""
-    if method in PAIR_RULES:
+    if method in PAIR_RULES or method == OWN_PAIRS:
         return "pairs"
     return "paths" if method in PATH_RULES else "demos"
 
@@ -115,6 +128,8 @@ def method_of(kind: str, entry: Entry) -> str:
     if kind == "paths":
         selected = entry.document["params"].get("select")
         return "best-observed" if selected == "best-observed" else "mcts"
+    if entry.stage == "import":
+        return OWN_PAIRS
     rule = entry.document["params"].get("rule", "tree")
     return next(method for method, known in PAIR_RULES.items() if known == rule)
 
@@ -122,7 +137,10 @@ def method_of(kind: str, entry: Entry) -> str:
 def _reference(config: Config, chosen: str) -> Node:
     roles = {"weak": "weak", "strong-sft": "strong"}
     if chosen not in roles:
-        raise InputError(f"dpo.ref must be weak, strong-sft, none or a reference, not '{chosen}'")
+        raise InputError(
+            f"dpo.ref must be weak, strong-sft or none here, not '{chosen}'; a model of the store "
+            "is named to train-strong itself (--ref)"
+        )
     return sft.node(config, roles[chosen])
 
 
@@ -131,10 +149,10 @@ def run(job: Job) -> Result:
 
     init = job.maybe("init")
     if init is not None:
-        folder, identity = init.path, {"ref": init.ref}
+        folder, identity = init.path, {"object": init.object}
     else:
         folder, identity = base_folder(job, (job.config.models.strong,))
-    if job.params["method"] in PAIR_RULES:
+    if "pairs" in job.inputs:
         return _prefer(job, folder, identity)
     return _imitate(job, folder, identity)
 
@@ -184,50 +202,51 @@ def _prefer(job: Job, folder: Path, identity: dict[str, str]) -> Result:
         checkpoints,
         length_policy,
         length_warnings,
+        template_warnings,
         training_arguments,
         training_progress,
         training_summary,
     )
+    from tratree_cli.stages.world import train_in_world
     from tratree_cli.training.data import pair_rows
-    from tratree_cli.training.dpo import train_dpo
+    from tratree_cli.training.launch import Task
     from tratree_cli.training.load import load_tokenizer
     from tratree_cli.training.params import DPOParams
-    from tratree_cli.training.reference import read_logps, saturation_warning, with_reference
+    from tratree_cli.training.reference import (
+        read_logps,
+        reference_logps,
+        saturation_warning,
+        with_reference,
+    )
 
     pairs = read_pairs(job.one("pairs").path)
     if not pairs.pairs:
         return _failure_safe(job, "no pair is informative")
-    training, dpo = job.params["training"], job.params["dpo"]
+    training, dpo = job.params["training"], {**SINCE, **job.params["dpo"]}
+    arguments = training_arguments(job, {**training, **dpo})
+    own = ("beta", "nll_weight", "explicit_kl", "loss_type", "label_smoothing")
+    config = DPOParams(**arguments, **{name: dpo[name] for name in own})
+    tokenizer = load_tokenizer(folder)
     rows, lengths = pair_rows(
-        load_tokenizer(folder), [pair.messages() for pair in pairs.pairs], length_policy(training)
+        tokenizer, [pair.messages() for pair in pairs.pairs], length_policy(training, folder)
     )
-    stored = job.maybe("reference")
-    live = job.maybe("reference_model")
+    stored, live = job.maybe("reference"), job.maybe("reference_model")
     if stored is not None:
         rows = with_reference(rows, read_logps(stored.path))
-    config = DPOParams(
-        **training_arguments(job, {**training, **dpo}),
-        beta=dpo["beta"],
-        nll_weight=dpo["nll_weight"],
-        explicit_kl=dpo["explicit_kl"],
-    )
+    elif not config.explicit_kl:
+        # Without a KL reference, DPO is taken against where the training starts.
+        scores = reference_logps(folder, rows, threads=config.threads, config=config)
+        rows = with_reference(rows, scores)
+    other = live.path if live else (folder if config.explicit_kl else None)
     with checkpoints(job) as work:
-        result = train_dpo(
-            folder,
-            rows,
-            config,
-            job.out,
-            work,
-            training_progress(job),
-            # Without a KL reference, DPO is taken against where the training starts.
-            reference=live.path if live else (None if stored is not None else folder),
-            base=identity,
-        )
+        task = Task("dpo", folder, rows, config, job.out, work, other, identity)
+        result = train_in_world(job, task, training_progress(job))
     saturated = saturation_warning(result.facts)
     return Result(
         {"pairs": len(rows), **training_summary(result, lengths)},
         warnings=[
             *length_warnings(lengths, len(pairs.pairs), "pairs"),
+            *template_warnings(tokenizer),
             *([saturated] if saturated else []),
         ],
     )

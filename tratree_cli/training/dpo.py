@@ -7,15 +7,17 @@ memory, unless the explicit KL of Eq. 6 asks for a live reference.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tratree_cli.errors import InputError
 from tratree_cli.training import engine
-from tratree_cli.training.data import PairRow, dataset_fingerprint
+from tratree_cli.training.data import PairRow
 from tratree_cli.training.head import score_only_the_agent, token_divergence
+from tratree_cli.training.launch import SHARDED, STRATEGY
 from tratree_cli.training.load import load_model, load_tokenizer
 from tratree_cli.training.params import DPOParams, Progress, TrainingResult, silent
 from tratree_cli.training.quiet import quiet
@@ -110,13 +112,11 @@ def train_dpo(
             "--explicit-kl compares whole distributions, so it needs a live reference model with "
             "the same tokenizer; stored log-probabilities are not enough"
         )
-    with quiet(), engine.threads(config.threads):
-        prepare_work(
-            work, {"rows": dataset_fingerprint(rows), "config": asdict(config), "model": str(model)}
-        )
+    with quiet(), engine.threads(config.threads), engine.enough_memory():
+        prepare_work(work, rows, config, model)
         tokenizer = load_tokenizer(model)
         policy = load_model(model, engine.weight_dtype(config), config.attention)
-        facts = starting_point(policy, rows, config.beta) if known else {}
+        facts = _start(policy, rows, config) if known else {}
         trainer = TreeDPOTrainer(
             model=policy,
             ref_model=_live_reference(reference, tokenizer, config),
@@ -133,6 +133,14 @@ def train_dpo(
             trainer.row_lengths = [row.length for row in rows]
         seconds, resumed = engine.run(trainer, progress, sum(row.tokens for row in rows))
         return finish(trainer, model, rows, config, out, seconds, resumed, base, facts)
+
+
+def _start(policy: Any, rows: Sequence[PairRow], config: DPOParams) -> dict[str, float]:
+    """Where the margins start, unless the policy is yet to be cut into pieces that fit a GPU."""
+    if os.environ.get(STRATEGY, "") in SHARDED:
+        return {}
+    policy.to(engine.own_device(config.device))
+    return starting_point(policy, rows, config.beta)
 
 
 def _arguments(rows: Sequence[PairRow], config: DPOParams, work: Path, known: bool) -> Any:

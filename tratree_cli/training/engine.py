@@ -6,7 +6,6 @@ and the number of rows, so a killed run that resumes from a checkpoint ends with
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 import time
@@ -22,12 +21,9 @@ from transformers import TrainingArguments  # isort: skip
 from transformers.trainer_callback import PrinterCallback  # isort: skip
 
 from tratree_cli.errors import InputError, StageError
-from tratree_cli.training.params import LoraParams, Progress, TrainingParams
+from tratree_cli.training import launch
+from tratree_cli.training.params import LoraParams, Progress, TrainingParams, check_trackers
 from tratree_cli.training.steady import Reporter, last_checkpoint
-
-WORLD_VARIABLE = "TRATREE_PROCESSES"
-STRATEGY_VARIABLE = "TRATREE_STRATEGY"
-"""Set by ``launch``: how many processes, and which of accelerate's strategies, must be achieved."""
 
 
 def total_steps(rows: int, config: TrainingParams, processes: int = 1) -> int:
@@ -43,7 +39,7 @@ def arguments(
 ) -> TrainingArguments:
     """TRL arguments for ``config``: every default that cuts, prints, saves or phones is off."""
     device = choose_device(config.device)
-    bfloat16 = _precision(config, device) == "bfloat16"
+    bfloat16 = precision(config) == "bfloat16"
     total = total_steps(rows, config, world_size())
     logging = max(1, total // 40)
     every = config.checkpoint_every
@@ -72,7 +68,9 @@ def arguments(
         save_strategy="steps" if saving else "no",
         save_steps=saving or 1,
         save_total_limit=2,
-        report_to=_trackers(config.track),
+        report_to=_trackers(config, work),
+        run_name=config.run_name or None,
+        project="tratree",
         disable_tqdm=True,
         log_level="error",
         dataloader_num_workers=0,
@@ -83,11 +81,13 @@ def arguments(
     )
 
 
-def _trackers(names: tuple[str, ...]) -> list[str] | str:
-    missing = [name for name in names if importlib.util.find_spec(name) is None]
-    if missing:
-        raise InputError(f"--track {missing[0]} needs a package: pip install {missing[0]}")
-    return list(names) or "none"
+def _trackers(config: TrainingParams, work: Path) -> list[str] | str:
+    """What transformers reports to: nothing unless asked; tensorboard's files outlive ``work``."""
+    check_trackers(config.track)
+    if "tensorboard" in config.track:
+        place = Path("tensorboard") / (config.run_name or work.name)
+        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(place))
+    return list(config.track) or "none"
 
 
 def choose_device(device: str) -> str:
@@ -101,7 +101,15 @@ def choose_device(device: str) -> str:
     return "cpu"
 
 
-def _precision(config: TrainingParams, device: str) -> str:
+def own_device(device: str) -> str:
+    """The device of this very process: each of several has a GPU of its own."""
+    chosen = choose_device(device)
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if chosen == "cuda" else chosen
+
+
+def precision(config: TrainingParams) -> str:
+    """In what is computed: bfloat16 on a GPU that can, unless the parameters say otherwise."""
+    device = choose_device(config.device)
     if config.dtype != "auto":
         return config.dtype
     return "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32"
@@ -109,7 +117,7 @@ def _precision(config: TrainingParams, device: str) -> str:
 
 def weight_dtype(config: TrainingParams) -> str:
     """In what the weights are held: frozen weights may be bfloat16, trained ones stay float32."""
-    return _precision(config, choose_device(config.device)) if config.lora else "float32"
+    return precision(config) if config.lora else "float32"
 
 
 def world_size() -> int:
@@ -154,38 +162,47 @@ def run(trainer: Any, progress: Progress, tokens: int) -> tuple[float, int]:
     trainer.add_callback(Reporter(progress, tokens))
     checkpoint = last_checkpoint(Path(trainer.args.output_dir))
     started = time.monotonic()
-    try:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except torch.OutOfMemoryError as error:
-        raise StageError(_memory()) from error
-    except RuntimeError as error:
-        if "not enough memory" not in str(error) and "out of memory" not in str(error):
-            raise
-        raise StageError(_memory()) from error
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
     return time.monotonic() - started, step
 
 
 def _check_world(trainer: Any) -> None:
     """The launcher may silently start fewer processes, or another strategy, than was asked for."""
-    wanted = int(os.environ.get(WORLD_VARIABLE, "1"))
+    wanted = int(os.environ.get(launch.PROCESSES, "1"))
     got = trainer.accelerator.num_processes
     if got != wanted:
         raise StageError(
             f"{wanted} processes were asked for but {got} train together; check the accelerate "
             "configuration (on a CPU it starts one process only: use --processes instead)"
         )
-    strategy = os.environ.get(STRATEGY_VARIABLE, "")
-    achieved = str(trainer.accelerator.distributed_type.value)
-    if strategy and strategy != achieved:
+    wanted_strategy, achieved = os.environ.get(launch.STRATEGY, ""), strategy(trainer)
+    if wanted_strategy and wanted_strategy != achieved:
         raise StageError(
-            f"the strategy {strategy} was asked for but training would run as {achieved}; "
+            f"the strategy {wanted_strategy} was asked for but training would run as {achieved}; "
             "check the accelerate configuration and the devices"
         )
 
 
-def _memory() -> str:
-    return (
-        "not enough memory to train; lower batch_size (and raise accumulation to keep the "
-        "effective batch), switch gradient_checkpointing on, or train with LoRA"
-    )
+def strategy(trainer: Any) -> str:
+    """How the processes train together, in accelerate's words (FSDP, MULTI_GPU, ...)."""
+    return str(trainer.accelerator.distributed_type.value)
+
+
+OUT_OF_MEMORY = ("not enough memory", "out of memory", "can't allocate memory")
+"""What PyTorch's allocators say: on Windows, on a GPU, on Linux."""
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """Running out of memory inside the block is a ``StageError`` that says what to lower."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(w in str(error) for w in OUT_OF_MEMORY):
+            raise
+        raise StageError(
+            "not enough memory to train; lower sft.micro_batch (the effective batch stays), set "
+            "sft.gradient_checkpointing=true, or train an adapter (sft.lora_r=64) instead of all "
+            "weights"
+        ) from error

@@ -16,6 +16,7 @@ from tratree_cli.errors import StageError
 from tratree_cli.training.load import BASE_FILE
 from tratree_cli.training.params import LoraParams, TrainingResult
 
+TEMPLATE_FILE = "chat_template.jinja"
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -24,10 +25,10 @@ TOKENIZER_FILES = (
     "tokenizer.model",
     "vocab.json",
     "merges.txt",
-    "chat_template.jinja",
+    TEMPLATE_FILE,
 )
 TRAINING_FILE = "training.json"
-OF_THE_RUN = ("device", "threads", "track", "checkpoint_every")
+OF_THE_RUN = ("device", "threads", "track", "run_name", "checkpoint_every")
 UNSTABLE = ("transformers_version", "_name_or_path", "name_or_path", "torch_dtype")
 """Keys of configuration files that change without the model changing."""
 
@@ -41,11 +42,13 @@ def write_model(
     lora: LoraParams | None = None,
     base: Mapping[str, Any] | None = None,
     state: Mapping[str, Any] | None = None,
+    template: str | None = None,
 ) -> None:
     """Write ``model`` (plain, or PEFT when ``lora``) with its tokenizer and ``training.json``.
 
     ``base`` identifies the model that an unmerged adapter belongs to; ``state`` holds the gathered
-    weights where ``model`` has only its shards of them.
+    weights where ``model`` has only its shards of them. ``template`` is the chat template it was
+    trained with, where the tokenizer's own would not do.
     """
     import torch
 
@@ -75,6 +78,8 @@ def write_model(
     for name in ("README.md", "training_args.bin"):
         (out / name).unlink(missing_ok=True)
     copy_tokenizer(tokenizer_folder, out)
+    if template is not None:
+        (out / TEMPLATE_FILE).write_text(template, encoding="utf-8")
     _write_record(out / TRAINING_FILE, training)
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,11 @@ from tratree_cli.training.params import (
 
 STRATEGIES = ("FSDP", "DEEPSPEED", "MULTI_GPU")
 """Strategies of accelerate that workers insist on, by its own names."""
+SHARDED = ("FSDP", "DEEPSPEED")
+"""Strategies under which no process holds whole weights, so that adapters cannot be merged."""
+PROCESSES = "TRATREE_PROCESSES"
+STRATEGY = "TRATREE_STRATEGY"
+"""Environment variables of the workers: what world, and which strategy, they must find."""
 POLL = 0.2
 """Seconds between two looks at the workers' progress."""
 
@@ -109,10 +114,12 @@ def launch(
     Raises what the workers raised: ``InputError`` or ``StageError``. Nothing is left in
     ``task.out`` when fewer processes, or another strategy, than asked for would have trained.
     """
-    if processes == 1 and accelerate is None:
-        return train(task, progress)
     if processes < 1:
         raise InputError(f"--processes must be at least 1, not {processes}")
+    if processes == 1 and accelerate is None:
+        return train(task, progress)
+    if accelerate is not None:
+        task = unmerged(task, accelerate_facts(accelerate).get(STRATEGY, ""))
     task.work.mkdir(parents=True, exist_ok=True)
     for name in ("progress.jsonl", "result.json", "error.json"):
         (task.work / name).unlink(missing_ok=True)
@@ -121,7 +128,11 @@ def launch(
     log = task.work / "workers.log"
     with log.open("wb") as output:
         workers = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environment}
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
+            preexec_fn=_end_with_the_stage,
         )
         try:
             _follow(workers, task.work / "progress.jsonl", progress)
@@ -129,7 +140,30 @@ def launch(
             if workers.poll() is None:
                 workers.terminate()
                 workers.wait()
-    return _outcome(task.work, workers.returncode, log)
+    result = _outcome(task.work, workers.returncode, log)
+    if str(result.processes) != environment[PROCESSES]:
+        raise StageError(
+            f"{environment[PROCESSES]} processes were asked for but {result.processes} trained; "
+            "nothing is published"
+        )
+    return result
+
+
+def _end_with_the_stage() -> None:
+    """The launcher is told to end when this process is killed: no orphan goes on training."""
+    if sys.platform == "linux":
+        import ctypes
+        import signal
+
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+def unmerged(task: Task, strategy: str) -> Task:
+    """``task`` with its adapter kept apart where the strategy leaves nobody with whole weights."""
+    lora = task.config.lora
+    if strategy not in SHARDED or lora is None:
+        return task
+    return replace(task, config=replace(task.config, lora=replace(lora, merge=False)))
 
 
 def _command(
@@ -141,26 +175,31 @@ def _command(
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
         return (
             [*torchrun, f"--nproc-per-node={processes}", *worker],
-            {"TRATREE_PROCESSES": str(processes), "OMP_NUM_THREADS": str(task.config.threads)},
+            {PROCESSES: str(processes), "OMP_NUM_THREADS": str(task.config.threads)},
         )
-    wanted = _accelerate_facts(accelerate)
+    wanted = accelerate_facts(accelerate)
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file"]
     return [*launcher, str(accelerate), *worker], wanted
 
 
-def _accelerate_facts(path: Path) -> dict[str, str]:
+def accelerate_facts(path: Path) -> dict[str, str]:
     """How many processes, and which strategy, an accelerate configuration asks for."""
     import yaml  # type: ignore[import-untyped]
 
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"--launch {path} cannot be read as YAML: {error}") from error
+    except OSError as error:
+        raise InputError(f"--launch {path} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"--launch {path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict) or "num_processes" not in content:
         raise InputError(f"--launch {path} is no accelerate configuration: it has no num_processes")
-    facts = {"TRATREE_PROCESSES": str(content["num_processes"])}
+    wanted = content["num_processes"]
+    if not isinstance(wanted, int) or wanted < 1:
+        raise InputError(f"--launch {path}: num_processes is {wanted!r}, not a number of processes")
     strategy = str(content.get("distributed_type", ""))
-    return {**facts, "TRATREE_STRATEGY": strategy} if strategy in STRATEGIES else facts
+    facts = {PROCESSES: str(wanted)}
+    return {**facts, STRATEGY: strategy} if strategy in STRATEGIES else facts
 
 
 def _follow(workers: subprocess.Popen[bytes], path: Path, progress: Progress) -> None:

@@ -7,6 +7,7 @@ loaded: the bytes of a folder, or the commit that a hub name points to now.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +18,21 @@ from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.resources import templates_dir, tree_digest
 
 EMBEDDED = ("tratree-s", "tratree-m", "tratree-l")
+ADAPTER_FILE = "adapter_config.json"
 BASE_FILE = "base.json"
-"""In an adapter's folder: the model it belongs to (``name`` and ``identity``)."""
+"""In an adapter's folder: the model it belongs to (``name`` and ``identity``, or the ``object`` of
+the same store)."""
+UNRESOLVED = "unresolved"
+COMMIT = re.compile(r"[0-9a-f]{40}")
+HUB_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class BaseModel:
     """A model to start from: where it lies, and what identifies it in a digest.
 
-    ``identity`` is ``sha256:...`` of a folder's content or ``hub:NAME@COMMIT``.
+    ``identity`` is ``sha256:...`` of a folder's content or ``hub:NAME@COMMIT``; the commit is
+    ``unresolved`` where the hub could not be asked.
     """
 
     name: str
@@ -36,8 +43,9 @@ class BaseModel:
 def resolve_base(name: str, revision: str | None = None, download: bool = True) -> BaseModel:
     """The base model that ``name`` means: embedded, a local folder, or on the hub.
 
-    With ``download`` off, a hub name that is not on this machine is identified but not fetched
-    (``folder`` may not exist then), so that a plan costs nothing.
+    A hub name may be pinned, ``NAME@REVISION``. With ``download`` off it is identified but not
+    fetched (``folder`` may not exist then), so that a plan costs nothing; without a connection its
+    commit is ``unresolved``.
     """
     folder = Path(name)
     if name in EMBEDDED:
@@ -59,25 +67,32 @@ def resolve_base(name: str, revision: str | None = None, download: bool = True) 
             f"there is no model '{name}'{did_you_mean(name, EMBEDDED)}; give an embedded name "
             f"({', '.join(EMBEDDED)}), a folder, or a hub name like Qwen/Qwen2.5-0.5B-Instruct"
         )
-    return _hub_model(name, revision, download)
+    repository, _, pinned = name.partition("@")
+    return _hub_model(repository, revision or pinned or None, download)
 
 
 def _hub_model(name: str, revision: str | None, download: bool) -> BaseModel:
+    if revision is not None and COMMIT.fullmatch(revision) and not download:
+        return BaseModel(name, Path(name), f"hub:{name}@{revision}")
     import huggingface_hub
     from huggingface_hub import errors
 
     try:
-        commit = huggingface_hub.HfApi().model_info(name, revision=revision).sha
+        found = huggingface_hub.HfApi().model_info(name, revision=revision, timeout=HUB_SECONDS)
+        commit = found.sha
     except errors.GatedRepoError as error:
         raise InputError(_gated(name)) from error
-    except errors.RepositoryNotFoundError as error:
-        raise InputError(
-            f"the hub knows no model '{name}'; check the name, or log in if it is private"
-        ) from error
     except errors.RevisionNotFoundError as error:
         raise InputError(f"'{name}' has no revision '{revision}' on the hub") from error
+    except errors.RepositoryNotFoundError as error:
+        raise InputError(
+            f"the hub knows no model '{name}'; check the name, or log in if it is private "
+            "(`hf auth login`)"
+        ) from error
     except Exception as error:
         commit = _cached_commit(name, revision)
+        if commit is None and not download:
+            return BaseModel(name, Path(name), f"hub:{name}@{UNRESOLVED}")
         if commit is None:
             raise InputError(
                 f"'{name}' is not on this machine and the hub cannot be reached "
@@ -95,8 +110,16 @@ def _hub_model(name: str, revision: str | None, download: bool) -> BaseModel:
     except errors.GatedRepoError as error:
         raise InputError(_gated(name)) from error
     except Exception as error:
-        raise InputError(f"'{name}' could not be downloaded ({error}); try again later") from error
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"'{name}' could not be downloaded ({first}); try again later") from error
     return BaseModel(name, Path(folder), identity)
+
+
+def pinned_commit(identity: str, name: str) -> str | None:
+    """The commit in a hub model's ``identity``, if it is one of ``name``'s."""
+    found, _, commit = identity.partition("@")
+    asked = name.partition("@")[0]
+    return commit if found == f"hub:{asked}" and commit != UNRESOLVED else None
 
 
 def _gated(name: str) -> str:
@@ -116,14 +139,22 @@ def _cached_commit(name: str, revision: str | None) -> str | None:
 
 def context_length(folder: Path) -> int | None:
     """Tokens the model was made for (``max_position_embeddings``), or None if it does not say."""
+    if (folder / ADAPTER_FILE).is_file():
+        folder = adapter_base(folder).folder
     config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
     length = config.get("max_position_embeddings")
     return int(length) if isinstance(length, int) else None
 
 
 def load_tokenizer(folder: str | Path) -> Any:
-    """The tokenizer of a model folder, with a padding token. ``InputError`` where there is none."""
+    """The tokenizer of a model folder, with a padding token and, where possible, a chat template
+    that marks the agent's words (``template_note`` says if it is another than the model's own).
+
+    ``InputError`` where there is none.
+    """
     from transformers import AutoTokenizer
+
+    from tratree_cli.training.templates import marked_template
 
     folder = Path(folder)
     if not any((folder / file).is_file() for file in ("tokenizer.json", "tokenizer.model")):
@@ -131,9 +162,16 @@ def load_tokenizer(folder: str | Path) -> Any:
             f"the model folder {folder} has no tokenizer (tokenizer.json); copy the base model's "
             "tokenizer files there"
         )
-    tokenizer = AutoTokenizer.from_pretrained(folder.resolve(), local_files_only=True)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder.resolve(), local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"the tokenizer in {folder} cannot be loaded: {first}") from error
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    own = tokenizer.chat_template
+    tokenizer.chat_template, tokenizer.template_note = marked_template(tokenizer)
+    tokenizer.template_changed = tokenizer.chat_template != own
     return tokenizer
 
 
@@ -150,7 +188,7 @@ def load_model(folder: str | Path, dtype: str = "float32", attention: str = "aut
     options: dict[str, Any] = {"dtype": getattr(torch, dtype), "local_files_only": True}
     if attention != "auto":
         options["attn_implementation"] = attention
-    if (folder / "adapter_config.json").is_file():
+    if (folder / ADAPTER_FILE).is_file():
         return _load_adapter(folder, dtype, attention)
     try:
         model = AutoModelForCausalLM.from_pretrained(folder.resolve(), **options)
@@ -164,11 +202,22 @@ def load_model(folder: str | Path, dtype: str = "float32", attention: str = "aut
 def _load_adapter(folder: Path, dtype: str, attention: str) -> Any:
     from peft import PeftModel
 
+    model = load_model(adapter_base(folder).folder, dtype, attention)
+    return PeftModel.from_pretrained(model, str(folder.resolve())).merge_and_unload().eval()
+
+
+def adapter_base(folder: Path) -> BaseModel:
+    """The model that the adapter in ``folder`` belongs to: of the same store, a folder, or the hub.
+
+    Raises ``InputError`` when it is gone or is not what it was when the adapter was trained.
+    """
     base = read_json(folder / BASE_FILE) if (folder / BASE_FILE).is_file() else {}
-    config = read_json(folder / "adapter_config.json")
+    if "object" in base:
+        return _stored_base(folder, str(base["object"]))
+    config = read_json(folder / ADAPTER_FILE)
     name = str(base.get("name") or config.get("base_model_name_or_path") or "")
     try:
-        _, _, commit = str(base.get("identity", "")).partition("@")
+        commit = pinned_commit(str(base.get("identity", "")), name)
         found = resolve_base(name, commit or config.get("revision"))
     except InputError as error:
         raise InputError(
@@ -179,8 +228,18 @@ def _load_adapter(folder: Path, dtype: str, attention: str) -> Any:
             f"{folder} is an adapter of '{name}' as it was ({base['identity'][:19]}…), but that is "
             f"now {found.identity[:19]}…; restore the base model it was trained on"
         )
-    model = load_model(found.folder, dtype, attention)
-    return PeftModel.from_pretrained(model, str(folder.resolve())).merge_and_unload().eval()
+    return found
+
+
+def _stored_base(folder: Path, digest: str) -> BaseModel:
+    """The object beside ``folder`` in its store: ``objects/ab/cdef…/files``."""
+    place = folder.resolve().parents[2] / digest[:2] / digest[2:] / "files"
+    if not place.is_dir():
+        raise InputError(
+            f"{folder} is an adapter of model:{digest[:12]}, which is missing in its store; make "
+            "that model again, or pull it (tratree store pull)"
+        )
+    return BaseModel(f"model:{digest}", place, f"object:{digest}")
 
 
 def read_json(path: Path) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ from tratree_cli.errors import InputError
 
 Messages = Sequence[Mapping[str, str]]
 
-_MARKER = re.compile(r"\{%-?\s*generation\s*-?%\}")
+MARKER = re.compile(r"\{%-?\s*generation\s*-?%\}")
 _STAND_IN = 0xF0000
 """First code point of a private plane; stands in for control tokens that a message quotes."""
 
@@ -85,7 +85,7 @@ class _ChatEncoder:
                 f"the tokenizer {name} has no chat template; put a chat_template.jinja with "
                 "{% generation %} markers beside it (templates/chat has some)"
             )
-        if not _MARKER.search(template):
+        if not MARKER.search(template):
             raise InputError(
                 f"the chat template of the tokenizer {name} has no {{% generation %}} markers, so "
                 "the agent's words cannot be told from the environment's; use one of "

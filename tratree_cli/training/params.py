@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,6 +12,12 @@ from tratree_cli.errors import InputError, did_you_mean
 SCHEDULERS = ("cosine", "linear", "constant", "constant_with_warmup")
 DTYPES = ("auto", "float32", "bfloat16")
 TRACKERS = ("tensorboard", "wandb", "trackio", "mlflow", "comet_ml")
+ATTENTION = ("auto", "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
+LOSSES = (
+    "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot",
+    "aot_unpaired", "apo_zero", "apo_down", "discopop", "sigmoid_norm",
+)  # fmt: skip
+"""TRL's losses on pairs; ``sft``, which it counts among them, is ``nll_weight`` here."""
 ALL_LINEAR = "all-linear"
 
 
@@ -49,7 +56,8 @@ class TrainingParams:
     the rows unless ``max_steps`` > 0 says how many optimizer steps to take. ``warmup`` is a share
     of the steps (< 1) or their number. ``dtype`` is the precision of the arithmetic: ``auto`` is
     bfloat16 on a GPU and float32 elsewhere; weights are stored in ``save_dtype``.
-    ``track`` names services that transformers reports to (none unless asked for).
+    ``track`` names services that transformers reports to (none unless asked for), ``run_name``
+    what the run is called there.
     ``checkpoint_every`` is a share of the steps (< 1), their number, or 0 for no checkpoints.
     """
 
@@ -73,6 +81,7 @@ class TrainingParams:
     seed: int = 0
     threads: int = 1
     track: tuple[str, ...] = ()
+    run_name: str = ""
 
     def __post_init__(self) -> None:
         _known("scheduler", self.scheduler, SCHEDULERS)
@@ -80,6 +89,7 @@ class TrainingParams:
         _known("save_dtype", self.save_dtype, DTYPES[1:])
         for tracker in self.track:
             _known("tracker", tracker, TRACKERS)
+        _known("attention", self.attention, ATTENTION)
         for name in ("batch_size", "accumulation", "threads"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -101,7 +111,7 @@ class SFTParams(TrainingParams):
     packing: bool = False
     pack_length: int = 0
     diverge_weight: float = 0.3
-    diverge_cap: float = 2.0
+    diverge_cap: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -122,6 +132,7 @@ class DPOParams(TrainingParams):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _known("loss_type", self.loss_type, LOSSES)
         if not self.beta > 0:
             raise InputError(f"beta must be above 0, not {self.beta}")
 
@@ -133,7 +144,8 @@ class TrainingResult:
     ``curves`` maps a measure to (step, value) points. ``tokens`` is the number of tokens read and
     ``scored`` of those that entered the loss, over all epochs; ``seconds`` is wall time (of this
     run, after a resume) and is recorded, never stored with the model. ``resumed_from`` is the step
-    a killed run had reached.
+    a killed run had reached; ``processes`` and ``strategy`` (in accelerate's words, empty for one
+    process) are the world that was achieved.
     """
 
     steps: int
@@ -143,10 +155,20 @@ class TrainingResult:
     curves: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
     facts: Mapping[str, float] = field(default_factory=dict)
     resumed_from: int = 0
+    processes: int = 1
+    strategy: str = ""
 
     @property
     def scored_share(self) -> float:
         return self.scored / self.tokens if self.tokens else 0.0
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """``InputError`` for a tracker that is unknown or not installed."""
+    for name in names:
+        _known("tracker", name, TRACKERS)
+        if importlib.util.find_spec(name) is None:
+            raise InputError(f"--track {name} needs a package: pip install {name}")
 
 
 def _known(name: str, value: str, known: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from tratree_cli.errors import InputError
 from tratree_cli.training.data import PairRow
-from tratree_cli.training.params import Progress, silent
+from tratree_cli.training.params import Progress, TrainingParams, silent
 
 LOGPS_FILE = "ref-logps.safetensors"
 SATURATED = 4.0
@@ -52,10 +52,12 @@ def reference_logps(
     batch: int = 8,
     threads: int = 1,
     progress: Progress = silent,
+    config: TrainingParams | None = None,
 ) -> ReferenceLogps:
     """Score ``rows``, made with the reference's own tokenizer, with ``model`` (folder or loaded).
 
     Rows are batched by length; sums do not depend on the batch beyond float noise (about 1e-5).
+    ``config`` says on which device and with what precision a folder's model is scored.
     """
     from tratree_cli.training import engine
     from tratree_cli.training.load import load_model
@@ -64,8 +66,12 @@ def reference_logps(
     chosen = np.zeros(len(rows), dtype=np.float32)
     rejected = np.zeros(len(rows), dtype=np.float32)
     order = sorted(range(len(rows)), key=lambda i: (-rows[i].length, i))
-    with quiet(), engine.threads(threads):
-        scorer = load_model(model) if isinstance(model, str | Path) else model
+    where = config or TrainingParams(device="cpu", dtype="float32")
+    with quiet(), engine.threads(threads), engine.enough_memory():
+        scorer = model
+        if isinstance(model, str | Path):
+            scorer = load_model(model, engine.precision(where), where.attention)
+            scorer.to(engine.choose_device(where.device))
         for start in range(0, len(order), batch):
             places = order[start : start + batch]
             sums = _sums(scorer, [rows[i] for i in places])

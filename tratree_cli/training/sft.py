@@ -13,7 +13,7 @@ from typing import Any
 
 from tratree_cli.errors import InputError
 from tratree_cli.training import engine, folder
-from tratree_cli.training.data import SFTRow, dataset_fingerprint
+from tratree_cli.training.data import SFTRow
 from tratree_cli.training.head import score_only_the_agent
 from tratree_cli.training.load import load_model, load_tokenizer
 from tratree_cli.training.params import Progress, SFTParams, TrainingResult, silent
@@ -48,10 +48,8 @@ def train_sft(
     """
     if not rows:
         raise InputError("there is nothing to train on: no conversations were given")
-    with quiet(), engine.threads(config.threads):
-        prepare_work(
-            work, {"rows": dataset_fingerprint(rows), "config": asdict(config), "model": str(model)}
-        )
+    with quiet(), engine.threads(config.threads), engine.enough_memory():
+        prepare_work(work, rows, config, model)
         trainer = make_trainer(
             model=load_model(model, engine.weight_dtype(config), config.attention),
             args=_arguments(rows, config, work),
@@ -87,6 +85,8 @@ def finish(
         curves=curves(trainer),
         facts=dict(facts or {}),
         resumed_from=resumed,
+        processes=trainer.accelerator.num_processes,
+        strategy=engine.strategy(trainer) if trainer.accelerator.num_processes > 1 else "",
     )
     # Sharded weights are gathered by all processes together; the first one writes.
     sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
@@ -101,8 +101,14 @@ def finish(
             config.lora,
             base,
             state,
+            _own_template(trainer.processing_class),
         )
     return result
+
+
+def _own_template(tokenizer: Any) -> str | None:
+    """The chat template to store, where it is another than the base model's files hold."""
+    return tokenizer.chat_template if getattr(tokenizer, "template_changed", False) else None
 
 
 def _arguments(rows: Sequence[SFTRow], config: SFTParams, work: Path) -> Any:

@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ import torch  # isort: skip
 from transformers import Trainer, TrainerCallback  # isort: skip
 
 from tratree_cli.errors import StageError
+from tratree_cli.training.data import PairRow, SFTRow, dataset_fingerprint
 from tratree_cli.training.folder import first_bad_weight
-from tratree_cli.training.params import Progress
+from tratree_cli.training.params import Progress, TrainingParams
 
 CURVES = {
     "loss": "loss",
@@ -156,7 +157,9 @@ def _diverged(what: str, state: Any, args: Any) -> str:
     return f"{what} at step {state.global_step + 1}: {where}; lower learning_rate or raise warmup"
 
 
-def prepare_work(work: Path, key: Mapping[str, Any]) -> None:
+def prepare_work(
+    work: Path, rows: Sequence[SFTRow] | Sequence[PairRow], config: TrainingParams, model: Any
+) -> None:
     """Make ``work`` ready; checkpoints that another training left there are removed.
 
     Of several processes the first does it; the others meet it again when training starts.
@@ -164,7 +167,10 @@ def prepare_work(work: Path, key: Mapping[str, Any]) -> None:
     if os.environ.get("RANK", "0") != "0":
         return
     checkpoints, mark = work / "checkpoints", work / "checkpoints.key"
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=asdict).encode()).hexdigest()
+    # Who watches, and under what name, makes it no other training.
+    decides = asdict(replace(config, track=(), run_name=""))
+    key = {"rows": dataset_fingerprint(rows), "config": decides, "model": str(model)}
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     if checkpoints.exists() and (not mark.is_file() or mark.read_text() != digest):
         shutil.rmtree(checkpoints)
     checkpoints.mkdir(parents=True, exist_ok=True)

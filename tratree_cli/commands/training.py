@@ -1,0 +1,75 @@
+"""What ``sft`` and ``train-strong`` have in common: base models, processes, trackers, own files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tratree_cli.commands.session import Session
+from tratree_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from tratree_cli.config import Config
+    from tratree_cli.stages.world import World
+
+Processes = Annotated[
+    int | None, typer.Option("--processes", help="Train on N processes (torchrun).", metavar="N")
+]
+Launch = Annotated[
+    Path | None,
+    typer.Option(
+        "--launch", help="Train as an accelerate configuration says (FSDP2, ZeRO-3, ...)."
+    ),
+]
+Track = Annotated[
+    list[str] | None,
+    typer.Option("--track", help="Report to tensorboard, wandb or trackio [default: to nobody]."),
+]
+
+
+def base_model(session: Session, text: str | None) -> str | None:
+    """A base model as typed: a folder, a model of the store, an embedded name, or a hub name."""
+    if text is None:
+        return None
+    if Path(text).is_dir():
+        return str(Path(text).resolve())
+    if text.startswith(("model:", "model@")):
+        return str(session.entry(text, ("model",)).path.resolve())
+    return text
+
+
+def prepare(
+    session: Session, processes: int | None, launch: Path | None, track: list[str] | None
+) -> World:
+    """How the training runs and who is told; wrong flags are refused before anything is read."""
+    from tratree_cli.stages.world import world
+    from tratree_cli.training.params import check_trackers
+
+    check_trackers(tuple(track or ()))
+    session.use(track=tuple(track or ()))
+    return world(processes, launch)
+
+
+SMALL = ("quick", "micro")
+"""Recipes made for the embedded models: high learning rates, all weights, many epochs."""
+
+
+def warn_of_small_recipe(session: Session, config: Config, model: str, rate: float | None) -> None:
+    """A large model trained with the settings of a tiny one is a mistake nobody would notice."""
+    from tratree_cli.training.load import EMBEDDED
+
+    if model not in EMBEDDED and config.recipe in SMALL and rate is None and not session.dry_run:
+        session.runtime.reporter.warn(
+            f"recipe '{config.recipe}' is made for the embedded models (learning rate "
+            f"{config.sft.learning_rate:g}, LoRA rank {config.sft.lora_r}); for {Path(model).name} "
+            "take --recipe paper-qwen2.5 or one of your own"
+        )
+
+
+def file_of(path: Path, flag: str) -> Path:
+    """A file that a flag names, which must be there."""
+    if not path.is_file():
+        raise InputError(f"{flag} {path}: there is no such file")
+    return path
