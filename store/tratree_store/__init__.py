@@ -13,6 +13,7 @@ Importing this package costs milliseconds: SQLite, fsspec and sqlite-utils come 
 
 from __future__ import annotations
 
+from tratree_store.building import Build
 from tratree_store.entries import Entry
 from tratree_store.errors import (
     AmbiguousReference,
@@ -24,9 +25,9 @@ from tratree_store.errors import (
     UnknownReference,
     VerificationError,
 )
+from tratree_store.holders import Holder
 from tratree_store.keys import JSON, Recipe, canonical_json
-from tratree_store.locks import Holder
-from tratree_store.store import Build, Store
+from tratree_store.store import Store
 
 __all__ = [
     "JSON",

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,11 @@ from typing import Any
 from tratree_store.errors import VerificationError
 from tratree_store.faults import point
 from tratree_store.keys import dump, sha256
+
+
+def unique() -> str:
+    """A name that nobody else uses (twelve hexadecimal digits)."""
+    return os.urandom(6).hex()
 
 
 def sync_folder(folder: Path) -> None:
@@ -65,7 +69,7 @@ def write_atomic(
     """
     make_folder(path.parent, durable)
     scratch.mkdir(exist_ok=True)
-    beside = scratch / f"{label}-{os.getpid()}-{secrets.token_hex(8)}"
+    beside = scratch / f"{label}-{os.getpid()}-{unique()}"
     try:
         with beside.open("xb") as stream:
             stream.write(data)

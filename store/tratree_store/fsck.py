@@ -9,7 +9,6 @@ collected, leftovers of a killed process) does not.
 from __future__ import annotations
 
 import contextlib
-import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -19,14 +18,15 @@ from typing import Any
 
 from tratree_store import entries as records
 from tratree_store import gone
+from tratree_store.atomic import unique
 from tratree_store.entries import Entry
 from tratree_store.errors import StoreError, VerificationError, explained
 from tratree_store.gc import leftovers
-from tratree_store.index import edges_of, row_of
 from tratree_store.keys import is_digest, sha256
 from tratree_store.locks import locked
 from tratree_store.migrations import FORMAT_FILE
 from tratree_store.objects import all_digests, damage, folder_of, remove_folder
+from tratree_store.rows import edges_of, row_of
 from tratree_store.store import Store
 
 
@@ -272,7 +272,7 @@ def _mend_name(store: Store, path: Path) -> Iterator[str]:
 def _put_aside(store: Store, path: Path) -> bool:
     try:
         kept = path.relative_to(store.root).as_posix().replace("/", "-")
-        path.rename(store.quarantine / f"{kept}-{secrets.token_hex(4)}")
+        path.rename(store.quarantine / f"{kept}-{unique()}")
     except FileNotFoundError:
         return False
     return True

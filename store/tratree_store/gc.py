@@ -26,9 +26,9 @@ from tratree_store import entries as records
 from tratree_store.errors import StoreError, explained
 from tratree_store.faults import point
 from tratree_store.gone import bury
-from tratree_store.index import Row
 from tratree_store.locks import live_holders, locked
 from tratree_store.objects import all_digests, folder_of, remove_folder, walk
+from tratree_store.rows import COLUMNS, Row
 from tratree_store.store import Store
 
 WEEK = 7 * 86400.0
@@ -80,8 +80,7 @@ def plan(store: Store, *, younger_than: float = WEEK, drop_inputs: bool = False)
         rows = [
             Row(*columns)
             for columns in connection.execute(
-                "SELECT recipe, object, kind, stage, created, seconds, size FROM entries "
-                "ORDER BY created DESC"
+                f"SELECT {COLUMNS} FROM entries ORDER BY created DESC"
             )
         ]
         made_from: dict[str, list[str]] = defaultdict(list)

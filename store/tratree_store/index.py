@@ -16,7 +16,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,44 +28,9 @@ from tratree_store.faults import point
 from tratree_store.filesystems import has_shared_memory
 from tratree_store.locks import flock_works, locked
 from tratree_store.migrations import MIGRATIONS, migrate, refuse_newer
+from tratree_store.rows import COLUMNS, Row, edges_of, row_of
 
 _BUSY_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Row:
-    """What the index knows about an entry."""
-
-    recipe: str
-    object: str
-    kind: str
-    stage: str
-    created: float
-    seconds: float
-    size: int
-
-
-def row_of(entry: Entry) -> Row:
-    """The row that an entry should have."""
-    return Row(
-        recipe=entry.recipe,
-        object=entry.object,
-        kind=entry.kind,
-        stage=entry.stage,
-        created=entry.created,
-        seconds=entry.seconds,
-        size=entry.size,
-    )
-
-
-def edges_of(entry: Entry) -> Iterator[tuple[str, str, int, str]]:
-    """(recipe, role, position, object) of each input of an entry."""
-    for role, digests in entry.inputs.items():
-        for position, digest in enumerate(digests):
-            yield entry.recipe, role, position, digest
-
-
-_COLUMNS = "recipe, object, kind, stage, created, seconds, size"
 
 
 class Index:
@@ -316,7 +281,7 @@ class Index:
         """The rows that satisfy an SQL condition, newest first."""
         with explained("read the index", self.path.parent), self.reading() as connection:
             found = connection.execute(
-                f"SELECT {_COLUMNS} FROM entries WHERE {where} "
+                f"SELECT {COLUMNS} FROM entries WHERE {where} "
                 "ORDER BY created DESC, recipe, object LIMIT ?",
                 [*values, -1 if limit is None else limit],
             )

@@ -9,10 +9,10 @@ nothing can be collected either, and no lease is taken.
 from __future__ import annotations
 
 import os
-import secrets
 import weakref
 from pathlib import Path
 
+from tratree_store.atomic import unique
 from tratree_store.errors import StoreError
 from tratree_store.locks import Lock
 
@@ -35,7 +35,7 @@ class Leases:
         self._digests.update(digests)
         try:
             if self._lock is None:
-                name = f"use-{os.getpid()}-{secrets.token_hex(4)}.lock"
+                name = f"use-{os.getpid()}-{unique()}.lock"
                 lock = Lock(self._locks / name, needs=sorted(self._digests))
                 if lock.try_acquire():
                     self._lock = lock

@@ -18,17 +18,16 @@ import errno
 import fcntl
 import json
 import os
-import secrets
-import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
+from tratree_store.atomic import unique
 from tratree_store.errors import LockTimeout, StoreError
+from tratree_store.holders import Holder, alive, host, myself, read_holder
 
 VARIABLE = "TRATREE_STORE_LOCKS"
 #: Locks that are taken for moments and whose files stay.
@@ -36,64 +35,6 @@ STANDING = frozenset({"gc.lock", "index.lock", "refs.lock"})
 _HEARTBEAT = 60.0
 _SILENT = 600.0
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL}
-
-
-@dataclass(frozen=True)
-class Holder:
-    """Who holds a lock: shown to whoever waits, and read by garbage collection."""
-
-    pid: int
-    host: str
-    command: str
-    since: float
-    started: str = ""
-    needs: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        when = time.strftime("%H:%M:%S", time.localtime(self.since))
-        return f"process {self.pid} on {self.host} since {when} ({self.command})"
-
-
-def myself(needs: Sequence[str] = ()) -> Holder:
-    """This process as a holder."""
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else "python"
-    return Holder(
-        pid=os.getpid(),
-        host=socket.gethostname(),
-        command=command[:200],
-        since=time.time(),
-        started=_start_of(os.getpid()),
-        needs=tuple(needs),
-    )
-
-
-def _start_of(pid: int) -> str:
-    """Something that differs when a pid is used again; empty if the system does not tell."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
-    except OSError:
-        return ""
-    return f"{boot}:{text.rpartition(')')[2].split()[19]}"
-
-
-def _alive(holder: Holder) -> bool:
-    try:
-        os.kill(holder.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return not holder.started or _start_of(holder.pid) in ("", holder.started)
-
-
-def read_holder(path: Path) -> Holder | None:
-    """The holder written in a lock file; None if it is empty, torn or gone."""
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        return Holder(**{**fields, "needs": tuple(fields.get("needs", ()))})
-    except (OSError, ValueError, TypeError, AttributeError):
-        return None
 
 
 _held: set[int] = set()
@@ -223,7 +164,7 @@ class Lock:
                 draft.replace(self.path)
 
     def _draft(self, text: bytes) -> Path:
-        draft = self.path.with_name(f".draft-{secrets.token_hex(6)}")
+        draft = self.path.with_name(f".draft-{unique()}")
         draft.write_bytes(text)
         return draft
 
@@ -231,11 +172,11 @@ class Lock:
         holder = read_holder(self.path)
         with contextlib.suppress(OSError):
             silent = time.time() - self.path.stat().st_mtime
-            here = holder is not None and holder.host == socket.gethostname()
-            dead = holder is not None and here and not _alive(holder)
+            here = holder is not None and holder.host == host()
+            dead = holder is not None and here and not alive(holder)
             if dead or (not here and silent > _SILENT) or (holder is None and silent > _HEARTBEAT):
                 # Renaming is what decides between two who both saw a dead holder.
-                grave = self.path.with_name(f".dead-{secrets.token_hex(6)}")
+                grave = self.path.with_name(f".dead-{unique()}")
                 self.path.rename(grave)
                 if read_holder(grave) == holder:
                     grave.unlink()
@@ -339,7 +280,7 @@ def live_holders(folder: Path) -> Iterator[tuple[Path, Holder]]:
 def _is_held(path: Path, holder: Holder | None) -> bool:
     """Whether somebody holds the lock; if not, its file is removed."""
     if os.environ.get(VARIABLE) == "files":
-        return holder is None or holder.host != socket.gethostname() or _alive(holder)
+        return holder is None or holder.host != host() or alive(holder)
     try:
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:

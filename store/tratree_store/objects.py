@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import shutil
 import stat
 import unicodedata
@@ -21,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from tratree_store.atomic import make_folder, sync_file, sync_folder
+from tratree_store.atomic import make_folder, sync_file, sync_folder, unique
 from tratree_store.errors import StoreError, VerificationError
 from tratree_store.faults import point
 from tratree_store.keys import dump, is_digest, sha256
@@ -175,7 +174,7 @@ def place(work: Path, objects: Path, manifest: Manifest, *, durable: bool) -> Pa
         if target.is_dir():
             if not damage(objects, manifest.digest, deep=True):
                 return broken
-            broken = work.parent / f"broken-{manifest.digest}-{secrets.token_hex(4)}"
+            broken = work.parent / f"broken-{manifest.digest}-{unique()}"
             with contextlib.suppress(FileNotFoundError):
                 target.rename(broken)
         point("object.moving")

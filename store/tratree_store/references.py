@@ -14,8 +14,9 @@ from difflib import get_close_matches
 
 from tratree_store.entries import Entry
 from tratree_store.errors import AmbiguousReference, UnknownReference, VerificationError
-from tratree_store.index import Index, Row
+from tratree_store.index import Index
 from tratree_store.refs import PINS, Naming, Refs
+from tratree_store.rows import Row
 
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")
 _MAX_CANDIDATES = 10

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tratree_store import entries as records
+from tratree_store.atomic import unique
 from tratree_store.entries import Entry
 from tratree_store.errors import VerificationError
 from tratree_store.objects import FILES, Manifest, damage, folder_of, remove_folder
@@ -69,7 +69,7 @@ def split_records(data: bytes, digest: str, objects: Path) -> list[Entry]:
 @contextmanager
 def arrival(store: Store) -> Iterator[Path]:
     """A private folder in the store for what is arriving; it is gone after the block."""
-    folder = store.tmp / f"arriving-{os.getpid()}-{secrets.token_hex(6)}"
+    folder = store.tmp / f"arriving-{os.getpid()}-{unique()}"
     folder.mkdir(parents=True)
     try:
         yield folder

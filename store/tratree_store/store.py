@@ -10,40 +10,32 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from tratree_store import entries as records
 from tratree_store import gone
 from tratree_store.atomic import make_folder, sync_folder, write_atomic
+from tratree_store.building import Build
 from tratree_store.entries import Entry
 from tratree_store.errors import StoreError, VerificationError, explained
 from tratree_store.faults import point
 from tratree_store.gone import Gone
-from tratree_store.index import Index, Row
+from tratree_store.holders import Holder
+from tratree_store.index import Index
 from tratree_store.keys import JSON, Recipe, canonical_json, input_digests, sha256
 from tratree_store.leases import Leases
 from tratree_store.lineage import Lineage, lineage
-from tratree_store.locks import Holder, Lock, locked
+from tratree_store.locks import Lock, locked
 from tratree_store.migrations import FORMAT_FILE, STORE_FORMAT, check_format
-from tratree_store.objects import (
-    FILES,
-    Manifest,
-    damage,
-    folder_of,
-    place,
-    read_manifest,
-    remove_folder,
-    scan,
-)
+from tratree_store.objects import Manifest, damage, folder_of, place
 from tratree_store.references import Resolver
 from tratree_store.refs import Naming, Refs
-from tratree_store.why import Reason, explain
+from tratree_store.rows import Row
+from tratree_store.why import Accept, Reason, explain
 
 _log = logging.getLogger("tratree_store")
 
@@ -84,14 +76,16 @@ class Store:
 
     # -- reading ---------------------------------------------------------------------------
 
-    def find(self, recipe: Recipe) -> Entry | None:
-        """The newest whole entry of this recipe, or None.
+    def find(self, recipe: Recipe, accept: Accept | None = None) -> Entry | None:
+        """The newest whole entry of this recipe that ``accept`` has nothing against, or None.
 
         Small files are hashed, large ones compared by size; ``verify`` hashes everything. What
         is broken is warned about and passed over.
         """
         self.check_format()
         for entry in self.records_of(recipe.digest):
+            if accept is not None and accept(entry):
+                continue
             self.leases.take(entry.object)
             problems = damage(self.objects, entry.object, deep=False)
             if not problems:
@@ -144,10 +138,12 @@ class Store:
 
     # -- reasons ---------------------------------------------------------------------------
 
-    def reasons(self, recipe: Recipe, *, forced: bool = False) -> Reason:
+    def reasons(
+        self, recipe: Recipe, *, forced: bool = False, accept: Accept | None = None
+    ) -> Reason:
         """Why this recipe would run now: a tree of reasons; ``cached`` if it would not."""
         try:
-            return explain(self, recipe, forced=forced)
+            return explain(self, recipe, forced=forced, accept=accept)
         except (StoreError, OSError, sqlite3.Error) as error:
             # An explanation is a courtesy; it must never be what stops the work.
             return Reason("unknown", f"the reason could not be found ({error})")
@@ -236,6 +232,7 @@ class Store:
         on_wait: Callable[[Holder | None], None] | None = None,
         *,
         force: bool = False,
+        accept: Accept | None = None,
     ) -> Iterator[Build]:
         """Hold the recipe's lock; make the artifact unless ``build.entry`` is there already.
 
@@ -243,20 +240,22 @@ class Store:
             wait: seconds to wait for another process that makes the same; None: for ever.
             on_wait: called once with the holder of the lock, to tell who is waited for.
             force: make it again although it exists.
+            accept: says, by a sentence, why an existing entry will not do; "" if it will.
 
         Raises ``LockTimeout``; ``StoreError`` for a full disk, a read-only folder and the like.
         """
         self.prepare()
-        needs = [d for digests in _inputs(recipe) for d in digests]
+        inputs = input_digests(recipe.document)
+        needs = [digest for digests in inputs.values() for digest in digests]
         lock = Lock(self.locks / f"{recipe.digest}.lock", needs=needs)
         with explained("lock a recipe", self.locks):
             lock.acquire(wait, on_wait)
         try:
             point("build.locked")
             build = Build(self, recipe)
-            build.entry = None if force else self.find(recipe)
+            build.entry = None if force else self.find(recipe, accept)
             if build.entry is None:
-                build.open(forced=force)
+                build.open(forced=force, accept=accept)
             try:
                 yield build
             finally:
@@ -316,113 +315,3 @@ class Store:
         mark.unlink(missing_ok=True)
         point("record.done")
         return records.read(path, self.objects)
-
-
-def _inputs(recipe: Recipe) -> list[tuple[str, ...]]:
-    return list(input_digests(recipe.document).values())
-
-
-class Build:
-    """One artifact in the making; made by ``Store.build``.
-
-    Attributes:
-        entry: the finished entry: found when the lock was taken, or published since.
-        reason: why it has to be made.
-        path: where to write the files (on the store's file system); gone after the block.
-    """
-
-    def __init__(self, store: Store, recipe: Recipe) -> None:
-        self.recipe = recipe
-        self.entry: Entry | None = None
-        self.reason = Reason("cached", "cached")
-        self._store = store
-        self._work: Path | None = None
-        self._opened = time.monotonic()
-
-    @property
-    def path(self) -> Path:
-        """The folder to write into."""
-        if self._work is None:
-            raise StoreError("This artifact exists already; there is nothing to write.")
-        return self._work / FILES
-
-    def open(self, *, forced: bool = False) -> None:
-        """Create the working folder; what a dead process left for this recipe is removed."""
-        self.reason = self._store.reasons(self.recipe, forced=forced)
-        with explained("create a working folder", self._store.tmp):
-            for leftover in self._store.tmp.glob(f"build-{self.recipe.digest}-*"):
-                remove_folder(leftover)
-            work = self._store.tmp / f"build-{self.recipe.digest}-{secrets.token_hex(6)}"
-            (work / FILES).mkdir(parents=True)
-        self._work = work
-        point("build.folder")
-
-    def close(self) -> None:
-        """Remove the working folder, if it was not published."""
-        if self._work is not None:
-            remove_folder(self._work)
-            self._work = None
-
-    def publish(
-        self,
-        summary: Mapping[str, Any] | None = None,
-        provenance: Mapping[str, Any] | None = None,
-        seconds: float | None = None,
-    ) -> Entry:
-        """Make what lies under ``path`` the recipe's result; returns its entry.
-
-        Raises ``StoreError`` for links, odd names, no files, a full disk; then nothing changed.
-        """
-        store = self._store
-        folder = self.path
-        with explained("publish an artifact", store.root):
-            manifest = scan(folder)
-            point("publish.hashed")
-            with store.adding():
-                store.take_in(folder.parent, manifest)
-                return self._finish(manifest.digest, manifest.size, summary, provenance, seconds)
-
-    def adopt(
-        self,
-        entry: Entry,
-        summary: Mapping[str, Any] | None = None,
-        provenance: Mapping[str, Any] | None = None,
-        seconds: float | None = None,
-    ) -> Entry:
-        """Let this recipe's result be the object of an existing entry."""
-        with explained("adopt an artifact", self._store.root), self._store.adding():
-            size = read_manifest(self._store.objects, entry.object).size
-            return self._finish(
-                entry.object,
-                size,
-                entry.summary if summary is None else summary,
-                entry.provenance if provenance is None else provenance,
-                seconds,
-            )
-
-    def _finish(
-        self,
-        digest: str,
-        size: int,
-        summary: Mapping[str, Any] | None,
-        provenance: Mapping[str, Any] | None,
-        seconds: float | None,
-    ) -> Entry:
-        document = self.recipe.document
-        entry = Entry(
-            kind=self.recipe.kind,
-            object=digest,
-            recipe=self.recipe.digest,
-            document=document,
-            path=folder_of(self._store.objects, digest) / FILES,
-            summary=dict(summary or {}),
-            provenance=dict(provenance or {}),
-            created=round(time.time(), 3),
-            seconds=round(time.monotonic() - self._opened if seconds is None else seconds, 3),
-            size=size,
-            stage=self.recipe.stage,
-            reason=self.reason.as_json(),
-        )
-        self.entry = self._store.record(entry)
-        self.close()
-        return self.entry

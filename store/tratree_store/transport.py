@@ -7,13 +7,13 @@ and what is told has the credentials taken out.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from tratree_store.atomic import unique
 from tratree_store.errors import StoreError, VerificationError
 from tratree_store.objects import File
 
@@ -108,7 +108,7 @@ class Remote:
         def send() -> None:
             if self._hierarchical:
                 self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
-            place = f"{target}.{secrets.token_hex(4)}.part" if self._hierarchical else target
+            place = f"{target}.{unique()}.part" if self._hierarchical else target
             if isinstance(source, bytes):
                 self._fs.pipe_file(place, source)
             else:

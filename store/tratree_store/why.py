@@ -9,7 +9,7 @@ and a store of a million artifacts still answers at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +31,8 @@ class Reason:
     """Why a recipe is not cached (or that it is), with the reasons behind it.
 
     Attributes:
-        kind: ``first``, ``changed``, ``collected``, ``broken``, ``forced``, ``cached``,
-            ``unknown``; inside ``because``: ``field``, ``input``, ``nondeterministic``.
+        kind: ``first``, ``changed``, ``collected``, ``broken``, ``forced``, ``refused``,
+            ``cached``, ``unknown``; inside ``because``: ``field``, ``input``, ``nondeterministic``.
         text: one line for people.
         because: what lies behind it.
         nearest: reference of the earlier artifact it was compared with, if any.
@@ -69,9 +69,15 @@ class Reason:
             yield from reason.lines(depth + 1)
 
 
-def explain(store: Store, recipe: Recipe, *, forced: bool = False) -> Reason:
+#: What somebody has against an entry that has the right recipe, in a sentence; "" for nothing.
+Accept = Callable[[Entry], str]
+
+
+def explain(
+    store: Store, recipe: Recipe, *, forced: bool = False, accept: Accept | None = None
+) -> Reason:
     """Why this recipe would run now; ``cached`` if it would not."""
-    return _Explanation(store).of(recipe, forced)
+    return _Explanation(store).of(recipe, forced, accept)
 
 
 class _Explanation:
@@ -79,15 +85,20 @@ class _Explanation:
         self._store = store
         self._seen: set[tuple[str, str]] = set()
 
-    def of(self, recipe: Recipe, forced: bool) -> Reason:
-        broken = []
+    def of(self, recipe: Recipe, forced: bool, accept: Accept | None) -> Reason:
+        broken, refused = [], []
         for entry in self._store.records_of(recipe.digest):
             problems = damage(self._store.objects, entry.object, deep=False)
             if not problems:
                 if forced:
                     return Reason("forced", "asked to make it again", nearest=entry.ref)
+                if accept is not None and (text := accept(entry)):
+                    refused.append(Reason("refused", text, nearest=entry.ref))
+                    continue
                 return Reason("cached", "cached", nearest=entry.ref)
             broken.append(Reason("field", problems[0]))
+        if refused:
+            return refused[0]
         if broken:
             return Reason("broken", "the cached artifact is broken", tuple(broken))
         gone = self._store.gone(recipe.digest)

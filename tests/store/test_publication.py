@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tratree_store import Recipe, Store, StoreError
+from tratree_store import Entry, Recipe, Store, StoreError
 from tratree_store.objects import check_path
 
 from .conftest import Make, flip
@@ -204,3 +204,29 @@ def test_a_read_only_store_can_be_read_and_says_so_when_written(make: Make) -> N
                 pass
         for inner, _, _ in os.walk(writer.root):
             Path(inner).chmod(0o755)
+
+
+def test_an_entry_that_somebody_has_something_against_is_a_miss_with_that_reason(
+    store: Store, make: Make
+) -> None:
+    entry = make(provenance={"code": "old"}, seed=1)
+    recipe = Recipe.from_document(entry.document)
+
+    def accept(found: Entry) -> str:
+        return "" if found.provenance["code"] == "new" else "made by old code"
+
+    assert store.find(recipe) is not None
+    assert store.find(recipe, accept) is None
+    assert store.reasons(recipe, accept=accept).kind == "refused"
+    with store.build(recipe, accept=accept) as build:
+        assert (build.entry, build.reason.text) == (None, "made by old code")
+        (build.path / "data.txt").write_text("other bytes")
+        made = build.publish(provenance={"code": "new"})
+    assert store.find(recipe, accept) == made
+    # Both results stay; the other one is there for whoever has nothing against it.
+    assert {found.object for found in store.records_of(recipe.digest)} == {
+        entry.object,
+        made.object,
+    }
+    with store.build(recipe, accept=accept) as build:
+        assert build.entry == made
