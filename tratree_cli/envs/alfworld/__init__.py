@@ -1,0 +1,34 @@
+"""ALFWorld as a text environment: the original's games without its engine, and invented households.
+
+``embedded`` are households of our own generator; a folder with the official games (what
+``ALFWORLD_DATA`` names, or its ``json_2.1.x``) is played by the same engine.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from tratree_cli.envs.protocol import Environment
+
+__all__ = ["data_files", "open_environment"]
+
+
+def open_environment(data: str = "embedded", **parameters: Any) -> Environment:
+    """Open the embedded households or a folder of game files.
+
+    ``parameters``: see :class:`tratree_cli.envs.alfworld.environment.Parameters`.
+    """
+    from tratree_cli.envs.alfworld.environment import open_alfworld
+
+    return open_alfworld(data, **parameters)
+
+
+def data_files(data: str) -> Iterable[Path]:
+    """The game files of a folder, whose sizes and times say whether it changed."""
+    from tratree_cli.envs.alfworld.folder import game_files
+
+    return game_files(data)

@@ -1,0 +1,353 @@
+"""The text game itself: the original engine's texts, commands and goals in plain Python.
+
+A ``House`` is what never changes, computed once per game; a ``Play`` is one run. Each rule of the
+game is a few set look-ups, where the original grounds the rules with a planner's translator and
+re-parses its grammar at every step. The state keeps one oddity on purpose, because texts depend on
+it: that a thing was taken from a receptacle stays a fact, so a thing put back beside where it came
+from counts as lying next to it when the player looks.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from tratree_cli.envs.alfworld.gamefile import CHANGING, Game
+from tratree_cli.envs.alfworld.goal import Atom, GoalCheck
+
+NOTHING_HAPPENS = "Nothing happens."
+WELCOME = "-= Welcome to TextWorld, ALFRED! =-"
+KNIVES = ("knifetype", "butterknifetype")
+
+Command = tuple[str, str, str]
+"""What a command means: the action's short name and its one or two things."""
+
+
+class House:
+    """Everything about a game that stays as it is."""
+
+    def __init__(self, game: Game) -> None:
+        self.game = game
+        self.names = game.names
+        facts = game.facts
+        self.start = next(iter(facts["atlocation"]))[1]
+        self.agent = next(iter(facts["atlocation"]))[0]
+        places = sorted(facts.get("receptacleatlocation", ()))
+        self.at: dict[str, list[str]] = defaultdict(list)
+        for receptacle, place in places:
+            self.at[place].append(receptacle)
+        self.everything = [f"a {self.names[receptacle]}" for receptacle, _ in places]
+        self.goto: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for receptacle, place in places:
+            self.goto[f"go to {self.names[receptacle]}"].append((receptacle, place))
+        for trait in (
+            "openable", "pickupable", "cleanable", "heatable", "coolable", "toggleable",
+            "sliceable", "isreceptacleobject",
+        ):  # fmt: skip
+            setattr(self, trait, frozenset(a[0] for a in facts.get(trait, ()) if len(a) == 1))
+        self.takes = self._takes()
+        self.sinks = self._of_types(game.logic.sink_types)
+        self.microwaves = self._of_types(("microwavetype",))
+        self.fridges = self._of_types(("fridgetype",))
+        self.knives = frozenset(o for o, t in facts.get("objecttype", ()) if t in KNIVES)
+        self.inner: dict[str, list[str]] = defaultdict(list)
+        for inner, outer in sorted(facts.get("inreceptacleobject", ())):
+            self.inner[outer].append(inner)
+        kinds: dict[str, list[str]] = defaultdict(list)
+        for thing, kind in sorted(game.kinds.items()):
+            kinds[kind].append(thing)
+        self.goal = GoalCheck(game.goal, kinds, game.true, CHANGING)
+
+    openable: frozenset[str]
+    pickupable: frozenset[str]
+    cleanable: frozenset[str]
+    heatable: frozenset[str]
+    coolable: frozenset[str]
+    toggleable: frozenset[str]
+    sliceable: frozenset[str]
+    isreceptacleobject: frozenset[str]
+
+    def play(self) -> Play:
+        """A fresh run of this game."""
+        return Play(self)
+
+    def winnable(self) -> bool:
+        """Whether the goal's parts can each be brought about (not whether all at once)."""
+        return self.goal.check(self._attainable)
+
+    def _attainable(self, atom: Atom) -> bool:
+        predicate = atom[0]
+        if self.game.true(atom):
+            return True
+        match predicate:
+            case "inreceptacle":
+                return atom[1] in self.pickupable and atom[1] in self.takes.get(atom[2], ())
+            case "holds":
+                return atom[2] in self.pickupable
+            case "isclean":
+                return atom[1] in self.cleanable and bool(self.sinks)
+            case "ishot":
+                return atom[1] in self.heatable and bool(self.microwaves)
+            case "iscool":
+                return atom[1] in self.coolable and bool(self.fridges)
+            case "istoggled" | "ison":
+                return atom[1] in self.toggleable
+        return predicate in CHANGING
+
+    def _of_types(self, types: tuple[str, ...]) -> frozenset[str]:
+        return frozenset(r for r, t in self.game.facts.get("receptacletype", ()) if t in types)
+
+    def _takes(self) -> dict[str, frozenset[str]]:
+        """Per receptacle the things that may be put there, by their types."""
+        facts = self.game.facts
+        of_type: dict[str, set[str]] = defaultdict(set)
+        for thing, kind in facts.get("objecttype", ()):
+            of_type[kind].add(thing)
+        by_kind: dict[str, set[str]] = defaultdict(set)
+        for kind, thing_kind in facts.get("cancontain", ()):
+            by_kind[kind] |= of_type[thing_kind]
+        takes: dict[str, set[str]] = defaultdict(set)
+        for receptacle, kind in facts.get("receptacletype", ()):
+            takes[receptacle] |= by_kind[kind]
+        return {receptacle: frozenset(things) for receptacle, things in takes.items()}
+
+
+class Play:
+    """One run of a game: ``reset`` and ``step`` give the original's raw texts."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.reset()
+
+    def reset(self) -> str:
+        """Begin anew; the first text with the task sentence."""
+        facts = self.house.game.facts
+        self.place = self.house.start
+        self.held = {thing for _, thing in facts.get("holds", ())}
+        self.hands_full = bool(facts.get("holdsany"))
+        self.inside: dict[str, set[str]] = defaultdict(set)
+        for thing, receptacle in facts.get("inreceptacle", ()):
+            self.inside[receptacle].add(thing)
+        self.lying: dict[str, set[str]] = defaultdict(set)
+        for thing, place in facts.get("objectatlocation", ()):
+            self.lying[place].add(thing)
+        self.taken: set[tuple[str, str]] = set()
+        self.states: dict[str, set[str]] = {
+            state: {a[0] for a in facts.get(state, ()) if len(a) == 1}
+            for state in ("opened", "isclean", "ishot", "iscool", "ison", "istoggled", "issliced")
+        }
+        self.won = self.house.goal.check(self.holds)
+        first = self._look(everywhere=True)
+        return f"{WELCOME}\n\n{first}\n\n{self.house.game.task}"
+
+    def step(self, command: str) -> str:
+        """Carry out a command (outer blanks are cut off); the original's text."""
+        command = command.strip()
+        meaning = self._going(command) or self._here().get(command)
+        if meaning is None:
+            return NOTHING_HAPPENS
+        text = self._do(*meaning)
+        self.won = self.house.goal.check(self.holds)
+        return text
+
+    def commands(self) -> list[str]:
+        """Every command that does something now, sorted."""
+        going = (
+            command
+            for command, ends in self.house.goto.items()
+            if any(place != self.place for _, place in ends)
+        )
+        return sorted({*going, *self._here()})
+
+    def allows(self, command: str) -> bool:
+        """Whether a command (outer blanks are cut off) does something now."""
+        command = command.strip()
+        return self._going(command) is not None or command in self._here()
+
+    def holds(self, atom: Atom) -> bool:
+        """Whether an atom is true now."""
+        predicate = atom[0]
+        if predicate == "inreceptacle":
+            return atom[1] in self.inside[atom[2]]
+        if predicate == "atlocation":
+            return atom[2] == self.place
+        if predicate == "holds":
+            return atom[2] in self.held
+        if predicate in self.states:
+            return atom[1] in self.states[predicate]
+        if predicate == "holdsany":
+            return self.hands_full
+        if predicate == "objectatlocation":
+            return atom[1] in self.lying[atom[2]]
+        return self.house.game.true(atom)
+
+    # -- what can be said ----------------------------------------------------------------------
+
+    def _going(self, command: str) -> Command | None:
+        for receptacle, place in self.house.goto.get(command, ()):
+            # Going to where one stands changes nothing, and the original drops such actions.
+            if place != self.place:
+                return ("go", receptacle, place)
+        return None
+
+    def _here(self) -> dict[str, Command]:
+        """Commands other than going, by what they mean; the first of equal ones wins."""
+        house, name = self.house, self.house.names
+        found: dict[str, Command] = {"look": ("look", "", ""), "inventory": ("inventory", "", "")}
+        if house.game.logic.help is not None:
+            found["help"] = ("help", "", "")
+        moving = house.game.logic.put == "move"
+        for r in house.at.get(self.place, ()):
+            found.setdefault(f"examine {name[r]}", ("examine receptacle", r, ""))
+            if r in house.openable:
+                verb = "close" if r in self.states["opened"] else "open"
+                found.setdefault(f"{verb} {name[r]}", (verb, r, ""))
+            reachable = r not in house.openable or r in self.states["opened"]
+            for o in self.inside[r]:
+                if reachable and not self.hands_full and o in house.pickupable:
+                    found.setdefault(f"take {name[o]} from {name[r]}", ("take", o, r))
+                if o in house.toggleable:
+                    found.setdefault(f"use {name[o]}", ("use", o, ""))
+            for o in self.held:
+                if reachable and o in house.takes.get(r, ()):
+                    put = f"move {name[o]} to" if moving else f"put {name[o]} in/on"
+                    found.setdefault(f"{put} {name[r]}", ("put", o, r))
+                if r in house.sinks and o in house.cleanable:
+                    found.setdefault(f"clean {name[o]} with {name[r]}", ("clean", o, r))
+                if r in house.microwaves and o in house.heatable:
+                    found.setdefault(f"heat {name[o]} with {name[r]}", ("heat", o, r))
+                if r in house.fridges and o in house.coolable:
+                    found.setdefault(f"cool {name[o]} with {name[r]}", ("cool", o, r))
+        for o in self.held:
+            found.setdefault(f"examine {name[o]}", ("examine object", o, ""))
+            if o in house.knives:
+                for c in self.lying.get(self.place, ()):
+                    if c in house.sliceable:
+                        found.setdefault(f"slice {name[c]} with {name[o]}", ("slice", c, o))
+        return found
+
+    # -- what it does --------------------------------------------------------------------------
+
+    def _do(self, action: str, first: str, second: str) -> str:
+        name, states = self.house.names, self.states
+        match action:
+            case "go":
+                self.place = second
+                arrival = second if self.house.game.logic.arrive_at_place else first
+                return f"You arrive at {name[arrival]}. {self._receptacle(first)}"
+            case "open":
+                states["opened"].add(first)
+                return f"You open the {name[first]}. {self._receptacle(first)}"
+            case "close":
+                states["opened"].discard(first)
+                return f"You close the {name[first]}."
+            case "take":
+                self._take(first, second)
+                return f"You pick up the {name[first]} from the {name[second]}."
+            case "put":
+                self._put(first, second)
+                if self.house.game.logic.put == "move":
+                    return f"You move the {name[first]} to the {name[second]}."
+                return f"You put the {name[first]} in/on the {name[second]}."
+            case "use":
+                # A lamp that was used once counts as used for ever; the text says no other.
+                states["istoggled"].add(first)
+                states["ison"] ^= {first}
+                return f"You turn on the {name[first]}."
+            case "clean":
+                states["isclean"].add(first)
+            case "heat":
+                states["ishot"].add(first)
+                states["iscool"].discard(first)
+            case "cool":
+                states["iscool"].add(first)
+                states["ishot"].discard(first)
+            case "slice":
+                states["issliced"].add(first)
+                return f"You sliced the {name[first]} with the {name[second]}."
+            case "look":
+                return self._look()
+            case "inventory":
+                return self._inventory()
+            case "help":
+                return self.house.game.logic.help or ""
+            case "examine receptacle":
+                return self._receptacle(first)
+            case _:
+                return self._object(first)
+        return f"You {action} the {name[first]} using the {name[second]}."
+
+    def _take(self, thing: str, receptacle: str) -> None:
+        self.inside[receptacle].discard(thing)
+        self.taken.add((thing, receptacle))
+        self.lying[self.place].discard(thing)
+        self.held.add(thing)
+        self.hands_full = True
+
+    def _put(self, thing: str, receptacle: str) -> None:
+        self.inside[receptacle].add(thing)
+        self.taken.discard((thing, receptacle))
+        self.lying[self.place].add(thing)
+        self.held.discard(thing)
+        self.hands_full = False
+
+    # -- what is seen --------------------------------------------------------------------------
+
+    def _look(self, everywhere: bool = False) -> str:
+        here = self.house.at.get(self.place, [])
+        if not here:
+            # Only the first look shows the room; later ones look for receptacles where one stands.
+            seen = listed(self.house.everything if everywhere else [])
+            return f"You are in the middle of a room. Looking quickly around you, you see {seen}."
+        facing = listed([self.house.names[receptacle] for receptacle in here])
+        beside = [
+            f"a {self.house.names[thing]}"
+            for thing in sorted(self.lying.get(self.place, ()))
+            for receptacle in here
+            if (thing, receptacle) in self.taken
+        ]
+        return f"You are facing the {facing}. Next to it, you see {listed(beside)}."
+
+    def _receptacle(self, receptacle: str) -> str:
+        name = self.house.names[receptacle]
+        seen = self._things(self.inside[receptacle])
+        if receptacle not in self.house.openable:
+            return f"On the {name}, you see {seen}."
+        if receptacle in self.states["opened"]:
+            return f"The {name} is open. In it, you see {seen}."
+        return f"The {name} is closed."
+
+    def _inventory(self) -> str:
+        if not self.hands_full:
+            return "You are not carrying anything."
+        return f"You are carrying: {self._things(self.held)}."
+
+    def _object(self, thing: str) -> str:
+        house, states, name = self.house, self.states, self.house.names[thing]
+        if thing in house.isreceptacleobject:
+            return f"This is a normal {name}. In it, you see {self._things(house.inner[thing])}."
+        clean, hot = thing in states["isclean"], thing in states["ishot"]
+        cool, sliced = thing in states["iscool"], thing in states["issliced"]
+        heat = "hot" if hot else "cool" if cool else ""
+        if sliced and (clean or heat):
+            both = f"{heat} and clean" if clean and heat else "clean" if clean else heat
+            return f"This is a {both} sliced {name}."
+        if clean and heat:
+            return f"This is a {heat} and clean {name}."
+        if heat or clean:
+            return f"This is a {'hot' if hot else 'clean' if clean else 'cold'} {name}."
+        if thing in house.toggleable and thing in states["istoggled"]:
+            return f"This {name} is on."
+        if thing in house.sliceable and sliced:
+            return f"This is a sliced {name}."
+        return f"There's nothing special about {name}."
+
+    def _things(self, things: Iterable[str]) -> str:
+        return listed([f"a {self.house.names[thing]}" for thing in sorted(things)])
+
+
+def listed(words: list[str]) -> str:
+    """``a``, ``a, and b``, ``a, b, and c``; nothing is ``nothing``."""
+    if not words:
+        return "nothing"
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])}, and {words[-1]}"

@@ -1,0 +1,238 @@
+"""ALFWorld behind tratree's environment protocol, with the rules of ETO's wrapper.
+
+The first observation is the room and the task without the welcome line; later ones begin with
+``Observation:`` and lose *You arrive at loc N.*; an episode has forty steps; the score is 1 when
+the goal is reached and 0 before, and success is the same thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Protocol
+
+from tratree_cli.envs.alfworld.engine import House, Play
+from tratree_cli.envs.alfworld.folder import GameFolder, read_folder
+from tratree_cli.envs.alfworld.gamefile import Game, parse_game, read_game
+from tratree_cli.envs.alfworld.households.files import game_record, problem_text
+from tratree_cli.envs.alfworld.households.household import SIZES, Household, draw_household
+from tratree_cli.envs.alfworld.households.inventory import SEEN, UNSEEN
+from tratree_cli.envs.alfworld.households.tasks import TYPES
+from tratree_cli.envs.alfworld.logic import GRAMMARS
+from tratree_cli.envs.alfworld.sentences import MARK
+from tratree_cli.envs.protocol import EnvironmentSpec, Expert, Outcome
+from tratree_cli.errors import InputError, did_you_mean
+
+EMBEDDED = "embedded"
+PREFIX = "Observation: "
+ARRIVAL = "You arrive at loc "
+OPEN_HOUSES = 64
+
+SPLITS: Mapping[str, tuple[int, tuple[str, ...]]] = {
+    "train": (1200, SEEN),
+    "dev": (120, SEEN),
+    "test": (240, UNSEEN),
+    "test-seen": (240, SEEN),
+}
+"""Number of embedded households per split, and their kinds of rooms."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Everything besides the data that changes an observation or a score.
+
+    ``rooms`` (``full``, ``small``: 12 places, ``tiny``: 8), ``grammar`` (``put`` or ``move``) and
+    ``seed`` are for the embedded households; a game file has its own.
+    """
+
+    max_steps: int = 40
+    rooms: str = "full"
+    grammar: str = "put"
+    seed: int = 0
+
+
+class Games(Protocol):
+    """Where games come from."""
+
+    splits: Mapping[str, Sequence[str]]
+
+    def game(self, task: str) -> Game:
+        """The game of a task that is in a split."""
+
+    def task_type(self, task: str) -> str:
+        """One of the six types."""
+
+
+class FolderGames:
+    """The games of a data folder."""
+
+    def __init__(self, folder: GameFolder) -> None:
+        self._folder = folder
+        self.splits = folder.splits
+
+    def game(self, task: str) -> Game:
+        return read_game(self._folder.path(task))
+
+    def task_type(self, task: str) -> str:
+        return task.split("/")[1].partition("-")[0]
+
+
+class Households:
+    """Invented households: task ``train-7`` is drawn when it is asked for."""
+
+    def __init__(self, chosen: Parameters) -> None:
+        self._chosen = chosen
+        self.splits: Mapping[str, Sequence[str]] = {
+            split: tuple(f"{split}-{index}" for index in range(count))
+            for split, (count, _) in SPLITS.items()
+        }
+
+    def household(self, task: str) -> Household:
+        """The household of a task."""
+        split = task.rpartition("-")[0]
+        seed = f"{self._chosen.seed}/{task}"
+        return draw_household(seed, SPLITS[split][1], self.task_type(task), self._chosen.rooms)
+
+    def game(self, task: str) -> Game:
+        return parse_game(game_record(self.household(task), self._chosen.grammar, task), task)
+
+    def task_type(self, task: str) -> str:
+        return TYPES[int(task.rpartition("-")[2]) % len(TYPES)]
+
+    def digest(self) -> str:
+        """sha256 of one household of each type and split, which change when the generator does."""
+        lines = [
+            problem_text(self.household(f"{split}-{index}"), "sample")
+            for split in SPLITS
+            for index in range(len(TYPES))
+        ]
+        return sha256("\n".join(lines).encode()).hexdigest()
+
+
+class HouseEpisode:
+    """One task as the agent lives it."""
+
+    def __init__(self, house: House) -> None:
+        self._play: Play = house.play()
+
+    def reset(self) -> str:
+        return self._play.reset().partition("\n\n")[2].replace("\n\n", "\n")
+
+    def step(self, action: str) -> Outcome:
+        play = self._play
+        valid = play.allows(action)
+        text = play.step(action)
+        if text.startswith(ARRIVAL):
+            text = text.partition(". ")[2]
+        return Outcome(
+            observation=PREFIX + text,
+            score=float(play.won),
+            done=play.won,
+            success=play.won,
+            valid=valid,
+        )
+
+    def available_actions(self) -> Sequence[str]:
+        return self._play.commands()
+
+
+class AlfWorldEnvironment:
+    """The tasks of one set of games. Episodes of a task share its house and nothing else."""
+
+    def __init__(self, games: Games, spec: EnvironmentSpec, notes: tuple[str, ...]) -> None:
+        self.spec = spec
+        self.notes = notes
+        self._games = games
+        self._known = {task for tasks in games.splits.values() for task in tasks}
+        self._house = lru_cache(maxsize=OPEN_HOUSES)(self._open)
+
+    def splits(self) -> Mapping[str, Sequence[str]]:
+        return self._games.splits
+
+    def instruction(self, task: str) -> str:
+        return self.house(task).game.task.removeprefix(MARK)
+
+    def task_type(self, task: str) -> str:
+        return self._games.task_type(self._checked(task))
+
+    def max_steps(self, task: str) -> int:
+        self._checked(task)
+        return int(self.spec.parameters["max_steps"])
+
+    def episode(self, task: str) -> HouseEpisode:
+        return HouseEpisode(self.house(task))
+
+    def expert(self, task: str) -> Expert:
+        from tratree_cli.envs.alfworld.expert import SearchExpert
+
+        return SearchExpert(self.house(task).game.logic.put)
+
+    def house(self, task: str) -> House:
+        """The house of a task; InputError for an unknown task and for a game that cannot be won."""
+        return self._house(self._checked(task))
+
+    def close(self) -> None:
+        """Forget the houses; nothing else is held open."""
+        self._house.cache_clear()
+
+    def _open(self, task: str) -> House:
+        house = House(self._games.game(task))
+        if not house.winnable():
+            raise InputError(
+                f"{house.game.where} cannot be won: its goal asks for what its room does not "
+                "allow; leave this game out"
+            )
+        return house
+
+    def _checked(self, task: str) -> str:
+        if task in self._known:
+            return task
+        splits = self._games.splits
+        some = next(iter(splits.values()))[0]
+        raise InputError(f"ALFWorld has no task '{task[:80]}'; tasks are named like {some}")
+
+
+def open_alfworld(data: str = EMBEDDED, **parameters: Any) -> AlfWorldEnvironment:
+    """Open the embedded households or a folder of games (see :class:`Parameters`)."""
+    chosen = _checked(parameters)
+    if data == EMBEDDED:
+        households = Households(chosen)
+        spec = EnvironmentSpec("alfworld", EMBEDDED, households.digest(), asdict(chosen))
+        return AlfWorldEnvironment(households, spec, (_room_note(),))
+    path = Path(data).expanduser().absolute()
+    folder = read_folder(path)
+    spec = EnvironmentSpec("alfworld", str(path), folder.digest, asdict(chosen))
+    left_out = tuple(f"{count} games left out: {why}" for why, count in folder.left_out.items())
+    return AlfWorldEnvironment(FolderGames(folder), spec, left_out)
+
+
+def _room_note() -> str:
+    return f"test has rooms of kinds that no other split has: {', '.join(UNSEEN)}"
+
+
+def _checked(parameters: Mapping[str, Any]) -> Parameters:
+    """Parameters from keywords; InputError names the nearest name or the bad value."""
+    known = {field.name: field.type for field in fields(Parameters)}
+    for name, value in parameters.items():
+        if name not in known:
+            raise InputError(
+                f"ALFWorld has no parameter '{name}'{did_you_mean(name, known)}; "
+                f"it has {', '.join(known)}."
+            )
+        number = known[name] == "int"
+        if not (type(value) is int if number else isinstance(value, str)):
+            wanted = "whole number" if number else "text"
+            raise InputError(f"ALFWorld's parameter {name} is a {wanted}, not {value!r}.")
+    chosen = Parameters(**parameters)
+    if chosen.max_steps < 1:
+        raise InputError("ALFWorld's parameter max_steps must be at least 1.")
+    for name, words in (("rooms", SIZES), ("grammar", GRAMMARS)):
+        if getattr(chosen, name) not in words:
+            raise InputError(
+                f"ALFWorld's parameter {name} is one of {', '.join(words)}, "
+                f"not '{getattr(chosen, name)}'."
+            )
+    return chosen

@@ -1,0 +1,52 @@
+"""What a task sentence asks for, read from its words alone.
+
+The forms are those of the original's sentences (and of the generator's). Sentences that people
+wrote are not understood; the expert says so by finding nothing to do.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_THING, _PLACE = r"(?P<thing>\w+)", r"(?:in|on) (?P<place>\w+)"
+FORMS = (
+    re.compile(rf"(?:look at|examine) (?:the )?{_THING} (?:under|with) the (?P<lamp>\w+)"),
+    re.compile(rf"(?:put|find) (?P<two>two) {_THING} (?:and put them )?{_PLACE}"),
+    re.compile(rf"put a (?P<state>clean|hot|cool) {_THING} {_PLACE}"),
+    re.compile(
+        r"(?P<state>clean|heat|cool) some (?P<thing>\w+) and put it (?:in|on) (?P<place>\w+)"
+    ),
+    re.compile(rf"put (?:a|some) {_THING} {_PLACE}"),
+)
+MARK = "Your task is to: "
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A task: what is asked for, how often, in which state, and where it goes or which lamp lights
+    it. ``state`` is ``clean``, ``heat``, ``cool`` or empty."""
+
+    thing: str
+    place: str = ""
+    lamp: str = ""
+    state: str = ""
+    number: int = 1
+
+
+def read_wish(text: str) -> Wish | None:
+    """The wish of a text that holds a task sentence, or None."""
+    sentence = text.rpartition(MARK)[2].strip().lower()
+    for form in FORMS:
+        found = form.match(sentence)
+        if found:
+            groups = found.groupdict()
+            state = groups.get("state") or ""
+            return Wish(
+                thing=groups["thing"],
+                place=groups.get("place") or "",
+                lamp=groups.get("lamp") or "",
+                state="heat" if state == "hot" else state,
+                number=2 if groups.get("two") else 1,
+            )
+    return None
