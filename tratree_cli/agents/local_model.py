@@ -26,10 +26,10 @@ def load_model(place: str | Path, device: str = "auto", dtype: str = "auto") -> 
     folder = Path(place)
     try:
         if (folder / "adapter_config.json").is_file():
-            from peft import AutoPeftModelForCausalLM
+            # An adapter knows its base by digest, which only the training side can follow.
+            from tratree_cli.training.load import load_model as load_merged
 
-            adapted = AutoPeftModelForCausalLM.from_pretrained(str(folder.resolve()), dtype=number)
-            model = adapted.merge_and_unload()
+            model = load_merged(folder, kind, "sdpa")
         else:
             model = AutoModelForCausalLM.from_pretrained(
                 str(place), dtype=number, attn_implementation="sdpa"
