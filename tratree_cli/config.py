@@ -76,7 +76,7 @@ class SftSection:
     gradient_checkpointing: bool = note(False, "recompute activations: less memory, more time")
     dtype: str = note("auto", "arithmetic: float32, bfloat16, or auto (bfloat16 on a GPU)")
     save_dtype: str = note("float32", "stored weights: float32 or bfloat16")
-    checkpoint_every: float = note(0.2, "share of the steps, or their number; 0 for none; not keyed")
+    checkpoint_every: float = note(0.2, "share or number of steps, 0 for none (not keyed)")
     diverge_from: str = note("", "Eq. 5: the model whose trajectories to move away from")
     diverge_weight: float = note(0.3, "Eq. 5: lambda (ours)")
     diverge_cap: float = note(0.5, "Eq. 5: largest token-level KL that is rewarded (ours)")
@@ -89,6 +89,7 @@ class ExploreSection:
     top_p: list[float] = note([1.0], "nucleus masses, crossed with the temperatures (ours)")
     split: str = note("train", "split that is explored")
     tasks: int = note(0, "number of explored tasks, 0 for all")
+    task_ids: list[str] = note([], "explored tasks by name; empty for the first of the split")
     explorer: str = note("weak", "whose exploration: weak or strong (the SFT models)")
     max_new_tokens: int = note(256, "longest answer in tokens (ours)")
     max_context: int = note(4096, "longest conversation in tokens (ours)")
@@ -156,6 +157,9 @@ class ReportSection:
     methods: list[str] = note(
         ["expert", "random", "sft-weak", "sft-strong", "tree-dpo", "mcts", "unstructured-dpo"],
         "rows of the report",
+    )
+    held_out: int = note(
+        0, "dev tasks whose pairs test what the policies prefer (section 3.3), 0: none (ours)"
     )
 
 

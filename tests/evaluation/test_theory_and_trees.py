@@ -10,7 +10,13 @@ from tratree_cli.display.report_html import render
 from tratree_cli.display.tree_outline import informative_outlines, pair_comparison, tree_outline
 from tratree_cli.evaluation.document import Branch
 from tratree_cli.evaluation.report import TreeSummary, build_report
-from tratree_cli.evaluation.theory import PreferenceEvidence, theory_table, wilson
+from tratree_cli.evaluation.theory import (
+    Informativeness,
+    PreferenceEvidence,
+    informativeness_table,
+    theory_table,
+    wilson,
+)
 from tratree_cli.formats.columns import columns_from_rollouts
 from tratree_cli.formats.pairs import render_pairs
 from tratree_cli.formats.trees import TreeFile
@@ -76,3 +82,25 @@ def test_the_failure_safe_case_is_said_and_so_is_its_breach() -> None:
     assert "the result is the SFT strong model itself" in table.notes[1]
     assert "yet the result differs" in table.notes[2]
     assert theory_table([]) is None
+
+
+def test_pairs_of_the_tree_stand_beside_random_ones() -> None:
+    table = informativeness_table(
+        [
+            Informativeness("tree", 2, (1.0, 0.05), (2, 4), (3, 1)),
+            Informativeness("random", 1, (0.5,), (10,), (0,)),
+            Informativeness("none", 0, (), (), ()),
+        ]
+    )
+    assert table is not None
+    assert [cell.value for cell in table.rows[0].cells] == pytest.approx(
+        ["tree", 2, 50.0, 0.525, 2.0, 3.0, (0.5 + 0.0125) / 2]
+    )
+    assert [cell.value for cell in table.rows[2].cells] == ["none", 0, *[None] * 5]
+    assert informativeness_table([Informativeness("none", 0, (), (), ())]) is None
+
+
+def test_a_policy_without_pairs_is_no_failure_safe_case() -> None:
+    table = theory_table([PreferenceEvidence("W2SG MCTS", None, 40, 0.7, 1.5, 0.2)])
+    assert table is not None
+    assert not any("failure-safe" in note for note in table.notes)

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tratree_cli.config import Config
-from tratree_cli.stages import lineage, methods, study
+from tratree_cli.evaluation.methods import title
+from tratree_cli.stages import agreement, lineage, methods, study, theory
 from tratree_cli.stages.graph import Job, Node, Result, Stage
 from tratree_cli.stages.report_rows import MadeFrom, evaluated, method_of, newest, settle
 
@@ -52,22 +53,29 @@ def node_of(config: Config, cells: Sequence[study.Cell]) -> Node:
             "pulled": cell.policy is not None,
             "settings": dict(cell.settings),
             "varied": list(cell.varied),
+            "asked": bool(config.report.held_out) and _asked(cell),
         }
         for cell in cells
     ]
-    return Node(
-        stage=STAGE,
-        label="report",
-        config=config,
-        params={"rows": rows},
-        inputs={
-            "evaluation": tuple(cell.evaluation for cell in cells),
-            # The policies themselves, because two methods may end in one object (the failure-safe
-            # case) and an evaluation knows its policy by the object alone.
-            "policy": tuple(cell.policy for cell in cells if cell.policy is not None),
-            "tree": (methods.tree(config),),
-        },
-    )
+    inputs: dict[str, Sequence[Node]] = {
+        "evaluation": tuple(cell.evaluation for cell in cells),
+        # The policies themselves, because two methods may end in one object (the failure-safe
+        # case) and an evaluation knows its policy by the object alone.
+        "policy": tuple(cell.policy for cell in cells if cell.policy is not None),
+        "tree": (methods.tree(config),),
+    }
+    if config.report.held_out:
+        inputs["agreement"] = tuple(
+            agreement.node(cell.evaluation.config, cell.policy, title(cell.method))
+            for cell in cells
+            if cell.policy is not None and _asked(cell)
+        )
+    return Node(stage=STAGE, label="report", config=config, params={"rows": rows}, inputs=inputs)
+
+
+def _asked(cell: study.Cell) -> bool:
+    """Whether the cell's policy is asked for its preferences (section 3.3)."""
+    return not cell.varied and cell.method not in agreement.NOT_MEASURED
 
 
 def run(job: Job) -> Result:
@@ -77,11 +85,32 @@ def run(job: Job) -> Result:
     # The store is only asked what the inputs were made from.
     store = Store(job.store_root)
     rows = _rows(store, job)
-    document = assemble(store, rows, job.inputs.get("tree", ()), timed=False)
+    document = assemble(
+        store,
+        rows,
+        job.inputs.get("tree", ()),
+        timed=False,
+        extra=_theory(store, rows, job),
+    )
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
     (job.out / "report.json").write_bytes(orjson.dumps(document.to_json(), option=options))
     (job.out / ROWS).write_bytes(orjson.dumps([row.record() for row in rows], option=options))
     return Result({"evaluations": len(rows)}, warnings=document.warnings)
+
+
+def _theory(store: Store, rows: Sequence[MadeFrom], job: Job) -> tuple[Section, ...]:
+    """Section 3.3's tables; they stay in the artifact, because measuring them reads every tree."""
+    from tratree_cli.evaluation.document import Section
+
+    asked = [
+        row.policy
+        for row, given in zip(rows, job.params["rows"], strict=True)
+        if given.get("asked") and row.policy is not None
+    ]
+    measured = job.inputs.get("agreement", ())
+    by_policy = {p.recipe: entry for p, entry in zip(asked, measured, strict=True)}
+    tables = theory.blocks(store, rows, by_policy, job.inputs.get("tree", ()))
+    return (Section("theory", "What Theorem 1 rests on", blocks=tables),) if tables else ()
 
 
 def _rows(store: Store, job: Job) -> list[MadeFrom]:
@@ -120,12 +149,13 @@ def document_of(
 
     from tratree_cli.evaluation.document import document_from
 
+    written = document_from(orjson.loads((report.path / "report.json").read_bytes()))
     rows = []
     for row in orjson.loads((report.path / ROWS).read_bytes()):
         evaluations = store.records_of(row["evaluation"])
         policies = store.records_of(row["policy"]) if row["policy"] else [None]
         if not evaluations or not policies:
-            return document_from(orjson.loads((report.path / "report.json").read_bytes()))
+            return written
         varied = row.get("varied")
         rows.append(
             MadeFrom(
@@ -137,7 +167,16 @@ def document_of(
             )
         )
     trees = lineage.sources(store, report, "tree")
-    return assemble(store, rows, trees, timed=True, drawn=drawn, with_paper=with_paper)
+    kept = written.section("theory")
+    return assemble(
+        store,
+        rows,
+        trees,
+        timed=True,
+        drawn=drawn,
+        with_paper=with_paper,
+        extra=() if kept is None else (kept,),
+    )
 
 
 def assemble(
@@ -148,6 +187,7 @@ def assemble(
     timed: bool,
     drawn: bool = False,
     with_paper: bool = False,
+    extra: Sequence[Section] = (),
 ) -> ReportDocument:
     """The document over these rows; ``timed`` adds what the store recorded of seconds."""
     from dataclasses import replace
@@ -169,7 +209,7 @@ def assemble(
         subtitle=subtitle,
         next_step="tratree show tree@latest" if trees else "",
         with_paper=with_paper,
-        extra=_case_study(rows) if drawn else (),
+        extra=(*extra, *(_case_study(rows) if drawn else ())),
     )
     return replace(document, warnings=(*document.warnings, *remarks))
 

@@ -25,6 +25,7 @@ MODULES = (
     "ref_logps",
     "train_strong",
     "evaluate",
+    "agreement",
     "report",
 )
 

@@ -1,0 +1,49 @@
+"""Agreement with held-out pairs: known log-ratios, no pairs, and pairs that do not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from tratree_cli.training.agreement import agreement
+from tratree_cli.training.load import resolve_base
+
+USER = {"role": "user", "content": "pick a door"}
+
+
+def pair(better: str, worse: str) -> dict[str, list[dict[str, str]]]:
+    return {
+        "prompt": [USER],
+        "chosen": [{"role": "assistant", "content": better}],
+        "rejected": [{"role": "assistant", "content": worse}],
+    }
+
+
+@pytest.fixture(scope="module")
+def weak() -> Path:
+    return resolve_base("tratree-s").folder
+
+
+def test_the_reference_itself_is_indifferent_and_has_not_moved(weak: Path) -> None:
+    found = agreement(weak, weak, [pair("open red", "open the blue one")])
+    assert (found.pairs, found.accuracy, found.margin, found.kl) == (1, 0.5, 0.0, 0.0)
+
+
+def test_a_pair_turned_round_turns_the_margin_round(weak: Path) -> None:
+    strong = resolve_base("tratree-m").folder
+    one = agreement(strong, weak, [pair("open red", "open the blue one")])
+    other = agreement(strong, weak, [pair("open the blue one", "open red")])
+    assert one.margin == pytest.approx(-(other.margin or 0.0))
+    assert (one.accuracy or 0.0) + (other.accuracy or 0.0) == 1.0
+    assert one.kl is not None and one.kl > 0
+    assert one.kl == pytest.approx(other.kl)
+
+
+def test_without_pairs_nothing_is_measured(weak: Path) -> None:
+    assert agreement(weak, weak, []).accuracy is None
+    long = pair("open red", "open blue " * 300)
+    part = agreement(weak, weak, [pair("open red", "open blue"), long], max_length=200)
+    assert (part.pairs, part.left_out) == (1, 1)

@@ -1,0 +1,116 @@
+"""How far a trained policy agrees with preferences it never saw, and how far it moved.
+
+Theorem 1 speaks of a policy that prefers the right side of the tree's pairs and stays near the weak
+reference. Both can be read off held-out pairs: the log-ratio to the reference on each side, and the
+whole distributions' divergence at the states the pairs pass through. Those are states the *weak*
+model visits, so the divergence is an estimate under its visits and not the policy's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tratree_cli.training.data import LengthPolicy, PairRow, pair_rows
+from tratree_cli.training.params import Progress, silent
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Over ``pairs`` held-out pairs; None where nothing could be measured.
+
+    ``accuracy`` is the share in [0, 1] whose preferred side has the higher log-ratio
+    log π(τ) - log π_ref(τ) (ties count half), ``margin`` the mean difference of the log-ratios in
+    nats (β times this is DPO's implicit reward margin), ``likelier`` the share whose preferred side
+    is simply the likelier one per token, ``kl`` the mean KL(π ‖ π_ref) over the agent's ``tokens``
+    in nats, None for models that read different tokens.
+    """
+
+    pairs: int
+    accuracy: float | None = None
+    margin: float | None = None
+    likelier: float | None = None
+    kl: float | None = None
+    tokens: int = 0
+    left_out: int = 0
+
+
+def agreement(
+    policy: Path,
+    reference: Path,
+    pairs: Sequence[Mapping[str, Any]],
+    max_length: int | None = None,
+    threads: int = 1,
+    progress: Progress = silent,
+) -> Agreement:
+    """Score ``pairs`` (``prompt`` / ``chosen`` / ``rejected`` messages) with both models.
+
+    Pairs that do not fit the context of either are left out and counted.
+    """
+    import numpy as np
+
+    from tratree_cli.training import engine
+    from tratree_cli.training.load import load_model, load_tokenizer
+    from tratree_cli.training.quiet import quiet
+    from tratree_cli.training.reference import reference_logps
+
+    if not pairs:
+        return Agreement(0)
+    policy_words, reference_words = load_tokenizer(policy), load_tokenizer(reference)
+    length = LengthPolicy(max_length=max_length, policy="drop")
+    rows = {row.number: row for row in pair_rows(policy_words, pairs, length)[0]}
+    their_rows = {row.number: row for row in pair_rows(reference_words, pairs, length)[0]}
+    shared = sorted(rows.keys() & their_rows.keys())
+    if not shared:
+        return Agreement(0, left_out=len(pairs))
+    mine = [rows[number] for number in shared]
+    with quiet(), engine.threads(threads):
+        ours_model, theirs_model = load_model(policy), load_model(reference)
+        ours = reference_logps(ours_model, mine, threads=threads, progress=progress)
+        theirs = reference_logps(theirs_model, [their_rows[n] for n in shared], threads=threads)
+        kl, tokens = None, sum(sum(r.chosen_mask) + sum(r.rejected_mask) for r in mine)
+        if policy_words.get_vocab() == reference_words.get_vocab():
+            kl = _divergence(ours_model, theirs_model, mine)
+    margins = (ours.chosen - theirs.chosen) - (ours.rejected - theirs.rejected)
+    lengths = np.array([[sum(r.chosen_mask), sum(r.rejected_mask)] for r in mine], dtype=np.float64)
+    per_token = ours.chosen / lengths[:, 0] - ours.rejected / lengths[:, 1]
+    return Agreement(
+        pairs=len(mine),
+        accuracy=_share(margins),
+        margin=round(float(margins.mean()), 6),
+        likelier=_share(per_token),
+        kl=kl,
+        tokens=tokens,
+        left_out=len(pairs) - len(mine),
+    )
+
+
+def _share(differences: Any) -> float:
+    return round(float((differences > 0).mean() + (differences == 0).mean() / 2), 6)
+
+
+def _divergence(policy: Any, reference: Any, rows: Sequence[PairRow]) -> float:
+    """Mean token-level KL in nats at the agent's positions of both continuations."""
+    import torch
+
+    from tratree_cli.training.head import token_divergence
+
+    total, count = 0.0, 0
+    device, other = (next(model.parameters()).device for model in (policy, reference))
+    with torch.no_grad():
+        for row in rows:
+            for ids, mask in (
+                (row.chosen_ids, row.chosen_mask),
+                (row.rejected_ids, row.rejected_mask),
+            ):
+                words = torch.tensor([row.prompt_ids + ids])
+                # The logits at position t speak of token t + 1.
+                scored = torch.tensor([0] * (len(row.prompt_ids) - 1) + mask).bool()
+                ours = policy(input_ids=words.to(device), use_cache=False).logits[0, :-1]
+                theirs = reference(input_ids=words.to(other), use_cache=False).logits[0, :-1]
+                found = token_divergence(ours.cpu()[scored], theirs.cpu()[scored])
+                total += float(found.double().sum())
+                count += len(found)
+    return round(total / max(count, 1), 6)
