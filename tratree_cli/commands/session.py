@@ -81,6 +81,12 @@ _COMMON: dict[str, tuple[Any, Any]] = {
         False,
     ),
     "force": (Annotated[bool, typer.Option("--force", help="Run again although cached.")], False),
+    "strict_code": (
+        Annotated[
+            bool, typer.Option("--strict-code", help="What other source code made is not cached.")
+        ],
+        False,
+    ),
     "wait": (
         Annotated[float | None, typer.Option("--wait", help="Seconds to wait for a lock.", min=0)],
         None,
@@ -139,6 +145,7 @@ class Session:
     exit_code: bool
     frozen: bool
     force: bool
+    strict_code: bool
     wait: float | None
     store: Path | None
     no_stdin: bool
@@ -159,11 +166,9 @@ class Session:
             raise InputError(f"--store {root}: {place} is not writable; choose another folder")
         return root
 
-    @functools.cached_property
+    @property
     def opened_store(self) -> Store:
-        from tratree_store import Store
-
-        return Store(self.store_root)
+        return self.runtime.store
 
     @functools.cached_property
     def runtime(self) -> Runtime:
@@ -179,6 +184,7 @@ class Session:
             options=options,
             frozen=self.frozen,
             force=self.force,
+            strict_code=self.strict_code,
             wait=self.wait,
             jobs=self.jobs or os.cpu_count() or 1,
             command=sys.argv[1:],

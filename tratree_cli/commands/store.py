@@ -287,10 +287,13 @@ def verify(
         from tratree_store.recompute import recompute as run_again
 
         from tratree_cli.stages.rerun import rerun
+        from tratree_cli.stages.sources import changed, listed
 
         found = run_again(opened, entry, rerun)
         if found is not None:
-            problems = [found]
+            files = changed(entry)
+            since = f" Source code changed since: {listed(files)}." if files else ""
+            problems = [found + since]
     for problem in problems:
         say(problem)
     if problems:

@@ -8,21 +8,24 @@ its own inputs the bytes do not depend on what ran beside it.
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import resource
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tratree_cli.errors import StageError, WouldRunError
+from tratree_cli.stages import sources
 from tratree_cli.stages.graph import Job, Node, Options, order
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from tratree_store import Entry, Store
     from tratree_store.why import Reason
 
@@ -48,6 +51,7 @@ class Runtime:
     options: Options = field(default_factory=Options)
     frozen: bool = False
     force: bool = False
+    strict_code: bool = False
     wait: float | None = None
     jobs: int = 1
     command: Sequence[str] = ()
@@ -55,6 +59,7 @@ class Runtime:
     """What single nodes are called, by key, where their own label would not tell them apart."""
     _found: dict[str, Entry] = field(default_factory=dict)
     _before: dict[str, list[Entry]] = field(default_factory=dict)
+    _outdated: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def store(self) -> Store:
@@ -73,12 +78,12 @@ class Runtime:
             for node in nodes
             if not self._hit(node, forced=self.force and node.key == root.key)
         ]
+        self._warn_of_other_code()
         if not missing:
             return self._found[root.key]
         if self.frozen:
             names = ", ".join(self.spoken(node) for node in missing)
             raise WouldRunError(f"not in the store, and --frozen forbids to run it: {names}")
-        _require_models(missing)
         _require_models(missing)
         if self.jobs > 1 and len(missing) > 2:
             self._run_side_by_side(missing)
@@ -97,10 +102,26 @@ class Runtime:
                 lines.append(PlanLine(node, "cached", self._found[node.key].ref, None, ""))
                 continue
             inputs = self._inputs(node)
-            reason = "" if inputs is None else in_short(self.store.reasons(node.recipe(inputs)))
+            reason = "" if inputs is None else in_short(self._reason(node, inputs))
             state = f"depends on {', '.join(unknown)}" if unknown else "would run"
             lines.append(PlanLine(node, state, "", self._seconds_before(node), reason))
         return lines
+
+    @property
+    def accept(self) -> Callable[[Entry], str] | None:
+        """What there is against an artifact of the right recipe: nothing, unless code is strict."""
+        return sources.objection if self.strict_code else None
+
+    def _reason(self, node: Node, inputs: Mapping[str, Sequence[Entry]]) -> Reason:
+        return self.store.reasons(node.recipe(inputs), accept=self.accept)
+
+    def _warn_of_other_code(self) -> None:
+        files = sorted({file for found in self._outdated.values() for file in found})
+        if files:
+            self.reporter.warn(
+                f"{len(self._outdated)} of the cached artifacts were made by other source code "
+                f"(changed since: {sources.listed(files)}); --strict-code makes them again"
+            )
 
     def spoken(self, node: Node) -> str:
         """What people are told this node is."""
@@ -122,9 +143,9 @@ class Runtime:
 
     def _inputs(self, node: Node) -> dict[str, list[Entry]] | None:
         resolved: dict[str, list[Entry]] = {}
-        for role, sources in node.inputs.items():
+        for role, given in node.inputs.items():
             resolved[role] = []
-            for source in sources:
+            for source in given:
                 entry = self._found.get(source.key) if isinstance(source, Node) else source
                 if entry is None:
                     return None
@@ -137,10 +158,12 @@ class Runtime:
         inputs = self._inputs(node)
         if inputs is None or forced:
             return False
-        entry = self.store.find(node.recipe(inputs))
+        entry = self.store.find(node.recipe(inputs), self.accept)
         if entry is None:
             return False
         self._found[node.key] = entry
+        if files := sources.changed(entry):
+            self._outdated[node.key] = files
         if not quiet:
             self.reporter.finished(self.spoken(node), entry, cached=True)
         return True
@@ -157,6 +180,7 @@ class Runtime:
     def _run_side_by_side(self, missing: Sequence[Node]) -> None:
         """Dispatch nodes whose inputs are known to worker processes until none is left."""
         import multiprocessing
+        from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 
         context = multiprocessing.get_context("spawn")
         waiting = list(missing)
@@ -177,6 +201,7 @@ class Runtime:
                                 self.store_root,
                                 Quiet(),
                                 self.options,
+                                strict_code=self.strict_code,
                                 wait=self.wait,
                                 command=self.command,
                                 labels={node.key: self.spoken(node)},
@@ -210,17 +235,6 @@ def _require_models(nodes: Sequence[Node]) -> None:
             require_resolved(identity)
 
 
-def _require_models(nodes: Sequence[Node]) -> None:
-    """A model that cannot be had stops the command before anything is computed for it."""
-    wanted = {identity for node in nodes for identity in node.models.values()}
-    hub = sorted(identity for identity in wanted if identity.startswith("hub:"))
-    if hub:
-        from tratree_cli.stages.models import require_resolved
-
-        for identity in hub:
-            require_resolved(identity)
-
-
 @dataclass(frozen=True)
 class PlanLine:
     """One line of ``--dry-run``: a node, its state, seconds it took before, and why it misses."""
@@ -236,12 +250,15 @@ def run_node(
     runtime: Runtime, node: Node, inputs: Mapping[str, Sequence[Entry]], *, forced: bool = False
 ) -> tuple[Entry, bool]:
     """Compute one node under the store's lock; returns the entry and whether it was there."""
+    gc.set_threshold(700, 10, 10)  # what start-up had raised (``app``)
     recipe, label = node.recipe(inputs), runtime.spoken(node)
 
     def on_wait(holder: Any) -> None:
         runtime.reporter.warn(f"{label}: waiting for {holder}")
 
-    with runtime.store.build(recipe, runtime.wait, on_wait, force=forced) as build:
+    with runtime.store.build(
+        recipe, runtime.wait, on_wait, force=forced, accept=runtime.accept
+    ) as build:
         if build.entry is not None:
             return build.entry, True
         runtime.reporter.started(label, in_short(build.reason))
@@ -266,6 +283,7 @@ def run_node(
             runtime.reporter.warn(f"{label}: {message}")
         provenance = {
             **_circumstances(runtime, cpu),
+            "code": sources.reached(node),
             "config": node.config.to_dict(),
             "warnings": list(result.warnings),
             "partial": result.partial,
