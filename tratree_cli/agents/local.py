@@ -16,13 +16,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from tratree_cli.agents.local_cache import RowCache
 from tratree_cli.agents.local_chat import TurnEncoder
-from tratree_cli.agents.local_model import load_model, supported_context, verify_model
+from tratree_cli.agents.local_model import (
+    forward,
+    load_model,
+    stop_tokens,
+    supported_context,
+    verify_model,
+)
 from tratree_cli.agents.local_sampling import Draws, sample
 from tratree_cli.agents.policy import Message, Opening, Reply, Turn
 from tratree_cli.formats.rollouts import CONTEXT_OVERFLOW
@@ -69,12 +74,12 @@ class LocalPolicy:
     ) -> None:
         self._model, tokenizer = load_model(model_dir, device, dtype)
         self._device = self._model.device
-        self.chat = TurnEncoder(tokenizer)
+        self.chat = TurnEncoder(tokenizer, stop_tokens(self._model))
         self.max_context = min(max_context, supported_context(self._model.config))
         self.max_new_tokens = max_new_tokens
         self._longest = max((len(token) for token in tokenizer.get_vocab()), default=1)
         self._forbidden = self._find_forbidden(len(tokenizer))
-        self._cache = RowCache(int(self._model.config.get_text_config().num_hidden_layers))
+        self._cache = self._empty_cache()
         verify_model(self._model, RowCache(self._cache.layers))
         self._dialogues: dict[int, _Dialogue] = {}
         self._by_row: list[_Dialogue | None] = []
@@ -135,12 +140,17 @@ class LocalPolicy:
 
     def close(self) -> None:
         self.finish(list(self._dialogues))
-        self._cache = RowCache(self._cache.layers)
+        self._cache = self._empty_cache()
 
     def transcript(self, slot: int) -> list[int]:
         """All ids of a conversation so far: what was read and what was sampled."""
         dialogue = self._dialogues[slot]
         return dialogue.ids + dialogue.pending
+
+    def _empty_cache(self) -> RowCache:
+        layers = int(self._model.config.get_text_config().num_hidden_layers)
+        paged = self._device.type == "cpu"
+        return RowCache(layers, longest=self.max_context, paged=paged)
 
     # Turning observations into ids
 
@@ -175,7 +185,7 @@ class LocalPolicy:
         size = self._model.get_output_embeddings().weight.shape[0]
         forbidden = torch.zeros(size, dtype=torch.bool)
         forbidden[known:] = True
-        forbidden[[number for number in self.chat.control_ids if number < size]] = True
+        forbidden[[number for number in self.chat.special_ids if number < size]] = True
         forbidden[[number for number in self.chat.stop_ids if number < size]] = False
         return forbidden.to(self._device)
 
@@ -203,17 +213,26 @@ class LocalPolicy:
 
     def _forward(self, part: Sequence[_Dialogue], width: int) -> None:
         """Read the pending ids of neighbouring rows (at most ``width`` each) and sample."""
-        ids = torch.zeros((len(part), width), dtype=torch.long)
-        positions = torch.full((len(part), width), -1, dtype=torch.long)
-        for number, dialogue in enumerate(part):
+        # Plain lists, and one tensor of each: a tensor for every row costs more than a small model.
+        ids: list[list[int]] = []
+        positions: list[list[int]] = []
+        for dialogue in part:
             start, new = len(dialogue.ids), dialogue.pending
-            ids[number, width - len(new) :] = torch.tensor(new)
-            positions[number, width - len(new) :] = torch.arange(start, start + len(new))
+            padding = width - len(new)
+            ids.append([0] * padding + new)
+            positions.append([-1] * padding + list(range(start, start + len(new))))
             dialogue.ids += new
             dialogue.pending = []
         length = max(len(dialogue.ids) for dialogue in part)
         self._cache.reserve(len(self._by_row), length)
-        logits = forward(self._model, self._cache, part[0].row, ids, positions, length)
+        logits = forward(
+            self._model,
+            self._cache,
+            part[0].row,
+            torch.tensor(ids),
+            torch.tensor(positions),
+            length,
+        )
         self._append(part, logits)
 
     def _append(self, part: Sequence[_Dialogue], logits: torch.Tensor) -> None:
@@ -286,27 +305,3 @@ class LocalPolicy:
             dialogue = self._by_row[row]
             if dialogue is not None:
                 dialogue.row = row
-
-
-def forward(
-    model: Any, cache: RowCache, first: int, ids: torch.Tensor, positions: torch.Tensor, length: int
-) -> torch.Tensor:
-    """Logits ``[rows, vocabulary]`` (float32) after the last of ``ids`` ``[rows, tokens]``.
-
-    ``positions`` are -1 where ``ids`` are padding; row i is the cache's row ``first + i``.
-    """
-    ids, positions = ids.to(model.device), positions.to(model.device)
-    cache.aim(first, positions, length)
-    positions = positions.clamp(min=0)
-    columns = torch.arange(length, device=model.device)
-    visible = (columns <= positions[..., None])[:, None]
-    out = model(
-        input_ids=ids,
-        attention_mask=visible,
-        position_ids=positions,
-        past_key_values=cache.view,
-        use_cache=True,
-        logits_to_keep=1,
-    )
-    logits: torch.Tensor = out.logits[:, -1].float()
-    return logits

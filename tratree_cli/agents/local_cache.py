@@ -7,49 +7,64 @@ forgetting a suffix is a smaller length. Rows that are being decoded are kept to
 rows, so a forward pass reads a slice and never gathers. One tensor holds all layers, keys and
 values, which makes that exchange three copies.
 
-The price: memory is rows x longest conversation, and architectures whose layers differ (sliding
-windows, state spaces) do not fit; ``LocalPolicy`` checks that when it loads a model.
+In main memory the whole tensor is reserved at once and the operating system gives a page when it is
+first written, so what is used is the sum of the conversations and not rows x the longest. On a GPU
+it is rows x the longest so far. Architectures whose layers differ (sliding windows, state spaces)
+do not fit; ``LocalPolicy`` checks that when it loads a model.
 """
 
 from __future__ import annotations
 
+import math
+import mmap
+import sys
 from typing import Any
 
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
+# Python has a name for it from 3.13 on.
+_NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
+
 
 class RowCache:
     """Keys and values of ``rows`` conversations of up to ``columns`` tokens; grows as needed.
 
-    ``storage`` has shape ``[layers, 2, rows, columns + 1, heads, head size]``; the last column
-    takes what padding would write.
+    ``storage`` has shape ``[layers, 2, rows, heads, columns + 1, head size]``; the last column
+    takes what padding would write. A head's columns lie side by side, because attention reads all
+    of them for every token (2.5 times faster than with heads side by side), and writes only one.
+    ``longest`` is the most columns that will be asked for, where storage is ``paged`` (in main
+    memory).
     """
 
-    def __init__(self, layers: int) -> None:
+    def __init__(self, layers: int, *, longest: int = 0, paged: bool = False) -> None:
         self.layers = layers
+        self.longest = longest
+        self.paged = paged and hasattr(mmap, "MAP_PRIVATE")
         self.rows = 0
         self.columns = 0
         self.storage: torch.Tensor | None = None
         self.view = Cache(layers=[_RowLayer(self, number) for number in range(layers)])
         self._first = 0
         self._length = 0
+        self._used = 0
         self._row_index = torch.empty(0, dtype=torch.long)
         self._column_index = torch.empty(0, dtype=torch.long)
 
     def reserve(self, rows: int, columns: int) -> None:
-        """Make room; contents are kept. Columns grow by doubling, rows exactly."""
+        """Make room; contents are kept. Columns grow by doubling (or at once), rows exactly."""
         if columns > self.columns:
-            columns = max(columns, min(2 * self.columns, columns + 1024), 64)
+            further = self.longest if self.paged else min(2 * self.columns, columns + 1024)
+            columns = max(columns, further, 64)
         rows, columns = max(rows, self.rows), max(columns, self.columns)
         if (rows, columns) == (self.rows, self.columns):
             return
-        old, old_rows, old_columns = self.storage, self.rows, self.columns
+        old, old_rows = self.storage, self.rows
         self.rows, self.columns = rows, columns
         if old is not None:
-            self._allocate(old.shape[-2], old.shape[-1], old.dtype, old.device)
+            self._allocate(old.shape[3], old.shape[-1], old.dtype, old.device)
             assert self.storage is not None
-            self.storage[:, :, :old_rows, :old_columns] = old[:, :, :, :old_columns]
+            self.storage[:, :, :old_rows, :, : self._used] = old[..., : self._used, :]
 
     def aim(self, first: int, positions: torch.Tensor, length: int) -> None:
         """The next forward writes rows from ``first`` on and sees columns below ``length``.
@@ -57,6 +72,7 @@ class RowCache:
         ``positions`` has shape ``[rows, tokens]``; -1 is padding.
         """
         self._first, self._length = first, length
+        self._used = max(self._used, length)
         count = positions.shape[0]
         rows = torch.arange(first, first + count, device=positions.device)
         self._row_index = rows[:, None].expand_as(positions)
@@ -66,9 +82,9 @@ class RowCache:
         """Exchange the first ``length`` columns of two rows."""
         if self.storage is None or one == other:
             return
-        kept = self.storage[:, :, one, :length].clone()
-        self.storage[:, :, one, :length] = self.storage[:, :, other, :length]
-        self.storage[:, :, other, :length] = kept
+        kept = self.storage[:, :, one, :, :length].clone()
+        self.storage[:, :, one, :, :length] = self.storage[:, :, other, :, :length]
+        self.storage[:, :, other, :, :length] = kept
 
     def write(
         self, layer: int, keys: torch.Tensor, values: torch.Tensor
@@ -81,15 +97,27 @@ class RowCache:
         seen = []
         for kind, new in enumerate((keys, values)):
             block = self.storage[layer, kind]
-            block[self._row_index, self._column_index] = new.transpose(1, 2)
-            seen.append(block[self._first : last, : self._length].transpose(1, 2))
+            block[self._row_index, :, self._column_index] = new.transpose(1, 2)
+            seen.append(block[self._first : last, :, : self._length])
         return seen[0], seen[1]
 
     def _allocate(self, heads: int, size: int, dtype: torch.dtype, device: torch.device) -> None:
         # Zeros, because masked garbage times a weight of zero must not be a NaN.
-        self.storage = torch.zeros(
-            (self.layers, 2, self.rows, self.columns + 1, heads, size), dtype=dtype, device=device
-        )
+        shape = (self.layers, 2, self.rows, heads, self.columns + 1, size)
+        if self.paged:
+            self.storage = _paged_zeros(shape, dtype)
+        else:
+            self.storage = torch.zeros(shape, dtype=dtype, device=device)
+
+
+def _paged_zeros(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """Zeros that take memory where they are written, in small pages."""
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE
+    memory = mmap.mmap(-1, math.prod(shape) * dtype.itemsize, flags=flags)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        # A huge page holds the beginnings of many rows, and would be given for the first of them.
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return torch.frombuffer(memory, dtype=dtype).view(shape)
 
 
 class _RowLayer(CacheLayerMixin):  # type: ignore[misc]

@@ -14,7 +14,7 @@ contents taken apart, so that contents never become control tokens.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -28,31 +28,30 @@ _SAMPLES = ("Open the door [SEP] 3 mugs.", "Thought: I go.\nAction: go[hall]", "
 class TurnEncoder:
     """Encodes conversations for one tokenizer; ``tokenizer`` is a transformers tokenizer.
 
-    ``stop_ids`` are the tokens that end the agent's turn, ``control_ids`` every special token, and
-    ``incremental`` whether ``following`` may be used.
+    ``stop_ids`` are the tokens that end the agent's turn (``stops`` and what the template says).
+    ``control_ids`` never come from contents: the special tokens, and others that the template
+    writes (``<think>``). ``special_ids`` are those that an agent may not say either.
+    ``incremental`` says whether ``following`` may be used.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, stops: Iterable[int] = ()) -> None:
         if not getattr(tokenizer, "chat_template", None):
             raise InputError("the model's tokenizer has no chat template; add chat_template.jinja")
         self._tokenizer = tokenizer
-        # Added tokens that are not special are words with a token of their own, no control tokens.
-        added = {
-            int(number): str(token)
-            for number, token in tokenizer.added_tokens_decoder.items()
-            if token.special
-        }
-        self.control_ids = frozenset(added)
-        strings = sorted(filter(None, added.values()), key=len, reverse=True)
+        self.skeleton = cache(self._skeleton)
+        controls = self._find_controls()
+        self.control_ids = frozenset(controls)
+        added = tokenizer.added_tokens_decoder
+        self.special_ids = frozenset(number for number in controls if added[number].special)
+        strings = sorted(controls.values(), key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, strings)) or r"(?!)")
         self._trims = self._find_trimming()
-        self.skeleton = cache(self._skeleton)
         self._controls_in = cache(lambda text: self._count(self._plain_ids(text)))
         opening = self.skeleton(("user",))
         longer = self.skeleton(("user", "assistant", "user"))
         self._generation = opening[-1]
         self._between = longer[2]
-        self.stop_ids = self._find_stops()
+        self.stop_ids = self._find_stops() | frozenset(stops)
         first = self._control.search(self._between)
         self._closing = self._between[: first.start()] if first else ""
         self.incremental = self._check()
@@ -115,6 +114,18 @@ class TurnEncoder:
             pieces.append(piece)
         return [*pieces, rest]
 
+    def _find_controls(self) -> dict[int, str]:
+        """Special tokens, and other added ones that the template writes.
+
+        The rest of the added tokens are words with a token of their own.
+        """
+        written = "".join(self.skeleton(("user", "assistant", "user")))
+        return {
+            int(number): str(token)
+            for number, token in self._tokenizer.added_tokens_decoder.items()
+            if str(token) and (token.special or (str(token).strip() and str(token) in written))
+        }
+
     def _find_trimming(self) -> dict[str, bool]:
         roles = ("user", "assistant", "user")
         text = self._render(roles, [f"  {_MARK.format(number)}  " for number in range(3)])
@@ -174,6 +185,19 @@ class TurnEncoder:
 
     def _safe_ids(self, text: str) -> list[int]:
         """Ids of mere text: control strings in it are spelled out like any other words."""
+        ids = self._split_ids(text)
+        if not self._count(ids):
+            return ids
+        # Control tokens that the tokenizer does not call special: broken after a character.
+        parts, place = [], 0
+        for found in self._control.finditer(text):
+            parts.append(text[place : found.start() + 1])
+            place = found.start() + 1
+        parts.append(text[place:])
+        ids = [number for part in parts if part for number in self._split_ids(part)]
+        return [number for number in ids if number not in self.control_ids]
+
+    def _split_ids(self, text: str) -> list[int]:
         return list(
             self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
         )

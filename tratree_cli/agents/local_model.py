@@ -41,6 +41,12 @@ def load_model(place: str | Path, device: str = "auto", dtype: str = "auto") -> 
     return model.to(where).eval(), tokenizer
 
 
+def stop_tokens(model: Any) -> list[int]:
+    """The ids at which the model's own generation settings stop."""
+    found = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    return [] if found is None else [found] if isinstance(found, int) else list(found)
+
+
 def supported_context(config: Any) -> int:
     """The longest conversation that every layer of the model sees whole."""
     text = config.get_text_config()
@@ -50,14 +56,39 @@ def supported_context(config: Any) -> int:
     return min((int(limit) for limit in limits if limit), default=1 << 30)
 
 
+def forward(
+    model: Any, cache: RowCache, first: int, ids: torch.Tensor, positions: torch.Tensor, length: int
+) -> torch.Tensor:
+    """Logits ``[rows, vocabulary]`` (float32) after the last of ``ids`` ``[rows, tokens]``.
+
+    ``positions`` are -1 where ``ids`` are padding; row i is the cache's row ``first + i``.
+    """
+    ids, positions = ids.to(model.device), positions.to(model.device)
+    cache.aim(first, positions, length)
+    positions = positions.clamp(min=0)
+    columns = torch.arange(length, device=model.device)
+    hidden = (columns > positions[..., None])[:, None]
+    # As a bias, because every layer would make one of it.
+    bias = torch.zeros(hidden.shape, dtype=model.dtype, device=model.device)
+    bias.masked_fill_(hidden, float("-inf"))
+    out = model(
+        input_ids=ids,
+        attention_mask=bias,
+        position_ids=positions,
+        past_key_values=cache.view,
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    logits: torch.Tensor = out.logits[:, -1].float()
+    return logits
+
+
 def verify_model(model: Any, cache: RowCache) -> None:
     """Compare the engine's cached pass with a plain one on a few tokens.
 
     Architectures whose layers do not all keep plain keys and values fail here, with a sentence,
     instead of sampling nonsense.
     """
-    from tratree_cli.agents.local import forward
-
     size = model.get_input_embeddings().weight.shape[0]
     ids = (torch.arange(24) * 7919 + 13)[None] % size
     advice = "serve it and use openai:URL#model"
