@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from tratree_cli.agents.policy import Reply
 from tratree_cli.envs.protocol import INVALID_FORMAT, Environment, Episode, Outcome
+from tratree_cli.errors import InputError
 from tratree_cli.formats.rollouts import (
     DONE,
     ENVIRONMENT_ERROR,
@@ -25,6 +26,7 @@ from tratree_cli.formats.rollouts import (
 )
 
 ACTION = "Action: "
+LONGEST_DETAIL = 300
 UNPARSABLE_LIMIT = 3
 """So many outputs without an action in a row end the episode."""
 
@@ -64,27 +66,32 @@ class EnvironmentBrokenError(Exception):
 
 
 class EnvironmentHolder:
-    """The process's environment, opened again when it does not even start episodes any more."""
+    """The process's environment, opened again when episodes cannot even be started any more.
+
+    ``generation`` counts the openings: an episode of an earlier one may be gone through no fault of
+    its own (one game server often runs them all).
+    """
 
     def __init__(
         self, environment: Environment, reopen: Callable[[], Environment] | None = None
     ) -> None:
         self.current = environment
+        self.generation = 0
         self._reopen = reopen
 
-    def episode(self, task: str) -> Episode:
-        try:
-            return self.current.episode(task)
-        except Exception:
-            if self._reopen is None:
-                raise
+    def renew(self) -> None:
+        """Open the environment again, where its owner knows how to."""
+        if self._reopen is not None:
             self.current = self._reopen()
-            return self.current.episode(task)
+            self.generation += 1
 
 
 @dataclass
 class LiveEpisode:
-    """The record of an episode so far, and the environment's side of it."""
+    """The record of an episode so far, and the environment's side of it.
+
+    ``restarts`` is how many crashes the episode survives in all.
+    """
 
     request: EpisodeRequest
     holder: EnvironmentHolder
@@ -100,18 +107,19 @@ class LiveEpisode:
     tokens: list[tuple[int, ...]] = field(default_factory=list)
     success: bool = False
     end: str | None = None
+    detail: str = ""
     _episode: Episode | None = None
+    _generation: int = 0
+    _restoring: bool = False
+    _crashes: int = 0
     _unparsable: int = 0
 
     def start(self) -> None:
         """Reset the environment; ``end`` is set if it never comes up."""
-        environment = self.holder.current
-        self.instruction = storable(environment.instruction(self.request.task))
-        self.step_limit = environment.max_steps(self.request.task)
         try:
-            self.observations.append(self._survive(lambda: self._restore()))
-        except EnvironmentBrokenError:
-            self.end = ENVIRONMENT_ERROR
+            self.observations.append(self._survive(self._reset))
+        except EnvironmentBrokenError as error:
+            self._break_off(ENVIRONMENT_ERROR, str(error))
 
     def available(self) -> list[str]:
         """The actions that have an effect now."""
@@ -123,7 +131,7 @@ class LiveEpisode:
     def advance(self, reply: Reply) -> None:
         """Take the agent's answer; append the next observation or set ``end``."""
         if reply.end is not None:
-            self.end = reply.end
+            self._break_off(reply.end, reply.detail)
             return
         output = storable(reply.text)
         thought, action = parse(output)
@@ -138,10 +146,10 @@ class LiveEpisode:
             self._unparsable = 0
             try:
                 outcome = self._survive(lambda: self._live().step(action))
-            except EnvironmentBrokenError:
+            except EnvironmentBrokenError as error:
                 self.scores.append(self.score)
                 self.valid.append(False)
-                self.end = ENVIRONMENT_ERROR
+                self._break_off(ENVIRONMENT_ERROR, str(error))
                 return
             self._record(outcome)
         if self.end is None and self._unparsable >= UNPARSABLE_LIMIT:
@@ -182,6 +190,7 @@ class LiveEpisode:
             success=self.success,
             end=self.end,
             tokens=tuple(self.tokens) if any(self.tokens) else (),
+            detail=self.detail,
         )
 
     def _record(self, outcome: Outcome) -> None:
@@ -192,6 +201,17 @@ class LiveEpisode:
             self.success = bool(outcome.success)
             self.end = DONE
 
+    def _break_off(self, end: str, detail: str) -> None:
+        self.end = end
+        self.detail = storable(detail)[:LONGEST_DETAIL]
+
+    def _reset(self) -> str:
+        self._restoring = True
+        environment = self.holder.current
+        self.instruction = storable(environment.instruction(self.request.task))
+        self.step_limit = environment.max_steps(self.request.task)
+        return self._restore()
+
     def _live(self) -> Episode:
         if self._episode is None:
             self._restore()
@@ -200,7 +220,8 @@ class LiveEpisode:
 
     def _restore(self) -> str:
         """A fresh episode, brought to the present state by replaying the actions so far."""
-        episode = self.holder.episode(self.request.task)
+        self._restoring, self._generation = True, self.holder.generation
+        episode = self.holder.current.episode(self.request.task)
         first = storable(episode.reset())
         seen = [first]
         done = len(self.scores)
@@ -212,22 +233,31 @@ class LiveEpisode:
             raise EnvironmentBrokenError(
                 f"task {self.request.task} did not replay to the same texts"
             )
-        self._episode = episode
+        self._episode, self._restoring = episode, False
         return first
 
     def _survive(self, act: Callable[[], T]) -> T:
-        """``act()``, with fresh episodes in place of crashed ones, at most ``restarts`` times."""
-        for attempt in range(self.restarts + 1):
+        """``act()``, with a fresh episode, or even environment, in place of a crashed one."""
+        while True:
             try:
+                if self._restoring and self._crashes:
+                    # Not even a fresh episode came up: the environment itself may be gone.
+                    self._renew()
                 return act()
-            except EnvironmentBrokenError:
+            except (EnvironmentBrokenError, InputError):
                 raise
             # An environment is foreign code (a JVM, a web server): whatever it raises is its crash.
             except Exception as error:
+                # Unless it was opened again for another episode's sake, which ended this one too.
+                own = self._restoring or self._generation == self.holder.generation
                 self._episode = None
-                if attempt == self.restarts:
+                self._crashes += own
+                if self._crashes > self.restarts:
                     raise EnvironmentBrokenError(f"{type(error).__name__}: {error}") from error
-        raise AssertionError("unreachable")
+
+    def _renew(self) -> None:
+        if self._generation == self.holder.generation:
+            self.holder.renew()
 
 
 def _number(texts: TextTable, text: str | None) -> int:

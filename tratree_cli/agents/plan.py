@@ -82,6 +82,11 @@ class SamplingPlan:
             )
         if len(set(self.tasks)) != len(self.tasks):
             raise InputError("a task is named twice in the sampling plan")
+        if len(set(self.sources)) != len(self.sources):
+            raise InputError(
+                "a policy is named twice; its second episodes would be the same, "
+                "ask for more samples (-m) instead"
+            )
 
     @property
     def episodes(self) -> int:

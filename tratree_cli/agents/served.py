@@ -63,6 +63,7 @@ class ServedPolicy:
         on_refusal: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
         key = next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), None)
+        self._key = key
         self._client = JsonClient(urls, key=key, timeout=timeout, retries=retries, pause=pause)
         self._model = model
         self._max_new_tokens = max_new_tokens
@@ -83,6 +84,11 @@ class ServedPolicy:
         if not model or not found or not all(re.match(r"https?://", url) for url in found):
             raise InputError(
                 f"'openai:{place}' is no policy: write openai:http://host:8000/v1#model"
+            )
+        if any("@" in url.split("/")[2] or "?" in url for url in found):
+            raise InputError(
+                "a server's address is written into logs, so it must not hold a key or a password; "
+                f"set {KEY_VARIABLES[0]} in the environment instead"
             )
         return cls(found, model, **options)
 
@@ -179,6 +185,8 @@ class ServedPolicy:
         return Reply(slot, storable(str(text))[:LONGEST_ANSWER])
 
     def _refused(self, slot: int, why: str) -> Reply:
+        # Some servers repeat the key in their refusal, and this is stored with the trajectory.
+        why = why.replace(self._key, "***") if self._key else why
         record = {"slot": slot, "why": why}
         self.refusals.append(record)
         if self._on_refusal is not None:

@@ -13,19 +13,19 @@ import hashlib
 import os
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
 import zstandard
 
 from tratree_cli.agents.plan import Shard
-from tratree_cli.formats.rollouts import TextTable, Trajectory, trajectory_from
+from tratree_cli.formats.rollouts import TextTable, Trajectory, trajectory_from, trajectory_record
 
 
 def encode_shard(key: str, trajectories: Sequence[Trajectory], texts: TextTable) -> bytes:
     """The bytes of a shard file; equal trajectories give equal bytes."""
-    lines = [orjson.dumps(texts.texts), *(orjson.dumps(asdict(t)) for t in trajectories)]
+    lines = [orjson.dumps(texts.texts), *(orjson.dumps(trajectory_record(t)) for t in trajectories)]
     body = b"\n".join(lines) + b"\n"
     header = orjson.dumps({"shard": key, "sha256": hashlib.sha256(body).hexdigest()})
     return zstandard.ZstdCompressor(level=3, write_checksum=True).compress(header + b"\n" + body)
@@ -53,7 +53,11 @@ class ShardFolder:
         return self.folder / f"{shard.key}.shard.zst"
 
     def read(self, shard: Shard) -> tuple[list[Trajectory], TextTable] | None:
-        """A finished shard; None if it is not there or damaged (a damaged file is removed)."""
+        """A finished shard; None if it is not there or damaged (a damaged file is removed).
+
+        Source and setting are numbered as in the plan of ``shard``: the plan that made the file may
+        have listed its policies and settings in another order.
+        """
         path = self.path(shard)
         try:
             data = path.read_bytes()
@@ -63,7 +67,8 @@ class ShardFolder:
         if found is None or len(found[0]) != len(shard.requests):
             path.unlink(missing_ok=True)
             return None
-        return found
+        trajectories = [replace(t, source=shard.source, setting=shard.setting) for t in found[0]]
+        return trajectories, found[1]
 
     def write(self, shard: Shard, data: bytes) -> None:
         """Publish a shard's bytes durably and all at once; two writers of one shard agree."""

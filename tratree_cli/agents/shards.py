@@ -96,7 +96,9 @@ class ShardPlayer:
 
     def _reopen(self) -> Environment:
         if self._environment is not None:
-            self._environment.close()
+            # It is closed because it is broken, so closing may well fail too.
+            with contextlib.suppress(Exception):
+                self._environment.close()
         self._environment = open_environment(self.job.environment)
         return self._environment
 

@@ -30,7 +30,15 @@ def explore(
         str | None, typer.Option("--top-p", help="One or more, comma-separated.")
     ] = None,
     split: Annotated[str | None, typer.Option("--split", help="Split to explore.")] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option("--tasks", help="Tasks by name, comma-separated, or @FILE with one a line."),
+    ] = None,
     limit: Annotated[int | None, typer.Option("--limit", help="Only so many tasks.")] = None,
+    revision: Annotated[
+        str | None,
+        typer.Option("--model-revision", help="What a served model's weights are; keyed."),
+    ] = None,
     explorer: Annotated[
         str | None, typer.Option("--explorer", help="Default explorer: weak or strong.")
     ] = None,
@@ -46,9 +54,11 @@ def explore(
 ) -> None:
     """Let a policy play training tasks M times each (section 3.1)."""
     from tratree_cli.commands.policies import open_policies
+    from tratree_cli.display.progress import without_bars
     from tratree_cli.stages import explore as stage
 
-    policies = open_policies(session, [*session.words(model or []), *(policy or [])])
+    words = [*session.words(model or []), *(policy or [])]
+    policies = open_policies(session, words, revision)
     config = session.config(
         [p for p in policies if not isinstance(p, str)],
         explore__m=m,
@@ -56,10 +66,14 @@ def explore(
         explore__top_p=numbers(top_p, "--top-p"),
         explore__split=split,
         explore__tasks=limit,
+        explore__task_ids=task_names(tasks),
         explore__explorer=explorer,
     )
     node = stage.node(config, policies=policies or None, allow_test=allow_test)
     session.use(engine=engine, address=address)
+    if "human" in policies:
+        # Bars would be drawn over what a person types.
+        session.runtime.reporter = without_bars(session.runtime.reporter)
     if shard is not None:
         from tratree_cli.display.progress import closing
 
@@ -82,6 +96,27 @@ def part_of(text: str) -> tuple[int, int]:
     if not (slash and index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
         raise InputError(f"--shard {text}: expected I/N with 1 <= I <= N, like 3/16")
     return int(index), int(count)
+
+
+def task_names(text: str | None) -> list[str] | None:
+    """``a,b`` or ``@FILE`` (one a line) as names."""
+    from pathlib import Path
+
+    from tratree_cli.errors import InputError
+
+    if text is None:
+        return None
+    if text.startswith("@"):
+        try:
+            names = Path(text[1:]).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"--tasks {text}: the file cannot be read ({error})") from error
+    else:
+        names = text.split(",")
+    found = [name.strip() for name in names if name.strip()]
+    if not found:
+        raise InputError(f"--tasks {text}: no task is named; write names like 12,40 or @FILE")
+    return list(dict.fromkeys(found))
 
 
 def numbers(text: str | None, flag: str) -> list[float] | None:

@@ -1,4 +1,9 @@
-"""Policies as people type them: a model in the store, or a scripted or served one by name."""
+"""Policies as people type them: a model, or a scripted or served one by name.
+
+A recipe knows a policy by what it is and never by where it is: a model in the store by its object,
+a model elsewhere by its digest, a served one by its id (and the revision that its user declares).
+The place where each is found now is an option of the run.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +11,53 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tratree_cli.commands.session import Session
+from tratree_cli.errors import InputError
 
 if TYPE_CHECKING:
     from tratree_store import Entry
 
 SCRIPTED = ("expert", "random", "human")
-PREFIXES = ("openai:", "python:")
 
 
-def open_policies(session: Session, words: Sequence[str]) -> list[Entry | str]:
-    """Names stay names; everything else is a reference to a model."""
-    return [
-        word if word in SCRIPTED or word.startswith(PREFIXES) else session.entry(word, ("model",))
-        for word in words
-    ]
+def open_policies(
+    session: Session, words: Sequence[str], revision: str | None = None
+) -> list[Entry | str]:
+    """The policies that ``words`` name: artifacts, or names for a recipe.
+
+    ``revision`` is what the user says about the weights behind served models.
+    """
+    if revision and not any(word.startswith("openai:") for word in words):
+        raise InputError("--model-revision is about served models (openai:URL#model)")
+    return [_open(session, word, revision) for word in words]
+
+
+def _open(session: Session, word: str, revision: str | None) -> Entry | str:
+    if word in SCRIPTED or word.startswith("python:"):
+        return word
+    if word.startswith("openai:"):
+        name = f"openai:{word.partition('#')[2]}" + (f"@{revision}" if revision else "")
+        return _placed(session, name, word)
+    try:
+        return session.entry(word, ("model",))
+    except InputError:
+        found = _elsewhere(session, word)
+        if found is None:
+            raise
+        return found
+
+
+def _elsewhere(session: Session, word: str) -> str | None:
+    """A model that is no artifact: embedded, a folder, or on the hub."""
+    from pathlib import Path
+
+    from tratree_cli.training.load import EMBEDDED, resolve_base
+
+    if word not in EMBEDDED and not Path(word).is_dir() and word.count("/") != 1:
+        return None
+    base = resolve_base(word, download=not session.dry_run)
+    return _placed(session, f"base:{base.identity}", str(base.folder))
+
+
+def _placed(session: Session, name: str, place: str) -> str:
+    session.use(policies={**session.runtime.options.policies, name: place})
+    return name

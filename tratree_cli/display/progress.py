@@ -1,8 +1,9 @@
 """Progress on stderr: bars on a terminal, plain lines elsewhere, nothing with ``--quiet``.
 
 A stage that is found says when it was made and what it took; one that runs shows a bar with its
-own note (loss, mean score). Lines are written above the bars, so the history of a long command can
-be scrolled back to.
+own note (loss, mean score) and the time that is left. Lines are written above the bars, so the
+history of a long command can be scrolled back to. Where there is no terminal, a long stage says how
+far it is every ``LINE_SECONDS``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -21,12 +23,36 @@ if TYPE_CHECKING:
     from tratree_store import Entry
 
 
+LINE_SECONDS = 15.0
+
+
 def reporter(*, quiet: bool) -> StageReporter:
     """The reporter for this process's stderr."""
     console = Console(stderr=True, highlight=False)
     if quiet:
         return StageReporter(console)
     return TerminalReporter(console) if console.is_terminal else LineReporter(console)
+
+
+def without_bars(shown: Any) -> Any:
+    """The same reporter, as plain lines if it would draw bars."""
+    return LineReporter(shown.console) if isinstance(shown, TerminalReporter) else shown
+
+
+@dataclass
+class Pace:
+    """How fast a stage goes. What was done when it began was done by an earlier run."""
+
+    began: float
+    at_first: int
+    told: float
+
+    def left(self, done: int, total: int, now: float) -> str:
+        """The time that is left, in words; empty while nothing is known."""
+        fresh = done - self.at_first
+        if fresh <= 0 or not total or now <= self.began:
+            return ""
+        return f"ETA {spoken_seconds((total - done) * (now - self.began) / fresh)}"
 
 
 @contextmanager
@@ -57,6 +83,20 @@ class StageReporter:
 
 class LineReporter(StageReporter):
     """Plain lines: for logs, pipes and terminals without cursor control."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._paces: dict[str, Pace] = {}
+
+    def progress(self, label: str, done: int, total: int, note: str) -> None:
+        now = time.monotonic()
+        pace = self._paces.setdefault(label, Pace(now, done, now))
+        if now - pace.told < LINE_SECONDS:
+            return
+        pace.told = now
+        share = f"{done:,}/{total:,} ({100 * done // total} %)" if total else f"{done:,}"
+        parts = [f"… {label}", share, _clean(note).strip(), pace.left(done, total, now)]
+        self._line(Text("  ".join(part for part in parts if part), "dim"))
 
     def started(self, label: str, reason: str) -> None:
         self._line(Text.assemble(("… ", "dim"), label, (f"  {reason}" if reason else "", "dim")))
@@ -102,12 +142,16 @@ class TerminalReporter(LineReporter):
 
     def started(self, label: str, reason: str) -> None:
         bars = self._bars()
-        self._tasks[label] = bars.add_task(label, total=None, note=reason)
+        self._tasks[label] = bars.add_task(label, total=None, note=reason, left="")
 
     def progress(self, label: str, done: int, total: int, note: str) -> None:
         task = self._tasks.get(label)
         if task is not None:
-            self._bars().update(task, completed=done, total=total or None, note=_clean(note))
+            now = time.monotonic()
+            left = self._paces.setdefault(label, Pace(now, done, now)).left(done, total, now)
+            self._bars().update(
+                task, completed=done, total=total or None, note=_clean(note), left=left
+            )
 
     def finished(self, label: str, entry: Entry, cached: bool) -> None:
         task = self._tasks.pop(label, None)
@@ -130,7 +174,7 @@ class TerminalReporter(LineReporter):
                 Progress,
                 SpinnerColumn,
                 TextColumn,
-                TimeRemainingColumn,
+                TimeElapsedColumn,
             )
 
             self._progress = Progress(
@@ -138,7 +182,8 @@ class TerminalReporter(LineReporter):
                 TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),
                 MofNCompleteColumn(),
-                TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[left]}", markup=False),
                 TextColumn("{task.fields[note]}", markup=False, style="dim"),
                 console=self.console,
                 transient=True,

@@ -40,7 +40,8 @@ class Trajectory:
     ``outputs`` are the agent's words exactly as sampled; ``thoughts`` is -1 where there was none,
     ``actions`` is -1 for an unparsable output. ``scores[i]`` is the environment's score after step
     i. ``score`` is G in [0, 1], or None when the episode ended through no doing of the agent.
-    ``tokens`` are the sampled token ids per turn (empty for scripted policies).
+    ``tokens`` are the sampled token ids per turn (empty for scripted policies). ``detail`` says in
+    a few words why an episode broke off (what a server refused, how the environment crashed).
     """
 
     task: str
@@ -59,6 +60,7 @@ class Trajectory:
     success: bool
     end: str
     tokens: tuple[tuple[int, ...], ...] = ()
+    detail: str = ""
 
     @property
     def steps(self) -> int:
@@ -125,7 +127,7 @@ def conversation(
 def write_rollouts(rollouts: Rollouts, folder: Path) -> None:
     """Write the three files of a ``rollouts`` or ``demos`` artifact; equal input, equal bytes."""
     write_jsonl(folder / "texts.jsonl.zst", rollouts.texts.texts)
-    write_jsonl(folder / "trajectories.jsonl.zst", (asdict(t) for t in rollouts.trajectories))
+    write_jsonl(folder / "trajectories.jsonl.zst", map(trajectory_record, rollouts.trajectories))
     meta = {
         "settings": [dict(setting) for setting in rollouts.settings],
         "sources": list(rollouts.sources),
@@ -153,6 +155,14 @@ def read_rollouts(folder: Path) -> Rollouts:
         split=meta["split"],
         prompt=meta["prompt"],
     )
+
+
+def trajectory_record(trajectory: Trajectory) -> dict[str, Any]:
+    """A trajectory as a JSON record; few have a detail, and the others do not name it."""
+    record = asdict(trajectory)
+    if not record["detail"]:
+        del record["detail"]
+    return record
 
 
 def trajectory_from(record: Mapping[str, Any]) -> Trajectory:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tratree_cli.config import Config
 from tratree_cli.stages.environments import environment_key, open_environment, prompt_templates
 from tratree_cli.stages.graph import Job, Node, Result, Stage
-from tratree_cli.stages.tasks import engine_params, failures, rollouts_summary, sample
+from tratree_cli.stages.tasks import engine_params, external, failures, rollouts_summary, sample
 
 if TYPE_CHECKING:
     from tratree_store import Entry
@@ -83,5 +83,6 @@ def run(job: Job) -> Result:
     if metrics.reward is not None:
         summary["average_reward"] = round(metrics.reward.value, 2)
         summary["interval"] = [metrics.reward.low, metrics.reward.high]
+    summary.update(external(params["policies"]))
     warnings = failures(summary)
     return Result(summary, warnings=warnings, partial=bool(warnings))

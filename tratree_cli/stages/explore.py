@@ -12,6 +12,7 @@ from tratree_cli.stages.environments import environment_key, prompt_templates
 from tratree_cli.stages.graph import Job, Node, Result, Stage
 from tratree_cli.stages.tasks import (
     engine_params,
+    external,
     failures,
     refuse_test_split,
     rollouts_summary,
@@ -54,6 +55,8 @@ def node(
         "engine": engine_params(config),
         "seed": config.seed,
     }
+    if section.task_ids:
+        params["task_ids"] = list(section.task_ids)
     params["policies"] = [policy if isinstance(policy, str) else "model" for policy in given]
     who = "strong" if policies is None and role == "strong" else ""
     return Node(
@@ -75,6 +78,7 @@ def run(job: Job) -> Result:
     tasks = len({t.task for t in rollouts.trajectories})
     summary = rollouts_summary(rollouts.trajectories, tasks=tasks)
     warnings = failures(summary)
+    summary.update(external(job.params["policies"]))
     return Result(summary, warnings=warnings, partial=bool(warnings))
 
 
@@ -90,6 +94,7 @@ def played(job: Job, part: tuple[int, int] | None = None) -> Rollouts:
         top_ps=section.top_p,
         seed=job.config.seed,
         part=part,
+        names=section.task_ids,
     )
 
 

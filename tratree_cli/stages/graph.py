@@ -128,6 +128,8 @@ class Options:
     threads: int = 1
     engine: str = "local"
     address: str | None = None
+    policies: Mapping[str, str] = field(default_factory=dict)
+    """Where the policies that a recipe names are now: a server's address, a model's folder."""
     track: tuple[str, ...] = ()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from tratree_cli.formats.rollouts import Rollouts, Trajectory
 
 
+SERVED, BASE, HUMAN = "openai:", "base:", "human"
+"""How the names of served models, of models outside the store and of people begin in a recipe."""
+
+
 def choose_tasks(environment: Environment, split: str, limit: int) -> Sequence[str]:
     """The first ``limit`` tasks of a split in its fixed order (0: all of them)."""
     splits = environment.splits()
@@ -26,6 +31,19 @@ def choose_tasks(environment: Environment, split: str, limit: int) -> Sequence[s
         )
     tasks = splits[split]
     return tasks[:limit] if limit else tasks
+
+
+def chosen_by_name(environment: Environment, split: str, names: Sequence[str]) -> Sequence[str]:
+    """The named tasks of a split, in the split's order; each must be there."""
+    known = choose_tasks(environment, split, 0)
+    wanted = set(names)
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"there is no task '{name}' in the split '{split}'{did_you_mean(name, known)}; "
+                f"`tratree env show {environment.spec.name}` lists them"
+            )
+    return [task for task in known if task in wanted]
 
 
 def refuse_test_split(split: str, verb: str, *, allowed: bool = False) -> None:
@@ -58,22 +76,27 @@ def sample(
     top_ps: Sequence[float],
     seed: int,
     part: tuple[int, int] | None = None,
+    names: Sequence[str] = (),
 ) -> Rollouts:
     """Play ``samples`` episodes of every task with the node's policies, resuming finished shards.
 
-    ``part=(i, n)`` plays only the i-th of n parts and returns that. What enters a shard's key is
-    what changes an episode; the number of samples and of tasks does not, so asking for more later
-    plays only the difference.
+    ``names`` are tasks by name, of which ``tasks`` takes the first (0: all). ``part=(i, n)`` plays
+    only the i-th of n parts and returns that. What enters a shard's key is what changes an episode;
+    the number of samples and of tasks does not, so asking for more later plays only the difference.
     """
     from tratree_cli.agents.plan import SamplingPlan, setting_grid
     from tratree_cli.agents.shards import explore
     from tratree_cli.stages.environments import environment_spec, open_environment, read_prompt
 
     environment = open_environment(job.config)
-    chosen = choose_tasks(environment, split, tasks)
+    if names:
+        chosen = chosen_by_name(environment, split, names)[: tasks or None]
+    else:
+        chosen = choose_tasks(environment, split, tasks)
     environment.close()
     engine = job.params["engine"]
     sources = _sources(job)
+    alone = HUMAN in job.params["policies"]
     constrain = {"constrain": True} if engine["constrain"] else {}
     prompt = read_prompt(job.config)
     plan = SamplingPlan(
@@ -81,7 +104,8 @@ def sample(
         m=samples,
         settings=[{**setting, **constrain} for setting in setting_grid(temperatures, top_ps)],
         seed=seed,
-        block=engine["block"],
+        # A person plays one episode after the other, and none is lost when they stop.
+        block=1 if alone else engine["block"],
         sources=[source.name for source in sources],
         context={
             "environment": dict(job.node.environment or {}),
@@ -97,8 +121,9 @@ def sample(
         work=job.scratch({"shards": 1}),
         prompt=prompt,
         split=split,
-        workers=job.options.workers,
-        engine=job.options.engine,
+        # Only this process has the terminal.
+        workers=1 if alone else job.options.workers,
+        engine="local" if alone else job.options.engine,
         address=job.options.address,
         part=part,
         progress=episodes_progress(job),
@@ -120,18 +145,45 @@ def _sources(job: Job) -> list[Source]:
         if name == "model":
             entry = next(models)
             sources.append(Source(entry.object, str(entry.path), limits))
+        elif name.startswith(BASE):
+            sources.append(Source(name, _place(job, name), limits))
+        elif name.startswith(SERVED):
+            served = {"max_new_tokens": engine["max_new_tokens"]}
+            sources.append(Source(name, _place(job, name), served))
         else:
-            sources.append(Source(name, name, limits if name.startswith("openai:") else {}))
+            sources.append(Source(name, name))
     return sources
 
 
+def _place(job: Job, name: str) -> str:
+    """Where the policy that a recipe knows by name (and never by place) is to be found now."""
+    place = job.options.policies.get(name, name if "#" in name else "")
+    if not place:
+        raise InputError(
+            f"nobody says where the policy {name} is; name its address or folder with --policy"
+        )
+    return place
+
+
+def external(policies: Sequence[str]) -> dict[str, bool]:
+    """``{"external": True}`` for a summary, if a policy's episodes cannot be made again here."""
+    outside = (SERVED, "python:", HUMAN)
+    return {"external": True} if any(name.startswith(outside) for name in policies) else {}
+
+
 def episodes_progress(job: Job) -> Callable[[Progress], None]:
-    """Episodes done, their mean score and the tokens so far, as a stage's progress."""
+    """Episodes done, running and failed, their mean score and tokens per second, as progress."""
+    began = time.monotonic()
 
     def show(now: Progress) -> None:
-        mean = "" if now.mean_score is None else f"mean {100 * now.mean_score:.1f}"
-        failed = f"  {now.failed} failed" if now.failed else ""
-        job.progress(now.done, now.total, f"{mean}  {now.running} running{failed}")
+        parts = [] if now.mean_score is None else [f"mean {100 * now.mean_score:.1f}"]
+        parts.append(f"{now.running} running")
+        if now.failed:
+            parts.append(f"{now.failed} failed")
+        if now.tokens:
+            seconds = max(time.monotonic() - began, 1e-3)
+            parts.append(f"{now.tokens / seconds:,.0f} tokens/s")
+        job.progress(now.done, now.total, "  ".join(parts))
 
     return show
 
