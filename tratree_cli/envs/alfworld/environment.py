@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
+from tratree_cli.envs.alfworld.brief import brief
 from tratree_cli.envs.alfworld.engine import House, Play
 from tratree_cli.envs.alfworld.folder import GameFolder, read_folder
 from tratree_cli.envs.alfworld.gamefile import Game, parse_game, read_game
@@ -30,6 +31,7 @@ EMBEDDED = "embedded"
 PREFIX = "Observation: "
 ARRIVAL = "You arrive at loc "
 OPEN_HOUSES = 64
+TEXTS = ("full", "brief")
 
 SPLITS: Mapping[str, tuple[int, tuple[str, ...]]] = {
     "train": (1200, SEEN),
@@ -44,11 +46,13 @@ SPLITS: Mapping[str, tuple[int, tuple[str, ...]]] = {
 class Parameters:
     """Everything besides the data that changes an observation or a score.
 
+    ``texts`` is ``full`` or ``brief`` (notes for tiny models, see :mod:`.brief`).
     ``rooms`` (``full``, ``small``: 12 places, ``tiny``: 8), ``grammar`` (``put`` or ``move``) and
     ``seed`` are for the embedded households; a game file has its own.
     """
 
     max_steps: int = 40
+    texts: str = "full"
     rooms: str = "full"
     grammar: str = "put"
     seed: int = 0
@@ -115,11 +119,13 @@ class Households:
 class HouseEpisode:
     """One task as the agent lives it."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, *, notes: bool) -> None:
         self._play: Play = house.play()
+        self._notes = notes
 
     def reset(self) -> str:
-        return self._play.reset().partition("\n\n")[2].replace("\n\n", "\n")
+        text = self._play.reset().partition("\n\n")[2].replace("\n\n", "\n")
+        return brief(text) if self._notes else text
 
     def step(self, action: str) -> Outcome:
         play = self._play
@@ -128,7 +134,7 @@ class HouseEpisode:
         if text.startswith(ARRIVAL):
             text = text.partition(". ")[2]
         return Outcome(
-            observation=PREFIX + text,
+            observation=brief(text) if self._notes else PREFIX + text,
             score=float(play.won),
             done=play.won,
             success=play.won,
@@ -146,6 +152,7 @@ class AlfWorldEnvironment:
         self.spec = spec
         self.notes = notes
         self._games = games
+        self._notes = spec.parameters["texts"] == "brief"
         self._known = {task for tasks in games.splits.values() for task in tasks}
         self._house = lru_cache(maxsize=OPEN_HOUSES)(self._open)
 
@@ -163,12 +170,12 @@ class AlfWorldEnvironment:
         return int(self.spec.parameters["max_steps"])
 
     def episode(self, task: str) -> HouseEpisode:
-        return HouseEpisode(self.house(task))
+        return HouseEpisode(self.house(task), notes=self._notes)
 
     def expert(self, task: str) -> Expert:
         from tratree_cli.envs.alfworld.expert import SearchExpert
 
-        return SearchExpert(self.house(task).game.logic.put)
+        return SearchExpert(self.house(task).game.logic.put, notes=self._notes)
 
     def house(self, task: str) -> House:
         """The house of a task; InputError for an unknown task and for a game that cannot be won."""
@@ -229,7 +236,7 @@ def _checked(parameters: Mapping[str, Any]) -> Parameters:
     chosen = Parameters(**parameters)
     if chosen.max_steps < 1:
         raise InputError("ALFWorld's parameter max_steps must be at least 1.")
-    for name, words in (("rooms", SIZES), ("grammar", GRAMMARS)):
+    for name, words in (("texts", TEXTS), ("rooms", SIZES), ("grammar", GRAMMARS)):
         if getattr(chosen, name) not in words:
             raise InputError(
                 f"ALFWorld's parameter {name} is one of {', '.join(words)}, "

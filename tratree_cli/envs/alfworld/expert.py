@@ -12,17 +12,54 @@ import re
 from collections.abc import Iterable
 
 from tratree_cli.envs.alfworld.households.inventory import THINGS, likely_places
-from tratree_cli.envs.alfworld.sentences import MARK, Wish, read_wish
+from tratree_cli.envs.alfworld.sentences import Wish, read_wish, split_task
 
 FEW = 12
 """Up to so many places there is nothing to gain from guessing."""
 
 NOTHING = "Nothing happens."
-CONTENT = re.compile(r"(?:On the|The) ([a-z]+ \d+)(?: is open\. In it)?, you see ([^.]*)\.")
-CLOSED = re.compile(r"The ([a-z]+ \d+) is closed\.")
+CONTENT = re.compile(
+    r"(?:(?:On the|The) ([a-z]+ \d+)(?: is open\. In it)?, you see|^([a-z]+ \d+):)"
+    r" ((?!closed)[^.]*)"
+)
+CLOSED = re.compile(r"The ([a-z]+ \d+) is closed\.|^([a-z]+ \d+): closed$")
 NAMED = re.compile(r"\b([a-z]+ \d+)\b")
 TOOLS = {"clean": "sinkbasin", "heat": "microwave", "cool": "fridge"}
 _GROUPS = {name.lower(): thing.group for name, thing in THINGS.items()}
+
+SENTENCES = {
+    "lost": "I do not understand this task.",
+    "known": "The {thing} is in the {place}.",
+    "found": "There is the {thing}, I take it.",
+    "next": "No {kind} yet, so next the {place}.",
+    "nowhere": "I saw everything and no {kind}.",
+    "open": "The {place} is closed, I open it.",
+    "see": "I look at the {place}.",
+    "missing": "There is no {place} here.",
+    "must": "I have the {hands} and must {state} it.",
+    "treat": "Now I {state} the {hands}.",
+    "lamp": "I have the {hands} and need the {lamp}.",
+    "light": "Now I turn on the {lamp}.",
+    "bring": "I bring the {hands} to the {place}.",
+    "put": "Here I put the {hands}.",
+}
+NOTES = {
+    "lost": "what?",
+    "known": "{thing}: {place}",
+    "found": "{kind}? {thing}",
+    "next": "{kind}? no, {place}",
+    "nowhere": "{kind}? no",
+    "open": "closed",
+    "see": "{place}?",
+    "missing": "no {place}",
+    "must": "{state} {hands}: {place}",
+    "treat": "{state} {hands}",
+    "lamp": "{hands}, {lamp}",
+    "light": "{lamp}",
+    "bring": "{hands}: {place}",
+    "put": "{hands}",
+}
+"""Thoughts, as sentences and as the notes that go with brief texts."""
 
 Move = tuple[str, str]
 """A thought and an action."""
@@ -31,7 +68,8 @@ Move = tuple[str, str]
 class SearchExpert:
     """One episode's expert; it satisfies ``tratree_cli.envs.protocol.Expert``."""
 
-    def __init__(self, put: str = "put") -> None:
+    def __init__(self, put: str = "put", *, notes: bool = False) -> None:
+        self._say = NOTES if notes else SENTENCES
         self._put = "move {} to {}" if put == "move" else "put {} in/on {}"
         self.wish: Wish | None = None
         self.places: list[str] = []
@@ -48,7 +86,7 @@ class SearchExpert:
     def act(self, observation: str) -> Move:
         """Return ``(thought, action)`` for the newest observation."""
         text = observation.removeprefix("Observation:").strip()
-        if MARK in text and not self.places:
+        if split_task(text)[1] and not self.places:
             self._begin(text)
         else:
             self._notice(text)
@@ -60,8 +98,7 @@ class SearchExpert:
 
     def _begin(self, text: str) -> None:
         self.wish = read_wish(text)
-        room = text.rpartition(MARK)[0].rpartition("you see ")[2]
-        self.places = NAMED.findall(room)
+        self.places = NAMED.findall(split_task(text)[0])
         if self.wish is not None and len(self.places) > FEW:
             self.places = _by_likelihood(self.places, self.wish.thing)
 
@@ -83,18 +120,18 @@ class SearchExpert:
         elif verb in ("put", "move"):
             self.done.append(self.hands)
             self.hands = ""
-        for place, words in CONTENT.findall(text):
-            self.content[place] = NAMED.findall(words)
-            self.closed.discard(place)
-        for place in CLOSED.findall(text):
-            self.closed.add(place)
+        for told, noted, words in CONTENT.findall(text):
+            self.content[told or noted] = NAMED.findall(words)
+            self.closed.discard(told or noted)
+        for told, noted in CLOSED.findall(text):
+            self.closed.add(told or noted)
 
     # -- what to do ----------------------------------------------------------------------------
 
     def _next(self) -> Move:
         wish = self.wish
         if wish is None:
-            return "I do not understand this task.", "look"
+            return self._said("lost"), "look"
         if self.hands:
             if wish.lamp:
                 return self._light(wish)
@@ -105,8 +142,12 @@ class SearchExpert:
         if found is None:
             return self._search(wish.thing)
         thing, place = found
-        arrive = self._go(place, f"The {thing} is in the {place}.")
-        return arrive or (f"There is the {thing}, I take it.", f"take {thing} from {place}")
+        arrive = self._go(place, self._said("known", thing=thing, place=place))
+        return arrive or (self._said("found", thing=thing), f"take {thing} from {place}")
+
+    def _said(self, what: str, **words: str) -> str:
+        kind = self.wish.thing if self.wish is not None else ""
+        return self._say[what].format(**{"kind": kind, "hands": self.hands, **words})
 
     def _find(self, kind: str) -> tuple[str, str] | None:
         """A thing of a kind that was seen and is not yet where it belongs, and its place."""
@@ -124,25 +165,26 @@ class SearchExpert:
     def _search(self, kind: str) -> Move:
         for place in self.places:
             if place not in self.content:
-                going = self._go(place, f"No {kind} yet, so next the {place}.")
-                return going or (f"I look at the {place}.", f"examine {place}")
-        return f"I saw everything and no {kind}.", "look"
+                going = self._go(place, self._said("next", kind=kind, place=place))
+                return going or (self._said("see", place=place), f"examine {place}")
+        return self._said("nowhere", kind=kind), "look"
 
     def _go(self, place: str, why: str) -> Move | None:
         """One step towards seeing into ``place``; None when one stands before it and sees it."""
         if place not in self.here:
             return why, f"go to {place}"
         if place in self.closed:
-            return f"The {place} is closed, I open it.", f"open {place}"
-        return None if place in self.content else (f"I look at the {place}.", f"examine {place}")
+            return self._said("open", place=place), f"open {place}"
+        seen = place in self.content
+        return None if seen else (self._said("see", place=place), f"examine {place}")
 
     def _treat(self, wish: Wish) -> Move:
         tool = self._nearest(TOOLS[wish.state])
         if tool is None:
-            return f"There is no {TOOLS[wish.state]} here.", "look"
+            return self._said("missing", place=TOOLS[wish.state]), "look"
         if tool not in self.here:
-            return f"I have the {self.hands} and must {wish.state} it.", f"go to {tool}"
-        return f"Now I {wish.state} the {self.hands}.", f"{wish.state} {self.hands} with {tool}"
+            return self._said("must", state=wish.state, place=tool), f"go to {tool}"
+        return self._said("treat", state=wish.state), f"{wish.state} {self.hands} with {tool}"
 
     def _light(self, wish: Wish) -> Move:
         found = self._find(wish.lamp)
@@ -150,16 +192,16 @@ class SearchExpert:
             return self._search(wish.lamp)
         lamp, place = found
         if place not in self.here:
-            return f"I have the {self.hands} and need the {lamp}.", f"go to {place}"
-        return f"Now I turn on the {lamp}.", f"use {lamp}"
+            return self._said("lamp", lamp=lamp), f"go to {place}"
+        return self._said("light", lamp=lamp), f"use {lamp}"
 
     def _deliver(self, wish: Wish) -> Move:
         if not self.target or self._putting(self.target) in self.useless:
             self.target = self._nearest(wish.place) or ""
         if not self.target:
-            return f"There is no {wish.place} here.", "look"
-        arrive = self._go(self.target, f"I bring the {self.hands} to the {self.target}.")
-        return arrive or (f"Here I put the {self.hands}.", self._putting(self.target))
+            return self._said("missing", place=wish.place), "look"
+        arrive = self._go(self.target, self._said("bring", place=self.target))
+        return arrive or (self._said("put"), self._putting(self.target))
 
     def _putting(self, place: str) -> str:
         return self._put.format(self.hands, place)

@@ -27,8 +27,7 @@ HELP_ACTION = """
     :precondition ()
     :effect (and (checked ?a))))
 """
-HELP = """
-What you can type:
+HELP = """What you can type:
   look, inventory, help
   go to RECEPTACLE, open RECEPTACLE, close RECEPTACLE, examine THING
   take OBJECT from RECEPTACLE, move OBJECT to RECEPTACLE, use OBJECT
@@ -147,7 +146,8 @@ def _help(rules: Mapping[str, Any], actions: Mapping[str, Any]) -> str | None:
     text = rule[0].get("rhs") if isinstance(rule, list) and len(rule) == 1 else None
     if actions["help"][0] != "help" or not isinstance(text, str) or not PLAIN.fullmatch(text):
         raise PddlError("its grammar writes the action 'help' in a way that is not known")
-    return text
+    # The original's parser takes blank space at the beginning of a text for a comment.
+    return text.lstrip()
 
 
 @lru_cache(maxsize=16)

@@ -20,6 +20,8 @@ FORMS = (
     re.compile(rf"put (?:a|some) {_THING} {_PLACE}"),
 )
 MARK = "Your task is to: "
+NOTE_MARK = "Task: "
+"""What stands before the task sentence, in the game's texts and in note form."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,18 @@ class Wish:
     number: int = 1
 
 
+def split_task(text: str) -> tuple[str, str]:
+    """What stands before the task sentence, and the sentence; the text and '' without one."""
+    for mark in (MARK, NOTE_MARK):
+        before, found, sentence = text.rpartition(mark)
+        if found:
+            return before, sentence
+    return text, ""
+
+
 def read_wish(text: str) -> Wish | None:
     """The wish of a text that holds a task sentence, or None."""
-    sentence = text.rpartition(MARK)[2].strip().lower()
+    sentence = split_task(text)[1].strip().lower()
     for form in FORMS:
         found = form.match(sentence)
         if found:

@@ -1,0 +1,33 @@
+"""The game's texts in note form, for models with a thousand positions.
+
+Nothing is added and nothing that a player needs is left out: which places there are, what lies in
+or on one, that one is closed. That an action worked is *done*; what it was, the player knows.
+"""
+
+from __future__ import annotations
+
+import re
+
+from tratree_cli.envs.alfworld.sentences import MARK, NOTE_MARK
+
+ROOM = re.compile(
+    r"^You are in the middle of a room\. Looking quickly around you, you see ([^.]*)\."
+)
+SEEN = re.compile(
+    r"^(?:You open the [a-z]+ \d+\. )?(?:On the|The) ([a-z]+ \d+)"
+    r"(?: is open\. In it)?, you see ([^.]*)\.$"
+)
+CLOSED = re.compile(r"^The ([a-z]+ \d+) is closed\.$")
+DONE = re.compile(r"^You (?:close|pick up|put|move|heat|clean|cool|turn on|sliced) [^.]*\.$")
+ARTICLE = re.compile(r"(?:^|, )(?:and )?a (?=[a-z]+ \d)")
+
+
+def brief(text: str) -> str:
+    """``On the desk 1, you see a pen 1, and a mug 2.`` as ``desk 1: pen 1, mug 2``."""
+    text = ROOM.sub(lambda found: _names(found.group(1)), text).replace(MARK, NOTE_MARK)
+    text = SEEN.sub(lambda found: f"{found.group(1)}: {_names(found.group(2))}", text)
+    return DONE.sub("done", CLOSED.sub(r"\1: closed", text))
+
+
+def _names(listed: str) -> str:
+    return ARTICLE.sub(", ", listed).removeprefix(", ")
