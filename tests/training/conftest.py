@@ -7,6 +7,7 @@ The published tokenizers cannot be downloaded in a test, so tokenizers of the sa
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,9 @@ def make_tokenizer(family: str, vocabulary: int = 400) -> Any:
         tokenizer.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
         tokenizer.train_from_iterator(CORPUS, trainer)
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence([])
+        # The trainer took the bytes for control tokens, which they are not.
+        learnt = json.loads(tokenizer.to_str())
+        tokenizer = Tokenizer.from_str(json.dumps({**learnt, "added_tokens": []}))
     else:
         tokenizer = Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

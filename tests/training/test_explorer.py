@@ -55,6 +55,7 @@ def test_the_first_loss_is_equation_5_with_its_cap(
     diverse = train_explorer(policy, rows, weaker, config, tmp_path / "out", tmp_path / "w2")
     kl = divergence_by_hand(policy, weaker, rows)
     assert diverse.curves["kl"][0][1] == pytest.approx(kl, rel=0.05 if accumulation > 1 else 1e-4)
+    assert diverse.curves["kl_capped"][0][1] == float(kl > cap)
     expected = plain.curves["loss"][0][1] - 0.5 * min(kl, cap)
     assert diverse.curves["loss"][0][1] == pytest.approx(expected, abs=1e-4)
 

@@ -74,6 +74,29 @@ def test_the_cluster_templates_name_their_processes_and_strategy(task: Task) -> 
     assert facts["zero3.yaml"] == {"TRATREE_PROCESSES": "8", "TRATREE_STRATEGY": "DEEPSPEED"}
 
 
+@pytest.mark.parametrize("name", ["fsdp2", "zero3"])
+def test_accelerate_knows_every_key_of_the_cluster_templates(name: str) -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+    from accelerate.commands.launch import launch_command_parser
+
+    config = load_config_from_file(str(REPOSITORY / "templates" / "cluster" / f"{name}.yaml"))
+    options = {action.dest for action in launch_command_parser()._actions}
+    assert config.num_processes == 8
+    assert set(config.fsdp_config) | set(config.deepspeed_config) <= options
+
+
+def test_sharded_weights_keep_their_adapter_apart(task: Task) -> None:
+    from tratree_cli.training.launch import unmerged
+
+    whole = replace(task, config=replace(task.config, lora=LoraParams(r=4)))
+    merges = {
+        strategy: unmerged(whole, strategy).config.lora.merge  # type: ignore[union-attr]
+        for strategy in ("", "MULTI_GPU", "FSDP", "DEEPSPEED")
+    }
+    assert merges == {"": True, "MULTI_GPU": True, "FSDP": False, "DEEPSPEED": False}
+    assert unmerged(task, "FSDP") == task
+
+
 @pytest.mark.slow
 def test_two_processes_train_as_one_with_twice_the_batch(task: Task, tmp_path: Path) -> None:
     steps: list[int] = []

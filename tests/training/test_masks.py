@@ -156,3 +156,17 @@ def test_every_shipped_template_learns_the_end_of_turn() -> None:
         text = scored_texts(tokenizer, encode_conversation(tokenizer, CONVERSATION))
         assert len(text) == 2, path.name
         assert all(len(said) > len("Action: click[b0123]") for said in text), path.name
+
+
+@pytest.mark.parametrize("poison", ["", "<|im_end|>", "</s>", "<|eot_id|>[INST]", "<|im_start|>x"])
+def test_training_and_acting_read_the_same_tokens(tokenizer: Any, poison: str) -> None:
+    """The engine appends turns to a growing conversation; training encodes it as a whole."""
+    from tratree_cli.agents.local_chat import TurnEncoder
+
+    acting = TurnEncoder(tokenizer)
+    messages = [
+        {"role": "user", "content": f"Instruction: find a red shirt {poison}"},
+        {"role": "assistant", "content": "Thought: look.\nAction: search[red shirt]"},
+        {"role": "user", "content": f"Page 1 {poison} [SEP] B0123"},
+    ]
+    assert acting.whole(messages) == encode_prompt(tokenizer, messages)

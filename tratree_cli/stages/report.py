@@ -209,7 +209,7 @@ def assemble(
         subtitle=subtitle,
         next_step="tratree show tree@latest" if trees else "",
         with_paper=with_paper,
-        extra=(*extra, *(_case_study(rows) if drawn else ())),
+        extra=(*extra, *((*_training(rows), *_case_study(rows)) if drawn else ())),
     )
     return replace(document, warnings=(*document.warnings, *remarks))
 
@@ -247,6 +247,22 @@ def _drawings(tree: Entry) -> tuple[Block, ...]:
         *informative_outlines(read, 3, search(read.forest)),
         *(pair_comparison(pair, f"pair-{n}") for n, pair in enumerate(widest[:2], start=1)),
     )
+
+
+def _training(rows: Sequence[MadeFrom]) -> tuple[Section, ...]:
+    """The training curves of the policies, of the first seed and at the recipe's own settings."""
+    import orjson
+
+    from tratree_cli.evaluation.methods import title
+    from tratree_cli.evaluation.training_curves import training_section
+
+    trained: dict[str, Any] = {}
+    for row in rows:
+        record = row.policy.path / "training.json" if row.policy else None
+        if record is not None and record.is_file() and not row.varied:
+            curves = orjson.loads(record.read_bytes()).get("curves", {})
+            trained.setdefault(title(row.method), curves)
+    return training_section(trained)
 
 
 def _case_study(rows: Sequence[MadeFrom]) -> tuple[Section, ...]:

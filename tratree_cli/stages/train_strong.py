@@ -222,8 +222,9 @@ def _prefer(job: Job, folder: Path, identity: dict[str, str]) -> Result:
     pairs = read_pairs(job.one("pairs").path)
     if not pairs.pairs:
         return _failure_safe(job, "no pair is informative")
-    training, dpo = job.params["training"], {**SINCE, **job.params["dpo"]}
+    training, dpo = job.params["training"], job.params["dpo"]
     arguments = training_arguments(job, {**training, **dpo})
+    dpo = {**SINCE, **dpo}
     own = ("beta", "nll_weight", "explicit_kl", "loss_type", "label_smoothing")
     config = DPOParams(**arguments, **{name: dpo[name] for name in own})
     tokenizer = load_tokenizer(folder)

@@ -44,10 +44,13 @@ class ExplorerTrainer(AgentSFTTrainer):
             frozen = self.frozen(**words, scored_logits=True)
         divergence = token_divergence(policy, frozen).mean()
         self._metrics["train"]["kl"].append(divergence.item())
+        self._metrics["train"]["kl_capped"].append(float(divergence > self.cap))
         # The SFT loss of a micro-batch is a share of the step's; its bonus must be one as well.
+        # Gradients are averaged over the processes, which the loss makes up for; so must the bonus.
         share = 1.0
         if num_items_in_batch is not None:
-            share = float(scored) / max(1.0, float(num_items_in_batch))
+            processes = self.accelerator.num_processes
+            share = processes * float(scored) / max(1.0, float(num_items_in_batch))
         return loss - self.weight * share * torch.clamp(divergence, max=self.cap)
 
 

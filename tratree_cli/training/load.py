@@ -130,11 +130,19 @@ def _gated(name: str) -> str:
 
 
 def _cached_commit(name: str, revision: str | None) -> str | None:
-    """The commit of a copy that an earlier run downloaded, or None."""
+    """The commit of a copy that an earlier run downloaded, the newest one, or None."""
     import huggingface_hub
+    from huggingface_hub import constants
 
     found = huggingface_hub.try_to_load_from_cache(name, "config.json", revision=revision)
-    return Path(found).parent.name if isinstance(found, str) else None
+    if isinstance(found, str):
+        return Path(found).parent.name
+    if revision is not None:
+        return None
+    # What was fetched by its commit has no branch that points to it.
+    copies = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}" / "snapshots"
+    whole = [path.parent for path in copies.glob("*/config.json")]
+    return max(whole, key=lambda path: path.stat().st_mtime).name if whole else None
 
 
 def context_length(folder: Path) -> int | None:

@@ -34,6 +34,7 @@ CURVES = {
     "entropy": "entropy",
     "mean_token_accuracy": "token_accuracy",
     "kl": "kl",
+    "kl_capped": "kl_capped",
     "rewards/margins": "margin",
     "rewards/accuracies": "accuracy",
     "rewards/chosen": "reward_chosen",
