@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
 from tratree_cli.config import Config
+from tratree_cli.envs.protocol import Environment
 from tratree_cli.errors import InputError
 from tratree_cli.stages.environments import (
     environment_key,
@@ -44,10 +47,15 @@ def run(job: Job) -> Result:
     environment = open_environment(config)
     prompt = read_prompt(config)
     tasks = choose_tasks(environment, config.demos.split, config.demos.tasks)
+    missing = _missing(environment, tasks) if config.demos.policy == "expert" else {}
     trajectories, texts = play(
         environment,
         open_policy(config.demos.policy),
-        [EpisodeRequest(task=task, sample=0, setting=0, seed=0) for task in tasks],
+        [
+            EpisodeRequest(task=task, sample=0, setting=0, seed=0)
+            for task in tasks
+            if task not in missing
+        ],
         prompt=prompt,
         progress=episodes_progress(job),
     )
@@ -72,6 +80,21 @@ def run(job: Job) -> Result:
         {
             "demonstrations": len(kept),
             "left_out": len(trajectories) - len(kept),
+            "not_demonstrated": dict(Counter(missing.values())),
             **rollouts_summary(kept, tasks=len(tasks)),
-        }
+        },
+        warnings=_spoken(missing, len(tasks)),
     )
+
+
+def _missing(environment: Environment, tasks: Sequence[str]) -> dict[str, str]:
+    """Tasks that the expert knows it cannot show, and why; most environments have none."""
+    reason: Callable[[str], str] = getattr(environment, "no_demonstration", lambda task: "")
+    return {task: why for task in tasks if (why := reason(task))}
+
+
+def _spoken(missing: Mapping[str, str], tasks: int) -> list[str]:
+    if not missing:
+        return []
+    reasons = ", ".join(f"{count} {why}" for why, count in Counter(missing.values()).items())
+    return [f"{len(missing)} of {tasks} tasks have no demonstration ({reasons})"]

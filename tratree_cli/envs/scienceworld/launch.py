@@ -1,0 +1,21 @@
+"""``python launch.py PARENT COMMAND...``: become COMMAND, and die when PARENT does.
+
+A Java that notices the end of its input exits by itself, but not one that is stopped or hangs. On
+Linux the kernel can be told to kill a process with its parent, and the wish survives ``exec``.
+Asking for it between fork and exec of a threaded program is not safe, so a small program asks.
+"""
+
+import os
+import sys
+
+if __name__ == "__main__":
+    parent, *command = sys.argv[1:]
+    if sys.platform == "linux":
+        import ctypes
+        import signal
+
+        PR_SET_PDEATHSIG = 1
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != int(parent):
+            sys.exit(1)  # it died before the kernel was told
+    os.execv(command[0], command)

@@ -1,0 +1,199 @@
+"""One simulator in one Java process, spoken to over a socket with as few words as possible.
+
+The published wrapper asks for everything after every step (all valid actions alone cost 40 to
+100 ms); this client asks for the observation, the score and whether the task is over. It speaks the
+line protocol of the gateway (py4j's) itself, because a library in between keeps a pool of
+connections, repeats interrupted calls and cannot bound how long a call may take.
+
+The simulator iterates over hash sets of objects in the order of their identity, which Java draws at
+random: without ``-XX:hashCode=2`` the same actions lead to different texts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tratree_cli.errors import InputError, StageError
+
+HEAP = "384m"
+START_SECONDS = 120.0
+STEP_SECONDS = 120.0
+"""A step takes milliseconds; this is for a machine that swaps or has far too many processes."""
+GOLD_SECONDS = 900.0
+"""The simulator's own solution of a genetics task takes it half a minute on a quiet machine."""
+_INTERFACE = "scienceworld.runtime.pythonapi.PythonInterface"
+_ESCAPED = {"\\": "\\", "n": "\n", "r": "\r"}
+
+
+class SimulatorLostError(Exception):
+    """The Java process died, hangs or talks nonsense; its episode can be replayed in another."""
+
+
+class Simulator:
+    """A running simulator. Not thread-safe; one live episode at a time (its state is global)."""
+
+    def __init__(
+        self, java: Path, jars: Sequence[Path], hash_code: int, seconds: float = STEP_SECONDS
+    ) -> None:
+        """Start Java with ``jars``; raises ``StageError`` if it does not come up."""
+        self.seconds = seconds
+        self._process = _start(java, jars, hash_code)
+        try:
+            self._connect()
+        except (OSError, ValueError, SimulatorLostError) as error:
+            self.kill()
+            raise StageError(
+                f"the simulator did not start ({error}); `{java} -version` should work, and the "
+                f"machine needs {HEAP}B of free memory for each"
+            ) from error
+
+    @property
+    def pid(self) -> int:
+        """The process, for whoever wants to look at it."""
+        return self._process.pid
+
+    def load(self, task: str, variation: int, simplifications: str, gold: bool = False) -> str:
+        """Begin a task; returns its description. ``InputError`` if the simulator refuses it."""
+        seconds = GOLD_SECONDS if gold else self.seconds
+        self._call("load", task, variation, simplifications, gold, seconds=seconds)
+        # Looking is what the published reset does beside loading once more.
+        look = str(self._call("step", "look around"))
+        if look.startswith("ERROR:"):
+            raise InputError(f"ScienceWorld refuses {task}/{variation}: {look.strip()}")
+        self.look = look
+        return str(self._call("getTaskDescription"))
+
+    def step(self, action: str) -> tuple[str, float, bool]:
+        """``(observation, score in [-1, 1], completed)`` after one action."""
+        observation = str(self._call("step", action))
+        return observation, float(self._call("getScore")), bool(self._call("getCompleted"))
+
+    def score(self) -> float:
+        """The score now; a task may begin with some."""
+        return float(self._call("getScore"))
+
+    def valid_actions(self) -> str:
+        """The actions that have an effect now, in the simulator's own JSON."""
+        return str(self._call("getValidActionObjectCombinationsJSON"))
+
+    def gold_path(self) -> list[str]:
+        """The simulator's own solution of the task that was loaded with ``gold=True``."""
+        actions = self._call("getGoldActionSequence")
+        length = int(self._command("c", f"{actions}\nsize\ne\n"))
+        return [str(self._command("c", f"{actions}\nget\ni{i}\ne\n")) for i in range(length)]
+
+    def kill(self) -> None:
+        """End the process, whatever state it is in; safe to call twice."""
+        with contextlib.suppress(AttributeError, OSError):
+            self._socket.close()
+        with contextlib.suppress(OSError):
+            # A stopped process also obeys this one.
+            self._process.send_signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+    def _connect(self) -> None:
+        port, token = _greeting(self._process)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=START_SECONDS)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._lines = self._socket.makefile("rb")
+        self._command("A", f"{token}\n")
+        # The simulator talks to itself on its output: unread it fills the pipe and then hangs.
+        nowhere = self._command("i", f"java.io.PrintStream\ns{os.devnull}\ne\n")
+        self._command("c", f"z:java.lang.System\nsetOut\nr{nowhere}\ne\n")
+        self._object = str(self._command("i", f"{_INTERFACE}\ne\n"))
+
+    def _call(self, method: str, *arguments: str | int | bool, seconds: float = 0) -> Any:
+        words = "".join(f"{_argument(value)}\n" for value in arguments)
+        return self._command("c", f"{self._object}\n{method}\n{words}e\n", seconds or self.seconds)
+
+    def _command(self, kind: str, rest: str, seconds: float = START_SECONDS) -> Any:
+        try:
+            self._socket.settimeout(seconds)
+            self._socket.sendall(f"{kind}\n{rest}".encode("utf-8", "replace"))
+            line = self._lines.readline()
+        except OSError as error:
+            raise SimulatorLostError(f"no answer within {seconds:.0f} s or at all") from error
+        if not line.endswith(b"\n"):
+            raise SimulatorLostError("the process ended")
+        return _answer(line.decode("utf-8", "replace").rstrip("\n"))
+
+
+def _start(java: Path, jars: Sequence[Path], hash_code: int) -> subprocess.Popen[bytes]:
+    options = ["-XX:+UnlockExperimentalVMOptions", f"-XX:hashCode={hash_code}"]
+    options += [f"-Xmx{HEAP}", "-XX:+UseSerialGC"]
+    path = os.pathsep.join(map(str, jars))
+    # Nobody else on the machine may talk to it: the gateway executes what it is told.
+    server = ["py4j.GatewayServer", "--die-on-broken-pipe", "--enable-auth", "0"]
+    launcher = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py"))]
+    return subprocess.Popen(
+        [*launcher, str(os.getpid()), str(java), *options, "-classpath", path, *server],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        # A Ctrl-C is for us; we decide when the simulator goes.
+        start_new_session=True,
+    )
+
+
+def _greeting(process: subprocess.Popen[bytes]) -> tuple[int, str]:
+    """The port and the password that the gateway prints when it is up."""
+    assert process.stdout is not None
+    # A Java that never says anything must not be waited for: the timer makes it end.
+    timer = threading.Timer(START_SECONDS, process.kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        port, token = process.stdout.readline().strip(), process.stdout.readline().strip()
+    finally:
+        timer.cancel()
+    if not port or not token:
+        raise ValueError(f"Java ended or said nothing for {START_SECONDS:.0f} s")
+    return int(port), token.decode("ascii")
+
+
+def _argument(value: str | int | bool) -> str:
+    if isinstance(value, bool):
+        return f"b{str(value).lower()}"
+    if isinstance(value, int):
+        return f"i{value}"
+    return "s" + value.replace("\\", "\\\\").replace("\r", "\\r").replace("\n", "\\n")
+
+
+def _answer(line: str) -> Any:
+    """The value of an answer: ``!y`` and a typed value, or ``!x`` and an exception."""
+    if not line.startswith("!y"):
+        raise SimulatorLostError(f"the simulator failed: {line[:200]}")
+    kind, text = line[2:3], line[3:]
+    if kind == "s":
+        return _unescaped(text)
+    if kind == "b":
+        return text == "true"
+    if kind in ("i", "L", "d"):
+        return float(text) if kind == "d" else int(text)
+    return text  # the name of an object, or nothing
+
+
+def _unescaped(text: str) -> str:
+    if "\\" not in text:
+        return text
+    parts, rest = [], iter(text)
+    for letter in rest:
+        if letter == "\\":
+            following = next(rest, "")
+            parts.append(_ESCAPED.get(following, following))
+        else:
+            parts.append(letter)
+    return "".join(parts)
