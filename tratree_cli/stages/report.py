@@ -8,7 +8,7 @@ them from the store whenever the report is shown.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config
 from tratree_cli.evaluation.methods import title
