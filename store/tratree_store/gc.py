@@ -8,7 +8,9 @@ artifact can be added, and plans again inside it: between looking and deleting t
 
 Records go to ``gone/`` first, rows second, objects last (by a rename; the slow deletion happens
 after the lock is given back). A kill in between leaves an object without a record, which the next
-collection takes.
+collection takes. Whoever finds an artifact takes a lease and then looks whether its record is still
+there; the collector looks for leases once more when the records are gone. So one of the two always
+sees the other: either the object stays for its user, or the user is told that it is gone.
 """
 
 from __future__ import annotations
@@ -150,8 +152,11 @@ def _take(store: Store, found: Plan) -> list[Path]:
     for mark in marks:
         mark.unlink(missing_ok=True)
     point("gc.unlisted")
+    leased = set(_in_use(store))
     trash = []
     for digest in found.objects:
+        if digest in leased:
+            continue
         away = store.tmp / f"trash-{digest}"
         remove_folder(away)
         with contextlib.suppress(FileNotFoundError):

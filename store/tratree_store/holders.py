@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tratree_store.secrecy import without_secrets
+
 
 def host() -> str:
     """The name of this machine."""
@@ -42,7 +44,7 @@ def myself(needs: Sequence[str] = ()) -> Holder:
     return Holder(
         pid=os.getpid(),
         host=host(),
-        command=command[:200],
+        command=without_secrets(command)[:200],
         since=time.time(),
         started=start_of(os.getpid()),
         needs=tuple(needs),

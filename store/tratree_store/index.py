@@ -135,6 +135,9 @@ class Index:
             current = connection.execute("PRAGMA journal_mode").fetchone()[0]
             if current != mode:
                 connection.execute(f"PRAGMA journal_mode = {mode}")
+            if not shared:
+                # A long transaction whose pages spill would shut readers out until it ends.
+                connection.execute("PRAGMA cache_spill = OFF")
             if not shared and (is_new or current != mode):
                 what = "has no working locks" if local else "is on a network file system"
                 self._warn(

@@ -21,7 +21,7 @@ from tratree_store import gone
 from tratree_store.atomic import make_folder, sync_folder, write_atomic
 from tratree_store.building import Build
 from tratree_store.entries import Entry
-from tratree_store.errors import StoreError, VerificationError, explained
+from tratree_store.errors import StoreError, UnknownReference, VerificationError, explained
 from tratree_store.faults import point
 from tratree_store.gone import Gone
 from tratree_store.holders import Holder
@@ -87,6 +87,8 @@ class Store:
             if accept is not None and accept(entry):
                 continue
             self.leases.take(entry.object)
+            if not self._recorded(entry):
+                continue
             problems = damage(self.objects, entry.object, deep=False)
             if not problems:
                 # "Used lately" protects from collection; the time of the record says so.
@@ -122,7 +124,13 @@ class Store:
         self.check_format()
         entry = self._resolver.resolve(text, kind)
         self.leases.take(entry.object)
+        if not self._recorded(entry):
+            raise UnknownReference(f"{text!r} was collected just now; make it again.")
         return entry
+
+    def _recorded(self, entry: Entry) -> bool:
+        """Whether an entry that was just leased is still there (see ``gc``)."""
+        return records.record_path(self.records, entry.recipe, entry.object).exists()
 
     def entry_of(self, digest: str) -> Entry | None:
         """The newest entry whose object has this digest."""

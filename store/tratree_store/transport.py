@@ -16,13 +16,13 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from tratree_store.atomic import unique
 from tratree_store.errors import StoreError, VerificationError
 from tratree_store.objects import File
+from tratree_store.secrecy import is_secret
 
 T = TypeVar("T")
 TRIES = 5
 _CHUNK = 1 << 20
 #: Where a half-written file could be seen under its final name, and folders have to be made.
 _HIERARCHICAL = {"file", "local", "ssh", "sftp", "smb", "memory", "ftp", "hdfs", "webhdfs"}
-_SECRET_WORDS = ("key", "token", "secret", "sig", "password", "credential")
 
 
 def redacted(text: str, url: str) -> str:
@@ -31,7 +31,7 @@ def redacted(text: str, url: str) -> str:
     secret = {parts.username or "", parts.password or ""}
     secret |= {unquote(part) for part in secret}
     for key, value in parse_qsl(parts.query):
-        if any(word in key.lower() for word in _SECRET_WORDS):
+        if is_secret(key):
             secret |= {value, quote(value), quote(value, safe="")}
     for word in sorted((word for word in secret if word), key=len, reverse=True):
         text = text.replace(word, "***")

@@ -7,10 +7,14 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from tratree_store import Recipe, Store
+import pytest
+from tratree_store import Entry, Recipe, Store, UnknownReference, gc
 from tratree_store.fsck import check
 from tratree_store.gc import collect, plan
+from tratree_store.leases import Leases
+from tratree_store.objects import folder_of
 from tratree_store.refs import PINS
 
 from .conftest import Make
@@ -109,6 +113,56 @@ def test_what_a_running_process_found_or_needs_is_never_taken(
     taken = collect(store, younger_than=0)
     assert {row.object for row in taken.entries} == {found.object, needed.object}
     assert list(store.tmp.iterdir()) == []
+
+
+@pytest.mark.parametrize("question", ["find", "resolve"])
+@pytest.mark.parametrize("late", [False, True], ids=["before its record goes", "after it"])
+def test_what_is_found_while_a_collection_is_under_way_stays_or_is_a_miss(
+    store: Store, make: Make, monkeypatch: pytest.MonkeyPatch, question: str, late: bool
+) -> None:
+    """The reader reads the record when the plan is made already, and takes its lease then."""
+    entry = make("rollouts", seed=1)
+    recipe = Recipe.from_document(entry.document)
+    reader = Store(store.root)
+    answers: list[Entry | None] = []
+    real_take = Leases.take
+
+    def ask() -> None:
+        try:
+            found = reader.find(recipe) if question == "find" else reader.resolve(entry.ref)
+        except UnknownReference:
+            found = None
+        answers.append(found)
+
+    def collect_first(self: Leases, *digests: str) -> None:
+        monkeypatch.setattr(Leases, "take", real_take)
+        collect(store, younger_than=0)
+        self.take(*digests)
+
+    def ask_after(*arguments: Any, **options: Any) -> gc.Plan:
+        monkeypatch.setattr(gc, "plan", real_plan)
+        found = real_plan(*arguments, **options)
+        ask()
+        return found
+
+    real_plan = gc.plan
+    if late:
+        monkeypatch.setattr(Leases, "take", collect_first)
+        ask()
+    else:
+        monkeypatch.setattr(gc, "plan", ask_after)
+        collect(store, younger_than=0)
+    (answer,) = answers
+    if late:
+        assert answer is None
+        assert not folder_of(store.objects, entry.object).exists()
+    else:
+        assert answer is not None
+        assert reader.verify(answer) == []
+    reader.leases.release()
+    assert check(store).clean
+    collect(store, younger_than=0)
+    assert list(store.objects.glob("*/*")) == []
 
 
 def test_partial_results_go_when_nobody_touched_or_holds_them(store: Store, tmp_path: Path) -> None:

@@ -131,6 +131,19 @@ def test_on_a_network_file_system_the_index_uses_a_rollback_journal_and_says_so(
         kind_of.cache_clear()
 
 
+def test_a_long_transaction_does_not_shut_readers_out_where_there_is_no_write_ahead_log(
+    store: Store, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRATREE_STORE_LOCKS", "files")
+    monkeypatch.setattr("tratree_store.index._BUSY_SECONDS", 0.2)
+    entry = make("tree")
+    with store.index._writing() as database:
+        rows = ((f"{n:064x}", "0" * 64, "tree", "s", 1.0, 1.0, 1) for n in range(40_000))
+        database.conn.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        # Far more pages than SQLite keeps in memory by itself.
+        assert [found.object for found in store.entries()] == [entry.object]
+
+
 def test_without_working_locks_the_index_uses_a_rollback_journal_and_says_so(
     store: Store, make: Make, warnings_seen: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -139,6 +139,19 @@ def test_two_threads_of_one_process_exclude_each_other(store: Store) -> None:
     assert made == [1]
 
 
+def test_a_password_in_the_command_of_a_holder_is_neither_kept_nor_told(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["tratree", "pull", "s3://me:pa55@host/b?X-Amz-Signature=51gned&part=2", "weak"]
+    monkeypatch.setattr("sys.argv", words)
+    store.prepare()
+    with Lock(store.locks / "a.lock") as lock:
+        text = lock.path.read_text("utf-8")
+    assert "pa55" not in text
+    assert "51gned" not in text
+    assert "s3://***@host/b?X-Amz-Signature=***&part=2 weak" in text
+
+
 def test_released_locks_leave_no_files_behind(store: Store, make: Make) -> None:
     make("tree", seed=1)
     assert sorted(path.name for path in store.locks.iterdir()) == ["gc.lock", "index.lock"]
