@@ -48,7 +48,7 @@ class Original:
     def __init__(self, path: Path) -> None:
         try:
             environments: Any = importlib.import_module("textworld.envs.pddl")
-            from alfworld.agents.environment.alfred_tw_env import AlfredDemangler
+            naming: Any = importlib.import_module("alfworld.agents.environment.alfred_tw_env")
         except ImportError as error:
             raise InputError(
                 f"the original engine is not installed ({error}); pip install tratree[alfworld]"
@@ -56,7 +56,7 @@ class Original:
         core: Any = importlib.import_module("textworld.core")
         wanted = core.EnvInfos(admissible_commands=True, won=True)
         with _once():
-            self._env: Any = AlfredDemangler()(environments.PddlEnv(wanted))
+            self._env: Any = naming.AlfredDemangler()(environments.PddlEnv(wanted))
             self._env.load(str(path))
 
     def reset(self) -> tuple[str, list[str], bool]:
