@@ -251,3 +251,40 @@ def test_what_nobody_knows_has_no_column(make: Maker) -> None:
     titles = [column.title for column in table(report, "summary").columns]
     assert titles == ["Policy", "Avg reward", "Success"]
     assert report.section("cost") is None
+
+
+def test_any_varied_setting_has_a_row_beside_the_recipes_own(make: Maker) -> None:
+    report = build_report(
+        [
+            make("sft-strong", [1.0, 0.0]),
+            make("mcts", [1.0, 1.0], parameters={"explore.explorer": "weak"}),
+            make(
+                "mcts",
+                [0.0, 0.0],
+                parameters={"explore.explorer": "strong"},
+                varied=("explore.explorer",),
+            ),
+        ]
+    )
+    rows = [tuple(cell.value for cell in r.cells[:3]) for r in table(report, "sweep").rows]
+    assert rows == [
+        ("W2SG MCTS", "the recipe's own", 100.0),
+        ("W2SG MCTS", "explore.explorer=strong", 0.0),
+    ]
+    assert all(one.key != "table-3" for one in report.tables())
+    assert values(row(table(report, "table-1"), "W2SG MCTS"))[0] == 100.0
+
+
+def test_fewer_demonstrations_make_a_weaker_weak_model(make: Maker) -> None:
+    def cell(method: str, demos: int, varied: tuple[str, ...] = ()) -> Evaluated:
+        parameters = {"demos.tasks": demos}
+        return make(method, [1.0, 0.0], weak="small", parameters=parameters, varied=varied)
+
+    report = build_report(
+        [
+            *(cell(method, 20) for method in ("sft-weak", "mcts")),
+            *(cell(method, 5, ("demos.tasks",)) for method in ("sft-weak", "mcts")),
+        ]
+    )
+    names = [r.cells[0].value for r in table(report, "tables-6-7").rows]
+    assert names == ["small, 20 demos"] * 2 + ["small, 5 demos"] * 2

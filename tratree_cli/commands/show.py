@@ -99,10 +99,7 @@ def _view(store: Store, entry: Entry, task: str | None) -> RenderableType:
     if entry.kind == "evaluation":
         if task is not None:
             return _episodes(entry, task)
-        from tratree_cli.display.show_evaluation import evaluation_view
-        from tratree_cli.evaluation.artifact import read_evaluation
-
-        return evaluation_view(read_evaluation(entry.path), entry.ref)
+        return _evaluation(entry)
     if entry.kind == "model":
         return _model(entry)
     if entry.kind == "report":
@@ -128,6 +125,19 @@ def _episodes(entry: Entry, task: str | None) -> RenderableType:
     if not found:
         _pick(rollouts.trajectories, task, entry)
     return Group(*(trajectory_view(rollouts, trajectory) for trajectory in found))
+
+
+def _evaluation(entry: Entry) -> RenderableType:
+    """The file knows its policy by digest; people know it by what made it."""
+    from dataclasses import replace
+
+    from tratree_cli.display.show_evaluation import evaluation_view
+    from tratree_cli.evaluation.artifact import read_evaluation
+
+    read = read_evaluation(entry.path)
+    label = str(entry.provenance.get("label", "")).removeprefix("evaluation of ")
+    descriptor = replace(read.descriptor, label=label or read.descriptor.label)
+    return evaluation_view(replace(read, descriptor=descriptor), entry.ref)
 
 
 def _model(entry: Entry) -> RenderableType:

@@ -126,7 +126,7 @@ def _lines(axes: Any, figure: Figure) -> None:
                 [point.low for point in banded],
                 [point.high for point in banded],
                 color=colour,
-                alpha=0.13,
+                alpha=0.13 if len(figure.series) < 3 else 0.06,
                 linewidth=0,
             )
     axes.set_xlabel(plain.one_line(figure.x_label))

@@ -33,8 +33,8 @@ from tratree_cli.evaluation.document import (
     Table,
 )
 
-BRIEF = ("summary", "comparison", "tree")
-"""What a terminal shows unasked: the table, the comparison, one tree."""
+BRIEF = ("summary", "comparison", "sweep", "tree")
+"""What a terminal shows unasked: the table, the comparison, what was varied, one tree."""
 _GAP = 2
 _MARKS = {BEST: "¹", SECOND: "²", SIGNIFICANT: "*"}
 _STYLES = {BEST: "bold", SECOND: "italic", SIGNIFICANT: "bold"}

@@ -142,7 +142,10 @@ def _setting(rollouts: Rollouts, number: int) -> str:
 
 
 def _source(rollouts: Rollouts, number: int) -> str:
-    return rollouts.sources[number] if 0 <= number < len(rollouts.sources) else str(number)
+    """The policy's name; a model's digest is cut to what a reference needs."""
+    name = rollouts.sources[number] if 0 <= number < len(rollouts.sources) else str(number)
+    is_digest = len(name) == 64 and not name.strip("0123456789abcdef")
+    return f"model {name[:12]}" if is_digest else name
 
 
 def _mean(members: list[Trajectory]) -> float | None:

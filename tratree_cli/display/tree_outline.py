@@ -86,7 +86,7 @@ def pair_comparison(pair: PairRecord, key: str = "pair") -> Comparison:
                 _outcome(pair.rejected_score, pair.rejected_visits),
             ),
         ),
-        notes=(f"Both share the first {shared} steps (counting examples in the prompt).",),
+        notes=(f"{_shared(shared)} (counting examples in the prompt).",),
     )
 
 
@@ -128,4 +128,9 @@ def _turns(messages: Sequence[Mapping[str, str]]) -> tuple[Turn, ...]:
 
 
 def _outcome(score: float, visits: int) -> str:
-    return f"G {score:.2f} at its end; {visits} trajectories took this branch"
+    took = "1 trajectory" if visits == 1 else f"{visits} trajectories"
+    return f"G {score:.2f} at its end; {took} took this branch"
+
+
+def _shared(steps: int) -> str:
+    return "Both share the first step" if steps == 1 else f"Both share the first {steps} steps"

@@ -34,7 +34,7 @@ TABLE_1 = (
     methods.CEILING,
 )
 TABLE_5 = (methods.SFT_STRONG, methods.UNSTRUCTURED_DPO, methods.TREE_DPO, methods.MCTS)
-_RANKING_NOTE = "Marked: the best (¹, bold) and second (², underlined) own figure of a column."
+_RANKING_NOTE = "Marked: the best (¹, bold) and the second (², underlined) own figure of a column."
 FAMILIES = (methods.SFT_WEAK, methods.SFT_STRONG, methods.TREE_DPO, methods.MCTS)
 
 
@@ -61,10 +61,7 @@ def table_1(groups: Sequence[Cohort], *, with_paper: bool = False) -> Table | No
         "Table 1: methods and environments",
         tuple(columns),
         _ranked(rows),
-        (
-            *_spread_note(chosen),
-            "Marked: the best (¹, bold) and the second (², underlined) own figure of a column.",
-        ),
+        (*_spread_note(chosen), _RANKING_NOTE),
     )
 
 
@@ -76,6 +73,11 @@ def family_table(groups: Sequence[Cohort], *, with_paper: bool = False) -> Table
         return None
     where = places([group for group in own if group.descriptor.family])
     rows = []
+    weak_models = [g for g in own if g.method == methods.SFT_WEAK and not g.descriptor.family]
+    for weak in dict.fromkeys(group.descriptor.weak for group in weak_models):
+        members = [group for group in weak_models if group.descriptor.weak == weak]
+        cells = (_reward(_find(members, methods.SFT_WEAK, place)) for place in where)
+        rows.append(Row((Cell(weak or "weak"), Cell(methods.title(methods.SFT_WEAK)), *cells)))
     for family in families:
         for method in FAMILIES:
             members = [group for group in own if group.descriptor.family == family]
@@ -109,7 +111,9 @@ def table_3(groups: Sequence[Cohort], *, with_paper: bool = False) -> Table | No
         if group.method in (methods.TREE_DPO, methods.MCTS)
         and {"dpo.beta", "explore.m"} & set(group.descriptor.parameters)
     ]
-    if len({str(group.descriptor.parameters) for group in own}) < 2:
+    # Only what the paper's table has: cells that differ from the recipe in breadth or β alone.
+    own = [group for group in own if set(group.descriptor.varied) <= {"dpo.beta", "explore.m"}]
+    if not any(group.descriptor.varied for group in own):
         return None
     where = places(own)
     order = sorted(own, key=lambda g: (methods.rank(g.method), _order(g)))
@@ -125,7 +129,8 @@ def table_3(groups: Sequence[Cohort], *, with_paper: bool = False) -> Table | No
                 for place in where
             )
             words = (Cell(figure.label), _plain(figure.breadth), _plain(figure.beta))
-            rows.append(Row((*words, *cells), paper=True))
+            if any(place.environment == figure.environment for place in where):
+                rows.append(Row((*words, *cells), paper=True))
     columns = (Column("Method", TEXT), Column("Tree", TEXT), Column("β", TEXT))
     return Table(
         "table-3",
@@ -161,15 +166,20 @@ def table_5(groups: Sequence[Cohort], *, with_paper: bool = False) -> Table | No
 
 def weak_quality_table(groups: Sequence[Cohort]) -> Table | None:
     """Tables 6-7: weak models by themselves, and what the strong model learns from each."""
-    own = [group for group in groups if group.descriptor.weak and not group.descriptor.varied]
-    weak_models = list(dict.fromkeys(group.descriptor.weak for group in own))
+    own = [
+        group
+        for group in groups
+        if group.descriptor.weak and set(group.descriptor.varied) <= {"demos.tasks"}
+    ]
+    several = len({group.descriptor.parameters.get("demos.tasks") for group in own}) > 1
+    weak_models = list(dict.fromkeys(_weak_name(group, several) for group in own))
     if len(weak_models) < 2:
         return None
     shown = (methods.SFT_WEAK, methods.TREE_DPO, methods.MCTS)
     where = places(own)
     rows = []
     for weak in weak_models:
-        members = [group for group in own if group.descriptor.weak == weak]
+        members = [group for group in own if _weak_name(group, several) == weak]
         for method in shown:
             found = [_find(members, method, place) for place in where]
             if any(found):
@@ -182,6 +192,14 @@ def weak_quality_table(groups: Sequence[Cohort]) -> Table | None:
         tuple(rows),
         _spread_note(own),
     )
+
+
+def _weak_name(group: Cohort, several: bool) -> str:
+    """The weak model, with its number of demonstrations where that was varied."""
+    name = group.descriptor.weak
+    if not several:
+        return name
+    return f"{name}, {group.descriptor.parameters.get('demos.tasks', '?')} demos"
 
 
 def _find(groups: Sequence[Cohort], method: str, place: Place) -> Cohort | None:

@@ -43,6 +43,7 @@ from tratree_cli.evaluation.paper_tables import (
 )
 from tratree_cli.evaluation.selection import main_cohorts, places
 from tratree_cli.evaluation.summary_table import summary_table
+from tratree_cli.evaluation.sweep_table import sweep_table
 from tratree_cli.evaluation.versus_table import versus_table
 
 
@@ -95,6 +96,7 @@ def build_report(
             _section("comparison", "Against the baseline", *_comparisons(groups)),
             _section("figures", "Figures", *_figures(groups)),
             _section("paper", "The paper's tables", *_paper_tables(groups, with_paper)),
+            _section("sweep", "Settings", sweep_table(groups)),
             _section("details", "Details", *_details(groups)),
             _section("cost", "Data and cost", budget_table(groups), cost_table(groups)),
         ]

@@ -20,6 +20,7 @@ from tratree_cli.evaluation.document import (
     Row,
     Table,
 )
+from tratree_cli.evaluation.selection import place_name
 
 _ALWAYS = 3
 """Columns that stay even where they are empty: policy, reward, success."""
@@ -30,7 +31,7 @@ def summary_table(groups: Sequence[Cohort]) -> Table:
     environments = {group.descriptor.environment for group in groups}
     splits = {group.descriptor.split for group in groups}
     several = len(environments) > 1 or len(splits) > 1
-    where = ", ".join(sorted(f"{one} ({two})" for one, two in _places(groups)))
+    where = ", ".join(sorted(f"{place_name(one)} ({two})" for one, two in _places(groups)))
     columns = (
         Column("Policy", TEXT),
         Column("Avg reward", NUMBER),
@@ -59,7 +60,7 @@ def _cells(group: Cohort, several: bool) -> tuple[Cell, ...]:
     reward = group.reward
     name = group.name
     if several:
-        name = f"{name} ({group.descriptor.environment} {group.descriptor.split})"
+        name = f"{name} ({place_name(group.descriptor.environment)} {group.descriptor.split})"
     return (
         Cell(name),
         Cell() if reward is None else Cell(reward.value, reward.low, reward.high, sd=group.spread),

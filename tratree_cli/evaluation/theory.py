@@ -60,8 +60,8 @@ def theory_table(evidence: Sequence[PreferenceEvidence]) -> Table | None:
             "interval. Margin: mean difference of the two log-ratios, in nats. KL: to the weak "
             "reference per token of the agent, in the states of those pairs. ΔG: preferred minus "
             "rejected score in training. Means over training seeds.",
-            "The bound itself cannot be checked: its constant and its best policy are unknown.",
             *(_failure_safe(one) for one in evidence if one.pairs == 0),
+            "The bound itself cannot be checked: its constant and its best policy are unknown.",
         ),
     )
 

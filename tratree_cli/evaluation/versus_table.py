@@ -29,6 +29,7 @@ from tratree_cli.evaluation.document import (
     Row,
     Table,
 )
+from tratree_cli.evaluation.selection import place_name
 from tratree_cli.evaluation.significance import (
     ONE_SEED,
     SeedTest,
@@ -92,7 +93,7 @@ def versus_table(groups: Sequence[Cohort]) -> Table | None:
     return Table(
         key=f"versus-{place.environment or 'all'}-{place.split or 'all'}",
         title=f"Against {baseline.name}"
-        + (f" on {place.environment}" if place.environment else ""),
+        + (f" on {place_name(place.environment)}" if place.environment else ""),
         columns=tuple(columns),
         rows=tuple(rows),
         notes=_notes(compared, baseline, tested, ceiling is not None),
