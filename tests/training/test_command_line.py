@@ -102,6 +102,9 @@ def test_models_of_the_store_may_start_and_be_the_reference(
     assert setting.json["ref"] == diverse.json["ref"]
     more = tratree("sft", "--demos", "demos.jsonl", *QUICK, "--model", strong.out.strip())
     assert more.code == 0, more.err
+    named = ("--set", f"models.weak={strong.out.strip()}")
+    same = tratree("sft", "--demos", "demos.jsonl", *QUICK, *named)
+    assert same.out == more.out
 
 
 def test_every_training_parameter_is_reached_by_set(

@@ -220,7 +220,17 @@ class Session:
             config = config.with_values(nested, origin)
         if inherited:
             _refuse_contradiction(base, config, self.recipe, inherited[0])
-        return config
+        return self._stored_models(config)
+
+    def _stored_models(self, config: Config) -> Config:
+        """``model:…`` as a base model: the folder of that artifact, known by its content."""
+        named = {"weak": config.models.weak, "strong": config.models.strong}
+        found = {
+            role: str(self.entry(name, ("model",)).path.resolve())
+            for role, name in named.items()
+            if name.startswith(("model:", "model@"))
+        }
+        return config.with_values({"models": found}, "the store") if found else config
 
     def _from_recipe(self) -> Config:
         project = Path(PROJECT_FILE)

@@ -53,7 +53,7 @@ def sft(
     world = prepare(session, processes, launch, track)
     given = session.entries(demos or [], ("demos",)) if demos or not file else []
     diverge = session.entry(diverge_from, ("model",)) if diverge_from else None
-    base = base_model(session, model)
+    base = base_model(model)
     config = session.config(
         [*given, *([diverge] if diverge else [])],
         sft__epochs=epochs,

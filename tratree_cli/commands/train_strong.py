@@ -77,7 +77,7 @@ def train_strong(
     init, ref = init or ("base" if own else None), ref or ("none" if own else None)
     config = session.config(
         given,
-        models__strong=base_model(session, model),
+        models__strong=base_model(model),
         explore__explorer=explorer,
         train__init=init if init in ("sft", "base") else None,
         dpo__ref=ref if ref in ("weak", "strong-sft", "none") else None,

@@ -29,15 +29,9 @@ Track = Annotated[
 ]
 
 
-def base_model(session: Session, text: str | None) -> str | None:
-    """A base model as typed: a folder, a model of the store, an embedded name, or a hub name."""
-    if text is None:
-        return None
-    if Path(text).is_dir():
-        return str(Path(text).resolve())
-    if text.startswith(("model:", "model@")):
-        return str(session.entry(text, ("model",)).path.resolve())
-    return text
+def base_model(text: str | None) -> str | None:
+    """A base model as typed; a folder is remembered by its whole path."""
+    return str(Path(text).resolve()) if text and Path(text).is_dir() else text
 
 
 def prepare(
@@ -60,7 +54,8 @@ def warn_of_small_recipe(session: Session, config: Config, model: str, rate: flo
     """A large model trained with the settings of a tiny one is a mistake nobody would notice."""
     from tratree_cli.training.load import EMBEDDED
 
-    if model not in EMBEDDED and config.recipe in SMALL and rate is None and not session.dry_run:
+    ours = model in EMBEDDED or model.startswith(("model:", "model@"))
+    if not ours and config.recipe in SMALL and rate is None and not session.dry_run:
         session.runtime.reporter.warn(
             f"recipe '{config.recipe}' is made for the embedded models (learning rate "
             f"{config.sft.learning_rate:g}, LoRA rank {config.sft.lora_r}); for {Path(model).name} "

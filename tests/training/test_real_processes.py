@@ -1,0 +1,177 @@
+"""Training as people start it: killed, out of memory, on several processes, on a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import resource
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.training.command import QUICK
+from tests.training.conftest import digests
+
+pytestmark = pytest.mark.slow
+COMMAND = [sys.executable, "-m", "tratree_cli.app"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, conversations: Any, pairs: Any) -> Path:
+    for name, records in (
+        ("demos", [{"messages": c} for c in conversations]),
+        ("pairs", pairs),
+    ):
+        text = "".join(json.dumps(record) + "\n" for record in records)
+        (tmp_path / f"{name}.jsonl").write_text(text)
+    return tmp_path
+
+
+def tratree(folder: Path, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *words, "--no-stdin"],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        **options,
+    )
+
+
+def files(folder: Path, answer: str) -> dict[str, str]:
+    """sha256 of the files of the artifact that ``--json`` described."""
+    return digests(folder / json.loads(answer)["path"])
+
+
+@pytest.mark.parametrize("method", ["sft", "dpo"])
+def test_a_training_killed_with_sigkill_resumes_to_the_same_artifact(
+    folder: Path, policy: Path, method: str
+) -> None:
+    words = ["sft", "--demos", "demos.jsonl"]
+    if method == "dpo":
+        words = ["train-strong", "--pairs", "pairs.jsonl", "--set", "dpo.epochs=60"]
+    words += ["--model", str(policy), *QUICK, "--set", "sft.checkpoint_every=3", "--json"]
+    words += ["--set", "sft.epochs=40"] if method == "sft" else []
+    whole = tratree(folder, *words, "--store", "whole")
+    assert whole.returncode == 0, whole.stderr
+    killed = subprocess.Popen(
+        [*COMMAND, *words, "--store", "cut", "--no-stdin"],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    state = "checkpoints/checkpoint-*/trainer_state.json"
+    while killed.poll() is None and not list((folder / "cut").rglob(state)):
+        time.sleep(0.005)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    left = list((folder / "cut" / "entries").rglob("*.json"))
+    assert all('"kind":"model"' not in path.read_text() for path in left)
+    resumed = tratree(folder, *words, "--store", "cut")
+    assert resumed.returncode == 0, resumed.stderr
+    assert json.loads(resumed.stdout)["object"] == json.loads(whole.stdout)["object"]
+    assert files(folder, resumed.stdout) == files(folder, whole.stdout)
+
+
+@pytest.mark.parametrize("method", ["sft", "dpo"])
+def test_two_processes_train_and_are_part_of_the_key(
+    folder: Path, policy: Path, method: str
+) -> None:
+    words = ["sft", "--demos", "demos.jsonl"]
+    if method == "dpo":
+        words = ["train-strong", "--pairs", "pairs.jsonl"]
+    words += ["--model", str(policy), *QUICK, "--json"]
+    both = tratree(folder, *words, "--processes", "2")
+    assert both.returncode == 0, both.stderr
+    made = json.loads(both.stdout)
+    assert (made["summary"]["processes"], made["summary"]["strategy"]) == (2, "MULTI_CPU")
+    alone = json.loads(tratree(folder, *words).stdout)
+    assert made["recipe"] != alone["recipe"]
+    # The effective batch is the same, divided among the processes.
+    assert made["summary"]["optimizer_steps"] == alone["summary"]["optimizer_steps"]
+    again = tratree(folder, *words, "--processes", "2", "--force")
+    assert json.loads(again.stdout)["object"] == made["object"]
+
+
+def test_a_launcher_that_starts_fewer_processes_publishes_nothing(
+    folder: Path, policy: Path
+) -> None:
+    """accelerate starts one process on a CPU, whatever its file says."""
+    (folder / "two.yaml").write_text(
+        "distributed_type: MULTI_CPU\nnum_processes: 2\nuse_cpu: true\n"
+    )
+    words = ["sft", "--demos", "demos.jsonl", "--model", str(policy), *QUICK]
+    done = tratree(folder, *words, "--launch", "two.yaml")
+    assert done.returncode == 1, done.stderr
+    assert "2 processes were asked for but 1 train together" in done.stderr
+    assert tratree(folder, "show", "model@latest").returncode == 2
+
+
+def test_a_strategy_that_is_not_achieved_publishes_nothing(folder: Path, policy: Path) -> None:
+    (folder / "fsdp.yaml").write_text(
+        "distributed_type: FSDP\nnum_processes: 1\nuse_cpu: true\nfsdp_config:\n  fsdp_version: 2\n"
+    )
+    words = ["sft", "--demos", "demos.jsonl", "--model", str(policy), *QUICK]
+    done = tratree(folder, *words, "--launch", "fsdp.yaml")
+    assert done.returncode == 1, done.stderr
+    assert "FSDP" in done.stderr and "Traceback" not in done.stderr
+    assert tratree(folder, "show", "model@latest").returncode == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="address space is limited here only")
+def test_running_out_of_memory_says_what_to_lower(folder: Path, policy: Path) -> None:
+    words = [f"Action: search[{number} {'shirt ' * 60}]" for number in range(64)]
+    with (folder / "long.jsonl").open("w") as file:
+        for said in words:
+            turns = [{"role": "user", "content": "find"}, {"role": "assistant", "content": said}]
+            file.write(json.dumps({"messages": turns * 1}) + "\n")
+    # What the imports take, and no more.
+    limit = 2_600 * 1024 * 1024
+    done = tratree(
+        folder,
+        *("sft", "--demos", "long.jsonl", "--model", str(policy)),
+        *("--set", "sft.batch_size=64", "--set", "sft.epochs=1", "--set", "sft.attention=eager"),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+    )
+    assert done.returncode == 1, done.stderr
+    assert "not enough memory to train; lower sft.micro_batch" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_line_on_a_terminal_shows_steps_loss_margin_speed_and_the_time_left(
+    folder: Path, policy: Path
+) -> None:
+    words = ["train-strong", "--pairs", "pairs.jsonl", "--model", str(policy), *QUICK]
+    main, terminal = pty.openpty()
+    running = subprocess.Popen(
+        [*COMMAND, *words, "--set", "dpo.epochs=60", "--no-stdin"],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=terminal,
+        env={**os.environ, "COLUMNS": "160", "TERM": "xterm"},
+    )
+    os.close(terminal)
+    seen = b""
+    while select.select([main], [], [], 300)[0]:
+        try:
+            part = os.read(main, 65536)
+        except OSError:  # Linux's word for the end of a terminal
+            break
+        if not part:
+            break
+        seen += part
+    assert running.wait() == 0, seen[-2000:]
+    shown = seen.decode(errors="replace")
+    for measure in ("/120", "loss", "margin", "accuracy", "tokens/s", "0:0"):
+        assert measure in shown, shown[-2000:]
