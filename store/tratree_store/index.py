@@ -228,8 +228,10 @@ class Index:
                         return connection
                     connection.close()
                     break
-                except sqlite3.DatabaseError:
+                except sqlite3.DatabaseError as error:
                     connection.close()
+                    if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                        break  # an immutable look would not see the lock, but half a transaction
                 except BaseException:
                     connection.close()
                     raise

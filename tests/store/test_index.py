@@ -132,7 +132,7 @@ def test_on_a_network_file_system_the_index_uses_a_rollback_journal_and_says_so(
 
 
 def test_a_long_transaction_does_not_shut_readers_out_where_there_is_no_write_ahead_log(
-    store: Store, make: Make, monkeypatch: pytest.MonkeyPatch
+    store: Store, make: Make, monkeypatch: pytest.MonkeyPatch, warnings_seen: list[str]
 ) -> None:
     monkeypatch.setenv("TRATREE_STORE_LOCKS", "files")
     monkeypatch.setattr("tratree_store.index._BUSY_SECONDS", 0.2)
@@ -142,6 +142,7 @@ def test_a_long_transaction_does_not_shut_readers_out_where_there_is_no_write_ah
         database.conn.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
         # Far more pages than SQLite keeps in memory by itself.
         assert [found.object for found in store.entries()] == [entry.object]
+    assert not any("reading all records" in text for text in warnings_seen)
 
 
 def test_without_working_locks_the_index_uses_a_rollback_journal_and_says_so(

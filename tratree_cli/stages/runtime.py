@@ -302,6 +302,8 @@ def in_short(reason: Reason) -> str:
 
 def _circumstances(runtime: Runtime, cpu: float) -> dict[str, Any]:
     """What is recorded beside an artifact and never keyed."""
+    from tratree_store.secrecy import without_secrets
+
     from tratree_cli import __version__
 
     loaded = ("torch", "transformers", "trl", "peft", "sentence_transformers", "numpy")
@@ -317,7 +319,7 @@ def _circumstances(runtime: Runtime, cpu: float) -> dict[str, Any]:
         "threads": runtime.options.threads,
         "workers": runtime.options.workers,
         "device": runtime.options.device,
-        "command": list(runtime.command),
+        "command": [without_secrets(word) for word in runtime.command],
         "cpu_seconds": round(time.process_time() - cpu, 3),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
