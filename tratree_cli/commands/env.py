@@ -52,6 +52,9 @@ def check(
     split: Split = "train",
     task: Task = None,
     parameters: Parameters = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Also every promise of the protocol; exit 1 if broken.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Play one expert and one random episode and say how they went and how long they took."""
@@ -63,22 +66,49 @@ def check(
     try:
         chosen = _task(environment, split, task)
         episodes = [_timed(environment, chosen, who) for who in ("expert", "random")]
+        result = {
+            "environment": name,
+            "data": environment.spec.data,
+            "data_digest": environment.spec.data_digest,
+            "parameters": dict(environment.spec.parameters),
+            "task": chosen,
+            "instruction": environment.instruction(chosen),
+            "open_seconds": round(opened, 4),
+            "episodes": episodes,
+        }
     finally:
         environment.close()
-    result = {
-        "environment": name,
-        "data": environment.spec.data,
-        "data_digest": environment.spec.data_digest,
-        "parameters": dict(environment.spec.parameters),
-        "task": chosen,
-        "instruction": environment.instruction(chosen),
-        "open_seconds": round(opened, 4),
-        "episodes": episodes,
-    }
-    if as_json:
+    if as_json and not strict:
         _put_json(result)
-    else:
+    elif not as_json:
         _put(check_table(result))
+    if strict and not _keeps_promises(result, name, data, split, parameters, as_json=as_json):
+        raise typer.Exit(1)
+
+
+def _keeps_promises(
+    result: dict[str, Any],
+    name: str,
+    data: str,
+    split: str,
+    parameters: list[str] | None,
+    *,
+    as_json: bool,
+) -> bool:
+    """Check and print every promise; true if all are kept."""
+    from dataclasses import asdict
+
+    from tratree_cli.display.environments import finding_line
+    from tratree_cli.envs import conformance
+
+    findings = []
+    for finding in conformance.check(lambda: _open(name, data, parameters), split=split):
+        findings.append(finding)
+        if not as_json:
+            _put(finding_line(finding.promise, finding.seen, kept=finding.kept))
+    if as_json:
+        _put_json({**result, "promises": [asdict(finding) for finding in findings]})
+    return all(finding.kept for finding in findings)
 
 
 @app.command("play")

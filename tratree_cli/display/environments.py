@@ -59,6 +59,14 @@ def check_table(result: Mapping[str, Any]) -> Group:
     return Group(title, table)
 
 
+def finding_line(promise: str, seen: str, *, kept: bool) -> Text:
+    """One promise of the protocol, and what the check saw."""
+    line = Text("kept    ", "green") if kept else Text("broken  ", "bold red")
+    line.append(promise, "default")
+    line.append(f"  {one_line(seen, 160)}", "dim" if kept else "red")
+    return line
+
+
 @dataclass
 class Stage:
     """A task about to be played."""

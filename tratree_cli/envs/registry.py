@@ -103,6 +103,8 @@ def find_plugin(name: str) -> Plugin | None:
     """The plug-in that ``--env NAME`` means, or None."""
     if name.startswith("python:"):
         _, module, attribute = [*name.split(":"), "", ""][:3]
+        if str(Path.cwd()) not in sys.path:
+            sys.path.append(str(Path.cwd()))  # one's own file in the working folder
         return Plugin(name, module, attribute or "open_environment")
     for point in _points(tuple(sys.path)):
         if point.name == name:

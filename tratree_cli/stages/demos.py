@@ -57,6 +57,7 @@ def run(job: Job) -> Result:
             if task not in missing
         ],
         prompt=prompt,
+        batch=getattr(environment, "side_by_side", 32),
         progress=episodes_progress(job),
     )
     environment.close()
@@ -80,7 +81,7 @@ def run(job: Job) -> Result:
         {
             "demonstrations": len(kept),
             "left_out": len(trajectories) - len(kept),
-            "not_demonstrated": dict(Counter(missing.values())),
+            **({"not_demonstrated": dict(Counter(missing.values()))} if missing else {}),
             **rollouts_summary(kept, tasks=len(tasks)),
         },
         warnings=_spoken(missing, len(tasks)),

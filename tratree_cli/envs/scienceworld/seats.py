@@ -20,7 +20,8 @@ from tratree_cli.errors import StageError
 
 MEGABYTES = 200
 """What one simulator takes, with its 384 MB heap rarely full."""
-MOST = 64
+PER_CORE = 2
+"""A fresh Java is slow for its first seconds, so replaying short episodes beats starting many."""
 ATTEMPTS = 3
 """So many simulators may be lost on one action before the action is blamed."""
 
@@ -117,11 +118,13 @@ class Seats:
             return next((seat for seat in free if seat.place == place), free[0])
         if len(self._seats) < (self.limit or self._room()):
             return None
-        return min(self._seats, key=lambda seat: seat.used)
+        # The newest: episodes take turns, and whoever gave way to the oldest would soon be it.
+        return max(self._seats, key=lambda seat: seat.used)
 
     def _room(self) -> int:
-        """As many as a quarter of the memory holds; decided once."""
-        self.limit = max(1, min(MOST, _memory_megabytes() // 4 // MEGABYTES))
+        """As many as the cores and a quarter of the memory allow; decided once."""
+        cores = os.cpu_count() or 1
+        self.limit = max(1, min(PER_CORE * cores, _memory_megabytes() // 4 // MEGABYTES))
         return self.limit
 
     def _new(self) -> Seat:
