@@ -10,8 +10,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from tratree_store import Store
+from typer.testing import CliRunner
+
 import tratree_cli
+from tratree_cli.app import app
 from tratree_cli.stages import sources
+
+from .conftest import Make
 
 PROJECT = Path(tratree_cli.__file__).resolve().parents[1]
 WORDS = ("explore", "--policy", "expert", "--limit", "1", "-m", "1", "--no-stdin", "--json")
@@ -71,3 +78,17 @@ def f():
     names = set(sources._imports(ast.parse(text)))
     assert {"tratree_cli.one", "tratree_cli.two", "tratree_cli.two.three"} <= names
     assert not any("not_this" in name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("stage", "summary", "said"),
+    [("import", {}, "came from a file"), ("explore", {"external": True}, "outside the store")],
+)
+def test_what_came_from_outside_cannot_be_made_again_and_verify_says_so(
+    store: Store, make: Make, stage: str, summary: dict[str, bool], said: str
+) -> None:
+    entry = make("rollouts", stage=stage, summary=summary)
+    done = CliRunner().invoke(
+        app, ["store", "verify", entry.ref, "--recompute", "--store", str(store.root)]
+    )
+    assert (done.exit_code, said in done.output) == (2, True)

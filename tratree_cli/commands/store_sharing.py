@@ -26,6 +26,9 @@ from tratree_cli.commands.store_output import (
 if TYPE_CHECKING:
     from tratree_store import Entry
 
+Refs = Annotated[list[str], typer.Argument(metavar="REF...", help="What travels.")]
+WithLineage = Annotated[bool, typer.Option(help="With everything that went into it.")]
+Transfers = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Transfers at once.")]
 Url = Annotated[str, typer.Argument(metavar="URL", help="Folder or fsspec URL (s3://, ssh://...).")]
 
 
@@ -40,9 +43,9 @@ def add_to(app: typer.Typer) -> None:
 def push(
     context: typer.Context,
     url: Url,
-    refs: Annotated[list[str], typer.Argument(metavar="REF...")],
-    lineage: Annotated[bool, typer.Option(help="With everything they were made from.")] = True,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Transfers at once.")] = 8,
+    refs: Refs,
+    lineage: WithLineage = True,
+    jobs: Transfers = 8,
     store: StoreFolder = None,
     as_json: AsJson = False,
 ) -> None:
@@ -63,9 +66,9 @@ def push(
 def pull(
     context: typer.Context,
     url: Url,
-    refs: Annotated[list[str], typer.Argument(metavar="REF...")],
-    lineage: Annotated[bool, typer.Option(help="With everything they were made from.")] = True,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Transfers at once.")] = 8,
+    refs: Refs,
+    lineage: WithLineage = True,
+    jobs: Transfers = 8,
     store: StoreFolder = None,
     as_json: AsJson = False,
 ) -> None:
@@ -111,7 +114,7 @@ def export_artifact(
     context: typer.Context,
     ref: Ref,
     path: Annotated[Path, typer.Argument(help="Such as weak.tar or weak.tar.gz.")],
-    lineage: Annotated[bool, typer.Option(help="With everything it was made from.")] = True,
+    lineage: WithLineage = True,
     store: StoreFolder = None,
 ) -> None:
     """Write an artifact into one archive file."""

@@ -39,8 +39,20 @@ def stage_named(name: str) -> Stage:
     raise InputError(f"this version of tratree has no stage '{name}'; it cannot be run again")
 
 
+def _refuse_what_came_from_outside(entry: Entry) -> None:
+    """Nothing here can make again what a file, a server or a person gave."""
+    if entry.stage == "import":
+        raise InputError(f"{entry.ref[:24]} came from a file; import that file again to compare")
+    if entry.summary.get("external"):
+        raise InputError(
+            f"{entry.ref[:24]} was played by a policy outside the store (a server, a plug-in or a "
+            "person), so its bytes cannot be reproduced here; every byte is as it was made"
+        )
+
+
 def rerun(entry: Entry, scratch: Store) -> Entry:
     """Make ``entry`` again in ``scratch``, which holds its inputs; with as many threads as then."""
+    _refuse_what_came_from_outside(entry)
     document, provenance = entry.document, entry.provenance
     options = Options(threads=int(provenance.get("threads", 1)))
     limit_threads(options.threads)
