@@ -193,6 +193,20 @@ def test_curves_are_drawn_by_show(tratree: Folder, words: tuple[str, ...]) -> No
         assert any(mark in line for mark in "▁▂▃▄▅▆▇█"), line
 
 
+def test_a_tracker_is_told_only_when_asked_and_changes_nothing(
+    tratree: Folder, words: tuple[str, ...]
+) -> None:
+    pytest.importorskip("tensorboard")
+    alone = tratree("sft", "--demos", "demos.jsonl", *words)
+    assert not (tratree.path / "tensorboard").exists()
+    flags = ("--track", "tensorboard", "--force")
+    watched = tratree("sft", "--demos", "demos.jsonl", *words, *flags)
+    assert watched.out == alone.out, watched.err
+    (run,) = (tratree.path / "tensorboard").iterdir()
+    assert run.name.startswith("SFT weak model")
+    assert list(run.rglob("events.out.*"))
+
+
 # -- the recipes ------------------------------------------------------------------------------
 
 

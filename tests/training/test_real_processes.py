@@ -103,6 +103,18 @@ def test_two_processes_train_and_are_part_of_the_key(
     assert json.loads(again.stdout)["object"] == made["object"]
 
 
+def test_adapters_do_not_depend_on_the_hash_seed(folder: Path, policy: Path) -> None:
+    """Sets of module names come out in another order in every process."""
+    lora = ["--set", "sft.lora_r=4", "--set", "sft.lora_merge=false"]
+    words = ["sft", "--demos", "demos.jsonl", "--model", str(policy), *QUICK, *lora, "--json"]
+    made = [
+        tratree(folder, *words, "--store", seed, env={**os.environ, "PYTHONHASHSEED": seed})
+        for seed in ("1", "2")
+    ]
+    assert [one.returncode for one in made] == [0, 0], made[0].stderr
+    assert len({json.loads(one.stdout)["object"] for one in made}) == 1
+
+
 def test_a_launcher_that_starts_fewer_processes_publishes_nothing(
     folder: Path, policy: Path
 ) -> None:

@@ -18,6 +18,7 @@ import tratree_cli.training.quiet  # noqa: F401  (before the libraries below)
 
 import torch  # isort: skip
 from transformers import TrainingArguments  # isort: skip
+from transformers.integrations import TensorBoardCallback  # isort: skip
 from transformers.trainer_callback import PrinterCallback  # isort: skip
 
 from tratree_cli.errors import InputError, StageError
@@ -68,7 +69,7 @@ def arguments(
         save_strategy="steps" if saving else "no",
         save_steps=saving or 1,
         save_total_limit=2,
-        report_to=_trackers(config, work),
+        report_to=_trackers(config),
         run_name=config.run_name or None,
         project="tratree",
         disable_tqdm=True,
@@ -81,13 +82,17 @@ def arguments(
     )
 
 
-def _trackers(config: TrainingParams, work: Path) -> list[str] | str:
-    """What transformers reports to: nothing unless asked; tensorboard's files outlive ``work``."""
+def _trackers(config: TrainingParams) -> list[str] | str:
+    """What transformers reports to: nothing unless asked."""
     check_trackers(config.track)
-    if "tensorboard" in config.track:
-        place = Path("tensorboard") / (config.run_name or work.name)
-        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(place))
     return list(config.track) or "none"
+
+
+def _keep_what_is_tracked(trainer: Any) -> None:
+    """TensorBoard's files would lie beside the checkpoints, and go with them."""
+    for callback in trainer.callback_handler.callbacks:
+        if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:
+            callback.logging_dir = str(Path("tensorboard") / (trainer.args.run_name or "run"))
 
 
 def choose_device(device: str) -> str:
@@ -159,6 +164,7 @@ def run(trainer: Any, progress: Progress, tokens: int) -> tuple[float, int]:
     """
     _check_world(trainer)
     trainer.remove_callback(PrinterCallback)
+    _keep_what_is_tracked(trainer)
     trainer.add_callback(Reporter(progress, tokens))
     checkpoint = last_checkpoint(Path(trainer.args.output_dir))
     started = time.monotonic()

@@ -132,6 +132,7 @@ def _canonical_adapter(path: Path) -> None:
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             content[key] = sorted(value)
     content["base_model_name_or_path"] = ""
+    content.pop("peft_version", None)
     _write_json(path, content)
 
 
