@@ -268,8 +268,9 @@ def _training(rows: Sequence[MadeFrom]) -> tuple[Section, ...]:
 def _case_study(rows: Sequence[MadeFrom]) -> tuple[Section, ...]:
     """Fig. 5: the trained policies on the task on which they differ most, of the first seed."""
     from tratree_cli.display.case_study import compare_on_task, most_telling_task
+    from tratree_cli.evaluation.artifact import read_evaluation
+    from tratree_cli.evaluation.charts import task_reward_by_step
     from tratree_cli.evaluation.document import Section
-    from tratree_cli.evaluation.methods import title
     from tratree_cli.formats.rollouts import read_rollouts
 
     shown: dict[str, MadeFrom] = {}
@@ -284,4 +285,13 @@ def _case_study(rows: Sequence[MadeFrom]) -> tuple[Section, ...]:
     task = most_telling_task(policies) if len(policies) > 1 else None
     if task is None:
         return ()
-    return (Section("case", "Case study", blocks=(compare_on_task(task, policies),)),)
+    curves = task_reward_by_step(
+        task,
+        {
+            title(name): read_evaluation(shown[name].evaluation.path).results
+            for name in CASE_STUDY
+            if name in shown
+        },
+    )
+    blocks: list[Block] = [compare_on_task(task, policies), *filter(None, [curves])]
+    return (Section("case", "Case study", blocks=tuple(blocks)),)
