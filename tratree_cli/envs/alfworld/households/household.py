@@ -18,10 +18,10 @@ from tratree_cli.envs.alfworld.households.tasks import COOL, HEAT, LOOK, STATES,
 SIZES = {"full": 40, "small": 12, "tiny": 8}
 """At most so many pieces of furniture; ``full`` leaves a room as its kind says."""
 
-THINGS_PER_PLACE = {"full": 1.5, "small": 1.3, "tiny": 1.1}
+THINGS_PER_PLACE = {"full": 1.65, "small": 1.3, "tiny": 1.1}
 CAPACITY = {"Microwave": 2, "StoveBurner": 1, "Toilet": 3, "Safe": 2}
 USUAL_CAPACITY = 6
-ALIKE = 3
+ALIKE = 4
 """At most so many things of one kind."""
 
 SHARED = 0.12

@@ -131,31 +131,31 @@ _BATH = "Candle Cloth SoapBar SoapBottle SprayBottle TissueBox ToiletPaper"
 ROOMS: Mapping[str, Room] = {
     "kitchen": _room(
         1,
-        """Cabinet:4-9 Drawer:3-6 CounterTop:1-3 StoveBurner:2-4 SinkBasin Fridge Microwave
+        """Cabinet:6-12 Drawer:4-9 CounterTop:1-3 StoveBurner:3-4 SinkBasin Fridge Microwave
         GarbageCan DiningTable:0-1 Shelf:0-3 CoffeeMachine:0-1 Toaster:0-1""",
         _KITCHEN,
     ),
     "living room": _room(
         201,
-        """Sofa:1-2 ArmChair:0-2 CoffeeTable:1-2 SideTable:1-2 TVStand:0-1 Shelf:2-6 Drawer:2-5
+        """Sofa:1-2 ArmChair:0-2 CoffeeTable:1-2 SideTable:1-2 TVStand:0-1 Shelf:3-8 Drawer:2-8
         DiningTable:0-1 GarbageCan Cabinet:0-4 Ottoman:0-1""",
         _LIVING,
     ),
     "bedroom": _room(
         301,
-        """Bed Desk:1-2 Drawer:4-8 Shelf:2-6 SideTable:1-2 Dresser:0-1 GarbageCan LaundryHamper:0-1
+        """Bed Desk:1-2 Drawer:4-10 Shelf:3-8 SideTable:1-2 Dresser:0-1 GarbageCan LaundryHamper:0-1
         Safe:0-1 ArmChair:0-1""",
         _BEDROOM,
     ),
     "bathroom": _room(
         401,
-        """SinkBasin:1-2 Toilet BathtubBasin:0-1 CounterTop Cabinet:2-6 Drawer:0-4 Shelf:0-2
+        """SinkBasin:1-2 Toilet BathtubBasin:0-1 CounterTop Cabinet:3-8 Drawer:1-5 Shelf:0-3
         GarbageCan SideTable:0-1 Cart:0-1 ToiletPaperHanger HandTowelHolder:0-2""",
         _BATH,
     ),
     "office kitchenette": _room(
         101,
-        """Desk:2-3 Drawer:3-6 Shelf:2-4 Cabinet:1-3 CounterTop SinkBasin Fridge Microwave
+        """Desk:2-3 Drawer:4-9 Shelf:2-5 Cabinet:2-5 CounterTop SinkBasin Fridge Microwave
         GarbageCan CoffeeMachine:0-1 Safe:0-1""",
         """Mug Cup Plate Apple Bread Spoon Book Laptop Pen Pencil CellPhone CD Watch DeskLamp
         KeyChain""",
@@ -163,21 +163,21 @@ ROOMS: Mapping[str, Room] = {
     "studio flat": _room(
         151,
         """Bed Sofa:0-1 DiningTable CounterTop SinkBasin Fridge Microwave StoveBurner:1-2
-        Cabinet:2-5 Drawer:2-5 SideTable Shelf:1-4 Desk:0-1 GarbageCan""",
+        Cabinet:3-8 Drawer:3-8 SideTable Shelf:2-5 Desk:0-1 GarbageCan""",
         """Apple Egg Potato Tomato Bread Bowl Cup Mug Plate Fork Knife Spoon Pan Pot Book Pillow
         CellPhone KeyChain RemoteControl Vase DeskLamp SoapBottle""",
     ),
     "guest suite": _room(
         451,
-        """Bed SideTable:1-2 Dresser Drawer:2-5 SinkBasin Toilet BathtubBasin:0-1 CounterTop
-        Cabinet:1-4 Shelf:1-3 GarbageCan ArmChair:0-1 Safe:0-1""",
+        """Bed SideTable:1-2 Dresser Drawer:3-8 SinkBasin Toilet BathtubBasin:0-1 CounterTop
+        Cabinet:2-6 Shelf:2-5 GarbageCan ArmChair:0-1 Safe:0-1""",
         """Book Pillow AlarmClock CellPhone Watch CreditCard Cloth SoapBar SoapBottle SprayBottle
         TissueBox ToiletPaper Candle Mug DeskLamp""",
     ),
     "staff canteen": _room(
         171,
-        """DiningTable:2-3 CounterTop:2-3 Fridge:1-2 Microwave SinkBasin GarbageCan:1-2 Cabinet:2-5
-        Shelf:1-3 CoffeeMachine SideTable:0-2 Desk:0-1""",
+        """DiningTable:2-3 CounterTop:2-3 Fridge:1-2 Microwave SinkBasin GarbageCan:1-2 Cabinet:3-8
+        Drawer:2-5 Shelf:2-5 CoffeeMachine SideTable:0-2 Desk:0-1""",
         """Apple Bread Egg Lettuce Tomato Potato Bowl Cup Mug Plate Fork Spoon ButterKnife Knife
         SaltShaker PepperShaker WineBottle Newspaper Book DeskLamp""",
     ),
