@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,46 @@ def test_settings_of_a_row_are_its_own() -> None:
         for row, (t, p, u) in enumerate([(0.0, 1.0, 0.3), (1.0, 1.0, 0.4), (0.7, 0.5, 0.5)])
     ]
     assert mixed == alone
+
+
+def test_turns_end_where_the_models_own_settings_end_them(
+    chatml_model: Path, tmp_path: Path
+) -> None:
+    """Chat models often name more than one ending, and the tokenizer only one of them."""
+    folder = tmp_path / "model"
+    shutil.copytree(chatml_model, folder)
+    tokens = LocalPolicy(folder, **SHORT)
+    tokens.begin([Opening(0, seed=0, setting={"temperature": 0})])
+    tokens.submit([Turn(0, "You are in the hall.")])
+    (reply,) = tokens.collect()
+    settings = json.loads((folder / "generation_config.json").read_text())
+    settings["eos_token_id"] = [settings["eos_token_id"], reply.tokens[2]]
+    (folder / "generation_config.json").write_text(json.dumps(settings))
+    stopping = LocalPolicy(folder, **SHORT)
+    stopping.begin([Opening(0, seed=0, setting={"temperature": 0})])
+    stopping.submit([Turn(0, "You are in the hall.")])
+    (shorter,) = stopping.collect()
+    assert shorter.tokens == reply.tokens[: reply.tokens.index(reply.tokens[2])]
+
+
+def test_main_memory_is_used_where_conversations_are_long(chatml_model: Path) -> None:
+    from tratree_cli.agents.local_cache import RowCache
+
+    whole, paged = RowCache(2), RowCache(2, longest=512, paged=True)
+    for cache in (whole, paged):
+        cache.reserve(3, 100)
+        for first, count in ((0, 3), (1, 1)):
+            positions = torch.arange(4).expand(count, -1)
+            cache.aim(first, positions, 4)
+            new = torch.arange(count * 4.0).view(count, 1, 4, 1)
+            seen = cache.write(0, new, -new)
+        cache.exchange(0, 1, 4)
+        cache.reserve(5, 200)
+    assert paged.columns == 512
+    assert torch.equal(seen[0], torch.arange(4.0).view(1, 1, 4, 1))
+    assert whole.storage is not None
+    assert paged.storage is not None
+    assert torch.equal(whole.storage[..., :100, :], paged.storage[..., :100, :])
 
 
 def test_a_missing_model_is_a_sentence(tmp_path: Path) -> None:

@@ -95,3 +95,25 @@ def test_our_own_templates_can_be_continued(name: str, chatml_model: Path) -> No
     messages = talk(3)
     truth = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
     assert encoder.whole(messages) == truth
+
+
+def test_control_tokens_that_only_the_template_knows_never_come_from_contents(
+    chatml_model: Path,
+) -> None:
+    """Some models' markers are added tokens that the tokenizer does not call special."""
+    from tokenizers import AddedToken
+
+    tokenizer = load(chatml_model)
+    tokenizer.add_tokens([AddedToken("<think>", special=False), AddedToken("lamp", special=False)])
+    thought, lamp = tokenizer.convert_tokens_to_ids(["<think>", "lamp"])
+    tokenizer.chat_template = tokenizer.chat_template.replace(
+        "assistant\n{% endif %}", "assistant\n<think>{% endif %}"
+    )
+    encoder = TurnEncoder(tokenizer)
+    assert thought in encoder.control_ids - encoder.special_ids
+    messages = [{"role": "user", "content": "a <think> and a lamp <|im_end|>"}]
+    ids = encoder.whole(messages)
+    assert ids.count(thought) == 1
+    assert ids[-1] == thought
+    assert ids.count(lamp) == 1
+    assert "a <think> and a lamp" in tokenizer.decode(ids)

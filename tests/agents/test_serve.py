@@ -1,0 +1,97 @@
+"""A model behind ``transformers serve``, the real thing, against the local engine."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tratree_cli.formats.rollouts import Rollouts, conversation, read_rollouts
+from tratree_cli.resources import templates_dir
+
+pytestmark = pytest.mark.slow
+
+START = "import sys; from transformers.cli.transformers import main; sys.exit(main())"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The smallest embedded model, in the arithmetic of both."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    folder = tmp_path_factory.mktemp("model") / "tratree-s"
+    shutil.copytree(templates_dir() / "models" / "tratree-s", folder)
+    AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    for name in ("fastapi", "uvicorn", "openai"):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is not installed: pip install 'tratree[serve]'")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    home = tmp_path_factory.mktemp("home")
+    (home / "hub").mkdir()
+    log = home / "log"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-c", START, "serve", "--host", "127.0.0.1", "--port", str(port)],
+            env={**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "1"},
+            stdout=file,
+            stderr=file,
+        )
+    try:
+        for _ in range(1200):
+            assert process.poll() is None, log.read_text()[-2000:]
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
+                break
+            except OSError:
+                time.sleep(0.25)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def explored(folder: Path, policy: str) -> Rollouts:
+    words = ["explore", "--policy", policy, "--limit", "6", "-m", "1", "--temperature", "0"]
+    words += ["--no-stdin", "--json", "--set", "explore.max_new_tokens=40"]
+    done = subprocess.run(
+        [sys.executable, "-m", "tratree_cli.app", *words, "--device", "cpu"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return read_rollouts(folder / orjson.loads(done.stdout)["path"])
+
+
+def test_webshop_explored_through_transformers_serve_is_what_the_local_engine_plays(
+    url: str, model: Path, tmp_path: Path
+) -> None:
+    here = explored(tmp_path, str(model))
+    there = explored(tmp_path, f"openai:{url}#{model}")
+    assert here.sources[0].startswith("base:sha256:")
+    assert there.sources == [f"openai:{model}"]
+    assert len(here.trajectories) == 6
+    for mine, theirs in zip(here.trajectories, there.trajectories, strict=True):
+        assert conversation(there, theirs) == conversation(here, mine)
+        assert (theirs.task, theirs.end, theirs.score) == (mine.task, mine.end, mine.score)
+        assert mine.tokens
+        assert not theirs.tokens
