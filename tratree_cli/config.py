@@ -77,9 +77,9 @@ class SftSection:
     dtype: str = note("auto", "arithmetic: float32, bfloat16, or auto (bfloat16 on a GPU)")
     save_dtype: str = note("float32", "stored weights: float32 or bfloat16")
     checkpoint_every: float = note(0.2, "share or number of steps, 0 for none (not keyed)")
-    diverge_from: str = note("", "Eq. 5: the model whose trajectories to move away from")
+    diverge_from: str = note("", "Eq. 5, read by `tratree sft`: the model to move away from")
     diverge_weight: float = note(0.3, "Eq. 5: lambda (ours)")
-    diverge_cap: float = note(0.5, "Eq. 5: largest token-level KL that is rewarded (ours)")
+    diverge_cap: float = note(0.5, "Eq. 5: nats per token beyond which KL earns nothing (ours)")
 
 
 @dataclass(frozen=True)
