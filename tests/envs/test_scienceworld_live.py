@@ -175,6 +175,23 @@ def test_a_task_whose_solution_is_too_long_has_no_demonstration() -> None:
     short.close()
 
 
+def test_the_worked_example_is_what_the_simulator_answers(world: ScienceWorldEnvironment) -> None:
+    from tratree_cli.config import load_recipe
+    from tratree_cli.stages.environments import read_prompt
+
+    _, _, first, *turns = read_prompt(load_recipe("paper-llama2", "scienceworld"))
+    episode = world.episode("find-plant/2")
+    assert first["content"] == episode.reset()
+    outcome = None
+    for turn in turns:
+        if turn["role"] == "assistant":
+            outcome = episode.step(turn["content"].partition("Action: ")[2])
+        else:
+            assert outcome is not None and turn["content"] == outcome.observation
+    assert outcome is not None and outcome.score == 1.0
+    assert all("find-plant/2" not in world.splits()[name] for name in ("train", "dev", "test"))
+
+
 def test_the_simulator_refuses_what_it_does_not_know(world: ScienceWorldEnvironment) -> None:
     world.episode(TASK).step("look around")
     simulator = world.seats._seats[0].simulator

@@ -47,7 +47,7 @@ def run(job: Job) -> Result:
     environment = open_environment(config)
     prompt = read_prompt(config)
     tasks = choose_tasks(environment, config.demos.split, config.demos.tasks)
-    missing = _missing(environment, tasks) if config.demos.policy == "expert" else {}
+    missing = _missing(job, environment, tasks) if config.demos.policy == "expert" else {}
     trajectories, texts = play(
         environment,
         open_policy(config.demos.policy),
@@ -88,10 +88,15 @@ def run(job: Job) -> Result:
     )
 
 
-def _missing(environment: Environment, tasks: Sequence[str]) -> dict[str, str]:
+def _missing(job: Job, environment: Environment, tasks: Sequence[str]) -> dict[str, str]:
     """Tasks that the expert knows it cannot show, and why; most environments have none."""
-    reason: Callable[[str], str] = getattr(environment, "no_demonstration", lambda task: "")
-    return {task: why for task in tasks if (why := reason(task))}
+    reason: Callable[[str], str] | None = getattr(environment, "no_demonstration", None)
+    missing: dict[str, str] = {}
+    for done, task in enumerate(tasks if reason else (), 1):
+        if reason is not None and (why := reason(task)):
+            missing[task] = why
+        job.progress(done, len(tasks), f"solutions checked  {len(missing)} missing")
+    return missing
 
 
 def _spoken(missing: Mapping[str, str], tasks: int) -> list[str]:
