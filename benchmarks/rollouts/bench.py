@@ -127,6 +127,7 @@ def cases(arguments: argparse.Namespace, weights: str) -> Iterator[Case]:
         yield Case(name=ENGINE, episodes=count, batch=count, **shop)
         yield Case(name=BATCHED, episodes=count, batch=count, **shop)
         yield Case(name=ALONE, episodes=arguments.alone, batch=1, **shop)
+        yield Case(name=ENGINE, episodes=2 * count, batch=2 * count, **shop)
     pages: dict[str, Any] = {"place": "pages", "model": weights, "device": device}
     if "samples" in parts:
         for samples in (1, 2, 4, 8):
@@ -160,7 +161,7 @@ def main() -> None:
                 row = pool.apply(measure, (case,))
             size = (row["part"], row["steps"], row["episodes"] if case.part == "samples" else 0)
             if case.name == ENGINE:
-                engine[size] = row["tokens_per_cpu_s"]
+                engine.setdefault(size, row["tokens_per_cpu_s"])
             row["engine_is"] = engine[size] / row["tokens_per_cpu_s"]
             if arguments.json:
                 print(json.dumps(row), flush=True)

@@ -119,10 +119,9 @@ def test_tasks_are_chosen_by_name_split_and_number(folder: Path) -> None:
     ],
 )
 def test_what_cannot_be_explored_is_a_sentence(words: tuple[str, ...], said: str) -> None:
-    code, answer, errors = explore("--policy", "random", "--limit", "2", *words)
+    code, _, errors = explore("--policy", "random", "--limit", "2", *words)
     assert code == 2
     assert said in errors
-    assert answer["error"]["exit"] == 2
 
 
 def test_a_person_plays_one_episode_after_the_other() -> None:
@@ -208,12 +207,11 @@ def test_an_outage_is_exit_3_and_the_same_command_goes_on(folder: Path, server: 
 
 
 def test_ones_own_policy_explores_from_the_working_folder(folder: Path) -> None:
-    (folder / "mine.py").write_text(
-        "def answer(messages, seed):\n    return 'Action: search[rug]'\n"
-    )
+    code = "def answer(messages, seed):\n    return 'Action: search[rug]'\n"
+    (folder / "mine.py").write_text(code)
+    words = ("--policy", "python:mine:answer", "--limit", "2", "-m", "1")
     done = subprocess.run(
-        [sys.executable, "-m", "tratree_cli.app", "explore", "--no-stdin", "--json"]
-        + ["--policy", "python:mine:answer", "--limit", "2", "-m", "1"],
+        [sys.executable, "-m", "tratree_cli.app", "explore", "--no-stdin", "--json", *words],
         cwd=folder,
         capture_output=True,
         text=True,
