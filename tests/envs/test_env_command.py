@@ -78,6 +78,19 @@ def test_a_person_plays_by_numbers_and_words() -> None:
     assert f"score {outcome.score:.3f}" in result.output
 
 
+def test_a_long_list_of_actions_is_shown_when_asked_for() -> None:
+    class Crowded(ShopEpisode):
+        def available_actions(self) -> list[str]:
+            return [f"click[{n}]" for n in range(100)]
+
+    shop = open_environment().shop  # type: ignore[attr-defined]
+    shown = io.StringIO()
+    stage = Stage(Crowded(shop.session(), 0), "x", 10)
+    play_episode(stage, io.StringIO("?\n"), Console(file=shown, width=80))
+    before, after = shown.getvalue().split("and 75 more")
+    assert "click[24]" in before and "click[25]" not in before and "click[99]" in after
+
+
 def test_the_end_of_the_input_leaves_the_game() -> None:
     result = run(app, ["play", "webshop"], input="1\n")
     assert result.exit_code == 0

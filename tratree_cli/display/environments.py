@@ -20,6 +20,8 @@ from tratree_cli.display.plain import inert, one_line
 from tratree_cli.envs.protocol import Episode
 
 SEPARATOR = "[SEP]"
+OFFERED = 25
+"""So many actions are listed unasked; a room in ScienceWorld offers hundreds."""
 
 
 def environments_table(rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -105,6 +107,13 @@ def _show_page(console: Console, observation: str, actions: Sequence[str]) -> No
     for segment in observation.removeprefix("Observation:").split(SEPARATOR):
         if segment.strip():
             console.print(Text(inert(segment.strip())))
+    _show_actions(console, actions[:OFFERED])
+    if len(actions) > OFFERED:
+        more = len(actions) - OFFERED
+        console.print(Text(f"      and {more} more; type ? to see all", "dim"))
+
+
+def _show_actions(console: Console, actions: Sequence[str]) -> None:
     for number, action in enumerate(actions, 1):
         console.print(Text(f"{number:>4}  {inert(action)}", "cyan"))
 
@@ -117,6 +126,9 @@ def _ask(console: Console, typed: TextIO, actions: Sequence[str], prompt: str) -
         if not line or line.strip() in ("q", "quit", "exit"):
             return None
         words = line.strip()
+        if words == "?":
+            _show_actions(console, actions)
+            continue
         if words.isascii() and words.isdigit() and 1 <= int(words) <= len(actions):
             return actions[int(words) - 1]
         if words:
