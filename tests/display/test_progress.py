@@ -1,0 +1,112 @@
+"""What people see of a long run: bars on a terminal, lines elsewhere, nothing with --quiet."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from tratree_cli.agents.rollout import Progress
+from tratree_cli.display import progress
+from tratree_cli.display.progress import (
+    LineReporter,
+    Pace,
+    StageReporter,
+    TerminalReporter,
+    without_bars,
+)
+from tratree_cli.stages.tasks import episodes_progress
+
+
+def console(*, terminal: bool) -> tuple[Console, io.StringIO]:
+    out = io.StringIO()
+    return Console(file=out, force_terminal=terminal, width=120, highlight=False), out
+
+
+class Clock:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(progress.time, "monotonic", lambda: self.now)
+
+
+def test_without_a_terminal_a_long_run_tells_now_and_then_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    shown, out = console(terminal=False)
+    reporter = LineReporter(shown)
+    reporter.started("exploration", "")
+    for done in range(101):
+        reporter.progress("exploration", 100 + done, 300, "mean 45.0  8 running\x1b[2J")
+        clock.now += 0.5
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 4
+    # 30 in 15 seconds; the first hundred were done by an earlier run.
+    assert lines[1] == ("… exploration  130/300 (43 %)  mean 45.0  8 running [2J  ETA 1 m 25 s")
+    assert "\x1b" not in out.getvalue()
+
+
+def test_a_stage_of_unknown_length_says_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    shown, out = console(terminal=False)
+    reporter = LineReporter(shown)
+    reporter.progress("encoding", 0, 0, "")
+    clock.now += 20
+    reporter.progress("encoding", 1500, 0, "")
+    assert out.getvalue().strip() == "… encoding  1,500"
+
+
+def test_on_a_terminal_there_is_a_bar_with_the_note_and_the_time_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    shown, out = console(terminal=True)
+    reporter = TerminalReporter(shown)
+    reporter.started("exploration", "")
+    reporter.progress("exploration", 0, 40, "8 running")
+    clock.now += 10
+    reporter.progress("exploration", 10, 40, "mean 45.0  8 running  2 failed  1,234 tokens/s")
+    reporter._bars().refresh()
+    reporter.close()
+    for words in ("10/40", "mean 45.0  8 running  2 failed  1,234 tokens/s", "ETA 30 s"):
+        assert words in out.getvalue()
+
+
+def test_a_quiet_run_says_nothing() -> None:
+    shown, out = console(terminal=False)
+    reporter = StageReporter(shown)
+    reporter.started("exploration", "")
+    reporter.progress("exploration", 1, 2, "note")
+    reporter.close()
+    assert out.getvalue() == ""
+
+
+def test_bars_give_way_to_a_person_who_types() -> None:
+    shown, _ = console(terminal=True)
+    assert type(without_bars(TerminalReporter(shown))) is LineReporter
+    quiet = StageReporter(shown)
+    assert without_bars(quiet) is quiet
+
+
+def test_nothing_is_promised_before_anything_is_done() -> None:
+    assert Pace(0.0, 5, 0.0).left(5, 10, 60.0) == ""
+    assert Pace(0.0, 5, 0.0).left(10, 10, 60.0) == "ETA 0.0 s"
+
+
+def test_episodes_are_told_as_done_running_failed_mean_and_tokens_a_second() -> None:
+    told: list[tuple[int, int, str]] = []
+
+    class Job:
+        @staticmethod
+        def progress(done: int, total: int, note: str) -> None:
+            told.append((done, total, note))
+
+    show = episodes_progress(Job())  # type: ignore[arg-type]
+    show(Progress(total=9, running=4))
+    show(Progress(total=9, done=5, running=4, failed=1, scored=4, score_sum=2.0, tokens=700))
+    assert told[0] == (0, 9, "4 running")
+    done, total, note = told[1]
+    assert (done, total) == (5, 9)
+    assert note.startswith("mean 50.0  4 running  1 failed  ")
+    assert note.endswith(" tokens/s")
