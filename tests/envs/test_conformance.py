@@ -53,8 +53,9 @@ def test_the_documented_example_can_be_explored(coins: Any, tmp_path: Path) -> N
     assert result.stdout.startswith("rollouts:")
 
 
-def test_webshop_keeps_every_promise() -> None:
-    assert not broken(lambda: open_environment("webshop"))
+@pytest.mark.parametrize("name", ["webshop", "alfworld"])
+def test_the_environments_without_a_simulator_keep_every_promise(name: str) -> None:
+    assert not broken(lambda: open_environment(name))
 
 
 def test_chance_that_is_no_function_of_the_actions_is_noticed(coins: Any) -> None:
