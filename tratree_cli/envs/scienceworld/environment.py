@@ -2,8 +2,8 @@
 
 The first observation is the task's description alone, later ones begin with ``Observation:``. The
 reward is the best score so far (a wrong focus sets the simulator's own score to -1) and success is
-that the simulator ended the task, which a wrong focus does too; ``success = "strict"`` counts only
-a score of 1. Every action is a step, whether or not the simulator counts it as a move.
+that the task has ended, which it does with a wrong focus too; ``success = "strict"`` counts only a
+score of 1. Every action is a step, whether or not the simulator counts it as a move.
 """
 
 from __future__ import annotations

@@ -73,9 +73,14 @@ class Simulator:
         return str(self._call("getTaskDescription"))
 
     def step(self, action: str) -> tuple[str, float, bool]:
-        """``(observation, score in [-1, 1], completed)`` after one action."""
+        """``(observation, score in [-1, 1], over)`` after one action.
+
+        A negative score means that the task has failed for good (a wrong focus). The simulator
+        itself would go on; the published wrapper ends the episode there.
+        """
         observation = str(self._call("step", action))
-        return observation, float(self._call("getScore")), bool(self._call("getCompleted"))
+        score = float(self._call("getScore"))
+        return observation, score, score < 0 or bool(self._call("getCompleted"))
 
     def score(self) -> float:
         """The score now; a task may begin with some."""
