@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from tratree_cli.envs.scienceworld.simulator import Simulator, SimulatorLostError
 from tratree_cli.errors import StageError
 
-MEGABYTES = 200
-"""What one simulator takes, with its 384 MB heap rarely full."""
+MEGABYTES = 500
+"""What one simulator takes at most: 170 MB when playing, more when it looks for solutions."""
 PER_CORE = 2
 """A fresh Java is slow for its first seconds, so replaying short episodes beats starting many."""
 ATTEMPTS = 3
