@@ -15,7 +15,7 @@ CPU_INDEX = $(shell command -v nvidia-smi >/dev/null 2>&1 || $(PY) -c \
   'from urllib.request import urlopen; urlopen("$(CPU_URL)/torch/", timeout=3); \
    print("--extra-index-url $(CPU_URL)")' 2>/dev/null)
 
-.PHONY: demo test test-all check lint types docs bench install clean
+.PHONY: demo test test-all check lint types docs bench reproduce install clean
 .DEFAULT_GOAL := demo
 
 install: $(VENV)/.ok
@@ -57,9 +57,14 @@ docs: install
 	$(BIN)/python docs/build.py
 
 # Measurements, by hand: ratios in one run, because machines are noisy.
-BENCHES := store.bench trees.compare trees.growth webshop.bench rollouts.bench training.bench
+BENCHES := startup store.bench trees.compare trees.growth webshop.bench rollouts.bench training.bench
 bench: install
 	@for b in $(BENCHES); do echo "== benchmarks.$$b"; OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$b; done
+
+# Runs every stage of a recipe again and compares the bytes: RECIPE=micro takes minutes, quick longer.
+RECIPE ?= quick
+reproduce: install
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.store.reproduce --recipe $(RECIPE)
 
 clean:
 	rm -rf $(VENV) .tratree .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

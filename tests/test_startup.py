@@ -62,3 +62,26 @@ def test_a_cached_stage_imports_nothing_heavy(tmp_path: Path) -> None:
 def test_the_root_help_imports_no_command(tmp_path: Path) -> None:
     modules = loaded(tmp_path, "--help")
     assert not [m for m in modules if m.startswith("tratree_cli.commands.")]
+
+
+def ended(folder: Path, *words: str, stdout: str) -> subprocess.CompletedProcess[str]:
+    """The command as a user starts it, its output redirected by a shell."""
+    line = f"{sys.executable} -m tratree_cli.app {' '.join(words)} {stdout}"
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_quick_way_out_writes_everything_and_keeps_exit_codes(tmp_path: Path) -> None:
+    listed = ended(tmp_path, "--help", stdout="| cat")
+    assert (listed.returncode, "build-tree" in listed.stdout) == (0, True)
+    assert ended(tmp_path, "store", "why", "nothing", stdout="").returncode == 2
+    full = ended(tmp_path, "--help", stdout="> /dev/full")
+    assert full.returncode == 1
+    assert "No space left" in full.stderr
+    assert "Traceback" not in full.stderr
