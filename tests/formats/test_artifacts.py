@@ -133,6 +133,21 @@ def test_a_stream_gives_the_same_columns_task_by_task(tmp_path: Path) -> None:
         assert np.array_equal(joined, getattr(whole, column))
 
 
+@pytest.mark.parametrize("of", [1, 2, 3, 7])
+def test_processes_that_share_a_stream_read_every_group_once(tmp_path: Path, of: int) -> None:
+    from tratree_cli.formats.rollouts import write_rollouts
+    from tratree_cli.formats.streaming import stream_columns
+
+    names = ["plain", 'quoted "so"', "back\\slash", "müll", "", "last"]
+    episodes = [(name, [("o", "a")], 1.0) for name in names for _ in range(2)]
+    write_rollouts(made_rollouts(episodes), tmp_path)
+    path = tmp_path / "trajectories.jsonl.zst"
+    shares = [list(stream_columns(path, tasks=1, share=(i, of))) for i in range(of)]
+    dealt = [shares[group % of][group // of].tasks for group in range(len(names))]
+    assert dealt == [(name,) for name in names]
+    assert sum(map(len, shares)) == len(names)
+
+
 def test_tasks_that_are_scattered_cannot_be_streamed(tmp_path: Path) -> None:
     from tratree_cli.formats.rollouts import write_rollouts
     from tratree_cli.formats.streaming import stream_columns

@@ -189,14 +189,26 @@ def write_jsonl(path: Path, records: Iterable[Any]) -> int:
 
 def read_jsonl(path: Path) -> Iterator[Any]:
     """Read zstd-compressed JSON lines, streaming; errors name file and line."""
+    for number, line in read_lines(path):
+        yield parsed(path, number, line)
+
+
+def parsed(path: Path, number: int, line: bytes) -> Any:
+    """The value in a line; errors name file and line."""
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{path} line {number} is not JSON: {error}") from error
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a zstd-compressed file with their numbers from 1, not parsed."""
     number = 0
     try:
         with path.open("rb") as file:
             stream = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
             for line in io.BufferedReader(stream, 1 << 20):
                 number += 1
-                yield orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise InputError(f"{path} line {number} is not JSON: {error}") from error
+                yield number, line
     except zstandard.ZstdError as error:
         raise InputError(f"{path} is not a whole zstd file (after line {number})") from error

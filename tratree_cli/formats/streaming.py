@@ -2,6 +2,9 @@
 
 Trees of different tasks are independent, so it is enough to hold one group. The trade-off: the
 trajectories of a task must lie next to each other, as ``explore`` writes them.
+
+Several processes may share a file: each decompresses all of it, which is a fortieth of the work,
+and parses only its own groups. Nothing large is handed from process to process then.
 """
 
 from __future__ import annotations
@@ -13,38 +16,59 @@ from typing import Any
 import numpy as np
 
 from tratree_cli.errors import InputError
-from tratree_cli.formats.rollouts import ENDINGS, UNSCORED, read_jsonl
+from tratree_cli.formats.rollouts import ENDINGS, UNSCORED, parsed, read_lines
 from tratree_cli.trees.columns import Columns
 
+_BEGINNING = b'{"task":"'
 
-def stream_columns(path: Path, tasks: int = 500) -> Iterator[Columns]:
+
+def stream_columns(
+    path: Path, tasks: int = 500, *, share: tuple[int, int] = (0, 1)
+) -> Iterator[Columns]:
     """The columns of ``trajectories.jsonl.zst``, ``tasks`` tasks at a time.
 
-    Text numbers stay those of the artifact. Raises InputError when a task comes back after its
-    group was handed out.
+    Text numbers stay those of the artifact. ``share`` (i, n) is the part of process i of n: groups
+    i, i + n, i + 2n, ... Raises InputError when a task comes back after its group was handed out.
     """
-    finished: set[str] = set()
+    index, of = share
+    finished: set[bytes] = set()
+    names: set[bytes] = set()
     group: list[Mapping[str, Any]] = []
-    names: dict[str, int] = {}
-    for record in read_jsonl(path):
-        task = record["task"]
+    number = 0
+    for line_number, line in read_lines(path):
+        task = _task_in(path, line_number, line)
         if task not in names:
             if len(names) == tasks:
-                yield _columns(group, names)
-                finished.update(names)
-                group, names = [], {}
+                if group:
+                    yield _columns(group)
+                finished |= names
+                group, names, number = [], set(), number + 1
             if task in finished:
                 raise InputError(
-                    f"{path}: the trajectories of task '{task}' do not lie together; "
+                    f"{path}: the trajectories of task '{task.decode()}' do not lie together; "
                     "read the whole file with read_rollouts instead"
                 )
-            names[task] = len(names)
-        group.append(record)
+            names.add(task)
+        if number % of == index:
+            group.append(parsed(path, line_number, line))
     if group:
-        yield _columns(group, names)
+        yield _columns(group)
 
 
-def _columns(group: list[Mapping[str, Any]], names: Mapping[str, int]) -> Columns:
+def _task_in(path: Path, number: int, line: bytes) -> bytes:
+    """The task of a trajectory, without parsing the line if it begins as ours do."""
+    if line.startswith(_BEGINNING):
+        end = line.find(b'"', len(_BEGINNING))
+        task = line[len(_BEGINNING) : end]
+        if end > 0 and b"\\" not in task:
+            return task
+    return str(parsed(path, number, line)["task"]).encode()
+
+
+def _columns(group: list[Mapping[str, Any]]) -> Columns:
+    names: dict[str, int] = {}
+    for record in group:
+        names.setdefault(record["task"], len(names))
     lengths = [len(record["outputs"]) for record in group]
     counted = [record["score"] is not None and record["end"] not in UNSCORED for record in group]
     endings = {name: number for number, name in enumerate(ENDINGS)}
