@@ -35,14 +35,35 @@ def node(config: Config, *, evaluations: Sequence[Entry] = (), store: Store | No
     if not evaluations:
         return node_of(config, study.cells(config, config.report.methods))
     assert store is not None
-    rows = [{"method": method_of(store, entry), "pulled": False} for entry in evaluations]
-    return Node(
-        stage=STAGE,
-        label="report",
-        config=config,
-        params={"rows": rows},
-        inputs={"evaluation": tuple(evaluations)},
-    )
+    asked = {
+        digest: entry
+        for entry in store.entries(stage=agreement.STAGE.name)
+        for digest in entry.document["inputs"]["policy"]
+    }
+    rows, measured = [], []
+    for entry in evaluations:
+        policies = entry.document.get("inputs", {}).get("policy", ())
+        found = next((asked[digest] for digest in policies if digest in asked), None)
+        rows.append(
+            {"method": method_of(store, entry), "pulled": False, "asked": found is not None}
+        )
+        measured += [found] if found is not None else []
+    inputs: dict[str, Sequence[Entry]] = {"evaluation": tuple(evaluations)}
+    trees = _trees_behind(store, evaluations)
+    if trees:
+        inputs["tree"] = trees
+    if measured:
+        inputs["agreement"] = tuple(measured)
+    return Node(stage=STAGE, label="report", config=config, params={"rows": rows}, inputs=inputs)
+
+
+def _trees_behind(store: Store, evaluations: Sequence[Entry]) -> tuple[Entry, ...]:
+    """The forest that the first of these policies learned from, if one did."""
+    for evaluation in evaluations:
+        for ancestor in lineage.ancestors(store, [evaluation]):
+            if ancestor.kind == "tree":
+                return (ancestor,)
+    return ()
 
 
 def node_of(config: Config, cells: Sequence[study.Cell]) -> Node:
