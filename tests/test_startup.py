@@ -81,7 +81,11 @@ def test_the_quick_way_out_writes_everything_and_keeps_exit_codes(tmp_path: Path
     listed = ended(tmp_path, "--help", stdout="| cat")
     assert (listed.returncode, "build-tree" in listed.stdout) == (0, True)
     assert ended(tmp_path, "store", "why", "nothing", stdout="").returncode == 2
-    full = ended(tmp_path, "--help", stdout="> /dev/full")
-    assert full.returncode == 1
-    assert "No space left" in full.stderr
-    assert "Traceback" not in full.stderr
+
+
+@pytest.mark.parametrize("words", [["--help"], ["store", "ls", "nonsense", "--json"]], ids=" ".join)
+def test_a_full_disk_behind_stdout_is_one_sentence(tmp_path: Path, words: list[str]) -> None:
+    done = ended(tmp_path, *words, stdout="> /dev/full")
+    assert "Traceback" not in done.stderr
+    if done.returncode:
+        assert "No space left" in done.stderr

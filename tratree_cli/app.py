@@ -182,6 +182,12 @@ def main() -> None:
     """
     try:
         app()
+    except OSError as error:
+        if debugging():
+            raise
+        # Help, or an error's own JSON, that could not be written: stdout is full or gone.
+        say(f"stdout cannot be written: {error.strerror or error}")
+        os._exit(1)
     except SystemExit as ended:
         code = 0 if ended.code is None else ended.code
         if "torch" in sys.modules or threading.active_count() > 1 or not isinstance(code, int):
