@@ -133,4 +133,6 @@ def _outcome(score: float, visits: int) -> str:
 
 
 def _shared(steps: int) -> str:
+    if steps == 0:
+        return "They part at the first step"
     return "Both share the first step" if steps == 1 else f"Both share the first {steps} steps"
