@@ -86,7 +86,7 @@ def make_model(folder: Path, width: int) -> Path:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    tokenizer = load_tokenizer(templates_dir() / "models" / "tokenizer")
+    tokenizer = load_tokenizer(templates_dir() / "models" / "tratree-s")
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(tokenizer),

@@ -11,17 +11,11 @@ import torch
 from tratree_cli.errors import StageError
 from tratree_cli.pretraining.forward import hidden_states, rotations
 from tratree_cli.pretraining.model import SHAPES, new_model
-from tratree_cli.pretraining.tokenizer import family_tokenizer
 from tratree_cli.pretraining.training import PretrainConfig, pretrain
 
 SMALL = PretrainConfig(
     tokens=5_000, batch_rows=2, warmup_steps=2, compiled=False, save_every=1, block_documents=12
 )
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return family_tokenizer()
 
 
 def quiet(done: int, total: int, what: str) -> None:

@@ -14,10 +14,14 @@ from tratree_cli.resources import templates_dir
 MODELS = templates_dir() / "models"
 SHIPPED = [name for name in SHAPES if (MODELS / name).is_dir()]
 FLOORS = {
-    "tratree-s": {"copy": 0.85, "admissible": 0.9, "options-wanted": 0.85, "fits": 0.15},
-    "tratree-m": {"copy": 0.85, "admissible": 0.9, "options-wanted": 0.85, "fits": 0.35},
+    "copy": 0.95,
+    "which-item": 0.9,
+    "option-here": 0.9,
+    "admissible": 0.95,
+    "fits": 0.9,
+    "options-wanted": 0.85,
 }
-"""Well under the card's figures: forty cases are few."""
+"""Under the card's figures, which are of more cases; what is built again must reach them too."""
 
 
 def load(folder: Path):
@@ -35,7 +39,7 @@ def test_the_family_is_shipped_and_small():
 @pytest.mark.parametrize("name", SHIPPED)
 def test_members_share_tokenizer_and_template(name: str):
     for file in ("tokenizer.json", "chat_template.jinja"):
-        assert (MODELS / name / file).read_bytes() == (MODELS / "tokenizer" / file).read_bytes()
+        assert (MODELS / name / file).read_bytes() == (MODELS / "tratree-s" / file).read_bytes()
     template = (templates_dir() / "chat" / "tratree.jinja").read_bytes()
     assert (MODELS / name / "chat_template.jinja").read_bytes() == template
 
@@ -52,9 +56,9 @@ def test_the_weak_one_is_genuinely_smaller():
     assert small.num_parameters() < 0.7 * medium.num_parameters()
 
 
-@pytest.mark.parametrize("name", sorted(FLOORS))
+@pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_model_can_do_what_its_card_says(name: str):
     model, tokenizer = load(MODELS / name)
     able = competence(model.float(), tokenizer, cases=40, seed=4)
-    for ability, floor in FLOORS[name].items():
+    for ability, floor in FLOORS.items():
         assert able[ability] >= floor, (ability, able)

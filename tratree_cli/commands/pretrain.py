@@ -1,12 +1,14 @@
-"""``tratree pretrain``: self-made text → a base model of the embedded family."""
+"""``tratree pretrain``: self-made text → base models of the embedded family."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tratree_cli.commands.session import Session, stage_command
+from tratree_cli.errors import InputError
 
 app = typer.Typer()
 
@@ -15,10 +17,30 @@ app = typer.Typer()
 @stage_command
 def pretrain(
     session: Session,
-    size: Annotated[str, typer.Argument(help="tratree-s, tratree-m or tratree-l.")],
-    tokens: Annotated[int, typer.Option("--tokens", help="Tokens to learn from.")] = 16_000_000,
+    sizes: Annotated[
+        list[str] | None, typer.Argument(help="tratree-s, tratree-m, tratree-l [default: all].")
+    ] = None,
+    tokens: Annotated[
+        int | None, typer.Option("--tokens", help="Tokens to learn from [default: as shipped].")
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", help="Also write each model to FOLDER/SIZE, as it is shipped."),
+    ] = None,
 ) -> None:
-    """Make a base model from nothing: copying, looking up, matching, acting (no demonstration)."""
+    """Make base models from nothing: copying, looking up, matching, acting (no demonstration)."""
     from tratree_cli.stages import pretrain as stage
 
-    session.finish(stage.node(session.config(), size, tokens), follow="tratree show model@latest")
+    chosen = list(dict.fromkeys(sizes or stage.NAMES))
+    if session.name and len(chosen) > 1:
+        raise InputError(f"--name names one model, not {len(chosen)}: give one size")
+    nodes = {size: stage.node(session.config(), size, tokens) for size in chosen}
+    for size, node in nodes.items():
+        entry = session.realise(node)
+        if entry is None:
+            continue
+        session.print_entry(entry)
+        if to is not None:
+            stage.ship(entry.path, to / size)
+    if not session.dry_run:
+        session.runtime.reporter.hint("tratree show model@latest")

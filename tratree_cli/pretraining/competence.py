@@ -23,6 +23,7 @@ from tratree_cli.pretraining.documents import (
     random_asin,
     read_aloud,
     shown,
+    values_aloud,
 )
 from tratree_cli.pretraining.shop import SEP, Shop, Task, item_page
 
@@ -122,8 +123,8 @@ def _option_here(rng: random.Random, shop: Shop, task: Task) -> Case:
     group, values = rng.choice(list(task.item.options.items()))
     probe = rng.choice(values if rng.random() < 0.5 else task.item.department.options[group])
     page = item_page(task.instruction, task.item)
-    right = "yes" if probe in values else "no"
-    return Case(after_page(page, [(f"Question: is {probe} here?", "")]), (right,))
+    question = f"Question: is {group} {probe} here?"
+    return Case(after_page(page, [(question, "")]), (values_aloud(values, probe),))
 
 
 def _admissible(rng: random.Random, shop: Shop, task: Task) -> Case:

@@ -207,13 +207,23 @@ def option(rng: random.Random, shop: Shop, task: Task) -> Turns:
     for group, values in item.options.items():
         value = task.request.options.get(group, "")
         turns.append((f"Question: which {group}?", value if value in values else "none"))
-        every = next(d for d in DEPARTMENTS if d is item.department).options[group]
+        every = item.department.options[group]
         probe = rng.choice(values) if rng.random() < 0.5 else rng.choice(every)
-        turns.append((f"Question: is {probe} here?", "yes" if probe in values else "no"))
+        turns.append((f"Question: is {group} {probe} here?", values_aloud(values, probe)))
     turns.append(("Question: what is this?", item.title))
     rng.shuffle(turns)
     page = item_page(task.instruction, item)
     return after_page(OBSERVATION + page if rng.random() < 0.8 else page, turns[:QUESTIONS])
+
+
+def values_aloud(values: Sequence[str], probe: str) -> str:
+    """What can be chosen, up to ``probe``; ``none`` at the end where it is not there.
+
+    The same reading aloud as of offers: a bare yes or no stayed near chance.
+    """
+    if probe in values:
+        return ", ".join(values[: values.index(probe) + 1])
+    return ", ".join([*values, "none"])
 
 
 def play(rng: random.Random, shop: Shop, task: Task) -> Turns:

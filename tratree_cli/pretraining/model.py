@@ -49,6 +49,12 @@ SHAPES = {
     "tratree-l": Shape(width=192, layers=4, inner=384),
 }
 
+GROWN_FROM = {"tratree-m": "tratree-s", "tratree-l": "tratree-m"}
+"""The smaller member that a wider one begins as (``pretraining.growth``)."""
+
+TOKENS = {"tratree-s": 12_000_000, "tratree-m": 3_000_000, "tratree-l": 2_000_000}
+"""Tokens that each of the shipped weights learned from, after what it was grown from."""
+
 
 def new_model(shape: Shape, tokenizer: Any, seed: int) -> Any:
     """A Llama model with fresh weights; equal seed, equal weights."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from tratree_cli.pretraining.documents import WRITERS
@@ -97,22 +96,6 @@ def build_tokenizer() -> Any:
     )
     fast.chat_template = (templates_dir() / "chat" / "tratree.jinja").read_text(encoding="utf-8")
     return fast
-
-
-def family_tokenizer() -> Any:
-    """The shipped tokenizer, which every member of the family has; built if it is not there.
-
-    The shipped one was built from an earlier version of the text, so ``build_tokenizer`` numbers
-    its pieces differently.
-    """
-    from transformers import AutoTokenizer
-
-    folder = shipped_tokenizer()
-    return AutoTokenizer.from_pretrained(folder) if folder.is_dir() else build_tokenizer()
-
-
-def shipped_tokenizer() -> Path:
-    return templates_dir() / "models" / "tokenizer"
 
 
 def _texts() -> Iterator[str]:

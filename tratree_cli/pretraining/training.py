@@ -24,9 +24,10 @@ from tratree_cli.envs.webshop.catalogue import forbidden_instructions
 from tratree_cli.errors import StageError
 from tratree_cli.pretraining.documents import CURRICULUM, DOCUMENTS_PER_BLOCK, block
 from tratree_cli.pretraining.forward import hidden_states, rotations
+from tratree_cli.pretraining.growth import grown
 from tratree_cli.pretraining.model import SHAPES, new_model
 from tratree_cli.pretraining.packing import ROW, Rows, encode, pack
-from tratree_cli.pretraining.tokenizer import family_tokenizer
+from tratree_cli.pretraining.tokenizer import build_tokenizer
 
 Progress = Callable[[int, int, str], None]
 """``progress(tokens done, tokens in all, what is going on)``."""
@@ -37,7 +38,8 @@ class PretrainConfig:
     """Everything that decides the weights.
 
     ``read_share`` is the share of the user's tokens that carry loss, during and after copying;
-    ``final_share`` the last learning rate as a share of the peak.
+    ``final_share`` the last learning rate as a share of the peak. ``begin`` in [0, 1) is where in
+    the curriculum the text begins: a model grown from a smaller one can copy already.
     """
 
     name: str = "tratree-s"
@@ -49,25 +51,35 @@ class PretrainConfig:
     warmup_steps: int = 100
     weight_decay: float = 0.01
     read_share: tuple[float, float] = (0.6, 0.05)
+    begin: float = 0.0
     compiled: bool = True
     save_every: int = 20
     block_documents: int = DOCUMENTS_PER_BLOCK
 
 
-def pretrain(config: PretrainConfig, out: Path, work: Path, progress: Progress) -> dict[str, Any]:
-    """Train ``config.name`` from nothing and write a model folder to ``out``.
+GROWING = PretrainConfig(learning_rate=1.5e-3, begin=0.4)
+"""For a model grown from a smaller one: gentler, and past learning to copy."""
+
+
+def pretrain(
+    config: PretrainConfig,
+    out: Path,
+    work: Path,
+    progress: Progress,
+    smaller: Path | None = None,
+) -> dict[str, Any]:
+    """Train ``config.name`` from nothing, or from ``smaller``, and write a model folder to ``out``.
 
     ``work`` keeps checkpoints and the loss curve between calls. Returns what the model card
     states: tokens, steps, seconds (this call), parameters and the curve.
     """
     started = time.monotonic()
-    tokenizer = family_tokenizer()
-    run = _Run(config, tokenizer, work)
+    tokenizer = build_tokenizer()
+    run = _Run(config, tokenizer, work, smaller)
     run.resume()
     forbidden = forbidden_instructions()
     while run.tokens < config.tokens:
-        share = run.tokens / config.tokens
-        documents = block(config.seed, run.blocks, share, forbidden, config.block_documents)
+        documents = block(config.seed, run.blocks, run.share, forbidden, config.block_documents)
         rows = pack(encode(documents, tokenizer), tokenizer.pad_token_id)
         run.learn(rows)
         progress(min(run.tokens, config.tokens), config.tokens, f"loss {run.curve[-1][1]:.3f}")
@@ -96,13 +108,24 @@ def export(model: Any, tokenizer: Any, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def _loaded(folder: Path) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(folder).float()
+
+
 class _Run:
     """Weights, optimizer and counters of one pretraining."""
 
-    def __init__(self, config: PretrainConfig, tokenizer: Any, work: Path) -> None:
+    def __init__(
+        self, config: PretrainConfig, tokenizer: Any, work: Path, smaller: Path | None
+    ) -> None:
         self.config = config
         self.work = work
-        self.model = new_model(SHAPES[config.name], tokenizer, config.seed)
+        if smaller is None:
+            self.model = new_model(SHAPES[config.name], tokenizer, config.seed)
+        else:
+            self.model = grown(_loaded(smaller), config.name, tokenizer, config.seed)
         self.weights = dict(self.model.named_parameters())
         self.optimizer = torch.optim.AdamW(
             self.weights.values(), lr=0.0, betas=(0.9, 0.98), weight_decay=config.weight_decay
@@ -111,6 +134,12 @@ class _Run:
         self.cosine, self.sine = rotations(ROW)
         self.tokens = self.steps = self.blocks = 0
         self.curve: list[tuple[int, float]] = []
+
+    @property
+    def share(self) -> float:
+        """Where in the curriculum it is, in [0, 1]."""
+        begin = self.config.begin
+        return begin + (1 - begin) * self.tokens / self.config.tokens
 
     def learn(self, rows: Rows) -> None:
         """One block: as many whole batches as it has; the rest is dropped (shapes stay fixed)."""
@@ -166,7 +195,7 @@ class _Run:
         """
         copying, _ = CURRICULUM[0]
         first, last = self.config.read_share
-        return first if self.tokens < copying * self.config.tokens else last
+        return first if self.share < copying else last
 
     def save(self) -> None:
         """Checkpoint without pickles: tensors in safetensors, counters in JSON, renamed last."""

@@ -2,40 +2,84 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.pretraining.model import GROWN_FROM, SHAPES, TOKENS
 from tratree_cli.stages.graph import Job, Node, Result, Stage
 
-STAGE = Stage("pretrain", 1, "model", "tratree_cli.stages.pretrain:run")
-NAMES = ("tratree-s", "tratree-m", "tratree-l")
+STAGE = Stage("pretrain", 2, "model", "tratree_cli.stages.pretrain:run")
+NAMES = tuple(SHAPES)
 
 
-def node(config: Config, name: str, tokens: int) -> Node:
-    """A base model of the family from nothing, on ``tokens`` tokens."""
+def node(config: Config, name: str, tokens: int | None = None) -> Node:
+    """A base model of the family from nothing, on ``tokens`` tokens (default: as shipped)."""
     if name not in NAMES:
         raise InputError(
             f"there is no size '{name}'{did_you_mean(name, NAMES)}; there are {', '.join(NAMES)}"
         )
+    tokens = TOKENS[name] if tokens is None else tokens
     if tokens < 1:
         raise InputError(f"--tokens must be at least 1, not {tokens}")
+    smaller = GROWN_FROM.get(name)
     return Node(
         stage=STAGE,
         label=f"base model {name}",
         config=config,
         params={"name": name, "tokens": tokens, "seed": config.seed},
+        inputs={} if smaller is None else {"smaller": [node(config, smaller)]},
     )
 
 
 def run(job: Job) -> Result:
-    from tratree_cli.pretraining.training import PretrainConfig, pretrain
+    """Pretrain, then ask the model what it can do; both are written beside the weights."""
+    from tratree_cli.pretraining.training import GROWING, PretrainConfig, pretrain
 
-    config = PretrainConfig(**job.params)
-    facts = pretrain(config, job.out, job.scratch({"pretrain": dict(job.params)}), job.progress)
+    smaller = [entry for entries in job.inputs.values() for entry in entries]
+    config = replace(GROWING, **job.params) if smaller else PretrainConfig(**job.params)
+    scratch = job.scratch({"pretrain": dict(job.params), "from": [one.object for one in smaller]})
+    folder = smaller[0].path if smaller else None
+    facts = pretrain(config, job.out, scratch, job.progress, folder)
+    job.progress(facts["tokens"], facts["tokens"], "asking what it can do")
+    able = _competence(job.out)
+    record = {
+        "steps": facts["steps"],
+        "tokens": facts["tokens"],
+        "curves": {"loss": facts["curve"]},
+        "facts": able,
+        "parameters": facts["config"],
+    }
+    (job.out / "training.json").write_bytes(
+        orjson.dumps(record, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+    )
     return Result(
         {
             "parameters": facts["parameters"],
             "tokens": facts["tokens"],
             "optimizer_steps": facts["steps"],
             "final_loss": facts["curve"][-1][1],
+            **able,
         }
     )
+
+
+def ship(made: Path, folder: Path) -> None:
+    """Copy the files of a base model to ``folder``; what else lies there is replaced."""
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(made, folder)
+
+
+def _competence(folder: Path) -> dict[str, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from tratree_cli.pretraining.competence import competence
+
+    model = AutoModelForCausalLM.from_pretrained(folder).float()
+    return dict(competence(model, AutoTokenizer.from_pretrained(folder)))
