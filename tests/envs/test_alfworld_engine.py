@@ -9,8 +9,9 @@ from typing import Any
 import orjson
 import pytest
 
-from tratree_cli.envs.alfworld.engine import House, Play, listed
+from tratree_cli.envs.alfworld.engine import Play, listed
 from tratree_cli.envs.alfworld.gamefile import parse_game, read_game
+from tratree_cli.envs.alfworld.house import House
 from tratree_cli.envs.alfworld.households.files import game_record, problem_text
 from tratree_cli.envs.alfworld.households.household import Household, Piece, Placed
 from tratree_cli.envs.alfworld.households.tasks import CLEAN, HEAT, LOOK, TWO, Task
@@ -43,7 +44,7 @@ def record(task: Task = CLEAN_MUG, edition: str = "put") -> dict[str, Any]:
 
 
 def play(task: Task = CLEAN_MUG, edition: str = "put") -> Play:
-    return House(parse_game(record(task, edition), "test")).play()
+    return Play(House(parse_game(record(task, edition), "test")))
 
 
 def said(game: Play, *commands: str) -> list[str]:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tratree_cli.envs.alfworld.brief import brief
-from tratree_cli.envs.alfworld.engine import House, Play
+from tratree_cli.envs.alfworld.engine import Play
 from tratree_cli.envs.alfworld.folder import GameFolder, read_folder
 from tratree_cli.envs.alfworld.gamefile import Game, parse_game, read_game
+from tratree_cli.envs.alfworld.house import House
 from tratree_cli.envs.alfworld.households.files import game_record, problem_text
 from tratree_cli.envs.alfworld.households.household import SIZES, Household, draw_household
 from tratree_cli.envs.alfworld.households.inventory import SEEN, UNSEEN
@@ -47,7 +48,7 @@ class Parameters:
     """Everything besides the data that changes an observation or a score.
 
     ``texts`` is ``full`` or ``brief`` (notes for tiny models, see :mod:`.brief`).
-    ``rooms`` (``full``, ``small``: 12 places, ``tiny``: 8), ``grammar`` (``put`` or ``move``) and
+    ``rooms`` (``full``, ``small``: 12 places, ``tiny``: 6), ``grammar`` (``put`` or ``move``) and
     ``seed`` are for the embedded households; a game file has its own.
     """
 
@@ -120,7 +121,7 @@ class HouseEpisode:
     """One task as the agent lives it."""
 
     def __init__(self, house: House, *, notes: bool) -> None:
-        self._play: Play = house.play()
+        self._play: Play = Play(house)
         self._notes = notes
 
     def reset(self) -> str:

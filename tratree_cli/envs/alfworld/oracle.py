@@ -17,9 +17,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tratree_cli.envs.alfworld.engine import House, Play
+from tratree_cli.envs.alfworld.engine import Play
 from tratree_cli.envs.alfworld.expert import SearchExpert
 from tratree_cli.envs.alfworld.gamefile import read_game
+from tratree_cli.envs.alfworld.house import House
 from tratree_cli.errors import InputError
 
 ODD = (
@@ -81,7 +82,7 @@ def compare(path: Path, policy: str, steps: int, seed: int = 0) -> Comparison:
     Texts, the list of admissible commands and the goal check are compared after each step. The
     expert stops at its win; random play goes on after one, as the original does.
     """
-    play = House(read_game(path)).play()
+    play = Play(House(read_game(path)))
     original = Original(path)
     result = Comparison(str(path))
     choose = _Expert(play) if policy == "expert" else _Random(f"{path.parent.name}/{seed}")

@@ -15,7 +15,7 @@ from random import Random
 from tratree_cli.envs.alfworld.households.inventory import OPENABLE, PLACES, ROOMS, THINGS
 from tratree_cli.envs.alfworld.households.tasks import COOL, HEAT, LOOK, STATES, TWO, Task
 
-SIZES = {"full": 40, "small": 12, "tiny": 8}
+SIZES = {"full": 40, "small": 12, "tiny": 6}
 """At most so many pieces of furniture; ``full`` leaves a room as its kind says."""
 
 THINGS_PER_PLACE = {"full": 1.65, "small": 1.3, "tiny": 1.1}
