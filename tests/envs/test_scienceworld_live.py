@@ -215,3 +215,18 @@ def test_every_promise_of_an_environment_is_kept() -> None:
         )
     )
     assert [(finding.promise, finding.seen) for finding in found if not finding.kept] == []
+
+
+def test_every_stage_runs_from_demonstrations_to_the_report(tmp_path: Path) -> None:
+    small = ("demos.tasks=4", "sft.epochs=1", "explore.tasks=2", "explore.m=2", "eval.tasks=2")
+    words = [word for setting in small for word in ("--set", setting)]
+    done = subprocess.run(
+        [sys.executable, "-m", "tratree_cli.app", "report", "--env", "scienceworld", *words],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "ScienceWorld" in done.stdout and "sft-strong" in done.stdout.lower().replace(" ", "-")
