@@ -154,9 +154,12 @@ def main() -> None:
                 fresh(lookup) for _ in range(3)
             )
             shutil.rmtree(root)
-    print(f"\n{'CPU milliseconds':24}" + "".join(f"{size:>12,}" for size in options.sizes))
+    sizes = "".join(f"{size:>12,}" for size in options.sizes)
+    print(f"\n{'CPU milliseconds':24}{sizes}{'growth':>9}")
     for name in columns[0]:
-        print(f"{name:24}" + "".join(f"{column[name]:12.1f}" for column in columns))
+        growth = columns[-1][name] / max(columns[0][name], 1e-3)
+        figures = "".join(f"{column[name]:12.1f}" for column in columns)
+        print(f"{name:24}{figures}{growth:8.1f}x")
     print(f"{'bare python':24}{fresh('pass'):12.1f}")
 
 

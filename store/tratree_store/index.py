@@ -16,7 +16,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +81,7 @@ class Index:
 
     def rebuild(self, on_progress: Callable[[int], None] | None = None) -> int:
         """Throw the rows away and read every record again; returns how many there are."""
-        with self._writing() as database:
+        with self._writing(fill=False) as database:
             database.execute("DELETE FROM entries")
             database.execute("DELETE FROM inputs")
             database.execute("DELETE FROM gone")
@@ -99,8 +98,11 @@ class Index:
         return mark
 
     @contextmanager
-    def _writing(self) -> Iterator[Any]:
-        """A transaction that no other writer shares; yields a ``sqlite_utils.Database``."""
+    def _writing(self, *, fill: bool = True) -> Iterator[Any]:
+        """A transaction that no other writer shares; yields a ``sqlite_utils.Database``.
+
+        A new or migrated index is filled from the records first, unless the caller will do it.
+        """
         with locked(self._lock):
             try:
                 connection = self._connect()
@@ -114,8 +116,7 @@ class Index:
                 try:
                     connection.execute("BEGIN IMMEDIATE")
                     version = migrate(connection)
-                    if version < len(MIGRATIONS):
-                        # A new index, or an old one whose new tables are empty: the records know.
+                    if version < len(MIGRATIONS) and fill:
                         self._fill(database, None)
                     yield database
                     connection.commit()
@@ -195,7 +196,7 @@ class Index:
 
     @staticmethod
     def _insert(database: Any, entries: list[Entry]) -> None:
-        rows = (asdict(row_of(entry)) for entry in entries)
+        rows = (vars(row_of(entry)) for entry in entries)
         names = ("recipe", "role", "position", "object")
         edges = (
             dict(zip(names, edge, strict=True)) for entry in entries for edge in edges_of(entry)
