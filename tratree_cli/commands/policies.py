@@ -37,9 +37,11 @@ def _open(session: Session, word: str, revision: str | None) -> Entry | str:
     if word.startswith("openai:"):
         name = f"openai:{word.partition('#')[2]}" + (f"@{revision}" if revision else "")
         return _placed(session, name, word)
+    from tratree_store import StoreError
+
     try:
         return session.entry(word, ("model",))
-    except InputError:
+    except (InputError, StoreError):
         found = _elsewhere(session, word)
         if found is None:
             raise

@@ -64,7 +64,8 @@ def trajectory_view(rollouts: Rollouts, trajectory: Trajectory) -> RenderableTyp
         parts.append(line)
     reward = "none" if trajectory.score is None else f"{trajectory.score:.2f}"
     success = "success" if trajectory.success else "no success"
-    parts.append(Text(f"reward {reward}, {success}, ended: {trajectory.end}", style="bold"))
+    why = f" ({plain.one_line(trajectory.detail)})" if trajectory.detail else ""
+    parts.append(Text(f"reward {reward}, {success}, ended: {trajectory.end}{why}", style="bold"))
     return Group(*parts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -195,6 +196,7 @@ def rollouts_summary(trajectories: Sequence[Trajectory], *, tasks: int) -> dict[
     for t in trajectories:
         endings[t.end] = endings.get(t.end, 0) + 1
     n = max(len(scores), 1)
+    details = Counter(t.detail for t in trajectories if t.detail)
     return {
         "tasks": tasks,
         "trajectories": len(trajectories),
@@ -204,6 +206,7 @@ def rollouts_summary(trajectories: Sequence[Trajectory], *, tasks: int) -> dict[
         "steps": sum(t.steps for t in trajectories),
         "tokens": sum(len(turn) for t in trajectories for turn in t.tokens),
         "endings": dict(sorted(endings.items())),
+        **({"reasons": dict(details.most_common(3))} if details else {}),
     }
 
 
@@ -217,4 +220,8 @@ def failures(summary: Mapping[str, Any]) -> list[str]:
     if not bad:
         return []
     spoken = ", ".join(f"{count} by {end}" for end, count in bad.items())
-    return [f"{sum(bad.values())} episodes have no score and are left out of statistics ({spoken})"]
+    reasons = "".join(
+        f"; {count} times: {why}" for why, count in summary.get("reasons", {}).items()
+    )
+    left_out = f"{sum(bad.values())} episodes have no score and are left out of statistics"
+    return [f"{left_out} ({spoken}){reasons}"]
