@@ -101,6 +101,11 @@ def choose_device(device: str) -> str:
         return "cuda"
     if device in ("auto", "mps") and torch.backends.mps.is_available():
         return "mps"
+    if device.startswith("cuda:"):
+        raise InputError(
+            f"--device {device}: a training takes the GPUs it sees; choose with "
+            f"CUDA_VISIBLE_DEVICES={device[5:]} --device cuda"
+        )
     if device not in ("auto", "cpu"):
         raise InputError(f"there is no device '{device}' here; use --device cpu or --device auto")
     return "cpu"

@@ -22,6 +22,8 @@ from tratree_cli.training.params import Progress, TrainingParams, silent
 LOGPS_FILE = "ref-logps.safetensors"
 SATURATED = 4.0
 """A margin |beta * (difference of log-ratios)| beyond which under 2 % of the gradient is left."""
+LOGITS = 1 << 28
+"""Logits in memory at once while scoring (1 GiB in float32): vocabularies reach 150,000 words."""
 SAMPLE = 16
 """Pairs that are scored to know where a training starts."""
 
@@ -72,6 +74,8 @@ def reference_logps(
         if isinstance(model, str | Path):
             scorer = load_model(model, engine.precision(where), where.attention)
             scorer.to(engine.choose_device(where.device))
+        if rows:
+            batch = _rows_at_once(rows, scorer, batch)
         for start in range(0, len(order), batch):
             places = order[start : start + batch]
             sums = _sums(scorer, [rows[i] for i in places])
@@ -152,6 +156,12 @@ def read_logps(folder: Path) -> ReferenceLogps:
         raise InputError(f"{folder} holds no {LOGPS_FILE}")
     arrays = load_file(str(folder / LOGPS_FILE))
     return ReferenceLogps(arrays["chosen"], arrays["rejected"], arrays["numbers"])
+
+
+def _rows_at_once(rows: Sequence[PairRow], model: Any, most: int) -> int:
+    """So many that the logits of both sides of each fit ``LOGITS``; one at least."""
+    each = 2 * max(row.length for row in rows) * int(model.config.get_text_config().vocab_size)
+    return max(1, min(most, LOGITS // each))
 
 
 def _sums(model: Any, rows: Sequence[PairRow]) -> npt.NDArray[np.float32]:
