@@ -229,15 +229,16 @@ def test_ones_own_policy_explores_from_the_working_folder(folder: Path) -> None:
 def test_a_killed_command_goes_on_to_the_bytes_of_one_that_was_not(folder: Path) -> None:
     words = [sys.executable, "-m", "tratree_cli.app", "explore", "--no-stdin", "--policy", "random"]
     words += ["-m", "30", "--limit", "60", "--set", "explore.block=6"]
+    partial = folder / "a" / "partial"
     killed = 0
     for wait in range(1, 40):
         process = subprocess.Popen(
             [*words, "--store", "a"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        have = len(list((folder / "a").rglob("*.zst")))
+        have = len(list(partial.rglob("*.zst")))
         end = time.monotonic() + 300
         while process.poll() is None and time.monotonic() < end:
-            if len(list((folder / "a").rglob("*.zst"))) >= have + 10 + wait % 7:
+            if len(list(partial.rglob("*.zst"))) >= have + 10 + wait % 7:
                 os.kill(process.pid, signal.SIGKILL)
                 killed += 1
                 break
@@ -273,9 +274,9 @@ def test_the_slurm_array_of_the_real_command_gives_what_one_run_gives(folder: Pa
     for index in ("3", "1", "2"):
         played = job(SLURM_ARRAY_TASK_ID=index, SLURM_ARRAY_TASK_COUNT="3")
         assert played.stdout == ""
-    merged = job(TRATREE_MERGE="1").stdout.strip()
+    merged = job(TRATREE_MERGE="1", TRATREE_SHARE=str(folder / "results")).stdout.strip()
     alone = CliRunner().invoke(app, ["explore", "--no-stdin", *words, "--store", "alone"])
     assert alone.stdout.strip() == merged
-    pulled = CliRunner().invoke(app, ["store", "pull", "shared", merged, "--store", "home"])
+    pulled = CliRunner().invoke(app, ["store", "pull", "results", merged, "--store", "home"])
     assert pulled.exit_code == 0, pulled.output
     assert CliRunner().invoke(app, ["show", merged, "--store", "home"]).exit_code == 0

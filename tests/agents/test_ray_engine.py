@@ -28,12 +28,20 @@ def test_without_ray_a_sentence_says_how_to_get_it(
 def cluster() -> Iterator[Any]:
     ray = pytest.importorskip("ray", reason="pip install 'tratree[ray]'")
     paths = {"PYTHONPATH": str(REPOSITORY)}
-    ray.init(
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        runtime_env={"env_vars": paths},
-    )
+    # Ray gives its own processes thirty seconds to start, which a busy machine may not keep.
+    for attempt in range(4):
+        try:
+            ray.init(
+                num_cpus=2,
+                include_dashboard=False,
+                log_to_driver=False,
+                runtime_env={"env_vars": paths},
+            )
+            break
+        except Exception as error:
+            ray.shutdown()
+            if attempt == 3 or "timed out during startup" not in str(error):
+                raise
     yield ray
     ray.shutdown()
 
