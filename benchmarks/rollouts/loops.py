@@ -1,8 +1,8 @@
 """The two loops that the engine is compared with, written as people write them.
 
 Both ask ``generate`` for the next turn over the whole history, as ETO and its descendants do: one
-episode at a time (``OneByOne``), or all live episodes padded into one batch (``Batched``). They are
-policies, so that the rollout loop, the environment and the rules are the same for all.
+episode at a time (``rows=1``), or all live episodes padded into one batch. They are policies, so
+that the rollout loop, the environment and the rules are the same for all.
 """
 
 from __future__ import annotations
