@@ -122,6 +122,14 @@ def test_more_episodes_than_simulators_take_turns(world: ScienceWorldEnvironment
     assert len(simulators(world)) <= 2
 
 
+def test_nothing_is_left_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: ScienceWorldEnvironment
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    played(world, TASK, ACTIONS[:1])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_hostile_actions_change_nothing(world: ScienceWorldEnvironment) -> None:
     episode = world.episode(TASK)
     episode.reset()

@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -148,9 +149,22 @@ def _start(java: Path, jars: Sequence[Path], hash_code: int) -> subprocess.Popen
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        # It leaves a table of its object types wherever it starts.
+        cwd=_scratch_folder(),
         # A Ctrl-C is for us; we decide when the simulator goes.
         start_new_session=True,
     )
+
+
+def _scratch_folder() -> Path:
+    """A folder of the user's for what simulators write; all write the same."""
+    root = os.environ.get("TRATREE_CACHE") or Path.home() / ".cache" / "tratree"
+    folder = Path(root) / "scienceworld"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.gettempdir())
+    return folder
 
 
 def _greeting(process: subprocess.Popen[bytes]) -> tuple[int, str]:
