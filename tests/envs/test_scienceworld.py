@@ -10,9 +10,9 @@ import pytest
 
 from tratree_cli.envs.registry import open_environment
 from tratree_cli.envs.scienceworld import installation, tasks
-from tratree_cli.envs.scienceworld.environment import brief
 from tratree_cli.envs.scienceworld.expert import GoldExpert, thought
 from tratree_cli.envs.scienceworld.gold import candidates, compress, plainly, with_looks
+from tratree_cli.envs.scienceworld.looks import brief
 from tratree_cli.errors import InputError
 
 GREENHOUSE = """This room is called the greenhouse. In it, you see:

@@ -8,7 +8,6 @@ score of 1. Every action is a step, whether or not the simulator counts it as a 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
@@ -27,6 +26,7 @@ from tratree_cli.envs.scienceworld.installation import (
     find_java,
     jar_digest,
 )
+from tratree_cli.envs.scienceworld.looks import shown
 from tratree_cli.envs.scienceworld.seats import ATTEMPTS, Place, Seat, Seats
 from tratree_cli.envs.scienceworld.simulator import Simulator, SimulatorLostError
 from tratree_cli.errors import InputError, StageError, did_you_mean
@@ -63,7 +63,7 @@ class Parameters:
     """Everything that changes a task, an observation or a score.
 
     ``simplifications`` is a preset (``easy``, ``easy-open``, ``none``) or a list; ``families``
-    are patterns of task families; ``view`` is ``full`` or ``brief`` (see :func:`brief`);
+    are patterns of task families; ``view`` is ``full`` or ``brief`` (see :mod:`.looks`);
     ``success`` is ``eto`` or ``strict``; ``max_steps`` replaces the published limits unless 0;
     ``hash_code`` is the Java flag that makes the simulator deterministic.
     """
@@ -103,7 +103,7 @@ class ScienceEpisode:
         self._score = max(self._score, min(score, 1.0))
         parameters = self._environment.spec.parameters
         outcome = Outcome(
-            observation=PREFIX + _shown(observation, str(parameters["view"])),
+            observation=PREFIX + shown(observation, str(parameters["view"])),
             score=self._score,
             done=completed,
             success=completed and (parameters["success"] == "eto" or self._score >= 1.0),
@@ -239,34 +239,6 @@ def open_scienceworld(data: str = EMBEDDED, **parameters: Any) -> ScienceWorldEn
         partial(_for_family, chosen.simplifications),
     )
     return ScienceWorldEnvironment(spec, seats)
-
-
-def brief(observation: str) -> str:
-    """A look on one line: the place and what is there, without the air, details and doors."""
-    head, _, rest = observation.partition("you see:")
-    things = [line.strip() for line in rest.partition("You also see:")[0].splitlines()]
-    shown = [_thing(thing) for thing in things if thing]
-    name = head.rpartition(" called ")[2].split(".")[0].removeprefix("the ")
-    return f"{name}: {', '.join(thing for thing in shown if thing not in ('agent', 'air'))}"
-
-
-def _thing(words: str) -> str:
-    """``a flower pot 4 (containing a pea plant in the adult stage, soil)`` in a few words."""
-    name = _bare(re.split(r"[.,(]", words, maxsplit=1)[0])
-    held = re.search(r"\(containing (.+)\)", words)
-    inside = [_bare(part) for part in held.group(1).split(",")] if held else []
-    inside = [part for part in inside if part not in ("nothing", "soil", "water")]
-    return f"{name} ({', '.join(inside)})" if inside else name
-
-
-def _bare(words: str) -> str:
-    plain = re.sub(r"^(?:a substance called|an?|the)\s+", "", words.strip())
-    return re.split(r" in the | with a ", plain, maxsplit=1)[0]
-
-
-def _shown(observation: str, view: str) -> str:
-    listing = view == "brief" and observation.startswith(("This room is", "This outside"))
-    return brief(observation) if listing else observation
 
 
 def _harmless(action: str) -> str:
