@@ -1,7 +1,7 @@
 """How the store's answers grow with the number of artifacts, and how fast bytes move.
 
-    python benchmarks/store/bench.py                        # 1,000 and 10,000 artifacts
-    python benchmarks/store/bench.py --sizes 10000 100000   # as in docs/store.md
+    python -m benchmarks.store.bench                        # 1,000 and 10,000 artifacts
+    python -m benchmarks.store.bench --sizes 10000 100000   # as in docs/store.md
 
 Artifacts are written straight to disk (publishing is measured on its own), chained so that each has
 an input, in a folder that is removed afterwards. Times are CPU seconds of this process, medians of
@@ -14,29 +14,55 @@ import argparse
 import os
 import resource
 import shutil
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import astuple
+from itertools import pairwise
 from pathlib import Path
 
 from tratree_store import Entry, Recipe, Store
 from tratree_store import entries as records
 from tratree_store.gc import plan
 from tratree_store.keys import sha256
+from tratree_store.migrations import migrate
 from tratree_store.objects import FILES, MANIFEST, File, Manifest, copy_file, folder_of, hash_file
+from tratree_store.rows import Row, row_of
 
 STAGES = (("demos", "demos"), ("sft", "model"), ("explore", "rollouts"), ("build-tree", "tree"))
 
 
-def fill(root: Path, count: int) -> Store:
-    """A store with ``count`` artifacts, in chains of four."""
+def fill(root: Path, count: int, writers: int = 1) -> Store:
+    """A store with ``count`` artifacts, in chains of four, and its index."""
     store = Store(root, durable=False)
     store.prepare()
-    before = ""
-    for number in range(count):
+    borders = [count // 4 * part // writers * 4 for part in range(writers)] + [count]
+    with ProcessPoolExecutor(writers) as pool:
+        rows = [
+            row for part in pool.map(write, [store] * writers, pairwise(borders)) for row in part
+        ]
+    with sqlite3.connect(store.index.path) as database:
+        database.execute("PRAGMA journal_mode = wal")
+        migrate(database)
+        database.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", map(astuple, rows))
+        edges = [
+            (row.recipe, "input", 0, before.object)
+            for before, row in pairwise(rows)
+            if row.stage != STAGES[0][0]
+        ]
+        database.executemany("INSERT INTO inputs VALUES (?, ?, ?, ?)", edges)
+    return store
+
+
+def write(store: Store, numbers: tuple[int, int]) -> list[Row]:
+    """Write the artifacts of a range, which begins with a chain; the rows of their index."""
+    before, rows = "", []
+    for number in range(*numbers):
         stage, kind = STAGES[number % 4]
         inputs = {"input": before} if number % 4 else {}
         recipe = Recipe(stage, 1, kind, {"seed": number // 4, "lr": 1e-4}, inputs)
@@ -63,8 +89,9 @@ def fill(root: Path, count: int) -> Store:
         path.parent.mkdir(parents=True)
         path.write_bytes(records.encode(entry))
         os.utime(path, (entry.created, entry.created))
+        rows.append(row_of(entry))
         before = manifest.digest
-    return store
+    return rows
 
 
 def cpu(action: Callable[[], object], times: int = 9) -> float:
@@ -83,7 +110,6 @@ def measure(store: Store, count: int) -> dict[str, float]:
     missing = Recipe("demos", 1, "demos", {"seed": -1, "lr": 1e-4})
     assert store.find(cached) is not None
     figures = {
-        "reindex": cpu(store.reindex, 1),
         "lookup, cached": cpu(lambda: store.find(cached)),
         "lookup, missing": cpu(lambda: store.find(missing)),
         "resolve kind@latest": cpu(lambda: store.resolve("demos@latest")),
@@ -98,6 +124,7 @@ def measure(store: Store, count: int) -> dict[str, float]:
             build.publish()
 
     figures["publish"] = cpu(publish, 5)
+    figures["reindex"] = cpu(store.reindex, 1)
     return figures
 
 
@@ -131,6 +158,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000])
+    parser.add_argument("--writers", type=int, default=2, help="processes that fill the stores")
     parser.add_argument("--folder", type=Path, default=None)
     options = parser.parse_args()
     columns: list[dict[str, float]] = []
@@ -138,12 +166,10 @@ def main() -> None:
         large_files(Path(folder))
         for size in options.sizes:
             root = Path(folder) / str(size)
-            start = time.process_time()
-            store = fill(root, size)
-            print(
-                f"{size} artifacts written in {time.process_time() - start:.0f} CPU s", flush=True
-            )
+            store = fill(root, size, options.writers)
+            print(f"{size} artifacts written", flush=True)
             columns.append(measure(store, size))
+            print("  " + ", ".join(f"{k} {v:.1f}" for k, v in columns[-1].items()), flush=True)
             store.leases.release()
             lookup = (
                 "from pathlib import Path; from tratree_store import Recipe, Store;"
