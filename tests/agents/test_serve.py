@@ -26,13 +26,19 @@ START = "import sys; from transformers.cli.transformers import main; sys.exit(ma
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The smallest embedded model, in the arithmetic of both."""
+    """The smallest embedded model, in the arithmetic and with the rules of both."""
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = tmp_path_factory.mktemp("model") / "tratree-s"
     shutil.copytree(templates_dir() / "models" / "tratree-s", folder)
     AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).save_pretrained(folder)
+    # The local engine lets no agent say a control token; the server does, and leaves it out.
+    added = AutoTokenizer.from_pretrained(folder).added_tokens_decoder
+    settings = orjson.loads((folder / "generation_config.json").read_bytes())
+    control = {number for number, token in added.items() if token.special}
+    settings["suppress_tokens"] = sorted(control - {settings["eos_token_id"]})
+    (folder / "generation_config.json").write_bytes(orjson.dumps(settings))
     return folder
 
 
