@@ -109,13 +109,13 @@ def measure(store: Store, count: int) -> dict[str, float]:
     cached = Recipe("demos", 1, "demos", {"seed": count // 8, "lr": 1e-4})
     missing = Recipe("demos", 1, "demos", {"seed": -1, "lr": 1e-4})
     assert store.find(cached) is not None
-    figures = {
-        "lookup, cached": cpu(lambda: store.find(cached)),
-        "lookup, missing": cpu(lambda: store.find(missing)),
-        "resolve kind@latest": cpu(lambda: store.resolve("demos@latest")),
-        "ls, first page": cpu(lambda: list(store.entries(limit=50))),
-        "why (a miss)": cpu(lambda: store.reasons(missing), 5),
-        "gc --dry-run": cpu(lambda: plan(store), 1),
+    questions: dict[str, tuple[Callable[[], object], int]] = {
+        "lookup, cached": (lambda: store.find(cached), 9),
+        "lookup, missing": (lambda: store.find(missing), 9),
+        "resolve kind@latest": (lambda: store.resolve("demos@latest"), 9),
+        "ls, first page": (lambda: list(store.entries(limit=50)), 9),
+        "why (a miss)": (lambda: store.reasons(missing), 5),
+        "gc --dry-run": (lambda: plan(store), 1),
     }
 
     def publish() -> None:
@@ -123,8 +123,12 @@ def measure(store: Store, count: int) -> dict[str, float]:
             (build.path / "data.txt").write_text("x")
             build.publish()
 
-    figures["publish"] = cpu(publish, 5)
-    figures["reindex"] = cpu(store.reindex, 1)
+    questions["publish"] = publish, 5
+    questions["reindex"] = store.reindex, 1
+    figures = {}
+    for name, (action, times) in questions.items():
+        figures[name] = cpu(action, times)
+        print(f"  {name} {figures[name]:.1f}", flush=True)
     return figures
 
 
@@ -169,7 +173,6 @@ def main() -> None:
             store = fill(root, size, options.writers)
             print(f"{size} artifacts written", flush=True)
             columns.append(measure(store, size))
-            print("  " + ", ".join(f"{k} {v:.1f}" for k, v in columns[-1].items()), flush=True)
             store.leases.release()
             lookup = (
                 "from pathlib import Path; from tratree_store import Recipe, Store;"
