@@ -275,6 +275,17 @@ def test_running_out_of_memory_says_what_to_lower(
         train_sft(policy, rows, QUICK, tmp_path / "out", tmp_path / "work", exhaust)
 
 
+def test_what_the_allocator_says_on_a_cpu_is_understood() -> None:
+    import torch
+
+    from tratree_cli.training.engine import enough_memory
+
+    with pytest.raises(StageError, match="not enough memory to train"), enough_memory():
+        torch.empty(1 << 50)
+    with pytest.raises(RuntimeError, match="shape"), enough_memory():
+        torch.empty(2).reshape(3)
+
+
 def test_a_tracker_that_is_not_installed_is_named(
     policy: Path, rows: list[SFTRow], tmp_path: Path
 ) -> None:
