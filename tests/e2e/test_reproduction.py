@@ -30,4 +30,4 @@ def test_every_stage_of_the_recipe_is_among_them(studied: Path) -> None:
     stages = {json.loads(line)["stage"] for line in listed.stdout.splitlines()}
     # What other tests of this folder may have made besides needs no check here.
     assert {*QUICK, *SLOW} <= stages
-    assert stages - {*QUICK, *SLOW} <= {"import-rollouts", "import-demos", "pretrain"}
+    assert stages - {*QUICK, *SLOW} <= {"import", "pretrain", "agreement"}
