@@ -8,7 +8,7 @@ import pytest
 
 from tratree_cli.envs.webshop import open_environment
 from tratree_cli.envs.webshop.catalogue import embedded, forbidden_instructions
-from tratree_cli.pretraining.documents import CURRICULUM, WRITERS, block
+from tratree_cli.pretraining.documents import CURRICULUM, FURTHER, WRITERS, block, mixture_at
 from tratree_cli.pretraining.shop import Shop, item_page, results_page, start_page
 
 
@@ -21,7 +21,8 @@ def environment():
 def blocks():
     forbidden = forbidden_instructions()
     return [
-        block(1, number, share, forbidden, 150) for number, share in enumerate((0.1, 0.4, 0.9, 1.0))
+        block(1, number, mixture, forbidden, 150)
+        for number, mixture in enumerate((*map(mixture_at, (0.1, 0.4, 0.9, 1.0)), FURTHER))
     ]
 
 
@@ -65,8 +66,10 @@ def test_random_play_is_no_demonstration(blocks):
 
 
 def test_the_same_block_has_the_same_text_and_another_one_has_not():
-    assert block(1, 7, 0.5, frozenset(), 20) == block(1, 7, 0.5, frozenset(), 20)
-    assert block(1, 7, 0.5, frozenset(), 20) != block(1, 8, 0.5, frozenset(), 20)
+    mixture = mixture_at(0.5)
+    once = block(1, 7, mixture, frozenset(), 20)
+    assert once == block(1, 7, mixture, frozenset(), 20)
+    assert once != block(1, 8, mixture, frozenset(), 20)
 
 
 def test_the_curriculum_goes_from_copying_over_looking_up_to_matching():

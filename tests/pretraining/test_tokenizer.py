@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tratree_cli.pretraining.documents import block
+from tratree_cli.pretraining.documents import block, mixture_at
 from tratree_cli.pretraining.packing import encode, pack
 from tratree_cli.pretraining.tokenizer import (
     AGENT,
@@ -94,7 +94,7 @@ def test_text_that_looks_like_a_marker_elsewhere_is_kept_byte_for_byte(tokenizer
 
 
 def test_rows_hold_the_tokens_of_the_chat_template(tokenizer):
-    documents = block(3, 0, 0.5, frozenset(), 20)
+    documents = block(3, 0, mixture_at(0.5), frozenset(), 20)
     encoded = encode(documents, tokenizer, limit=10_000)
     for document, one in zip(documents, encoded, strict=True):
         messages = conversation(*(text for turn in document.turns for text in turn))
@@ -106,7 +106,9 @@ def test_rows_hold_the_tokens_of_the_chat_template(tokenizer):
 
 
 def test_packed_documents_do_not_see_each_other(tokenizer):
-    rows = pack(encode(block(3, 0, 0.5, frozenset(), 30), tokenizer), tokenizer.pad_token_id)
+    rows = pack(
+        encode(block(3, 0, mixture_at(0.5), frozenset(), 30), tokenizer), tokenizer.pad_token_id
+    )
     mask = rows.attention()[:, 0]
     document = rows.document
     visible = mask == 0

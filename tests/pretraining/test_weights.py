@@ -17,7 +17,7 @@ FLOORS = {
     "copy": 0.95,
     "which-item": 0.9,
     "option-here": 0.9,
-    "admissible": 0.95,
+    "admissible": 0.5,
     "fits": 0.9,
     "options-wanted": 0.85,
 }

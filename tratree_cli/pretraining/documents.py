@@ -42,6 +42,17 @@ CURRICULUM: tuple[tuple[float, Mapping[str, float]], ...] = (
 )
 """Up to which share of all tokens each mixture of document kinds lasts: copy, look up, match."""
 
+FURTHER: Mapping[str, float] = {
+    "match": 0.4,
+    "option": 0.3,
+    "lookup": 0.1,
+    "until": 0.07,
+    "copy": 0.05,
+    "roam": 0.08,
+}
+"""What a model grown from a smaller one reads: mostly matching. Play that reads aloud up to an item
+chosen by a die is a habit against which demonstrations then work: roaming takes its place."""
+
 
 @dataclass(frozen=True)
 class Document:
@@ -54,19 +65,18 @@ class Document:
 def block(
     seed: int,
     number: int,
-    share: float,
+    mixture: Mapping[str, float],
     forbidden: frozenset[str],
     size: int = DOCUMENTS_PER_BLOCK,
 ) -> list[Document]:
     """Block ``number`` of the endless stream: a fresh catalogue and documents about it.
 
-    ``share`` in [0, 1] of the training selects the curriculum's mixture; ``forbidden`` are
-    instructions that must not occur (the evaluation tasks). Blocks are independent of each other,
-    so training resumes at any of them.
+    ``mixture`` weighs the kinds of documents; ``forbidden`` are instructions that must not occur
+    (the evaluation tasks). Blocks are independent of each other, so training resumes at any of
+    them.
     """
     rng = random.Random(f"{seed}/{number}")
     shop = Shop(rng)
-    mixture = mixture_at(share)
     kinds = rng.choices(list(mixture), list(mixture.values()), k=size)
     return [Document(kind, WRITERS[kind](rng, shop, shop.task(forbidden))) for kind in kinds]
 
@@ -228,6 +238,21 @@ def values_aloud(values: Sequence[str], probe: str) -> str:
 
 def play(rng: random.Random, shop: Shop, task: Task) -> Turns:
     """An episode in which every decision is a die's; thoughts say what the click is about."""
+    return _episode(rng, shop, task, read_aloud)
+
+
+def roam(rng: random.Random, shop: Shop, task: Task) -> Turns:
+    """The same without reading offers aloud: a click on one of them is a look at it, no more."""
+    return _episode(rng, shop, task, lambda offered, chosen: "look")
+
+
+def _episode(
+    rng: random.Random,
+    shop: Shop,
+    task: Task,
+    thought_of: Callable[[Sequence[Item], Callable[[Item], bool]], str],
+) -> Turns:
+    """Random clicks; ``thought_of`` words the thought about a page of offers."""
     instruction = task.instruction
     turns: Turns = [(start_page(instruction), "")]
     results: list[Item] = []
@@ -244,11 +269,11 @@ def play(rng: random.Random, shop: Shop, task: Task) -> Turns:
             offered = results[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
             if offered and rng.random() < 0.8:
                 current = rng.choice(offered)
-                thought = read_aloud(offered, _being(current))
+                thought = thought_of(offered, _being(current))
                 action = f"click[{current.asin}]"
             elif rng.random() < 0.7 or number == 1:
                 number += 1
-                thought, action = read_aloud(offered, lambda _: False), "click[Next >]"
+                thought, action = thought_of(offered, lambda _: False), "click[Next >]"
             else:
                 number -= 1
                 thought, action = "back", "click[< Prev]"
@@ -293,4 +318,5 @@ WRITERS: Mapping[str, Callable[[random.Random, Shop, Task], Turns]] = {
     "match": match,
     "option": option,
     "play": play,
+    "roam": roam,
 }

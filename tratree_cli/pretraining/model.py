@@ -52,7 +52,7 @@ SHAPES = {
 GROWN_FROM = {"tratree-m": "tratree-s", "tratree-l": "tratree-m"}
 """The smaller member that a wider one begins as (``pretraining.growth``)."""
 
-TOKENS = {"tratree-s": 12_000_000, "tratree-m": 3_000_000, "tratree-l": 2_000_000}
+TOKENS = {"tratree-s": 12_000_000, "tratree-m": 1_200_000, "tratree-l": 800_000}
 """Tokens that each of the shipped weights learned from, after what it was grown from."""
 
 

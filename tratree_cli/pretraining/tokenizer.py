@@ -18,6 +18,8 @@ from tratree_cli.pretraining.shop import Shop
 from tratree_cli.resources import templates_dir
 
 VOCABULARY = 1536
+READ = ("copy", "until", "lookup", "match", "option", "play")
+"""Kinds of documents that the merges are learned from."""
 SEED = 7
 END, USER, AGENT, PAD = "␃", "␂user", "␂agent", "␂pad"
 SPECIAL = (PAD, END, USER, AGENT)
@@ -104,8 +106,8 @@ def _texts() -> Iterator[str]:
     for _ in range(12):
         shop = Shop(rng)
         for _ in range(150):
-            for writer in WRITERS.values():
-                for user, agent in writer(rng, shop, shop.task()):
+            for kind in READ:
+                for user, agent in WRITERS[kind](rng, shop, shop.task()):
                     yield from _plain(user)
                     yield from _plain(agent)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,13 @@ from safetensors.torch import load_file, save_file
 
 from tratree_cli.envs.webshop.catalogue import forbidden_instructions
 from tratree_cli.errors import StageError
-from tratree_cli.pretraining.documents import CURRICULUM, DOCUMENTS_PER_BLOCK, block
+from tratree_cli.pretraining.documents import (
+    CURRICULUM,
+    DOCUMENTS_PER_BLOCK,
+    FURTHER,
+    block,
+    mixture_at,
+)
 from tratree_cli.pretraining.forward import hidden_states, rotations
 from tratree_cli.pretraining.growth import grown
 from tratree_cli.pretraining.model import SHAPES, new_model
@@ -38,8 +44,8 @@ class PretrainConfig:
     """Everything that decides the weights.
 
     ``read_share`` is the share of the user's tokens that carry loss, during and after copying;
-    ``final_share`` the last learning rate as a share of the peak. ``begin`` in [0, 1) is where in
-    the curriculum the text begins: a model grown from a smaller one can copy already.
+    ``final_share`` the last learning rate as a share of the peak. ``further`` leaves the curriculum
+    out: a model grown from a smaller one can copy already.
     """
 
     name: str = "tratree-s"
@@ -51,14 +57,14 @@ class PretrainConfig:
     warmup_steps: int = 100
     weight_decay: float = 0.01
     read_share: tuple[float, float] = (0.6, 0.05)
-    begin: float = 0.0
+    further: bool = False
     compiled: bool = True
     save_every: int = 20
     block_documents: int = DOCUMENTS_PER_BLOCK
 
 
-GROWING = PretrainConfig(learning_rate=1.5e-3, begin=0.4)
-"""For a model grown from a smaller one: gentler, and past learning to copy."""
+GROWING = PretrainConfig(learning_rate=2e-3, final_share=0.3, further=True)
+"""For a model grown from a smaller one. It stops at a learning rate that keeps it easy to teach."""
 
 
 def pretrain(
@@ -79,7 +85,7 @@ def pretrain(
     run.resume()
     forbidden = forbidden_instructions()
     while run.tokens < config.tokens:
-        documents = block(config.seed, run.blocks, run.share, forbidden, config.block_documents)
+        documents = block(config.seed, run.blocks, run.mixture, forbidden, config.block_documents)
         rows = pack(encode(documents, tokenizer), tokenizer.pad_token_id)
         run.learn(rows)
         progress(min(run.tokens, config.tokens), config.tokens, f"loss {run.curve[-1][1]:.3f}")
@@ -136,10 +142,9 @@ class _Run:
         self.curve: list[tuple[int, float]] = []
 
     @property
-    def share(self) -> float:
-        """Where in the curriculum it is, in [0, 1]."""
-        begin = self.config.begin
-        return begin + (1 - begin) * self.tokens / self.config.tokens
+    def mixture(self) -> Mapping[str, float]:
+        """What is read at this point of the training."""
+        return FURTHER if self.config.further else mixture_at(self.tokens / self.config.tokens)
 
     def learn(self, rows: Rows) -> None:
         """One block: as many whole batches as it has; the rest is dropped (shapes stay fixed)."""
@@ -195,7 +200,8 @@ class _Run:
         """
         copying, _ = CURRICULUM[0]
         first, last = self.config.read_share
-        return first if self.share < copying else last
+        at_first = not self.config.further and self.tokens < copying * self.config.tokens
+        return first if at_first else last
 
     def save(self) -> None:
         """Checkpoint without pickles: tensors in safetensors, counters in JSON, renamed last."""
