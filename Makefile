@@ -38,11 +38,15 @@ OPTIONAL := tests/evaluation/test_report_page.py tests/store/test_remote.py
 
 # Slow and optional parts. What an optional part needs is installed here, and what cannot be is
 # skipped by its test with the reason.
-test-all: install $(VENV)/.all
+test-all: install $(VENV)/.all $(VENV)/.alfworld
 	$(PYTEST) -n 2 -m "slow and not gpu"
 	$(PYTEST) -n 2 $(OPTIONAL)
 $(VENV)/.all: requirements-all.lock
 	@$(BIN)/pip install -q $(TORCH) -r requirements-all.lock
+	@touch $@
+# Compiled from source: where there is no compiler, the tests that compare with it are skipped.
+$(VENV)/.alfworld: requirements-alfworld.lock
+	@$(BIN)/pip install -q -r requirements-alfworld.lock || echo "skipped: the original ALFWorld engine"
 	@touch $@
 
 check: lint types
