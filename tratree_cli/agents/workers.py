@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING
@@ -82,7 +82,7 @@ def _start(job: Job) -> _Worker:
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(job, theirs), daemon=True)
-    with _one_thread():
+    with _one_thread(), _interrupts_blocked():
         process.start()
     theirs.close()
     return _Worker(process, ours)
@@ -101,6 +101,21 @@ def _one_thread() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """What is started here never sees Ctrl-C, not even while it imports.
+
+    Ctrl-C reaches the whole process group, and the parent decides what it means.
+    """
+    # Starting the tracker unblocks the signal, so it has to run before.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _give(worker: _Worker, shard: Shard) -> None:
@@ -128,8 +143,6 @@ def _bury(worker: _Worker, waiting: deque[Shard], tries: dict[str, int]) -> None
 
 def _work(job: Job, pipe: Connection) -> None:
     """A worker's life: shards in, bytes out, until the pipe closes."""
-    # Ctrl-C reaches the whole process group; the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     from tratree_cli.agents.shards import ShardPlayer
 

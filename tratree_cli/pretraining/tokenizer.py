@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from tratree_cli.pretraining.documents import WRITERS
@@ -65,8 +66,9 @@ PIECES = (
 """How text is cut before merges; nothing is dropped, so decoding is exact."""
 
 
+@cache
 def build_tokenizer() -> Any:
-    """Train the tokenizer on self-made text; deterministic."""
+    """Train the tokenizer on self-made text; deterministic, once per process (seconds)."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
