@@ -7,6 +7,8 @@ import re
 import time
 from pathlib import Path
 
+import pytest
+
 from .conftest import Command, run_tratree
 
 REFERENCE = re.compile(r"^[a-z-]+:[0-9a-f]{64}\n$")
@@ -114,6 +116,7 @@ def test_every_kind_can_be_shown(studied: Path) -> None:
         assert "\x1b" not in shown.stdout
 
 
+@pytest.mark.slow
 def test_a_crash_between_two_stages_costs_only_what_is_missing(
     studied: Path, tratree: Command, tmp_path: Path
 ) -> None:

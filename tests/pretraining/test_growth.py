@@ -23,6 +23,7 @@ def test_a_grown_model_first_says_what_the_smaller_one_says(tokenizer, name: str
     assert wide.num_parameters() > 1.5 * small.num_parameters()
 
 
+@pytest.mark.slow
 def test_what_is_new_wakes_within_a_few_steps(tokenizer, tmp_path: Path):
     from transformers import AutoModelForCausalLM
 

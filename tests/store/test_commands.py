@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -20,7 +21,10 @@ from .conftest import SOURCES, Make, flip
 def run(store: Store, *arguments: str) -> Result:
     """One command in this process (the real one costs a second of start-up on a busy machine)."""
     words = [*arguments, "--store", str(store.root)]
-    return CliRunner().invoke(app, words, env={"COLUMNS": "200", "NO_COLOR": "1"})
+    result = CliRunner().invoke(app, words, env={"COLUMNS": "200", "NO_COLOR": "1"})
+    # A process lets go of what it found when it ends; here the store has to be collected.
+    gc.collect()
+    return result
 
 
 def json_lines(result: Result) -> list[dict[str, object]]:

@@ -80,6 +80,7 @@ def test_where_training_starts_and_what_it_stays_near_can_be_chosen(tratree: Fol
     assert scored == []
 
 
+@pytest.mark.slow
 def test_models_of_the_store_may_start_and_be_the_reference(
     tratree: Folder, words: tuple[str, ...], weaker: Path
 ) -> None:
@@ -255,6 +256,7 @@ def test_a_model_is_not_kept_away_from_itself(tratree: Folder, words: tuple[str,
     again.refused("is the very model that is trained")
 
 
+@pytest.mark.slow
 def test_methods_that_compare_distributions_need_one_tokenizer(
     tratree: Folder, words: tuple[str, ...], tmp_path: Path
 ) -> None:
