@@ -15,6 +15,7 @@ from tratree_cli.stages.graph import Job, Node, Result, Stage
 
 STAGE = Stage("pretrain", 2, "model", "tratree_cli.stages.pretrain:run")
 NAMES = tuple(SHAPES)
+RECORD = "training.json"
 
 
 def node(config: Config, name: str, tokens: int | None = None) -> Node:
@@ -54,7 +55,7 @@ def run(job: Job) -> Result:
         "facts": able,
         "parameters": facts["config"],
     }
-    (job.out / "training.json").write_bytes(
+    (job.out / RECORD).write_bytes(
         orjson.dumps(record, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
     )
     return Result(
@@ -69,11 +70,11 @@ def run(job: Job) -> Result:
 
 
 def ship(made: Path, folder: Path) -> None:
-    """Copy the files of a base model to ``folder``; what else lies there is replaced."""
+    """Copy a base model to ``folder``, without its record; what else lies there is replaced."""
     import shutil
 
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(made, folder)
+    shutil.copytree(made, folder, ignore=shutil.ignore_patterns(RECORD))
 
 
 def _competence(folder: Path) -> dict[str, Any]:
