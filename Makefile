@@ -22,8 +22,8 @@ install: $(VENV)/.ok
 $(VENV)/.ok: pyproject.toml requirements.lock
 	@echo "installing into $(VENV) (once)"
 	@$(PY) -m venv $(VENV)
-	@$(BIN)/pip install -q --no-compile $(CPU_INDEX) $(TORCH)
-	@$(BIN)/pip install -q --no-compile $(TORCH) -r requirements.lock
+	@$(BIN)/pip install -q $(CPU_INDEX) $(TORCH)
+	@$(BIN)/pip install -q $(TORCH) -r requirements.lock
 	@$(BIN)/pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
