@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,17 +11,40 @@ import torch
 
 from tratree_cli.pretraining.growth import grown
 from tratree_cli.pretraining.model import GROWN_FROM, SHAPES, new_model
+from tratree_cli.pretraining.tokenizer import build_tokenizer
 from tratree_cli.pretraining.training import GROWING, PretrainConfig, pretrain
 
+WIDER = sorted(
+    name for name, other in GROWN_FROM.items() if SHAPES[name].width > SHAPES[other].width
+)
 
-@pytest.mark.parametrize("name", sorted(GROWN_FROM))
+
+@pytest.mark.parametrize("name", WIDER)
 def test_a_grown_model_first_says_what_the_smaller_one_says(tokenizer, name: str):
     small = new_model(SHAPES[GROWN_FROM[name]], tokenizer, 3)
-    wide = grown(small, name, tokenizer, 4)
+    wide = grown(small, tokenizer, name, tokenizer, 4)
     tokens = torch.randint(0, len(tokenizer), (2, 30))
     with torch.no_grad():
         assert torch.allclose(wide(tokens).logits, small(tokens).logits, atol=5e-3)
     assert wide.num_parameters() > 1.5 * small.num_parameters()
+
+
+def test_another_vocabulary_keeps_what_both_know_and_begins_afresh_with_the_rest(tokenizer):
+    rooms = build_tokenizer("rooms")
+    shop = new_model(SHAPES["tratree-s"], tokenizer, 3)
+    moved = grown(shop, tokenizer, "tratree-rooms-s", rooms, 4)
+    shared = sorted(set(rooms.get_vocab()) & set(tokenizer.get_vocab()))
+    own = [rooms.get_vocab()[word] for word in shared]
+    other = [tokenizer.get_vocab()[word] for word in shared]
+    asked = torch.tensor(random.Random(1).choices(range(len(shared)), k=20))
+    with torch.no_grad():
+        before = shop(torch.tensor(other)[asked][None]).logits[..., other]
+        after = moved(torch.tensor(own)[asked][None]).logits[..., own]
+    assert torch.allclose(before, after, atol=1e-4)
+    fresh = [i for word, i in rooms.get_vocab().items() if word not in tokenizer.get_vocab()]
+    table = moved.get_input_embeddings().weight.detach()
+    assert len(fresh) > 300
+    assert float(table[fresh].std()) == pytest.approx(float(table.std()), rel=0.1)
 
 
 @pytest.mark.slow

@@ -8,8 +8,8 @@ import pytest
 
 from tratree_cli.envs.webshop import open_environment
 from tratree_cli.envs.webshop.catalogue import embedded, forbidden_instructions
-from tratree_cli.pretraining.documents import CURRICULUM, FURTHER, WRITERS, block, mixture_at
 from tratree_cli.pretraining.shop import Shop, item_page, results_page, start_page
+from tratree_cli.pretraining.shop_text import CURRICULUM, FURTHER, SHOP, WRITERS, block
 
 
 @pytest.fixture(scope="module")
@@ -19,10 +19,9 @@ def environment():
 
 @pytest.fixture(scope="module")
 def blocks():
-    forbidden = forbidden_instructions()
     return [
-        block(1, number, mixture, forbidden, 150)
-        for number, mixture in enumerate((*map(mixture_at, (0.1, 0.4, 0.9, 1.0)), FURTHER))
+        block(1, number, mixture, 150)
+        for number, mixture in enumerate((*map(SHOP.mixture_at, (0.1, 0.4, 0.9, 1.0)), FURTHER))
     ]
 
 
@@ -66,10 +65,10 @@ def test_random_play_is_no_demonstration(blocks):
 
 
 def test_the_same_block_has_the_same_text_and_another_one_has_not():
-    mixture = mixture_at(0.5)
-    once = block(1, 7, mixture, frozenset(), 20)
-    assert once == block(1, 7, mixture, frozenset(), 20)
-    assert once != block(1, 8, mixture, frozenset(), 20)
+    mixture = SHOP.mixture_at(0.5)
+    once = block(1, 7, mixture, 20)
+    assert once == block(1, 7, mixture, 20)
+    assert once != block(1, 8, mixture, 20)
 
 
 def test_the_curriculum_goes_from_copying_over_looking_up_to_matching():

@@ -6,28 +6,34 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tratree_cli.pretraining.documents import block, mixture_at
+from tratree_cli.pretraining.corpus import Corpus, corpus_of
 from tratree_cli.pretraining.packing import encode, pack
 from tratree_cli.pretraining.tokenizer import (
     AGENT,
     END,
-    FURNITURE,
     USER,
     build_tokenizer,
 )
 from tratree_cli.resources import templates_dir
 
+MEMBERS = {"shop": "tratree-s", "rooms": "tratree-rooms-s"}
+
+
+@pytest.fixture(scope="module", params=MEMBERS)
+def corpus(request) -> Corpus:
+    return corpus_of(request.param)
+
 
 @pytest.fixture(scope="module")
-def tokenizer():
+def tokenizer(corpus: Corpus):
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(templates_dir() / "models" / "tratree-s")
+    return AutoTokenizer.from_pretrained(templates_dir() / "models" / MEMBERS[corpus.name])
 
 
-def test_the_shipped_tokenizer_is_the_one_that_the_program_builds(tokenizer, tmp_path):
-    build_tokenizer().save_pretrained(tmp_path)
-    shipped = templates_dir() / "models" / "tratree-s" / "tokenizer.json"
+def test_the_shipped_tokenizer_is_the_one_that_the_program_builds(corpus: Corpus, tmp_path):
+    build_tokenizer(corpus.name).save_pretrained(tmp_path)
+    shipped = templates_dir() / "models" / MEMBERS[corpus.name] / "tokenizer.json"
     assert (tmp_path / "tokenizer.json").read_bytes() == shipped.read_bytes()
 
 
@@ -43,19 +49,28 @@ def test_nothing_is_unknown_and_decoding_gives_the_text_back(tokenizer, text):
     assert tokenizer.decode(ids) == text.encode("utf-8", "replace").decode()
 
 
-def test_page_furniture_is_one_token_each(tokenizer):
-    for text in FURNITURE:
+def test_page_furniture_is_one_token_each(tokenizer, corpus: Corpus):
+    for text in corpus.furniture:
         assert len(tokenizer(text)["input_ids"]) == 1
 
 
-def test_a_whole_page_is_short(tokenizer):
-    page = (
+PAGES = {
+    "shop": (
         "Observation:\nInstruction: [SEP] find me a quilted wool coat in red, and price lower than "
         "40.00 dollars [SEP] Back to Search [SEP] Page 1 (Total results: 20) [SEP] Next > [SEP] "
         "B0KAFEMI [SEP] quilted wool coat [SEP] $25.0 [SEP] B0RUTOZA [SEP] padded wool coat [SEP] "
         "$31.0"
-    )
-    assert len(tokenizer(page)["input_ids"]) < 50
+    ),
+    "rooms": (
+        "coffeemachine 1, countertop 1, drawer 1, fridge 1, safe 1, sinkbasin 1\nTask: clean some "
+        "plate and put it in countertop.\nObservation: You teleport to the kitchen.\nAction: take "
+        "plate 1 from countertop 1"
+    ),
+}
+
+
+def test_a_whole_page_is_short(tokenizer, corpus: Corpus):
+    assert len(tokenizer(PAGES[corpus.name])["input_ids"]) < 50
 
 
 def test_the_mask_covers_exactly_what_the_agent_says_and_its_end(tokenizer):
@@ -93,8 +108,8 @@ def test_text_that_looks_like_a_marker_elsewhere_is_kept_byte_for_byte(tokenizer
     assert "a <|end|> b" in tokenizer.decode(encoded)
 
 
-def test_rows_hold_the_tokens_of_the_chat_template(tokenizer):
-    documents = block(3, 0, mixture_at(0.5), frozenset(), 20)
+def test_rows_hold_the_tokens_of_the_chat_template(tokenizer, corpus: Corpus):
+    documents = corpus.block(3, 0, corpus.mixture_at(0.5), 20)
     encoded = encode(documents, tokenizer, limit=10_000)
     for document, one in zip(documents, encoded, strict=True):
         messages = conversation(*(text for turn in document.turns for text in turn))
@@ -105,10 +120,10 @@ def test_rows_hold_the_tokens_of_the_chat_template(tokenizer):
         assert one.spoken == [bool(mine) for mine in chat["assistant_masks"]]
 
 
-def test_packed_documents_do_not_see_each_other(tokenizer):
-    rows = pack(
-        encode(block(3, 0, mixture_at(0.5), frozenset(), 30), tokenizer), tokenizer.pad_token_id
-    )
+def test_packed_documents_do_not_see_each_other(tokenizer, corpus: Corpus):
+    documents = corpus.block(3, 0, corpus.mixture_at(0.5), 30)
+    encoded = encode(documents, tokenizer, corpus.row)
+    rows = pack(encoded, tokenizer.pad_token_id, corpus.row)
     mask = rows.attention()[:, 0]
     document = rows.document
     visible = mask == 0

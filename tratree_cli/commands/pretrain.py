@@ -18,7 +18,10 @@ app = typer.Typer()
 def pretrain(
     session: Session,
     sizes: Annotated[
-        list[str] | None, typer.Argument(help="tratree-s, tratree-m, tratree-l [default: all].")
+        list[str] | None,
+        typer.Argument(
+            help="tratree-s, -m, -l (the shop); tratree-rooms-s, -rooms-m [default: all]."
+        ),
     ] = None,
     tokens: Annotated[
         int | None, typer.Option("--tokens", help="Tokens to learn from [default: as shipped].")

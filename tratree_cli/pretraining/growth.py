@@ -5,6 +5,10 @@ and everything new begins silent. New heads look at random but are not listened 
 of the residual stream are written by nobody, so that before the first step both give the same
 answers; the gradient wakes them. The wide member then reads on, and can only become better than
 the one it came from.
+
+A member with another vocabulary begins the same way: what both know keeps its vector, every other
+word gets a fresh one. How to copy and to match was learned with a thousand words and does not ask
+which they are.
 """
 
 from __future__ import annotations
@@ -14,8 +18,12 @@ from typing import Any
 from tratree_cli.pretraining.model import HEAD, SHAPES, new_model
 
 
-def grown(small: Any, name: str, tokenizer: Any, seed: int) -> Any:
-    """A model of size ``name`` that gives the logits of ``small``, a narrower one (float32)."""
+def grown(small: Any, words: Any, name: str, tokenizer: Any, seed: int) -> Any:
+    """A model of size ``name`` that gives the logits of ``small`` (float32, at most as wide).
+
+    ``words`` is the tokenizer of ``small``, ``tokenizer`` the new model's; where they are one, the
+    logits of all tokens are the same, else those of the tokens that both have.
+    """
     import torch
 
     shape = SHAPES[name]
@@ -31,12 +39,21 @@ def grown(small: Any, name: str, tokenizer: Any, seed: int) -> Any:
                 weight.fill_(quieter)
                 weight[: len(old)] = quieter * old
             elif "embed" in key:
+                ours, others = _shared(tokenizer, words)
+                weight.mul_(old.std() / weight.std())
                 weight[:, before:] = 0.0
-                weight[:, :before] = old
+                weight[ours, :before] = old[others]
             else:
                 _corner(key, weight, old)
     assert all(weight.shape[0] % HEAD == 0 for key, weight in theirs.items() if "q_proj" in key)
     return wide
+
+
+def _shared(tokenizer: Any, words: Any) -> tuple[list[int], list[int]]:
+    """Tokens of the same text in both vocabularies."""
+    known = words.get_vocab()
+    pairs = [(own, known[text]) for text, own in tokenizer.get_vocab().items() if text in known]
+    return [own for own, _ in pairs], [other for _, other in pairs]
 
 
 def _corner(key: str, weight: Any, old: Any) -> None:

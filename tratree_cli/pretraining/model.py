@@ -29,11 +29,12 @@ PASSING = 0.5
 
 @dataclass(frozen=True)
 class Shape:
-    """Width and depth of one member of the family."""
+    """Width and depth of one member of the family, and the corpus it reads (``corpus_of``)."""
 
     width: int
     layers: int
     inner: int
+    text: str = "shop"
 
     @property
     def heads(self) -> int:
@@ -47,12 +48,26 @@ SHAPES = {
     "tratree-s": Shape(width=96, layers=4, inner=192),
     "tratree-m": Shape(width=128, layers=4, inner=256),
     "tratree-l": Shape(width=192, layers=4, inner=384),
+    "tratree-rooms-s": Shape(width=96, layers=4, inner=192, text="rooms"),
+    "tratree-rooms-m": Shape(width=128, layers=4, inner=256, text="rooms"),
 }
 
-GROWN_FROM = {"tratree-m": "tratree-s", "tratree-l": "tratree-m"}
-"""The smaller member that a wider one begins as (``pretraining.growth``)."""
+GROWN_FROM = {
+    "tratree-m": "tratree-s",
+    "tratree-l": "tratree-m",
+    "tratree-rooms-s": "tratree-s",
+    "tratree-rooms-m": "tratree-rooms-s",
+}
+"""The member that another one begins as: narrower, or of another vocabulary
+(``pretraining.growth``)."""
 
-TOKENS = {"tratree-s": 12_000_000, "tratree-m": 1_200_000, "tratree-l": 800_000}
+TOKENS = {
+    "tratree-s": 12_000_000,
+    "tratree-m": 1_200_000,
+    "tratree-l": 800_000,
+    "tratree-rooms-s": 4_000_000,
+    "tratree-rooms-m": 1_200_000,
+}
 """Tokens that each of the shipped weights learned from, after what it was grown from."""
 
 

@@ -13,10 +13,8 @@ from typing import Any
 
 import torch
 
-from tratree_cli.pretraining.documents import Document
+from tratree_cli.pretraining.corpus import Document
 from tratree_cli.pretraining.tokenizer import AGENT, END, USER
-
-ROW = 384
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Rows:
-    """``tokens``, ``document`` (0 = padding) and ``spoken``: each (rows, ROW)."""
+    """``tokens``, ``document`` (0 = padding) and ``spoken``: each (rows, length)."""
 
     tokens: torch.Tensor
     document: torch.Tensor
@@ -43,16 +41,20 @@ class Rows:
         return Rows(self.tokens[part], self.document[part], self.spoken[part])
 
     def attention(self) -> torch.Tensor:
-        """The additive mask, (rows, 1, ROW, ROW): own document and no future."""
+        """The additive mask, (rows, 1, length, length): own document and no future."""
         same = self.document[:, :, None] == self.document[:, None, :]
-        past = torch.ones(ROW, ROW, dtype=torch.bool).tril()
+        length = self.tokens.shape[1]
+        past = torch.ones(length, length, dtype=torch.bool).tril()
         mask = torch.zeros(same.shape)
         mask.masked_fill_(~(same & past), float("-inf"))
         return mask[:, None]
 
 
-def encode(documents: Sequence[Document], tokenizer: Any, limit: int = ROW) -> list[Encoded]:
-    """The same tokens that the chat template gives, in one pass over all contents."""
+def encode(documents: Sequence[Document], tokenizer: Any, limit: int) -> list[Encoded]:
+    """The same tokens that the chat template gives, in one pass over all contents.
+
+    A document of more than ``limit`` tokens is cut at a turn's end.
+    """
     texts = [text for document in documents for turn in document.turns for text in turn]
     pieces = iter(tokenizer(texts, add_special_tokens=False)["input_ids"])
     user, agent, end = tokenizer.convert_tokens_to_ids([USER, AGENT, END])
@@ -71,8 +73,8 @@ def encode(documents: Sequence[Document], tokenizer: Any, limit: int = ROW) -> l
     return [document for document in encoded if document.tokens]
 
 
-def pack(encoded: Sequence[Encoded], padding: int) -> Rows:
-    """First fit, longest first: under one per cent of padding for a block of documents."""
+def pack(encoded: Sequence[Encoded], padding: int, length: int) -> Rows:
+    """Rows of ``length`` tokens; first fit, longest first: under one per cent of padding."""
     rows: list[list[Encoded]] = []
     room: list[int] = []
     for document in sorted(encoded, key=lambda d: -len(d.tokens)):
@@ -81,12 +83,12 @@ def pack(encoded: Sequence[Encoded], padding: int) -> Rows:
         if place is None:
             place = len(rows)
             rows.append([])
-            room.append(ROW)
+            room.append(length)
         rows[place].append(document)
         room[place] -= size
-    tokens = torch.full((len(rows), ROW), padding)
-    number = torch.zeros((len(rows), ROW), dtype=torch.long)
-    spoken = torch.zeros((len(rows), ROW), dtype=torch.bool)
+    tokens = torch.full((len(rows), length), padding)
+    number = torch.zeros((len(rows), length), dtype=torch.long)
+    spoken = torch.zeros((len(rows), length), dtype=torch.bool)
     for i, row in enumerate(rows):
         at = 0
         for k, document in enumerate(row, start=1):

@@ -18,6 +18,47 @@ SEP = " [SEP] "
 PAGE_SIZE = 4
 
 
+FURNITURE = (
+    "Observation:\n",
+    "WebShop [SEP] Instruction: [SEP] ",
+    "Instruction: [SEP] ",
+    " [SEP] ",
+    " [SEP] Search",
+    " [SEP] Back to Search [SEP] Page ",
+    " (Total results: ",
+    ") [SEP] Next >",
+    ") [SEP] < Prev [SEP] Next >",
+    " [SEP] Back to Search [SEP] < Prev",
+    " [SEP] Price: ",
+    " [SEP] Rating: N.A. [SEP] Description [SEP] Features [SEP] Reviews [SEP] Buy Now",
+    ", and price lower than ",
+    " dollars",
+    "Thought: ",
+    "\nAction: ",
+    "Action: ",
+    "search[",
+    "click[",
+    "]",
+    "Buy Now",
+    "Next >",
+    "< Prev",
+    "Back to Search",
+    "\nQuestion: ",
+    "Question: ",
+)
+
+PIECES = (
+    r" (?=\$?\d|[A-Z][A-Z0-9]{5})"  # numbers and identifiers look the same after a blank
+    r"|[A-Z][A-Z0-9](?=[A-Z0-9]|\b)"  # identifiers, two characters at a time
+    r"|\$?\d+\.\d{1,2}(?!\d)"  # prices
+    r"|\d{1,3}(?:\p{Ll}{1,2}\b)?"
+    r"| ?\p{L}+"
+    r"| ?[^\s\p{L}\d]+"
+    r"|\s+"
+)
+"""How text is cut before merges; nothing is dropped, so decoding is exact."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A wish, the item it was made for, and the words in front of the price."""

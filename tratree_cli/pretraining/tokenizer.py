@@ -2,6 +2,7 @@
 
 Page furniture (``Back to Search``, ``Buy Now`` and the separators between) is added as ordinary,
 non-special tokens, one each: pages become three times shorter, decoding still gives the exact text.
+Each corpus has a tokenizer of its own, made of its words.
 Turn markers are special tokens spelled with control pictures (``␂user``, ``␂agent``, ``␃``). The
 chat template replaces those two characters in contents, so no text of a page or of a model can
 forge a turn; what people do type, such as ``<|end|>``, is encoded byte for byte like any text.
@@ -9,78 +10,34 @@ forge a turn; what people do type, such as ``<|end|>``, is encoded byte for byte
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from tratree_cli.pretraining.documents import WRITERS
-from tratree_cli.pretraining.shop import Shop
+from tratree_cli.pretraining.corpus import Corpus, corpus_of
 from tratree_cli.resources import templates_dir
 
 VOCABULARY = 1536
-READ = ("copy", "until", "lookup", "match", "option", "play")
-"""Kinds of documents that the merges are learned from."""
-SEED = 7
 END, USER, AGENT, PAD = "␃", "␂user", "␂agent", "␂pad"
 SPECIAL = (PAD, END, USER, AGENT)
 
-FURNITURE = (
-    "Observation:\n",
-    "WebShop [SEP] Instruction: [SEP] ",
-    "Instruction: [SEP] ",
-    " [SEP] ",
-    " [SEP] Search",
-    " [SEP] Back to Search [SEP] Page ",
-    " (Total results: ",
-    ") [SEP] Next >",
-    ") [SEP] < Prev [SEP] Next >",
-    " [SEP] Back to Search [SEP] < Prev",
-    " [SEP] Price: ",
-    " [SEP] Rating: N.A. [SEP] Description [SEP] Features [SEP] Reviews [SEP] Buy Now",
-    ", and price lower than ",
-    " dollars",
-    "Thought: ",
-    "\nAction: ",
-    "Action: ",
-    "search[",
-    "click[",
-    "]",
-    "Buy Now",
-    "Next >",
-    "< Prev",
-    "Back to Search",
-    "\nQuestion: ",
-    "Question: ",
-)
-
-PIECES = (
-    r" (?=\$?\d|[A-Z][A-Z0-9]{5})"  # numbers and identifiers look the same after a blank
-    r"|[A-Z][A-Z0-9](?=[A-Z0-9]|\b)"  # identifiers, two characters at a time
-    r"|\$?\d+\.\d{1,2}(?!\d)"  # prices
-    r"|\d{1,3}(?:\p{Ll}{1,2}\b)?"
-    r"| ?\p{L}+"
-    r"| ?[^\s\p{L}\d]+"
-    r"|\s+"
-)
-"""How text is cut before merges; nothing is dropped, so decoding is exact."""
-
 
 @cache
-def build_tokenizer() -> Any:
-    """Train the tokenizer on self-made text; deterministic, once per process (seconds)."""
+def build_tokenizer(text: str = "shop") -> Any:
+    """Train a corpus' tokenizer on its text; deterministic, once per process (seconds)."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
+    corpus = corpus_of(text)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(PIECES), behavior="isolated"),
+            pre_tokenizers.Split(Regex(corpus.pieces), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    furniture = [AddedToken(text, normalized=False, special=False) for text in FURNITURE]
+    furniture = [AddedToken(text, normalized=False, special=False) for text in corpus.furniture]
     tokenizer.add_tokens(furniture)
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
@@ -88,7 +45,7 @@ def build_tokenizer() -> Any:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_texts(), trainer)
+    tokenizer.train_from_iterator(_texts(corpus), trainer)
     tokenizer.add_tokens(furniture)
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -102,19 +59,12 @@ def build_tokenizer() -> Any:
     return fast
 
 
-def _texts() -> Iterator[str]:
+def _texts(corpus: Corpus) -> Iterator[str]:
     """Contents of every kind of document, without furniture (which never reaches the merges)."""
-    rng = random.Random(SEED)
-    for _ in range(12):
-        shop = Shop(rng)
-        for _ in range(150):
-            for kind in READ:
-                for user, agent in WRITERS[kind](rng, shop, shop.task()):
-                    yield from _plain(user)
-                    yield from _plain(agent)
-
-
-def _plain(text: str) -> list[str]:
-    for furniture in sorted(FURNITURE, key=len, reverse=True):
-        text = text.replace(furniture, "\0")
-    return text.split("\0")
+    furniture = sorted(corpus.furniture, key=len, reverse=True)
+    for turns in corpus.sample():
+        for turn in turns:
+            for text in turn:
+                for piece in furniture:
+                    text = text.replace(piece, "\0")
+                yield from text.split("\0")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,12 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
-from tratree_cli.envs.webshop.catalogue import forbidden_instructions
 from tratree_cli.errors import StageError
-from tratree_cli.pretraining.documents import (
-    CURRICULUM,
-    DOCUMENTS_PER_BLOCK,
-    FURTHER,
-    block,
-    mixture_at,
-)
+from tratree_cli.pretraining.corpus import DOCUMENTS_PER_BLOCK, Corpus, Mixture, corpus_of
 from tratree_cli.pretraining.forward import hidden_states, rotations
 from tratree_cli.pretraining.growth import grown
 from tratree_cli.pretraining.model import SHAPES, new_model
-from tratree_cli.pretraining.packing import ROW, Rows, encode, pack
+from tratree_cli.pretraining.packing import Rows, encode, pack
 from tratree_cli.pretraining.tokenizer import build_tokenizer
 
 Progress = Callable[[int, int, str], None]
@@ -80,13 +73,14 @@ def pretrain(
     states: tokens, steps, seconds (this call), parameters and the curve.
     """
     started = time.monotonic()
-    tokenizer = build_tokenizer()
-    run = _Run(config, tokenizer, work, smaller)
+    corpus = corpus_of(SHAPES[config.name].text)
+    tokenizer = build_tokenizer(corpus.name)
+    run = _Run(config, corpus, tokenizer, work, smaller)
     run.resume()
-    forbidden = forbidden_instructions()
     while run.tokens < config.tokens:
-        documents = block(config.seed, run.blocks, run.mixture, forbidden, config.block_documents)
-        rows = pack(encode(documents, tokenizer), tokenizer.pad_token_id)
+        documents = corpus.block(config.seed, run.blocks, run.mixture, config.block_documents)
+        encoded = encode(documents, tokenizer, corpus.row)
+        rows = pack(encoded, tokenizer.pad_token_id, corpus.row)
         run.learn(rows)
         progress(min(run.tokens, config.tokens), config.tokens, f"loss {run.curve[-1][1]:.3f}")
         if run.blocks % config.save_every == 0:
@@ -114,37 +108,48 @@ def export(model: Any, tokenizer: Any, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def _loaded(folder: Path) -> Any:
-    from transformers import AutoModelForCausalLM
+def _loaded(folder: Path) -> tuple[Any, Any]:
+    """A model in float32 and its tokenizer."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    return AutoModelForCausalLM.from_pretrained(folder).float()
+    model = AutoModelForCausalLM.from_pretrained(folder).float()
+    return model, AutoTokenizer.from_pretrained(folder)
 
 
 class _Run:
     """Weights, optimizer and counters of one pretraining."""
 
     def __init__(
-        self, config: PretrainConfig, tokenizer: Any, work: Path, smaller: Path | None
+        self,
+        config: PretrainConfig,
+        corpus: Corpus,
+        tokenizer: Any,
+        work: Path,
+        smaller: Path | None,
     ) -> None:
         self.config = config
         self.work = work
+        self.corpus = corpus
         if smaller is None:
             self.model = new_model(SHAPES[config.name], tokenizer, config.seed)
         else:
-            self.model = grown(_loaded(smaller), config.name, tokenizer, config.seed)
+            known, words = _loaded(smaller)
+            self.model = grown(known, words, config.name, tokenizer, config.seed)
         self.weights = dict(self.model.named_parameters())
         self.optimizer = torch.optim.AdamW(
             self.weights.values(), lr=0.0, betas=(0.9, 0.98), weight_decay=config.weight_decay
         )
         self.forward = torch.compile(hidden_states) if config.compiled else hidden_states
-        self.cosine, self.sine = rotations(ROW)
+        self.cosine, self.sine = rotations(corpus.row)
         self.tokens = self.steps = self.blocks = 0
         self.curve: list[tuple[int, float]] = []
 
     @property
-    def mixture(self) -> Mapping[str, float]:
+    def mixture(self) -> Mixture:
         """What is read at this point of the training."""
-        return FURTHER if self.config.further else mixture_at(self.tokens / self.config.tokens)
+        if self.config.further:
+            return self.corpus.further
+        return self.corpus.mixture_at(self.tokens / self.config.tokens)
 
     def learn(self, rows: Rows) -> None:
         """One block: as many whole batches as it has; the rest is dropped (shapes stay fixed)."""
@@ -198,7 +203,7 @@ class _Run:
         A look-up is decided by one token of an answer, and everything else that carries loss then
         hides that token's gradient.
         """
-        copying, _ = CURRICULUM[0]
+        copying, _ = self.corpus.curriculum[0]
         first, last = self.config.read_share
         at_first = not self.config.further and self.tokens < copying * self.config.tokens
         return first if at_first else last

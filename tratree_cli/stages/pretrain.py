@@ -13,7 +13,7 @@ from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.pretraining.model import GROWN_FROM, SHAPES, TOKENS
 from tratree_cli.stages.graph import Job, Node, Result, Stage
 
-STAGE = Stage("pretrain", 2, "model", "tratree_cli.stages.pretrain:run")
+STAGE = Stage("pretrain", 3, "model", "tratree_cli.stages.pretrain:run")
 NAMES = tuple(SHAPES)
 RECORD = "training.json"
 
@@ -47,7 +47,7 @@ def run(job: Job) -> Result:
     folder = smaller[0].path if smaller else None
     facts = pretrain(config, job.out, scratch, job.progress, folder)
     job.progress(facts["tokens"], facts["tokens"], "asking what it can do")
-    able = _competence(job.out)
+    able = _competence(job.out, SHAPES[job.params["name"]].text)
     record = {
         "steps": facts["steps"],
         "tokens": facts["tokens"],
@@ -77,10 +77,10 @@ def ship(made: Path, folder: Path) -> None:
     shutil.copytree(made, folder, ignore=shutil.ignore_patterns(RECORD))
 
 
-def _competence(folder: Path) -> dict[str, Any]:
+def _competence(folder: Path, text: str) -> dict[str, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from tratree_cli.pretraining.competence import competence
 
     model = AutoModelForCausalLM.from_pretrained(folder).float()
-    return dict(competence(model, AutoTokenizer.from_pretrained(folder)))
+    return dict(competence(model, AutoTokenizer.from_pretrained(folder), text))

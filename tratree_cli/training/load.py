@@ -15,9 +15,10 @@ from typing import Any
 
 import tratree_cli.training.quiet  # noqa: F401  (sets what the libraries read at import time)
 from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.pretraining.model import SHAPES
 from tratree_cli.resources import templates_dir, tree_digest
 
-EMBEDDED = ("tratree-s", "tratree-m", "tratree-l")
+EMBEDDED = tuple(SHAPES)
 ADAPTER_FILE = "adapter_config.json"
 BASE_FILE = "base.json"
 """In an adapter's folder: the model it belongs to (``name`` and ``identity``, or the ``object`` of

@@ -10,13 +10,21 @@ as actions. That is the line between a base model and a demonstration.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from tratree_cli.envs.webshop.catalogue import SYLLABLES, Item
+from tratree_cli.envs.webshop.catalogue import SYLLABLES, Item, forbidden_instructions
 from tratree_cli.envs.webshop.catalogue_words import DEPARTMENTS
+from tratree_cli.pretraining.corpus import (
+    DOCUMENTS_PER_BLOCK,
+    Corpus,
+    Document,
+    Mixture,
+    Turns,
+)
 from tratree_cli.pretraining.shop import (
+    FURNITURE,
     PAGE_SIZE,
+    PIECES,
     SEP,
     Shop,
     Task,
@@ -26,15 +34,11 @@ from tratree_cli.pretraining.shop import (
     start_page,
 )
 
-DOCUMENTS_PER_BLOCK = 400
 QUESTIONS = 5
 LOOKUPS = 2
 OBSERVATION = "Observation:\n"
 
-Turns = list[tuple[str, str]]
-"""``(user, assistant)`` pairs in order."""
-
-CURRICULUM: tuple[tuple[float, Mapping[str, float]], ...] = (
+CURRICULUM: tuple[tuple[float, Mixture], ...] = (
     (0.15, {"copy": 0.4, "until": 0.2, "lookup": 0.2, "play": 0.2}),
     (0.40, {"copy": 0.05, "until": 0.3, "lookup": 0.35, "option": 0.1, "match": 0.1, "play": 0.1}),
     (0.75, {"copy": 0.02, "until": 0.3, "lookup": 0.25, "option": 0.1, "match": 0.2, "play": 0.13}),
@@ -42,7 +46,7 @@ CURRICULUM: tuple[tuple[float, Mapping[str, float]], ...] = (
 )
 """Up to which share of all tokens each mixture of document kinds lasts: copy, look up, match."""
 
-FURTHER: Mapping[str, float] = {
+FURTHER: Mixture = {
     "match": 0.4,
     "option": 0.3,
     "lookup": 0.1,
@@ -54,36 +58,21 @@ FURTHER: Mapping[str, float] = {
 chosen by a die is a habit against which demonstrations then work: roaming takes its place."""
 
 
-@dataclass(frozen=True)
-class Document:
-    """One conversation; ``kind`` names the generator that wrote it."""
-
-    kind: str
-    turns: Turns
-
-
 def block(
     seed: int,
     number: int,
-    mixture: Mapping[str, float],
-    forbidden: frozenset[str],
+    mixture: Mixture,
     size: int = DOCUMENTS_PER_BLOCK,
 ) -> list[Document]:
     """Block ``number`` of the endless stream: a fresh catalogue and documents about it.
 
-    ``mixture`` weighs the kinds of documents; ``forbidden`` are instructions that must not occur
-    (the evaluation tasks). Blocks are independent of each other, so training resumes at any of
-    them.
+    The instructions of the evaluation tasks do not occur.
     """
+    forbidden = forbidden_instructions()
     rng = random.Random(f"{seed}/{number}")
     shop = Shop(rng)
     kinds = rng.choices(list(mixture), list(mixture.values()), k=size)
     return [Document(kind, WRITERS[kind](rng, shop, shop.task(forbidden))) for kind in kinds]
-
-
-def mixture_at(share: float) -> Mapping[str, float]:
-    """The mixture of document kinds when ``share`` of the tokens has been read."""
-    return next((mixture for until, mixture in CURRICULUM if share <= until), CURRICULUM[-1][1])
 
 
 def copy(rng: random.Random, shop: Shop, task: Task) -> Turns:
@@ -320,3 +309,16 @@ WRITERS: Mapping[str, Callable[[random.Random, Shop, Task], Turns]] = {
     "play": play,
     "roam": roam,
 }
+
+
+def sample() -> Iterator[Turns]:
+    """What the tokenizer's merges are learned from."""
+    rng = random.Random(7)
+    for _ in range(12):
+        shop = Shop(rng)
+        for _ in range(150):
+            for kind in ("copy", "until", "lookup", "match", "option", "play"):
+                yield WRITERS[kind](rng, shop, shop.task())
+
+
+SHOP = Corpus("shop", block, CURRICULUM, FURTHER, sample, FURNITURE, PIECES, row=384)
