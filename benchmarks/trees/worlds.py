@@ -7,9 +7,25 @@ by the history that led to it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 
+from tratree_cli.formats.rollouts import (
+    TRAJECTORIES,
+    Rollouts,
+    TextTable,
+    write_head,
+    write_jsonl,
+)
 from tratree_cli.trees.columns import Columns
+
+_ROOM = (
+    "There is a lamp on the table, a bowl on the shelf, a chair by the window. A drawer is open "
+    "and holds two pens, a key and a letter. The door to the north is closed, the one to the east "
+    "leads to a hall. You carry nothing. What do you do now?"
+)
 
 
 def explorations(
@@ -47,3 +63,59 @@ def explorations(
         end=np.zeros(count, dtype=np.int8),
         counted=np.ones(count, dtype=np.bool_),
     )
+
+
+def write_explorations(folder: Path, tasks: int, samples: int, steps: int, tokens: int = 24) -> int:
+    """Explorations as a rollouts artifact, with words and token ids; returns the number of steps.
+
+    A thousand tasks are made at a time, so that the size of the whole costs no memory but for the
+    texts.
+    """
+    texts = TextTable(f"Thought: I try {i}.\nAction: go to place {i}" for i in range(8))
+    actions = [texts.intern(f"go to place {i}") for i in range(8)]
+    thoughts = [texts.intern(f"I try {i}.") for i in range(8)]
+
+    def records() -> Iterator[dict[str, object]]:
+        for start in range(0, tasks, 1000):
+            columns = explorations(min(1000, tasks - start), samples, steps, seed=start)
+            offsets, scores = columns.offsets.tolist(), columns.score.tolist()
+            seen, place = np.unique(columns.observations, return_inverse=True)
+            rooms = [
+                texts.intern(
+                    f"You are in room {start}-{name}. " + _ROOM[name % 80 : name % 80 + 180]
+                )
+                for name in seen.tolist()
+            ]
+            observed = [rooms[i] for i in place.reshape(-1).tolist()]
+            chosen = columns.actions.tolist()
+            for t, score in enumerate(scores):
+                task = f"task-{start + int(columns.task[t])}"
+                done = chosen[offsets[t] : offsets[t + 1]]
+                before = observed[offsets[t] : offsets[t + 1]]
+                yield {
+                    "task": task,
+                    "sample": t % samples,
+                    "setting": 0,
+                    "source": 0,
+                    "seed": t,
+                    "instruction": texts.intern(f"Bring the lamp of {task} to its place."),
+                    "observations": [*before, before[-1]],
+                    "outputs": done,
+                    "thoughts": [thoughts[i] for i in done],
+                    "actions": [actions[i] for i in done],
+                    "scores": [0.0] * (steps - 1) + [score],
+                    "valid": [True] * steps,
+                    "score": score,
+                    "success": score == 1.0,
+                    "end": "done",
+                    "tokens": [
+                        [(7919 * (t + i) + 104729 * n) % 4096 for n in range(tokens)]
+                        for i in range(steps)
+                    ],
+                }
+
+    count = write_jsonl(folder / TRAJECTORIES, records())
+    environment = {"name": "rooms", "data": "", "data_digest": "0" * 64, "parameters": {}}
+    head = Rollouts(texts, (), [{"temperature": 1.0}], ["model:made"], environment, "train")
+    write_head(head, count, folder)
+    return count * steps

@@ -112,6 +112,28 @@ def test_pages_that_differ_after_the_window_are_not_equal() -> None:
     assert "".join(split_to_window(texts[0], Letters())) == texts[0]
 
 
+class Bytes(Letters):
+    """The same for a language without spaces: one token per byte, six bytes seen."""
+
+    max_seq_length = 8
+
+    class tokenizer:  # noqa: N801
+        @staticmethod
+        def tokenize(text: str) -> list[int]:
+            return list(text.encode())
+
+    def encode(self, texts: list[str], **_: object) -> np.ndarray:
+        return np.array([np.bincount(list(t.encode()[:6]), minlength=256) for t in texts], float)
+
+
+def test_no_end_is_cut_off_where_nobody_writes_spaces() -> None:
+    texts = ["你在厨房里看见灯", "你在厨房里看见碗", "厨房", "厨灯", "三个字"]
+    assert ["".join(split_to_window(text, Bytes())) for text in texts] == texts
+    assert all(len(p.encode()) <= 6 for text in texts for p in split_to_window(text, Bytes()))
+    kitchen, other = TextSimilarity(texts, "bytes", loader=lambda _: Bytes())(np.array([0, 1]))
+    assert kitchen @ other < 0.999
+
+
 def test_the_guard_compares_numbers_whatever_their_order() -> None:
     texts = ["drawer 1, mug 2", "mug 2, drawer 1", "drawer 2, mug 2", "$12.50"]
     classes = TextSimilarity(texts).guard(np.arange(4))

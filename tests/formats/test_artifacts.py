@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +10,20 @@ import pytest
 
 from tests.trees.making import SHOP, made_rollouts
 from tratree_cli.errors import InputError
-from tratree_cli.formats.columns import columns_from_rollouts, merge_rollouts
+from tratree_cli.formats.columns import columns_from_rollouts
+from tratree_cli.formats.merging import merge_heads, merge_rollouts
 from tratree_cli.formats.pairs import read_pairs, render_pairs, write_pairs
 from tratree_cli.formats.paths import read_paths, render_paths, write_paths
+from tratree_cli.formats.rollouts import (
+    json_lines,
+    read_head,
+    trajectory_record,
+    write_rollouts,
+)
+from tratree_cli.formats.streaming import blocks
 from tratree_cli.formats.trees import read_tree, write_tree
 from tratree_cli.trees.build import build_forest
+from tratree_cli.trees.columns import Columns, joined_columns
 from tratree_cli.trees.forest import Forest
 from tratree_cli.trees.mcts import search
 from tratree_cli.trees.pairs import mine, mine_whole
@@ -28,14 +37,16 @@ def forest() -> Forest:
 def test_a_tree_reads_back_exactly_and_is_written_alike(forest: Forest, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir(), two.mkdir()
-    write_tree(forest, SHOP, one, {"policy": {"kind": "exact"}})
+    write_rollouts(SHOP, one)
+    write_tree(forest, one, {"policy": {"kind": "exact"}})
     back = read_tree(one)
     for column in fields(Forest):
         if column.name not in ("columns", "merges"):
             assert np.array_equal(getattr(back.forest, column.name), getattr(forest, column.name))
     assert back.forest.merges == forest.merges
     assert back.meta["policy"] == {"kind": "exact"}
-    write_tree(back.forest, back.rollouts, two, {"policy": {"kind": "exact"}})
+    write_rollouts(back.rollouts, two)
+    write_tree(back.forest, two, {"policy": {"kind": "exact"}})
     assert {p.name: p.read_bytes() for p in one.iterdir()} == {
         p.name: p.read_bytes() for p in two.iterdir()
     }
@@ -121,7 +132,6 @@ def test_a_damaged_pair_is_named_by_file_and_line(tmp_path: Path, forest: Forest
 
 
 def test_a_stream_gives_the_same_columns_task_by_task(tmp_path: Path) -> None:
-    from tratree_cli.formats.rollouts import write_rollouts
     from tratree_cli.formats.streaming import stream_columns
 
     write_rollouts(SHOP, tmp_path)
@@ -133,23 +143,43 @@ def test_a_stream_gives_the_same_columns_task_by_task(tmp_path: Path) -> None:
         assert np.array_equal(joined, getattr(whole, column))
 
 
-@pytest.mark.parametrize("of", [1, 2, 3, 7])
-def test_processes_that_share_a_stream_read_every_group_once(tmp_path: Path, of: int) -> None:
-    from tratree_cli.formats.rollouts import write_rollouts
-    from tratree_cli.formats.streaming import stream_columns
+@pytest.mark.parametrize("size", [1, 700, 1 << 20])
+def test_lines_moved_in_blocks_of_any_size_are_what_merging_in_memory_gives(
+    tmp_path: Path, size: int
+) -> None:
+    other = made_rollouts(
+        [("mug", [("results", "leave"), ("home", "!what")], 0.0), ("new", [], 1.0)],
+        prompt=SHOP.prompt["messages"],
+    )
+    sampled = [replace(t, tokens=((1, 2),) * t.steps, detail="because") for t in SHOP.trajectories]
+    artifacts = [replace(SHOP, trajectories=sampled), other, SHOP]
+    folders = [tmp_path / str(number) for number in range(len(artifacts))]
+    for artifact, folder in zip(artifacts, folders, strict=True):
+        folder.mkdir()
+        write_rollouts(artifact, folder)
+    expected = merge_rollouts(artifacts)
+    head, shifts = merge_heads([read_head(folder)[0] for folder in folders])
+    pieces = [b for pair in zip(folders, shifts, strict=True) for b in blocks(*pair, size)]
+    moved = [piece.move() for piece in pieces]
+    assert b"".join(lines for lines, _ in moved) == json_lines(
+        map(trajectory_record, expected.trajectories)
+    )
+    assert replace(head, trajectories=expected.trajectories, texts=expected.texts) == expected
+    assert head.texts.texts == expected.texts.texts
+    columns, whole = joined_columns([part for _, part in moved]), columns_from_rollouts(expected)
+    for column in fields(Columns):
+        one, two = getattr(columns, column.name), getattr(whole, column.name)
+        assert one == two if isinstance(one, tuple) else one.dtype == two.dtype, column.name
+        assert np.array_equal(one, two, equal_nan=column.name == "score")
 
-    names = ["plain", 'quoted "so"', "back\\slash", "müll", "", "last"]
-    episodes = [(name, [("o", "a")], 1.0) for name in names for _ in range(2)]
-    write_rollouts(made_rollouts(episodes), tmp_path)
-    path = tmp_path / "trajectories.jsonl.zst"
-    shares = [list(stream_columns(path, tasks=1, share=(i, of))) for i in range(of)]
-    dealt = [shares[group % of][group // of].tasks for group in range(len(names))]
-    assert dealt == [(name,) for name in names]
-    assert sum(map(len, shares)) == len(names)
+
+def test_a_trajectory_whose_parts_do_not_fit_is_refused() -> None:
+    short = replace(SHOP.trajectories[0], actions=SHOP.trajectories[0].actions[:-1])
+    with pytest.raises(InputError, match="task 'mug'"):
+        columns_from_rollouts(replace(SHOP, trajectories=[short]))
 
 
 def test_tasks_that_are_scattered_cannot_be_streamed(tmp_path: Path) -> None:
-    from tratree_cli.formats.rollouts import write_rollouts
     from tratree_cli.formats.streaming import stream_columns
 
     write_rollouts(made_rollouts([(task, [("o", "a")], 1.0) for task in ("a", "b", "a")]), tmp_path)

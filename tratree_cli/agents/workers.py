@@ -9,13 +9,10 @@ one that always kills its worker ends the run instead of looping.
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import threading
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import connection, get_context, parent_process, resource_tracker
+from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING
@@ -23,12 +20,12 @@ from typing import TYPE_CHECKING
 from tratree_cli.agents.plan import Shard
 from tratree_cli.agents.rollout import OnProgress, Progress
 from tratree_cli.errors import StageError, TratreeError
+from tratree_cli.processes import die_with_parent, interrupts_blocked, one_thread
 
 if TYPE_CHECKING:
     from tratree_cli.agents.shards import Job
 
 RETRIES = 2
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass
@@ -82,40 +79,10 @@ def _start(job: Job) -> _Worker:
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(job, theirs), daemon=True)
-    with _one_thread(), _interrupts_blocked():
+    with one_thread(), interrupts_blocked():
         process.start()
     theirs.close()
     return _Worker(process, ours)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """The environment that a spawned process inherits; libraries read it when they are imported."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextlib.contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """What is started here never sees Ctrl-C, not even while it imports.
-
-    Ctrl-C reaches the whole process group, and the parent decides what it means.
-    """
-    # Starting the tracker unblocks the signal, so it has to run before.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _give(worker: _Worker, shard: Shard) -> None:
@@ -143,7 +110,7 @@ def _bury(worker: _Worker, waiting: deque[Shard], tries: dict[str, int]) -> None
 
 def _work(job: Job, pipe: Connection) -> None:
     """A worker's life: shards in, bytes out, until the pipe closes."""
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    die_with_parent()
     from tratree_cli.agents.shards import ShardPlayer
 
     player = None
@@ -168,11 +135,3 @@ def portable(error: Exception) -> TratreeError:
     if isinstance(error, TratreeError):
         return error
     return StageError(f"a worker failed: {type(error).__name__}: {error}")
-
-
-def _die_with_parent() -> None:
-    """A killed parent cannot tell its workers; they watch it, so that none is left computing."""
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)

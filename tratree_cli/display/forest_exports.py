@@ -7,6 +7,7 @@ replaced or escaped here.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from tratree_cli.display import plain
@@ -14,7 +15,7 @@ from tratree_cli.display.forest import most_informative
 from tratree_cli.display.tree_outline import tree_outline
 from tratree_cli.display.tree_rows import TreeRow
 from tratree_cli.evaluation.document import ReportDocument, Section
-from tratree_cli.formats.trees import TreeFile, node_records
+from tratree_cli.formats.trees import TreeFile, node_rows
 from tratree_cli.trees.mcts import SearchResult
 
 _LABEL = 60
@@ -62,7 +63,7 @@ def tree_dot(rows: list[TreeRow], task: str) -> str:
 def tree_json(tree: TreeFile) -> Iterator[dict[str, Any]]:
     """Every node with its words, one mapping a node, for ``--json``."""
     texts, tasks = tree.texts, tree.forest.columns.tasks
-    for record in node_records(tree.forest):
+    for record in chain.from_iterable(rows.records() for rows in node_rows(tree.forest)):
         root = record["parent"] < 0
         yield {
             **record,

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -125,19 +126,31 @@ def numbers_in(text: str) -> tuple[str, ...]:
 
 
 def split_to_window(text: str, embedder: Any) -> list[str]:
-    """The text in pieces of whole words that fit the embedder's window (all, without a window)."""
+    """The text in pieces that fit the embedder's window (all of it, without a window).
+
+    Pieces are whole words; a word that is longer than the window, as any sentence is in a language
+    that writes no spaces, is cut.
+    """
     window = getattr(embedder, "max_seq_length", None)
     tokenizer = getattr(embedder, "tokenizer", None)
     if not window or tokenizer is None or not hasattr(tokenizer, "tokenize"):
         return [text]
     room = window - 2  # the model's own opening and closing tokens
-    if len(text) <= room:
-        return [text]  # a token is at least one character
+    if len(text.encode("utf-8", "surrogatepass")) <= room:
+        return [text]  # a token is at least one byte
+
+    def fitting(word: str) -> Iterator[tuple[str, int]]:
+        cost = len(tokenizer.tokenize(word))
+        if cost <= room or len(word) == 1:
+            yield word, cost
+        else:
+            yield from fitting(word[: len(word) // 2])
+            yield from fitting(word[len(word) // 2 :])
+
     pieces: list[str] = []
     current: list[str] = []
     used = 0
-    for word in re.findall(r"\S+\s*", text):
-        cost = len(tokenizer.tokenize(word))
+    for word, cost in chain.from_iterable(map(fitting, re.findall(r"\S+\s*", text))):
         if current and used + cost > room:
             pieces.append("".join(current))
             current, used = [], 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,9 @@ POLICY_ERROR = "policy-error"
 ENDINGS = (DONE, STEP_LIMIT, CONTEXT_OVERFLOW, UNPARSABLE, ENVIRONMENT_ERROR, POLICY_ERROR)
 UNSCORED = (ENVIRONMENT_ERROR, POLICY_ERROR)
 """Endings that say nothing about the agent: no score, and no place in tree statistics."""
+TEXTS = "texts.jsonl.zst"
+TRAJECTORIES = "trajectories.jsonl.zst"
+META = "meta.json"
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,12 @@ class TextTable:
             self.texts.append(text)
         return number
 
+    def copy(self) -> TextTable:
+        """A table of its own with the same numbers."""
+        other = TextTable()
+        other.texts, other._number = self.texts.copy(), self._number.copy()
+        return other
+
     def __getitem__(self, number: int) -> str:
         return self.texts[number]
 
@@ -126,40 +135,51 @@ def conversation(
 
 def write_rollouts(rollouts: Rollouts, folder: Path) -> None:
     """Write the three files of a ``rollouts`` or ``demos`` artifact; equal input, equal bytes."""
-    write_jsonl(folder / "texts.jsonl.zst", rollouts.texts.texts)
-    write_jsonl(folder / "trajectories.jsonl.zst", map(trajectory_record, rollouts.trajectories))
+    count = write_jsonl(folder / TRAJECTORIES, map(trajectory_record, rollouts.trajectories))
+    write_head(rollouts, count, folder)
+
+
+def write_head(rollouts: Rollouts, trajectories: int, folder: Path) -> None:
+    """The texts and ``meta.json``: all but the trajectories, of which the number is noted."""
+    write_jsonl(folder / TEXTS, rollouts.texts.texts)
     meta = {
         "settings": [dict(setting) for setting in rollouts.settings],
         "sources": list(rollouts.sources),
         "environment": dict(rollouts.environment),
         "split": rollouts.split,
         "prompt": dict(rollouts.prompt),
-        "trajectories": len(rollouts.trajectories),
+        "trajectories": trajectories,
     }
-    (folder / "meta.json").write_bytes(
+    (folder / META).write_bytes(
         orjson.dumps(meta, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
     )
 
 
 def read_rollouts(folder: Path) -> Rollouts:
     """Read what ``write_rollouts`` wrote."""
-    meta = orjson.loads((folder / "meta.json").read_bytes())
-    return Rollouts(
-        texts=TextTable(read_jsonl(folder / "texts.jsonl.zst")),
-        trajectories=[
-            trajectory_from(record) for record in read_jsonl(folder / "trajectories.jsonl.zst")
-        ],
+    head, _ = read_head(folder)
+    records = read_jsonl(folder / TRAJECTORIES)
+    return replace(head, trajectories=[trajectory_from(record) for record in records])
+
+
+def read_head(folder: Path) -> tuple[Rollouts, int]:
+    """Everything but the trajectories, which may be many, and how many there are."""
+    meta = orjson.loads((folder / META).read_bytes())
+    head = Rollouts(
+        texts=TextTable(read_jsonl(folder / TEXTS)),
+        trajectories=(),
         settings=meta["settings"],
         sources=meta["sources"],
         environment=meta["environment"],
         split=meta["split"],
         prompt=meta["prompt"],
     )
+    return head, meta["trajectories"]
 
 
 def trajectory_record(trajectory: Trajectory) -> dict[str, Any]:
     """A trajectory as a JSON record; few have a detail, and the others do not name it."""
-    record = asdict(trajectory)
+    record = dict(vars(trajectory))
     if not record["detail"]:
         del record["detail"]
     return record
@@ -175,16 +195,36 @@ def trajectory_from(record: Mapping[str, Any]) -> Trajectory:
 
 
 def write_jsonl(path: Path, records: Iterable[Any]) -> int:
-    """Write records as zstd-compressed JSON lines; return their number.
-
-    One frame, level 3, no timestamp: equal records give equal bytes.
-    """
+    """Write records as zstd-compressed JSON lines; return their number."""
     count = 0
-    with path.open("wb") as file, zstandard.ZstdCompressor(level=3).stream_writer(file) as stream:
+
+    def lines() -> Iterator[bytes]:
+        nonlocal count
         for record in records:
-            stream.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
             count += 1
+            yield orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+
+    write_lines(path, lines())
     return count
+
+
+def json_lines(records: Iterable[Any]) -> bytes:
+    """Records as JSON lines in memory."""
+    # One growing buffer: kept apart until they are joined, lines cost ten times the time.
+    lines = bytearray()
+    for record in records:
+        lines += orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+    return bytes(lines)
+
+
+def write_lines(path: Path, lines: Iterable[bytes]) -> None:
+    """Write lines, handed over in pieces of any size, as one zstd-compressed file.
+
+    One frame, level 3, no timestamp: equal lines give equal bytes, however they were cut.
+    """
+    with path.open("wb") as file, zstandard.ZstdCompressor(level=3).stream_writer(file) as stream:
+        for piece in lines:
+            stream.write(piece)
 
 
 def read_jsonl(path: Path) -> Iterator[Any]:

@@ -8,23 +8,27 @@ nodes). The trade-off: the texts are stored again, once, compressed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import count as count_from
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from tratree_cli.errors import InputError
 from tratree_cli.formats.columns import columns_from_rollouts
 from tratree_cli.formats.rollouts import (
     Rollouts,
     TextTable,
+    json_lines,
     read_jsonl,
     read_rollouts,
     write_jsonl,
-    write_rollouts,
+    write_lines,
 )
 from tratree_cli.trees.build import with_merges, with_statistics
 from tratree_cli.trees.columns import IntArray
@@ -33,6 +37,8 @@ from tratree_cli.trees.forest import Forest, MergeCounts
 NODES = "nodes.jsonl.zst"
 WALKS = "walks.jsonl.zst"
 META = "tree.json"
+STRUCTURE = ("tree", "parent", "depth", "action", "observation", "state", "first")
+COLUMNS = (*STRUCTURE, "visits", "successes", "reward_sum", "endings", "total_reward")
 
 
 @dataclass(frozen=True)
@@ -52,14 +58,17 @@ class TreeFile:
 
 
 def write_tree(
-    forest: Forest, rollouts: Rollouts, folder: Path, meta: Mapping[str, Any] | None = None
+    forest: Forest,
+    folder: Path,
+    meta: Mapping[str, Any] | None = None,
+    spread: Callable[..., Iterable[bytes]] = map,
 ) -> None:
-    """Write a tree artifact; ``rollouts`` are those ``forest.columns`` was made from.
+    """Write the forest beside the rollouts it was grown from, which lie in ``folder`` already.
 
-    ``meta`` is added to ``tree.json`` (the merge policy, the embedder). Equal input, equal bytes.
+    ``meta`` is added to ``tree.json`` (the merge policy, the embedder). ``spread`` is ``map``, or
+    does the same with several processes. Equal input, equal bytes.
     """
-    write_rollouts(rollouts, folder)
-    write_jsonl(folder / NODES, node_records(forest))
+    write_lines(folder / NODES, spread(NodeRows.lines, node_rows(forest)))
     write_jsonl(folder / WALKS, _walks(forest))
     document = {
         **(meta or {}),
@@ -76,14 +85,13 @@ def read_tree(folder: Path) -> TreeFile:
     """Read what ``write_tree`` wrote; raises InputError where the files do not fit together."""
     rollouts = read_rollouts(folder)
     meta = orjson.loads((folder / META).read_bytes())
-    names = ("tree", "parent", "depth", "action", "observation", "state", "first")
-    rows = [[record[name] for name in names] for record in read_jsonl(folder / NODES)]
-    table = np.array(rows, dtype=np.int64).reshape(len(rows), len(names))
+    rows = [[record[name] for name in STRUCTURE] for record in read_jsonl(folder / NODES)]
+    table = np.array(rows, dtype=np.int64).reshape(len(rows), len(STRUCTURE))
     columns = columns_from_rollouts(rollouts)
     walks = [node for walk in read_jsonl(folder / WALKS) for node in walk]
     if len(walks) != columns.steps or len(rows) != meta["nodes"]:
         raise InputError(f"{folder}: {WALKS} and {NODES} do not belong to these trajectories")
-    tree: dict[str, IntArray] = {name: table[:, place] for place, name in enumerate(names)}
+    tree: dict[str, IntArray] = {name: table[:, place] for place, name in enumerate(STRUCTURE)}
     trees = len(columns.tasks)
     forest = with_statistics(
         columns,
@@ -94,24 +102,50 @@ def read_tree(folder: Path) -> TreeFile:
     return TreeFile(with_merges(forest, MergeCounts(**meta["merges"])), rollouts, meta)
 
 
-def node_records(forest: Forest) -> Iterator[dict[str, Any]]:
-    """One mapping a node, parents before children; texts by number."""
-    offsets, thought, count = (column.tolist() for column in forest.thoughts)
-    columns = {
-        name: getattr(forest, name).tolist()
-        for name in (
-            "tree", "parent", "depth", "action", "observation", "state", "first",
-            "visits", "successes", "reward_sum", "endings", "total_reward",
-        )
-    }  # fmt: skip
-    names = list(columns)
-    for node, values in enumerate(zip(*columns.values(), strict=True)):
-        begin, end = offsets[node], offsets[node + 1]
-        record: dict[str, Any] = {"node": node, **dict(zip(names, values, strict=True))}
-        record["thoughts"] = [
-            list(pair) for pair in zip(thought[begin:end], count[begin:end], strict=True)
-        ]
-        yield record
+@dataclass(frozen=True)
+class NodeRows:
+    """Neighbouring nodes, the first of which is number ``begin``, cut out of a forest.
+
+    ``columns`` are those of ``COLUMNS``; ``thoughts`` are ``(offsets, thought, count)`` of these
+    nodes alone (``Forest.thoughts``).
+    """
+
+    begin: int
+    columns: Sequence[NDArray[Any]]
+    thoughts: tuple[IntArray, IntArray, IntArray]
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """One mapping a node; texts by number."""
+        offsets, thought, count = (column.tolist() for column in self.thoughts)
+        seen = list(zip(thought, count, strict=True))
+        thoughts = (seen[begin:end] for begin, end in pairwise(offsets))
+        columns = (column.tolist() for column in self.columns)
+        # Written out, because a million mappings made from a list of names take twice as long.
+        for (
+            node, tree, parent, depth, action, observation, state, first,
+            visits, successes, reward_sum, endings, total_reward, thoughts_here,
+        ) in zip(count_from(self.begin), *columns, thoughts, strict=False):  # fmt: skip
+            yield {
+                "node": node, "tree": tree, "parent": parent, "depth": depth,
+                "action": action, "observation": observation, "state": state, "first": first,
+                "visits": visits, "successes": successes, "reward_sum": reward_sum,
+                "endings": endings, "total_reward": total_reward, "thoughts": thoughts_here,
+            }  # fmt: skip
+
+    def lines(self) -> bytes:
+        """The same as JSON lines."""
+        return json_lines(self.records())
+
+
+def node_rows(forest: Forest, size: int = 1 << 11) -> Iterator[NodeRows]:
+    """All nodes, parents before children, ``size`` at a time."""
+    offsets, thought, count = forest.thoughts
+    for begin in range(0, len(forest), size):
+        end = min(begin + size, len(forest))
+        low, high = int(offsets[begin]), int(offsets[end])
+        thoughts = (offsets[begin : end + 1] - low, thought[low:high], count[low:high])
+        columns = [getattr(forest, name)[begin:end] for name in COLUMNS]
+        yield NodeRows(begin, columns, thoughts)
 
 
 def _walks(forest: Forest) -> Iterator[list[int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,9 @@ from tratree_cli.stages.graph import Job, Node, Result, Stage
 
 if TYPE_CHECKING:
     from tratree_store import Entry
+
+    from tratree_cli.processes import Crew
+    from tratree_cli.trees.columns import Columns
 
 STAGE = Stage("build-tree", 1, "tree", "tratree_cli.stages.build_tree:run")
 
@@ -32,36 +35,35 @@ def node(config: Config, *, rollouts: Sequence[Node | Entry] | None = None) -> N
 
 
 def run(job: Job) -> Result:
+    """Lines and nodes go through a crew of processes; growing, the smallest part, stays here."""
     from tratree_cli.embedding.similarity import TextSimilarity
-    from tratree_cli.formats.columns import columns_from_rollouts, merge_rollouts
-    from tratree_cli.formats.rollouts import read_rollouts
     from tratree_cli.formats.trees import write_tree
-    from tratree_cli.stages.growing import grow
-    from tratree_cli.trees.build import MergePolicy
+    from tratree_cli.processes import Crew
+    from tratree_cli.trees.build import MergePolicy, build_forest
     from tratree_cli.trees.statistics import forest_statistics
 
     params = job.params
-    rollouts = merge_rollouts([read_rollouts(entry.path) for entry in job.inputs["rollouts"]])
     policy = MergePolicy(
         kind=params["merge"],
         threshold=params.get("threshold", 0.95),
         guard=params.get("guard") or None,
     )
-    similarity = TextSimilarity(
-        rollouts.texts.texts,
-        params.get("embedder", "offline"),
-        cache=job.scratch({"embeddings": params.get("embedder", "offline")}),
-        progress=lambda done, total: job.progress(done, total, "embedding"),
-    )
-    forest = grow(
-        columns_from_rollouts(rollouts),
-        policy,
-        similarity,
-        similarity.guard,
-        progress=lambda done, total: job.progress(done, total, "merging"),
-        workers=job.options.workers,
-    )
-    write_tree(forest, rollouts, job.out, meta={"policy": dict(params)})
+    with Crew(job.options.workers) as crew:
+        texts, columns = _copied(job, crew)
+        similarity = TextSimilarity(
+            texts,
+            params.get("embedder", "offline"),
+            cache=job.scratch({"embeddings": params.get("embedder", "offline")}),
+            progress=lambda done, total: job.progress(done, total, "embedding"),
+        )
+        forest = build_forest(
+            columns,
+            policy,
+            similarity,
+            similarity.guard,
+            progress=lambda done, total: job.progress(done, total, "merging"),
+        )
+        write_tree(forest, job.out, {"policy": dict(params)}, crew.map)
     statistics = forest_statistics(forest)
     merges = forest.merges
     summary = {
@@ -82,3 +84,29 @@ def run(job: Job) -> Result:
         "quality": statistics.quality[1],
     }
     return Result(summary, warnings=similarity.warnings)
+
+
+def _copied(job: Job, crew: Crew) -> tuple[Sequence[str], Columns]:
+    """Write the merged rollouts beside the tree to be; return their texts and their columns."""
+    from tratree_cli.formats.merging import merge_heads
+    from tratree_cli.formats.rollouts import TRAJECTORIES, read_head, write_head, write_lines
+    from tratree_cli.formats.streaming import Block, blocks
+    from tratree_cli.trees.columns import joined_columns
+
+    folders = [entry.path for entry in job.inputs["rollouts"]]
+    heads, counts = zip(*map(read_head, folders), strict=True)
+    head, shifts = merge_heads(heads)
+    write_head(head, sum(counts), job.out)
+    parts: list[Columns] = []
+
+    def lines() -> Iterator[bytes]:
+        done = 0
+        pieces = (b for pair in zip(folders, shifts, strict=True) for b in blocks(*pair))
+        for moved, part in crew.map(Block.move, pieces):
+            parts.append(part)
+            done += len(part)
+            job.progress(done, sum(counts), "reading")
+            yield moved
+
+    write_lines(job.out / TRAJECTORIES, lines())
+    return head.texts.texts, joined_columns(parts)

@@ -55,7 +55,8 @@ def node(
 
 
 def run(job: Job) -> Result:
-    from tratree_cli.formats.columns import columns_from_rollouts, merge_rollouts
+    from tratree_cli.formats.columns import columns_from_rollouts
+    from tratree_cli.formats.merging import merge_rollouts
     from tratree_cli.formats.pairs import render_pairs, write_pairs
     from tratree_cli.formats.rollouts import read_rollouts
     from tratree_cli.formats.trees import read_tree

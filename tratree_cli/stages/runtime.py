@@ -182,13 +182,15 @@ class Runtime:
         import multiprocessing
         from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 
+        from tratree_cli.processes import die_with_parent
+
         context = multiprocessing.get_context("spawn")
         waiting = list(missing)
         running: dict[Future[tuple[Entry, bool]], Node] = {}
         with context.Manager() as manager:
             events = manager.Queue()
             with ProcessPoolExecutor(
-                self.jobs, mp_context=context, initializer=_die_with_parent
+                self.jobs, mp_context=context, initializer=die_with_parent
             ) as pool:
                 try:
                     while waiting or running:
@@ -357,21 +359,6 @@ class _Forward(Quiet):
 
     def warn(self, message: str) -> None:
         self._send(("warn", (message,)))
-
-
-def _die_with_parent() -> None:
-    """A killed parent cannot tell its workers, and what they started would live on with them."""
-    import threading
-    from multiprocessing import connection, parent_process
-
-    parent = parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            connection.wait([parent.sentinel])
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _run_in_worker(

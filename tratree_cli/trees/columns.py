@@ -123,6 +123,38 @@ def columns_from_lists(
     )
 
 
+def joined_columns(parts: Sequence[Columns]) -> Columns:
+    """All trajectories of several columns that share one numbering of texts, in their order.
+
+    Tasks are numbered anew, by first appearance.
+    """
+    number: dict[str, int] = {}
+    task = [
+        np.array([number.setdefault(name, len(number)) for name in part.tasks], dtype=np.int32)[
+            part.task
+        ]
+        for part in parts
+    ]
+
+    def column(name: str, empty: type[np.generic]) -> Any:
+        return np.concatenate([np.empty(0, dtype=empty), *(getattr(p, name) for p in parts)])
+
+    lengths = [part.lengths for part in parts]
+    return Columns(
+        tasks=tuple(number),
+        task=np.concatenate([np.empty(0, dtype=np.int32), *task]),
+        offsets=np.cumsum(np.concatenate([np.zeros(1, dtype=np.int64), *lengths])),
+        observations=column("observations", np.int32),
+        thoughts=column("thoughts", np.int32),
+        actions=column("actions", np.int32),
+        outputs=column("outputs", np.int32),
+        score=column("score", np.float64),
+        success=column("success", np.bool_),
+        end=column("end", np.int8),
+        counted=column("counted", np.bool_),
+    )
+
+
 def _flat(values: Sequence[Sequence[int]] | None, steps: int, default: int) -> IntArray:
     if values is None:
         return np.full(steps, default, dtype=np.int32)

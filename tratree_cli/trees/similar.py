@@ -40,15 +40,16 @@ class Merger:
 
     def merge(self, cells: Cells) -> tuple[Cells, int]:
         """Join similar cells; return them with how many steps joined by similarity."""
-        crowded = np.bincount(cells.parent)[cells.parent] > 1
-        rivals = np.flatnonzero(crowded)
+        # A family (the cells of one parent) is contested where it has seen different texts.
+        some = np.zeros(int(cells.parent.max(initial=-1)) + 1, dtype=np.int64)
+        some[cells.parent] = cells.observation
+        differs = np.zeros(len(some), dtype=np.bool_)
+        differs[cells.parent[cells.observation != some[cells.parent]]] = True
+        rivals = np.flatnonzero(differs[cells.parent])
         if not len(rivals):
             return cells, 0
         rivals = rivals[np.lexsort((cells.first[rivals], cells.parent[rivals]))]
-        families = np.split(rivals, np.flatnonzero(np.diff(cells.parent[rivals])) + 1)
-        contested = [f for f in families if len(set(cells.observation[f].tolist())) > 1]
-        if not contested:
-            return cells, 0
+        contested = np.split(rivals, np.flatnonzero(np.diff(cells.parent[rivals])) + 1)
         self._learn(np.concatenate([cells.observation[f] for f in contested]))
         leader = np.arange(len(cells.parent))
         for family in contested:

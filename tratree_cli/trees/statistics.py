@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tratree_cli.trees.cells import combine
 from tratree_cli.trees.columns import FloatArray, IntArray
 from tratree_cli.trees.forest import Forest
 
@@ -127,10 +128,8 @@ def _divergent_states(forest: Forest) -> tuple[IntArray, IntArray]:
     child = np.flatnonzero(forest.parent >= 0)
     if not len(child):
         return child, child
-    answers = np.unique(
-        np.stack((forest.state[child], forest.action[child].astype(np.int64))), axis=1
-    )
-    state, count = np.unique(answers[0], return_counts=True)
+    _, answer = np.unique(combine(forest.state[child], forest.action[child]), return_index=True)
+    state, count = np.unique(forest.state[child[answer]], return_counts=True)
     return state, np.flatnonzero(count > 1)
 
 

@@ -1,0 +1,118 @@
+"""Processes of our own: how they are started, how they end, and a crew that shares out work.
+
+They are spawned, not forked (a forked torch deadlocks). Ctrl-C reaches a whole process group, but
+only the parent decides what it means; and no process outlives its parent, however that dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import chain, islice
+from multiprocessing import connection, get_context, parent_process, resource_tracker
+from typing import TypeVar
+
+from tratree_cli.errors import StageError
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_Item = TypeVar("_Item")
+_Made = TypeVar("_Made")
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """The environment that a spawned process inherits; libraries read it when they are imported.
+
+    Two OpenMP threads per process on a busy machine are many times slower than one.
+    """
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """What is started here never sees Ctrl-C, not even while it imports."""
+    # Starting the tracker unblocks the signal, so it has to run before.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def die_with_parent() -> None:
+    """A killed parent cannot tell its workers; they watch it, so that none is left computing."""
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            connection.wait([parent.sentinel])
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+class Crew:
+    """``map`` in up to ``workers`` processes: the same results in the same order.
+
+    The first ``ENOUGH`` items are waited for before a process is started, and if there are no more
+    the caller works them off alone: starting costs as much as they do. Only a few items per process
+    are under way at a time, whatever their number.
+    """
+
+    ENOUGH = 40
+    _AHEAD = 3
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def map(self, function: Callable[[_Item], _Made], items: Iterable[_Item]) -> Iterator[_Made]:
+        """``function`` of every item; both, and what comes out, are handed between processes."""
+        items = iter(items)
+        head = list(islice(items, self.ENOUGH)) if self.workers > 1 else []
+        if len(head) < self.ENOUGH:
+            yield from map(function, chain(head, items))
+            return
+        waiting: deque[Future[_Made]] = deque()
+        try:
+            for item in chain(head, items):
+                waiting.append(self._give(function, item))
+                if len(waiting) > self.workers * self._AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise StageError(
+                "a worker process died (out of memory?); use fewer workers (--workers)"
+            ) from error
+
+    def _give(self, function: Callable[[_Item], _Made], item: _Item) -> Future[_Made]:
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                self.workers, mp_context=get_context("spawn"), initializer=die_with_parent
+            )
+        with one_thread(), interrupts_blocked():  # it may have to start a process
+            return self._pool.submit(function, item)
