@@ -289,7 +289,7 @@ class LocalPolicy:
         return len(self._by_row) - 1
 
     def _gather(self, part: Sequence[_Dialogue]) -> None:
-        """Let these run: their rows come next to the running ones, in whatever order is cheapest."""
+        """Let these run: next to the running rows, in whatever order moves the fewest of them."""
         last = self._running + len(part)
         outside = [dialogue for dialogue in part if dialogue.row >= last]
         inside = {dialogue.row for dialogue in part}
