@@ -1,6 +1,7 @@
 """Episodes and tokens per CPU second: the engine against the usual loop and batched ``generate``.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.rollouts.bench [--part compare|samples|steps] [--json]
+    OMP_NUM_THREADS=1 python -m benchmarks.rollouts.bench [--part compare|samples|steps]
+        [--contender engine|batched|alone] [--json]
 
 All contenders play in one run, with the same model, tasks, rules and environment, each in a process
 of its own, so that peak memory is its own too. Figures are process CPU seconds, which other load on
@@ -32,6 +33,7 @@ from typing import Any
 from benchmarks.rollouts.subject import Acting, Pages, make_model
 
 ENGINE, BATCHED, ALONE = "engine", "generate, batched", "generate, one by one"
+NAMES = {"engine": ENGINE, "batched": BATCHED, "alone": ALONE}
 
 
 @dataclass(frozen=True)
@@ -148,15 +150,22 @@ def main() -> None:
     parser.add_argument("--part", choices=known, action="append", help="default: all")
     parser.add_argument("--episodes", type=int, default=128, help="of compare, all at once")
     parser.add_argument("--alone", type=int, default=6, help="episodes of the one-by-one loop")
+    parser.add_argument(
+        "--contender", choices=NAMES, action="append", help="only these (the engine always plays)"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", action="store_true", help="JSON lines")
     arguments = parser.parse_args()
     arguments.part = arguments.part or list(known)
+    wanted = {ENGINE, *(NAMES[name] for name in arguments.contender or NAMES)}
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
-        weights = str(make_model(Path(folder), "small"))
+        pages = {"samples", "steps"} & set(arguments.part)
+        weights = str(make_model(Path(folder), "small")) if pages else ""
         part, engine = "", {}
         for case in cases(arguments, weights):
+            if case.name not in wanted:
+                continue
             with context.Pool(1) as pool:
                 row = pool.apply(measure, (case,))
             size = (row["part"], row["steps"], row["episodes"] if case.part == "samples" else 0)

@@ -52,7 +52,7 @@ def make_model(folder: Path, template: str, specials: list[str], stop: str, **si
         intermediate_size=64,
         num_hidden_layers=sizes.get("layers", 2),
         num_attention_heads=4,
-        num_key_value_heads=2,
+        num_key_value_heads=sizes.get("key_heads", 2),
         max_position_embeddings=sizes.get("positions", 1024),
         initializer_range=0.3,
         tie_word_embeddings=True,

@@ -150,13 +150,31 @@ def test_main_memory_is_used_where_conversations_are_long(chatml_model: Path) ->
             cache.aim(first, positions, 4)
             new = torch.arange(count * 4.0).view(count, 1, 4, 1)
             seen = cache.write(0, new, -new)
-        cache.exchange(0, 1, 4)
+        cache.exchange(0, 1, 4, 4)
         cache.reserve(5, 200)
     assert paged.columns == 512
     assert torch.equal(seen[0], torch.arange(4.0).view(1, 1, 4, 1))
     assert whole.storage is not None
     assert paged.storage is not None
     assert torch.equal(whole.storage[..., :100, :], paged.storage[..., :100, :])
+
+
+@pytest.mark.parametrize(("length", "other"), [(5, 2), (2, 5), (3, 3), (4, 0), (0, 4)])
+def test_exchanged_rows_keep_all_that_is_in_use(length: int, other: int) -> None:
+    from tratree_cli.agents.local_cache import RowCache
+
+    cache = RowCache(2)
+    cache.reserve(3, 6)
+    cache.aim(0, torch.arange(6).expand(3, -1), 6)
+    for layer in range(2):
+        new = torch.randn(3, 2, 6, 4)
+        cache.write(layer, new, -new)
+    assert cache.storage is not None
+    before = cache.storage.clone()
+    cache.exchange(0, 2, length, other)
+    assert torch.equal(cache.storage[:, :, 2, :, :length], before[:, :, 0, :, :length])
+    assert torch.equal(cache.storage[:, :, 0, :, :other], before[:, :, 2, :, :other])
+    assert torch.equal(cache.storage[:, :, 1], before[:, :, 1])
 
 
 def test_a_missing_model_is_a_sentence(tmp_path: Path) -> None:

@@ -22,11 +22,10 @@ import torch
 from tratree_cli.agents.local_cache import RowCache
 from tratree_cli.agents.local_chat import TurnEncoder
 from tratree_cli.agents.local_model import (
-    forward,
     load_model,
     stop_tokens,
     supported_context,
-    verify_model,
+    verified_pass,
 )
 from tratree_cli.agents.local_sampling import Draws, sample
 from tratree_cli.agents.policy import Message, Opening, Reply, Turn
@@ -50,6 +49,7 @@ class _Dialogue:
     ids: list[int] = field(default_factory=list)
     pending: list[int] = field(default_factory=list)
     output: list[int] = field(default_factory=list)
+    said: str = ""
     budget: int = 0
     allowed: list[list[int]] = field(default_factory=list)
 
@@ -80,7 +80,7 @@ class LocalPolicy:
         self._longest = max((len(token) for token in tokenizer.get_vocab()), default=1)
         self._forbidden = self._find_forbidden(len(tokenizer))
         self._cache = self._empty_cache()
-        verify_model(self._model, RowCache(self._cache.layers))
+        self._pass = verified_pass(self._model, self._empty_cache())
         self._dialogues: dict[int, _Dialogue] = {}
         self._by_row: list[_Dialogue | None] = []
         self._queue: list[_Dialogue] = []
@@ -157,7 +157,7 @@ class LocalPolicy:
     def _take_in(self, dialogue: _Dialogue, observation: str) -> bool:
         """Queue the ids of an observation; False if the conversation has no room for it."""
         first = not dialogue.ids
-        answer = self.chat.decode(dialogue.output)
+        answer = dialogue.said
         if not first:
             dialogue.messages.append({"role": "assistant", "content": answer})
         dialogue.messages.append({"role": "user", "content": observation})
@@ -201,10 +201,8 @@ class LocalPolicy:
             width = len(queue[0].pending)
             count = max(1, PREFILL_TOKENS // width)
             part, queue = queue[:count], queue[count:]
-            for dialogue in part:
-                self._swap(dialogue.row, self._running)
-                self._running += 1
-            self._forward(part, width)
+            self._gather(part)
+            self._forward(sorted(part, key=lambda one: one.row), width)
 
     def _decode(self) -> None:
         """One token for each running row."""
@@ -225,13 +223,8 @@ class LocalPolicy:
             dialogue.pending = []
         length = max(len(dialogue.ids) for dialogue in part)
         self._cache.reserve(len(self._by_row), length)
-        logits = forward(
-            self._model,
-            self._cache,
-            part[0].row,
-            torch.tensor(ids),
-            torch.tensor(positions),
-            length,
+        logits = self._pass(
+            self._cache, part[0].row, torch.tensor(ids), torch.tensor(positions), length
         )
         self._append(part, logits)
 
@@ -246,15 +239,21 @@ class LocalPolicy:
             [dialogue.top_p for dialogue in part],
             [dialogue.draws.next() for dialogue in part],
         )
+        ended = []
         for dialogue, token in zip(part, chosen, strict=True):
             if token in self.chat.stop_ids:
                 self._answer(dialogue)
+                ended.append(dialogue)
                 continue
             dialogue.output.append(token)
             dialogue.pending = [token]
             if len(dialogue.output) >= dialogue.budget:
                 cut = dialogue.budget < self.max_new_tokens
                 self._answer(dialogue, CONTEXT_OVERFLOW if cut else None)
+                ended.append(dialogue)
+        # From the last row on: then each changes places with one that goes on, if with any.
+        for dialogue in reversed(ended):
+            self._step_aside(dialogue)
 
     def _constrain(self, logits: torch.Tensor, dialogue: _Dialogue) -> None:
         """Leave only what continues an available action (``constrain = "available"``)."""
@@ -269,13 +268,12 @@ class LocalPolicy:
         logits[keep] = kept
 
     def _answer(self, dialogue: _Dialogue, end: str | None = None) -> None:
-        words = self.chat.decode(dialogue.output)
+        words = dialogue.said = self.chat.decode(dialogue.output)
         tokens = tuple(dialogue.output)
         reply = (
             Reply(dialogue.slot, words, tokens) if end is None else Reply(dialogue.slot, end=end)
         )
         self._replies.append(reply)
-        self._step_aside(dialogue)
 
     def _hand_out(self) -> list[Reply]:
         replies, self._replies = self._replies, []
@@ -290,6 +288,16 @@ class LocalPolicy:
         self._by_row.append(None)
         return len(self._by_row) - 1
 
+    def _gather(self, part: Sequence[_Dialogue]) -> None:
+        """Let these run: next to the running rows, in whatever order moves the fewest of them."""
+        last = self._running + len(part)
+        outside = [dialogue for dialogue in part if dialogue.row >= last]
+        inside = {dialogue.row for dialogue in part}
+        free = (row for row in range(self._running, last) if row not in inside)
+        for dialogue, row in zip(outside, list(free), strict=True):
+            self._swap(dialogue.row, row)
+        self._running = last
+
     def _step_aside(self, dialogue: _Dialogue) -> None:
         self._running -= 1
         self._swap(dialogue.row, self._running)
@@ -298,8 +306,8 @@ class LocalPolicy:
         if one == other:
             return
         first, second = self._by_row[one], self._by_row[other]
-        length = max(len(dialogue.ids) for dialogue in (first, second) if dialogue is not None)
-        self._cache.exchange(one, other, length)
+        used = [0 if dialogue is None else len(dialogue.ids) for dialogue in (first, second)]
+        self._cache.exchange(one, other, *used)
         self._by_row[one], self._by_row[other] = second, first
         for row in (one, other):
             dialogue = self._by_row[row]

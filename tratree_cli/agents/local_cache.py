@@ -5,7 +5,7 @@ holes that every later step still reads. Here each row is written at its own len
 ended is overwritten by the next conversation, a conversation grows by turns of any length, and
 forgetting a suffix is a smaller length. Rows that are being decoded are kept together by exchanging
 rows, so a forward pass reads a slice and never gathers. One tensor holds all layers, keys and
-values, which makes that exchange three copies.
+values, which makes that exchange a few copies.
 
 In main memory the whole tensor is reserved at once and the operating system gives a page when it is
 first written, so what is used is the sum of the conversations and not rows x the longest. On a GPU
@@ -48,8 +48,8 @@ class RowCache:
         self._first = 0
         self._length = 0
         self._used = 0
-        self._row_index = torch.empty(0, dtype=torch.long)
-        self._column_index = torch.empty(0, dtype=torch.long)
+        self._positions = torch.empty(0, 0, dtype=torch.long)
+        self._places: torch.Tensor | None = None
 
     def reserve(self, rows: int, columns: int) -> None:
         """Make room; contents are kept. Columns grow by doubling (or at once), rows exactly."""
@@ -73,18 +73,21 @@ class RowCache:
         """
         self._first, self._length = first, length
         self._used = max(self._used, length)
-        count = positions.shape[0]
-        rows = torch.arange(first, first + count, device=positions.device)
-        self._row_index = rows[:, None].expand_as(positions)
-        self._column_index = torch.where(positions < 0, self.columns, positions)
+        self._positions, self._places = positions, None
 
-    def exchange(self, one: int, other: int, length: int) -> None:
-        """Exchange the first ``length`` columns of two rows."""
+    def exchange(self, one: int, other: int, length: int, other_length: int) -> None:
+        """Exchange two rows, of which the first so many columns are in use."""
         if self.storage is None or one == other:
             return
-        kept = self.storage[:, :, one, :, :length].clone()
-        self.storage[:, :, one, :, :length] = self.storage[:, :, other, :, :length]
-        self.storage[:, :, other, :, :length] = kept
+        if length > other_length:
+            one, other, length, other_length = other, one, other_length, length
+        # What only the longer one has moves once; what both have goes by way of a copy.
+        first, second = self.storage[:, :, one], self.storage[:, :, other]
+        first[..., length:other_length, :] = second[..., length:other_length, :]
+        if length:
+            kept = first[..., :length, :].clone()
+            first[..., :length, :] = second[..., :length, :]
+            second[..., :length, :] = kept
 
     def write(
         self, layer: int, keys: torch.Tensor, values: torch.Tensor
@@ -93,13 +96,24 @@ class RowCache:
         if self.storage is None:
             self._allocate(keys.shape[1], keys.shape[3], keys.dtype, keys.device)
         assert self.storage is not None
-        last = self._first + keys.shape[0]
+        if self._places is None:
+            self._places = self._find_places(keys.shape[1])
+        last, size = self._first + keys.shape[0], keys.shape[3]
         seen = []
         for kind, new in enumerate((keys, values)):
             block = self.storage[layer, kind]
-            block[self._row_index, :, self._column_index] = new.transpose(1, 2)
+            words = new.transpose(1, 2).reshape(-1, size)
+            block.view(-1, size).index_copy_(0, self._places, words)
             seen.append(block[self._first : last, :, : self._length])
         return seen[0], seen[1]
+
+    def _find_places(self, heads: int) -> torch.Tensor:
+        """Where row, token and head (in this order) lie, counted in heads' columns."""
+        positions, device = self._positions, self._positions.device
+        columns = torch.where(positions < 0, self.columns, positions)
+        rows = torch.arange(self._first, self._first + positions.shape[0], device=device)
+        block = rows[:, None] * heads + torch.arange(heads, device=device)
+        return (block[:, None] * (self.columns + 1) + columns[..., None]).flatten()
 
     def _allocate(self, heads: int, size: int, dtype: torch.dtype, device: torch.device) -> None:
         # Zeros, because masked garbage times a weight of zero must not be a NaN.
