@@ -80,6 +80,55 @@ def test_where_training_starts_and_what_it_stays_near_can_be_chosen(tratree: Fol
     assert scored == []
 
 
+@pytest.mark.parametrize(
+    ("method", "weak"),
+    [("tree-dpo", True), ("unstructured-dpo", True), ("eto", False), ("ceiling", False)],
+)
+def test_the_reference_of_a_method_is_the_papers(tratree: Folder, method: str, weak: bool) -> None:
+    """Eq. 6 keeps near the weak model, the baselines near the strong one they explored with."""
+    flags = ("--method", method, "--explorer", "strong")
+    found = labels(tratree, *flags)
+    assert ("SFT weak model" in found) == weak
+    other = labels(tratree, *flags, "--ref", "strong-sft" if weak else "weak")
+    assert ("SFT weak model" in other) != weak
+
+
+def test_what_is_scored_can_be_printed(tratree: Folder, conversations: Any) -> None:
+    assert tratree("import", "pairs.jsonl", "--as", "pairs").code == 0
+    shown = tratree("show", "pairs@latest", "--scored")
+    assert shown.code == 0, shown.err
+    end = "␃"
+    lines = shown.out.splitlines()
+    for start, side, words in ((0, "chosen", "red shirt"), (3, "rejected", "blue shoes")):
+        assert lines[start].endswith(f" {side}")
+        assert lines[start + 1] == f"Action: search[{words}]{end}"
+        assert lines[start + 2] == f"Action: click[{words}]{end}"
+    assert "Page 1" not in shown.out and "Instruction" not in shown.out
+    assert tratree("import", "demos.jsonl", "--as", "demos").code == 0
+    said = tratree("show", "demos@latest", "--scored").out.splitlines()
+    assert [line for line in said if not line.startswith("# ")][:3] == [
+        f"Action: search[red shirt]{end}", "Thought: b0.", f"Action: click[b0]{end}",
+    ]  # fmt: skip
+
+
+def test_pairs_and_paths_that_teach_nothing_leave_the_initial_model(
+    tratree: Folder, words: tuple[str, ...]
+) -> None:
+    """Section 3.3: when exploring showed no difference, nothing is learnt and nothing breaks."""
+    made = tratree("sft", "--demos", "demos.jsonl", *words).out
+    played = tratree("explore", "--policy", "expert", "--limit", "2", "-m", "2")
+    tree = tratree("build-tree", played.out.strip())
+    for stage in (("mine-pairs",), ("mcts", "--set", "mcts.min_score=1")):
+        nothing = tratree(*stage, tree.out.strip())
+        assert nothing.code == 0, nothing.err
+        kept = tratree("train-strong", nothing.out.strip(), "--init", made.strip(), "--ref", "none")
+        assert kept.code == 0, kept.err
+        assert kept.out == made
+        assert "the result is the initial model, unchanged" in kept.err
+    base = tratree("train-strong", nothing.out.strip(), "--init", "base")
+    base.refused("the base model alone is no result; use --init sft")
+
+
 @pytest.mark.slow
 def test_models_of_the_store_may_start_and_be_the_reference(
     tratree: Folder, words: tuple[str, ...], weaker: Path
