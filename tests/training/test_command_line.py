@@ -34,6 +34,13 @@ def labels(tratree: Folder, *flags: str) -> list[str]:
     return [line["label"] for line in plan.lines]
 
 
+def models(tratree: Folder) -> list[dict[str, Any]]:
+    """The models in the store."""
+    listed = tratree("store", "ls", "model", "--json")
+    assert listed.code == 0, listed.err
+    return listed.lines
+
+
 # -- what a flag reaches ----------------------------------------------------------------------
 
 
@@ -178,6 +185,7 @@ def test_every_training_parameter_is_reached_by_set(
     used = json.loads((folder / "training.json").read_text())["parameters"]
     assert (used["batch_size"], used["accumulation"], used["packing"]) == (2, 2, True)
     assert (used["attention"], used["gradient_checkpointing"]) == ("eager", True)
+    assert len(models(tratree)) == 1
     assert used["lora"] == {
         "r": 4, "alpha": 128, "targets": ["q_proj", "v_proj"], "dropout": 0.1, "merge": False,
     }  # fmt: skip
@@ -291,7 +299,7 @@ def test_a_hub_model_is_unresolved_in_a_plan_and_refused_in_a_run(tratree: Folde
     said = f"'{name}' is not on this machine and the hub cannot be reached"
     tratree("sft", "--model", name, "--demos", "demos.jsonl").refused(said)
     # Refused before anything was computed.
-    assert tratree("store", "ls", "--json").out == ""
+    assert models(tratree) == []
     pinned = f"{name}@{'0123456789' * 4}"
     assert tratree("sft", "--model", pinned, "-n").code == 0
 
@@ -329,7 +337,7 @@ def test_pairs_that_are_all_longer_than_the_context_are_an_error(
     done = tratree("train-strong", "--pairs", "pairs.jsonl", *words, *short)
     said = "more than 12" if policy_name == "error" else "none of 8 pairs is left"
     done.refused(said)
-    assert tratree("store", "ls", "--kind", "model", "--json").out == ""
+    assert models(tratree) == []
 
 
 def test_nothing_is_longer_than_the_model_can_read(
@@ -395,6 +403,6 @@ def test_a_loss_that_is_not_a_number_leaves_no_model_but_the_last_good_state(
     steps = ("--set", "sft.epochs=3", "--set", "sft.checkpoint_every=1")
     done = tratree("sft", "--demos", "demos.jsonl", *words, *flags, *steps)
     done.refused("the loss became nan", "the last good state is kept in", "lower", code=1)
-    assert tratree("store", "ls", "--kind", "model", "--json").out == ""
+    assert models(tratree) == []
     kept = done.err.split("is kept in ")[-1].split(";")[0]
     assert (tratree.path / kept / "model.safetensors").is_file()

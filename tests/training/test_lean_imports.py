@@ -14,6 +14,8 @@ from tratree_cli.training.lean import HIDDEN, leanly
 
 PROBE = """
 import json, sys
+from transformers.utils import is_scipy_available
+installed = is_scipy_available()  # whatever was asked before
 import tratree_cli.training.reference
 from tratree_cli.training.load import load_model, load_tokenizer, resolve_base
 folder = resolve_base("tratree-s").folder
@@ -21,6 +23,7 @@ load_tokenizer(folder), load_model(folder)
 scoring = sorted(sys.modules)
 import tratree_cli.training.sft, tratree_cli.training.dpo
 training = sorted(sys.modules)
+assert is_scipy_available() == installed
 import scipy.optimize
 print(json.dumps([scoring, training]))
 """

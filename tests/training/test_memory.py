@@ -68,7 +68,7 @@ def test_a_training_that_runs_out_of_memory_says_what_to_lower_and_lowering_it_h
     assert "not enough memory to train; lower sft.micro_batch" in said[0]
     assert "Traceback" not in done.stderr
 
-    listed = tratree(tmp_path, "store", "ls", "--kind", "model", "--json")
+    listed = tratree(tmp_path, "store", "ls", "model", "--json")
     assert (listed.returncode, listed.stdout) == (0, ""), listed.stderr
     assert tratree(tmp_path, "store", "fsck").returncode == 0
 

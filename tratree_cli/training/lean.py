@@ -5,7 +5,7 @@ optimizers for the losses of object detectors, scikit-learn for assisted decodin
 SageMaker's questions, all of them imported wherever they happen to be installed; the metadata of
 every installed package, read by two libraries one after the other; and a garbage collector that
 looks again and again at modules that all stay. Inside ``leanly`` such packages look as if they were
-not installed. What the libraries were told then, they remember; so it is used for their imports
+not installed. Modules keep what they were told while they were imported; so it is used for imports
 only, and the list holds nothing that a training or a rollout could ever want of them.
 """
 
@@ -22,23 +22,25 @@ from contextlib import contextmanager
 HIDDEN = ("scipy", "sklearn", "boto3")
 MODELS = ("torch", "transformers.modeling_utils", "transformers.generation.utils")
 """What loading any model imports."""
+TOKENIZERS = ("transformers.models.auto.tokenization_auto",)
 
 
 @contextmanager
 def leanly() -> Iterator[None]:
     """Imports inside the block go without ``HIDDEN`` and without the garbage collector."""
-    modules: dict[str, object] = dict(sys.modules)
-    hidden = [name for name in HIDDEN if name not in modules]
+    hidden = [name for name in HIDDEN if name not in sys.modules]
     distributions, collecting = importlib.metadata.packages_distributions, gc.isenabled()
+    gc.disable()
+    _forget_what_is_installed()
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     importlib.metadata.packages_distributions = functools.cache(distributions)
-    gc.disable()
     try:
         yield
     finally:
         for name in hidden:
             if sys.modules.get(name, hidden) is None:
                 del sys.modules[name]
+        _forget_what_is_installed()
         importlib.metadata.packages_distributions = distributions
         if collecting:
             gc.enable()
@@ -50,3 +52,13 @@ def import_leanly(*names: str) -> None:
         with leanly():
             for name in names:
                 importlib.import_module(name)
+
+
+def _forget_what_is_installed() -> None:
+    """Transformers asks once whether a package is there and remembers the answer."""
+    from transformers.utils import import_utils
+
+    for name in HIDDEN:
+        asked = getattr(import_utils, f"is_{name}_available", None)
+        if hasattr(asked, "cache_clear"):
+            asked.cache_clear()

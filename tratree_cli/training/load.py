@@ -16,7 +16,7 @@ from typing import Any
 import tratree_cli.training.quiet  # noqa: F401  (sets what the libraries read at import time)
 from tratree_cli.errors import InputError, did_you_mean, is_out_of_memory
 from tratree_cli.resources import templates_dir, tree_digest
-from tratree_cli.training.lean import MODELS, import_leanly
+from tratree_cli.training.lean import MODELS, TOKENIZERS, import_leanly
 
 EMBEDDED = ("tratree-s", "tratree-m", "tratree-l")
 ADAPTER_FILE = "adapter_config.json"
@@ -161,6 +161,7 @@ def load_tokenizer(folder: str | Path) -> Any:
 
     ``InputError`` where there is none.
     """
+    import_leanly(*TOKENIZERS)
     from transformers import AutoTokenizer
 
     from tratree_cli.training.templates import marked_template
