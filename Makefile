@@ -1,6 +1,6 @@
 # make demo   installs, then takes WebShop from demonstrations to a report
 # make test   installs, then runs the core tests
-# make test-all, check, docs, bench: see below
+# make test-all, gpu, check, docs, bench: see below
 
 PY     ?= python3
 VENV   ?= .venv
@@ -15,7 +15,7 @@ CPU_INDEX = $(shell command -v nvidia-smi >/dev/null 2>&1 || $(PY) -c \
   'from urllib.request import urlopen; urlopen("$(CPU_URL)/torch/", timeout=3); \
    print("--extra-index-url $(CPU_URL)")' 2>/dev/null)
 
-.PHONY: demo test test-all check lint types docs bench reproduce install clean
+.PHONY: demo test test-all gpu check lint types docs bench reproduce install clean
 .DEFAULT_GOAL := demo
 
 install: $(VENV)/.ok
@@ -48,6 +48,11 @@ $(VENV)/.all: requirements-all.lock
 $(VENV)/.alfworld: requirements-alfworld.lock
 	@$(BIN)/pip install -q -r requirements-alfworld.lock || echo "skipped: the original ALFWorld engine"
 	@touch $@
+
+# On a machine with a CUDA device: the tests that need one, then the speed of a 7B-shaped model.
+gpu: install
+	$(PYTEST) -m gpu tests
+	$(BIN)/python -m benchmarks.training.bench --gpu
 
 check: lint types
 	$(BIN)/python docs/build.py --check

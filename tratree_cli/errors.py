@@ -7,6 +7,7 @@ that says what is wrong, where, and what to do; it is printed as it stands, with
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -45,3 +46,14 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`` (did you mean 'x'?)`` for the nearest of ``known``, or an empty string."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+OUT_OF_MEMORY = ("not enough memory", "out of memory", "allocate memory", "start new thread")
+"""What PyTorch's allocators and Python say: on Windows, on a GPU, on Linux, for a thread."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: Python's own, an allocator's, or a file that could not be mapped."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    return any(words in str(error) for words in OUT_OF_MEMORY)

@@ -1,17 +1,25 @@
 """Our training against the plain TRL script it replaces: same rows, same model, one run, as ratios.
 
 python -m benchmarks.training.bench [--conversations 32] [--width 128]
+python -m benchmarks.training.bench --start [--times 5]
+python -m benchmarks.training.bench --gpu [--layers 32] [--steps 12]
 
 The plain scripts are what TRL's documentation shows, with its defaults (gradient checkpointing
 included); ``no ckpt`` switches only that off. CPU-seconds of ``train()`` alone, one thread; the
-last lines are the time from a bare interpreter until a trainer could be made.
+last lines are fresh processes from nothing to their end, in turns (medians): the imports of a
+training, and a whole training of one step (``tratree sft`` with its store and its artifact, against
+a script that trains and saves). ``--start`` measures only those, ``--gpu`` a 7B-shaped model
+(``gpu.py``).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
+import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,8 +30,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from transformers.trainer_callback import PrinterCallback
 
+from benchmarks.training import gpu
 from tratree_cli.resources import templates_dir
-from tratree_cli.training import engine
+from tratree_cli.training import devices, engine
 from tratree_cli.training.data import pair_rows, sft_rows
 from tratree_cli.training.dpo import train_dpo
 from tratree_cli.training.load import load_model, load_tokenizer
@@ -33,20 +42,42 @@ from tratree_cli.training.reference import reference_logps, with_reference
 from tratree_cli.training.sft import train_sft
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--conversations", type=int, default=32)
     parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--start", action="store_true", help="only what starting costs")
+    parser.add_argument("--times", type=int, default=5, help="fresh processes of each kind")
+    parser.add_argument("--gpu", action="store_true", help="a 7B-shaped model on this GPU")
+    parser.add_argument("--layers", type=int, default=32, help="--gpu: 32 are 7B's")
+    parser.add_argument("--steps", type=int, default=12, help="--gpu: optimizer steps")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch, quiet(), engine.threads(1):
+    if options.gpu:
+        return on_gpu(options.layers, options.steps)
+    if not options.start:
+        on_cpu(options.conversations, options.width)
+    compare_start(options.times)
+    return 0
+
+
+def on_gpu(layers: int, steps: int) -> int:
+    if said := gpu.refusal():
+        print(said, file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as scratch, quiet():
+        gpu.main(gpu.Shape(layers=layers, steps=steps), Path(scratch))
+    return 0
+
+
+def on_cpu(conversations: int, width: int) -> None:
+    with tempfile.TemporaryDirectory() as scratch, quiet(), devices.threads(1):
         folder = Path(scratch)
-        model = make_model(folder / "model", options.width)
+        model = make_model(folder / "model", width)
         shop = Shop(random.Random(0))
-        episodes = [shop.episode() for _ in range(options.conversations)]
-        pairs = [shop.pair() for _ in range(options.conversations // 2)]
+        episodes = [shop.episode() for _ in range(conversations)]
+        pairs = [shop.pair() for _ in range(conversations // 2)]
         compare_sft(model, episodes, folder)
         compare_dpo(model, pairs, folder)
-    compare_start()
 
 
 class Shop:
@@ -192,18 +223,74 @@ def compare_dpo(model: Path, pairs: list, folder: Path) -> None:
         print(f"dpo  {name:<14} {len(pairs) / theirs:9.2f} pairs/s   x{theirs / spent:.2f}")
 
 
-def compare_start() -> None:
-    for name, code in {
-        "tratree": "import tratree_cli.training.sft",
-        "plain TRL": "from trl import SFTTrainer, SFTConfig; from datasets import Dataset",
-    }.items():
-        before = os.times()
-        subprocess.run([sys.executable, "-c", code], check=True)
-        after = os.times()
-        spent = after.children_user + after.children_system
-        spent -= before.children_user + before.children_system
-        print(f"start {name:<13} {spent:9.2f} CPU-s")
+PLAIN_STEP = """
+from datasets import load_dataset
+from trl import SFTConfig, SFTTrainer
+
+trainer = SFTTrainer(
+    model="model",
+    args=SFTConfig(
+        output_dir="plain", use_cpu=True, bf16=False, max_steps=1, per_device_train_batch_size=8,
+        max_length=None, report_to="none", disable_tqdm=True, save_strategy="no",
+    ),
+    train_dataset=load_dataset("json", data_files="demos.jsonl", split="train"),
+)
+trainer.train()
+trainer.save_model("plain/model")
+"""
+OUR_STEP = (
+    "sft --demos demos.jsonl --model model --set sft.lora_r=0 --set sft.batch_size=8 "
+    "--set sft.epochs=1 --set sft.max_length=2048 --force --no-stdin"
+)
+
+
+def compare_start(times: int) -> None:
+    """Medians over fresh processes, the two kinds in turns: a shared machine is never the same."""
+    python = sys.executable
+    kinds = {
+        "imports": {
+            "tratree": [python, "-c", "import tratree_cli.training.sft"],
+            "plain TRL": [
+                python,
+                "-c",
+                "from trl import SFTTrainer, SFTConfig; from datasets import Dataset",
+            ],
+        },
+        "one step": {
+            "tratree": [python, "-m", "tratree_cli.app", *OUR_STEP.split()],
+            "plain TRL": [python, "-c", PLAIN_STEP],
+        },
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        make_model(folder / "model", 128)
+        shop = Shop(random.Random(0))
+        lines = [json.dumps({"messages": shop.episode()}) + "\n" for _ in range(8)]
+        (folder / "demos.jsonl").write_text("".join(lines))
+        for kind, commands in kinds.items():
+            spent: dict[str, list[float]] = {name: [] for name in commands}
+            for _ in range(times):
+                for name, command in commands.items():
+                    spent[name].append(cpu(command, folder))
+            theirs = statistics.median(spent["plain TRL"])
+            for name, found in spent.items():
+                middle = statistics.median(found)
+                print(
+                    f"{kind:<9} {name:<10} {middle:6.2f} CPU-s (least {min(found):.2f}) "
+                    f"x{theirs / middle:.2f}",
+                    flush=True,
+                )
+
+
+def cpu(command: list[str], folder: Path) -> float:
+    """CPU-seconds of a process and its children."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(
+        command, cwd=folder, check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=3600
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -34,6 +34,13 @@ def labels(tratree: Folder, *flags: str) -> list[str]:
     return [line["label"] for line in plan.lines]
 
 
+def models(tratree: Folder) -> list[dict[str, Any]]:
+    """The models in the store."""
+    listed = tratree("store", "ls", "model", "--json")
+    assert listed.code == 0, listed.err
+    return listed.lines
+
+
 # -- what a flag reaches ----------------------------------------------------------------------
 
 
@@ -78,6 +85,55 @@ def test_where_training_starts_and_what_it_stays_near_can_be_chosen(tratree: Fol
     assert near == {"weak": [], "strong-sft": ["SFT strong model"], "none": []}
     scored = [name for name in labels(tratree, "--ref", "none") if "reference scores" in name]
     assert scored == []
+
+
+@pytest.mark.parametrize(
+    ("method", "weak"),
+    [("tree-dpo", True), ("unstructured-dpo", True), ("eto", False), ("ceiling", False)],
+)
+def test_the_reference_of_a_method_is_the_papers(tratree: Folder, method: str, weak: bool) -> None:
+    """Eq. 6 keeps near the weak model, the baselines near the strong one they explored with."""
+    flags = ("--method", method, "--explorer", "strong")
+    found = labels(tratree, *flags)
+    assert ("SFT weak model" in found) == weak
+    other = labels(tratree, *flags, "--ref", "strong-sft" if weak else "weak")
+    assert ("SFT weak model" in other) != weak
+
+
+def test_what_is_scored_can_be_printed(tratree: Folder, conversations: Any) -> None:
+    assert tratree("import", "pairs.jsonl", "--as", "pairs").code == 0
+    shown = tratree("show", "pairs@latest", "--scored")
+    assert shown.code == 0, shown.err
+    end = "␃"
+    lines = shown.out.splitlines()
+    for start, side, words in ((0, "chosen", "red shirt"), (3, "rejected", "blue shoes")):
+        assert lines[start].endswith(f" {side}")
+        assert lines[start + 1] == f"Action: search[{words}]{end}"
+        assert lines[start + 2] == f"Action: click[{words}]{end}"
+    assert "Page 1" not in shown.out and "Instruction" not in shown.out
+    assert tratree("import", "demos.jsonl", "--as", "demos").code == 0
+    said = tratree("show", "demos@latest", "--scored").out.splitlines()
+    assert [line for line in said if not line.startswith("# ")][:3] == [
+        f"Action: search[red shirt]{end}", "Thought: b0.", f"Action: click[b0]{end}",
+    ]  # fmt: skip
+
+
+def test_pairs_and_paths_that_teach_nothing_leave_the_initial_model(
+    tratree: Folder, words: tuple[str, ...]
+) -> None:
+    """Section 3.3: when exploring showed no difference, nothing is learnt and nothing breaks."""
+    made = tratree("sft", "--demos", "demos.jsonl", *words).out
+    played = tratree("explore", "--policy", "expert", "--limit", "2", "-m", "2")
+    tree = tratree("build-tree", played.out.strip())
+    for stage in (("mine-pairs",), ("mcts", "--set", "mcts.min_score=1")):
+        nothing = tratree(*stage, tree.out.strip())
+        assert nothing.code == 0, nothing.err
+        kept = tratree("train-strong", nothing.out.strip(), "--init", made.strip(), "--ref", "none")
+        assert kept.code == 0, kept.err
+        assert kept.out == made
+        assert "the result is the initial model, unchanged" in kept.err
+    base = tratree("train-strong", nothing.out.strip(), "--init", "base")
+    base.refused("the base model alone is no result; use --init sft")
 
 
 @pytest.mark.slow
@@ -129,6 +185,7 @@ def test_every_training_parameter_is_reached_by_set(
     used = json.loads((folder / "training.json").read_text())["parameters"]
     assert (used["batch_size"], used["accumulation"], used["packing"]) == (2, 2, True)
     assert (used["attention"], used["gradient_checkpointing"]) == ("eager", True)
+    assert len(models(tratree)) == 1
     assert used["lora"] == {
         "r": 4, "alpha": 128, "targets": ["q_proj", "v_proj"], "dropout": 0.1, "merge": False,
     }  # fmt: skip
@@ -242,7 +299,7 @@ def test_a_hub_model_is_unresolved_in_a_plan_and_refused_in_a_run(tratree: Folde
     said = f"'{name}' is not on this machine and the hub cannot be reached"
     tratree("sft", "--model", name, "--demos", "demos.jsonl").refused(said)
     # Refused before anything was computed.
-    assert tratree("store", "ls", "--json").out == ""
+    assert models(tratree) == []
     pinned = f"{name}@{'0123456789' * 4}"
     assert tratree("sft", "--model", pinned, "-n").code == 0
 
@@ -280,7 +337,7 @@ def test_pairs_that_are_all_longer_than_the_context_are_an_error(
     done = tratree("train-strong", "--pairs", "pairs.jsonl", *words, *short)
     said = "more than 12" if policy_name == "error" else "none of 8 pairs is left"
     done.refused(said)
-    assert tratree("store", "ls", "--kind", "model", "--json").out == ""
+    assert models(tratree) == []
 
 
 def test_nothing_is_longer_than_the_model_can_read(
@@ -346,6 +403,6 @@ def test_a_loss_that_is_not_a_number_leaves_no_model_but_the_last_good_state(
     steps = ("--set", "sft.epochs=3", "--set", "sft.checkpoint_every=1")
     done = tratree("sft", "--demos", "demos.jsonl", *words, *flags, *steps)
     done.refused("the loss became nan", "the last good state is kept in", "lower", code=1)
-    assert tratree("store", "ls", "--kind", "model", "--json").out == ""
+    assert models(tratree) == []
     kept = done.err.split("is kept in ")[-1].split(";")[0]
     assert (tratree.path / kept / "model.safetensors").is_file()

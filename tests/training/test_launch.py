@@ -97,6 +97,17 @@ def test_sharded_weights_keep_their_adapter_apart(task: Task) -> None:
     assert unmerged(task, "FSDP") == task
 
 
+def test_a_process_that_the_system_killed_is_said_to_want_memory(tmp_path: Path) -> None:
+    from tratree_cli.training.launch import _outcome
+
+    log = tmp_path / "workers.log"
+    log.write_text(
+        "  exitcode  : -9 (pid: 71)\n  traceback : Signal 9 (SIGKILL) received by PID 71\n"
+    )
+    with pytest.raises(StageError, match=r"was killed \(SIGKILL\).*; lower sft.micro_batch"):
+        _outcome(tmp_path, 1, log)
+
+
 @pytest.mark.slow
 def test_two_processes_train_as_one_with_twice_the_batch(task: Task, tmp_path: Path) -> None:
     steps: list[int] = []

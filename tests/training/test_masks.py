@@ -35,6 +35,13 @@ EXPECTED = {
     ),
 }
 
+EMBEDDED = (
+    "␂user|I|n|st|r|u|c|tion|:|Ġfind|Ġa|Ġred|Ġshirt| [SEP] Search|␂agent|»Thought: |l|ook|Ġfor|Ġ|it"
+    "|.|\nAction: |search[|red|Ġshirt|]|␃«|␂user|P|age|Ġ|1| [SEP] |B0|12|3| [SEP] |R|ed|Ġshirt"
+    "|␂agent|»Action: |click[|b|0|12|3|]|␃«"
+)
+"""The same for the models that ship with tratree, whose tokens may hold blanks."""
+
 
 def expected(family: str) -> list[tuple[str, int]]:
     """(token, scored) as written above."""
@@ -53,6 +60,16 @@ def test_exactly_the_agents_words_and_the_end_of_turn_are_scored(
     encoded = encode_conversation(tokenizer, CONVERSATION)
     tokens = tokenizer.convert_ids_to_tokens(encoded.input_ids)
     assert list(zip(tokens, encoded.agent_mask, strict=True)) == expected(family)
+
+
+def test_the_embedded_models_score_the_agents_words_token_by_token() -> None:
+    from tratree_cli.training.load import load_tokenizer, resolve_base
+
+    tokenizer = load_tokenizer(resolve_base("tratree-s").folder)
+    encoded = encode_conversation(tokenizer, CONVERSATION)
+    tokens = tokenizer.convert_ids_to_tokens(encoded.input_ids)
+    marked = [f"»{t}«" if mine else t for t, mine in zip(tokens, encoded.agent_mask, strict=True)]
+    assert "|".join(marked).replace("«|»", "|") == EMBEDDED
 
 
 def test_the_scored_text_is_the_agents_text(tokenizer: Any) -> None:

@@ -278,7 +278,7 @@ def test_running_out_of_memory_says_what_to_lower(
 def test_what_the_allocator_says_on_a_cpu_is_understood() -> None:
     import torch
 
-    from tratree_cli.training.engine import enough_memory
+    from tratree_cli.training.devices import enough_memory
 
     with pytest.raises(StageError, match="not enough memory to train"), enough_memory():
         torch.empty(1 << 50)

@@ -12,6 +12,7 @@ import torch
 from tratree_cli.agents.local_cache import RowCache
 from tratree_cli.agents.local_llama import PlainLlama
 from tratree_cli.errors import InputError
+from tratree_cli.training.lean import MODELS, TOKENIZERS, import_leanly
 
 ForwardPass = Callable[[RowCache, int, torch.Tensor, torch.Tensor, int], torch.Tensor]
 """``forward`` for one model."""
@@ -19,6 +20,7 @@ ForwardPass = Callable[[RowCache, int, torch.Tensor, torch.Tensor, int], torch.T
 
 def load_model(place: str | Path, device: str = "auto", dtype: str = "auto") -> tuple[Any, Any]:
     """``(model, tokenizer)`` of a folder or hub name; adapters are merged into their base."""
+    import_leanly(*MODELS, *TOKENIZERS)
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 

@@ -254,6 +254,7 @@ def _records(entry: Entry, task: str | None) -> Iterable[Any]:
 def _scored(store: Store, entry: Entry, task: str | None) -> list[str]:
     """The agent's words as the strong base model's tokenizer scores them, turn by turn."""
     from tratree_cli.config import from_dict
+    from tratree_cli.display.plain import inert
     from tratree_cli.training.load import load_tokenizer, resolve_base
     from tratree_cli.training.masks import encode_conversation, scored_texts
 
@@ -262,8 +263,8 @@ def _scored(store: Store, entry: Entry, task: str | None) -> list[str]:
     lines = []
     for name, messages, context in _conversations(entry, task):
         encoded = encode_conversation(tokenizer, messages, context=context)
-        lines.append(f"# {name}")
-        lines += scored_texts(tokenizer, encoded)
+        lines.append(f"# {inert(name)}")
+        lines += map(inert, scored_texts(tokenizer, encoded))
     return lines
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tratree_cli.errors import StageError, WouldRunError
+from tratree_cli.errors import StageError, WouldRunError, is_out_of_memory
 from tratree_cli.stages import sources
 from tratree_cli.stages.graph import Job, Node, Options, order
 
@@ -278,7 +278,9 @@ def run_node(
         )
         try:
             result = node.stage.load()(job)
-        except MemoryError as error:
+        except (MemoryError, RuntimeError, OSError) as error:
+            if not is_out_of_memory(error):
+                raise
             raise StageError(
                 f"{label}: out of memory; lower sft.micro_batch, explore.block or the "
                 "number of workers"

@@ -51,7 +51,7 @@ def agreement(
     """
     import numpy as np
 
-    from tratree_cli.training import engine
+    from tratree_cli.training import devices
     from tratree_cli.training.load import load_model, load_tokenizer
     from tratree_cli.training.quiet import quiet
     from tratree_cli.training.reference import reference_logps
@@ -66,7 +66,7 @@ def agreement(
     if not shared:
         return Agreement(0, left_out=len(pairs))
     mine = [rows[number] for number in shared]
-    with quiet(), engine.threads(threads):
+    with quiet(), devices.threads(threads):
         ours_model, theirs_model = load_model(policy), load_model(reference)
         ours = reference_logps(ours_model, mine, threads=threads, progress=progress)
         theirs = reference_logps(theirs_model, [their_rows[n] for n in shared], threads=threads)

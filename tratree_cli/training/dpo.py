@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tratree_cli.errors import InputError
-from tratree_cli.training import engine
+from tratree_cli.training import devices, engine
 from tratree_cli.training.data import PairRow
 from tratree_cli.training.head import score_only_the_agent, token_divergence
 from tratree_cli.training.launch import SHARDED, STRATEGY
@@ -112,10 +112,10 @@ def train_dpo(
             "--explicit-kl compares whole distributions, so it needs a live reference model with "
             "the same tokenizer; stored log-probabilities are not enough"
         )
-    with quiet(), engine.threads(config.threads), engine.enough_memory():
+    with quiet(), devices.threads(config.threads), devices.enough_memory():
         prepare_work(work, rows, config, model)
         tokenizer = load_tokenizer(model)
-        policy = load_model(model, engine.weight_dtype(config), config.attention)
+        policy = load_model(model, devices.weight_dtype(config), config.attention)
         facts = _start(policy, rows, config) if known else {}
         trainer = TreeDPOTrainer(
             model=policy,
@@ -139,7 +139,7 @@ def _start(policy: Any, rows: Sequence[PairRow], config: DPOParams) -> dict[str,
     """Where the margins start, unless the policy is yet to be cut into pieces that fit a GPU."""
     if os.environ.get(STRATEGY, "") in SHARDED:
         return {}
-    policy.to(engine.own_device(config.device))
+    policy.to(devices.own_device(config.device))
     return starting_point(policy, rows, config.beta)
 
 
@@ -168,7 +168,7 @@ def _live_reference(reference: str | Path | None, tokenizer: Any, config: DPOPar
             f"the reference {reference} has another tokenizer than the trained model; score the "
             "pairs with it beforehand (ref-logps) and train without --explicit-kl"
         )
-    return load_model(reference, engine.weight_dtype(config), config.attention)
+    return load_model(reference, devices.weight_dtype(config), config.attention)
 
 
 def _dataset(rows: Sequence[PairRow], known: bool) -> Any:

@@ -9,20 +9,18 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import tratree_cli.training.quiet  # noqa: F401  (before the libraries below)
+import tratree_cli.training.libraries  # noqa: F401  (before the libraries below)
 
-import torch  # isort: skip
 from transformers import TrainingArguments  # isort: skip
 from transformers.integrations import TensorBoardCallback  # isort: skip
 from transformers.trainer_callback import PrinterCallback  # isort: skip
 
-from tratree_cli.errors import InputError, StageError
+from tratree_cli.errors import StageError
 from tratree_cli.training import launch
+from tratree_cli.training.devices import choose_device, precision, world_size
 from tratree_cli.training.params import LoraParams, Progress, TrainingParams, check_trackers
 from tratree_cli.training.steady import Reporter, last_checkpoint
 
@@ -95,46 +93,6 @@ def _keep_what_is_tracked(trainer: Any) -> None:
             callback.logging_dir = str(Path("tensorboard") / (trainer.args.run_name or "run"))
 
 
-def choose_device(device: str) -> str:
-    """``cuda``, ``mps`` or ``cpu``; ``InputError`` when the one asked for is not there."""
-    if device in ("auto", "cuda") and torch.cuda.is_available():
-        return "cuda"
-    if device in ("auto", "mps") and torch.backends.mps.is_available():
-        return "mps"
-    if device.startswith("cuda:"):
-        raise InputError(
-            f"--device {device}: a training takes the GPUs it sees; choose with "
-            f"CUDA_VISIBLE_DEVICES={device[5:]} --device cuda"
-        )
-    if device not in ("auto", "cpu"):
-        raise InputError(f"there is no device '{device}' here; use --device cpu or --device auto")
-    return "cpu"
-
-
-def own_device(device: str) -> str:
-    """The device of this very process: each of several has a GPU of its own."""
-    chosen = choose_device(device)
-    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if chosen == "cuda" else chosen
-
-
-def precision(config: TrainingParams) -> str:
-    """In what is computed: bfloat16 on a GPU that can, unless the parameters say otherwise."""
-    device = choose_device(config.device)
-    if config.dtype != "auto":
-        return config.dtype
-    return "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-
-
-def weight_dtype(config: TrainingParams) -> str:
-    """In what the weights are held: frozen weights may be bfloat16, trained ones stay float32."""
-    return precision(config) if config.lora else "float32"
-
-
-def world_size() -> int:
-    """Processes that train together (set by the launcher)."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
 def lora_config(lora: LoraParams | None) -> Any:
     """PEFT's configuration, or None for full training."""
     if lora is None:
@@ -149,17 +107,6 @@ def lora_config(lora: LoraParams | None) -> Any:
         target_modules=targets,
         task_type="CAUSAL_LM",
     )
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """``count`` CPU threads inside the block; the number changes the trained bytes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def run(trainer: Any, progress: Progress, tokens: int) -> tuple[float, int]:
@@ -198,22 +145,3 @@ def _check_world(trainer: Any) -> None:
 def strategy(trainer: Any) -> str:
     """How the processes train together, in accelerate's words (FSDP, MULTI_GPU, ...)."""
     return str(trainer.accelerator.distributed_type.value)
-
-
-OUT_OF_MEMORY = ("not enough memory", "out of memory", "can't allocate memory")
-"""What PyTorch's allocators say: on Windows, on a GPU, on Linux."""
-
-
-@contextmanager
-def enough_memory() -> Iterator[None]:
-    """Running out of memory inside the block is a ``StageError`` that says what to lower."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not any(w in str(error) for w in OUT_OF_MEMORY):
-            raise
-        raise StageError(
-            "not enough memory to train; lower sft.micro_batch (the effective batch stays), set "
-            "sft.gradient_checkpointing=true, or train an adapter (sft.lora_r=64) instead of all "
-            "weights"
-        ) from error

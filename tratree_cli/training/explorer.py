@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from tratree_cli.errors import InputError
-from tratree_cli.training import engine
+from tratree_cli.training import devices
 from tratree_cli.training.data import SFTRow
 from tratree_cli.training.head import score_only_the_agent, token_divergence
 from tratree_cli.training.load import load_model, load_tokenizer, resolve_base
 from tratree_cli.training.params import Progress, SFTParams, TrainingResult, silent
+from tratree_cli.training.quiet import quiet
 from tratree_cli.training.sft import IGNORED, AgentSFTTrainer, train_sft
 
 import torch  # isort: skip
@@ -81,10 +82,14 @@ def train_explorer(
             "their distributions token by token, so both must share one"
         )
 
+    # Before there are processes that know of each other: with FSDP all but the first would be
+    # given empty weights to be filled by the sharding, which this model never sees.
+    with quiet(), devices.enough_memory():
+        still = load_model(frozen, devices.weight_dtype(config), config.attention)
+
     def make_trainer(**options: Any) -> ExplorerTrainer:
         trainer = ExplorerTrainer(**options)
-        trainer.frozen = load_model(frozen, engine.weight_dtype(config), config.attention)
-        trainer.frozen.to(trainer.args.device).requires_grad_(False)
+        trainer.frozen = still.to(trainer.args.device).requires_grad_(False)
         score_only_the_agent(trainer.frozen, trainer.args.device.type)
         trainer.weight, trainer.cap = config.diverge_weight, config.diverge_cap
         return trainer

@@ -12,7 +12,7 @@ import functools
 import types
 from typing import Any
 
-import tratree_cli.training.quiet  # noqa: F401  (before the libraries below)
+import tratree_cli.training.libraries  # noqa: F401  (before the libraries below)
 
 import torch  # isort: skip
 from trl.trainer.utils import FusedCausalLMOutput  # isort: skip

@@ -21,6 +21,7 @@ from typing import Any
 from tratree_cli.errors import InputError, StageError
 from tratree_cli.training.data import PairRow, SFTRow
 from tratree_cli.training.params import (
+    LOWER,
     DPOParams,
     LoraParams,
     Progress,
@@ -224,7 +225,13 @@ def _outcome(work: Path, code: int, log: Path) -> TrainingResult:
         said = json.loads(error.read_text(encoding="utf-8"))
         raise (InputError if said["kind"] == "InputError" else StageError)(said["message"])
     if code != 0 or not result.is_file():
-        last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+        said_last = log.read_text(encoding="utf-8", errors="replace")
+        if "SIGKILL" in said_last:
+            raise StageError(
+                "one of the training processes was killed (SIGKILL), as a system does where memory "
+                f"runs out; {LOWER} (see {log})"
+            )
+        last = said_last.strip().splitlines()[-1:]
         raise StageError(
             f"the training processes ended with code {code} ({' '.join(last)}); see {log}"
         )

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import tratree_cli.training.quiet  # noqa: F401  (sets what the libraries read at import time)
-from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.errors import InputError, did_you_mean, is_out_of_memory
 from tratree_cli.pretraining.model import SHAPES
 from tratree_cli.resources import templates_dir, tree_digest
+from tratree_cli.training.lean import MODELS, TOKENIZERS, import_leanly
 
 EMBEDDED = tuple(SHAPES)
 ADAPTER_FILE = "adapter_config.json"
@@ -161,6 +162,7 @@ def load_tokenizer(folder: str | Path) -> Any:
 
     ``InputError`` where there is none.
     """
+    import_leanly(*TOKENIZERS)
     from transformers import AutoTokenizer
 
     from tratree_cli.training.templates import marked_template
@@ -189,6 +191,7 @@ def load_model(folder: str | Path, dtype: str = "float32", attention: str = "aut
 
     Raises ``InputError`` when the folder, or the base of an adapter, is missing or unreadable.
     """
+    import_leanly(*MODELS)
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
@@ -202,6 +205,8 @@ def load_model(folder: str | Path, dtype: str = "float32", attention: str = "aut
     try:
         model = AutoModelForCausalLM.from_pretrained(folder.resolve(), **options)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
+        if is_out_of_memory(error):
+            raise MemoryError(f"no room for {folder}") from error
         raise InputError(
             f"the model in {folder} cannot be loaded: {str(error).splitlines()[0]}"
         ) from error

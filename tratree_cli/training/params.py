@@ -19,6 +19,11 @@ LOSSES = (
 )  # fmt: skip
 """TRL's losses on pairs; ``sft``, which it counts among them, is ``nll_weight`` here."""
 ALL_LINEAR = "all-linear"
+LOWER = (
+    "lower sft.micro_batch (the effective batch stays), set sft.gradient_checkpointing=true, or "
+    "train an adapter (sft.lora_r=64) instead of all weights"
+)
+"""What to do where memory is short."""
 
 
 class Progress(Protocol):

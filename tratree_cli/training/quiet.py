@@ -15,6 +15,7 @@ from contextlib import contextmanager
 for _name, _value in {
     "TQDM_DISABLE": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TRL_EXPERIMENTAL_SILENCE": "1",
     "TOKENIZERS_PARALLELISM": "false",
@@ -28,10 +29,8 @@ warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\
 @contextmanager
 def quiet() -> Iterator[None]:
     """Libraries say nothing inside this block; errors are still raised."""
-    import datasets
     import transformers
 
-    datasets.disable_progress_bars()
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
     with warnings.catch_warnings():

@@ -61,7 +61,7 @@ def reference_logps(
     Rows are batched by length; sums do not depend on the batch beyond float noise (about 1e-5).
     ``config`` says on which device and with what precision a folder's model is scored.
     """
-    from tratree_cli.training import engine
+    from tratree_cli.training import devices
     from tratree_cli.training.load import load_model
     from tratree_cli.training.quiet import quiet
 
@@ -69,11 +69,11 @@ def reference_logps(
     rejected = np.zeros(len(rows), dtype=np.float32)
     order = sorted(range(len(rows)), key=lambda i: (-rows[i].length, i))
     where = config or TrainingParams(device="cpu", dtype="float32")
-    with quiet(), engine.threads(threads), engine.enough_memory():
+    with quiet(), devices.threads(threads), devices.enough_memory():
         scorer = model
         if isinstance(model, str | Path):
-            scorer = load_model(model, engine.precision(where), where.attention)
-            scorer.to(engine.choose_device(where.device))
+            scorer = load_model(model, devices.precision(where), where.attention)
+            scorer.to(devices.choose_device(where.device))
         if rows:
             batch = _rows_at_once(rows, scorer, batch)
         for start in range(0, len(order), batch):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tratree_cli.errors import InputError
-from tratree_cli.training import engine, folder
+from tratree_cli.training import devices, engine, folder
 from tratree_cli.training.data import SFTRow
 from tratree_cli.training.head import score_only_the_agent
 from tratree_cli.training.load import load_model, load_tokenizer
@@ -48,10 +48,10 @@ def train_sft(
     """
     if not rows:
         raise InputError("there is nothing to train on: no conversations were given")
-    with quiet(), engine.threads(config.threads), engine.enough_memory():
+    with quiet(), devices.threads(config.threads), devices.enough_memory():
         prepare_work(work, rows, config, model)
         trainer = make_trainer(
-            model=load_model(model, engine.weight_dtype(config), config.attention),
+            model=load_model(model, devices.weight_dtype(config), config.attention),
             args=_arguments(rows, config, work),
             train_dataset=_dataset(rows),
             processing_class=load_tokenizer(model),

@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import tratree_cli.training.quiet  # noqa: F401  (before the libraries below)
+import tratree_cli.training.libraries  # noqa: F401  (before the libraries below)
 
 import torch  # isort: skip
 from transformers import Trainer, TrainerCallback  # isort: skip

@@ -1,0 +1,314 @@
+"""A 7B-shaped model with random weights on a GPU: LoRA in bfloat16, beside the plain TRL script.
+
+python -m benchmarks.training.bench --gpu [--layers 32] [--steps 12]
+
+The shape is Llama-2 7B's (section 4.1's weak model), the adapters the paper's (r 64, alpha 128),
+the conversations a shop's of about a thousand tokens. Wall time of optimizer steps, the first left
+out; tokens are those read. The share of peak counts 4 operations per weight and token (forward, and
+backward through frozen weights), against what one large matrix product achieves on the same device
+and, where it is known, the data sheet's figure.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tratree_cli.resources import templates_dir
+
+WARM = 2
+"""Steps that are not counted: allocation, and kernels that choose themselves."""
+DATA_SHEET = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
+"""Dense bfloat16 operations a second, by what the device's name contains."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Llama-2 7B's shape; ``rows`` a step, of about ``tokens`` tokens each."""
+
+    hidden: int = 4096
+    inner: int = 11008
+    layers: int = 32
+    heads: int = 32
+    vocabulary: int = 32000
+    rows: int = 8
+    tokens: int = 1000
+    steps: int = 12
+    rank: int = 64
+
+
+def refusal() -> str:
+    """Why this cannot be measured here, or nothing."""
+    import torch
+
+    if torch.cuda.is_available():
+        return ""
+    return "--gpu needs a CUDA device and there is none here; without it the CPU is measured"
+
+
+def main(shape: Shape, folder: Path, device: str = "cuda") -> dict[str, float]:
+    """Print the table; returns its figures."""
+    import torch
+
+    model = make_model(folder / "model", shape, device)
+    parameters = count(model)
+    episodes, pairs = talk(shape)
+    found: dict[str, float] = {}
+    for name, train in {
+        "sft tratree": lambda: our_sft(model, episodes, shape, folder, device),
+        "sft plain TRL": lambda: plain_sft(model, episodes, shape, folder, device),
+        "dpo tratree": lambda: our_dpo(model, pairs, shape, folder, device),
+        "dpo plain TRL": lambda: plain_dpo(model, pairs, shape, folder, device),
+    }.items():
+        if device == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        speed = train()
+        found[name] = speed
+        unit = "tokens/s" if name.startswith("sft") else "pairs/s"
+        memory = torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else 0.0
+        print(f"{name:<14} {speed:10.2f} {unit:<9} {memory:6.1f} GiB", flush=True)
+    done = found["sft tratree"] * 4 * parameters
+    found["achievable"] = matrix_products(device)
+    print(f"share of a matrix product's speed: {done / found['achievable']:.1%}")
+    if device == "cuda":
+        name = torch.cuda.get_device_name()
+        for part, peak in DATA_SHEET.items():
+            if part in name:
+                print(f"share of {name}'s peak: {done / peak:.1%}")
+    for kind in ("sft", "dpo"):
+        print(f"{kind}: x{found[f'{kind} tratree'] / found[f'{kind} plain TRL']:.2f} plain TRL")
+    return found
+
+
+def make_model(folder: Path, shape: Shape, device: str) -> Path:
+    """Random weights in bfloat16, with the vocabulary of the shape and our tokenizer."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from tratree_cli.training.load import load_tokenizer
+
+    config = LlamaConfig(
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.hidden,
+        intermediate_size=shape.inner,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.heads,
+        max_position_embeddings=4096,
+        tie_word_embeddings=False,
+    )
+    torch.manual_seed(0)
+    with torch.device(device):
+        model = LlamaForCausalLM(config).to(torch.bfloat16)
+    model.save_pretrained(folder)
+    load_tokenizer(templates_dir() / "models" / "tratree-s").save_pretrained(folder)
+    del model
+    return folder
+
+
+def count(model: Path) -> float:
+    """Weights that every token meets: all but the input embeddings, which are looked up."""
+    from safetensors import safe_open
+
+    total = 0
+    for file in model.glob("*.safetensors"):
+        with safe_open(str(file), "pt") as weights:
+            for name in weights.keys():  # noqa: SIM118 (not a mapping)
+                size = 1
+                for side in weights.get_slice(name).get_shape():
+                    size *= side
+                total += 0 if "embed_tokens" in name else size
+    return float(total)
+
+
+def talk(shape: Shape) -> tuple[list, list]:
+    """Conversations and pairs of about ``tokens`` tokens, as many as the steps need."""
+    from benchmarks.training.bench import Shop
+    from tratree_cli.training.load import load_tokenizer
+
+    tokenizer = load_tokenizer(templates_dir() / "models" / "tratree-s")
+    shop = Shop(random.Random(0))
+
+    def long(most: int) -> list[dict[str, str]]:
+        messages: list[dict[str, str]] = []
+        length = 0
+        while length < most:
+            more = shop.episode()
+            messages += more
+            length += sum(len(tokenizer.encode(one["content"])) for one in more)
+        return messages
+
+    number = shape.rows * shape.steps
+    episodes = [long(shape.tokens) for _ in range(number)]
+    pairs = []
+    for _ in range(number // 2):
+        pair = shop.pair()
+        pairs.append({**pair, "prompt": long(shape.tokens // 2) + pair["prompt"]})
+    return episodes, pairs
+
+
+class Clock:
+    """The time that each optimizer step ended."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def __call__(self, done: int, total: int, facts: Mapping[str, float]) -> None:
+        self.ends.append(time.monotonic())
+
+    def rate(self, amount: float) -> float:
+        """``amount`` a step, per second, over the steps after the warm ones."""
+        counted = self.ends[min(WARM, len(self.ends) - 2) :]
+        return amount * (len(counted) - 1) / (counted[-1] - counted[0])
+
+
+def our_sft(model: Path, episodes: list, shape: Shape, folder: Path, device: str) -> float:
+    from tratree_cli.training.data import sft_rows
+    from tratree_cli.training.load import load_tokenizer
+    from tratree_cli.training.params import LoraParams, SFTParams
+    from tratree_cli.training.sft import train_sft
+
+    rows, report = sft_rows(load_tokenizer(model), episodes)
+    config = SFTParams(
+        batch_size=shape.rows, max_steps=shape.steps, checkpoint_every=0, device=device,
+        lora=LoraParams(r=shape.rank, alpha=2 * shape.rank, merge=False),
+        save_dtype="bfloat16", gradient_checkpointing=True,
+    )  # fmt: skip
+    clock = Clock()
+    train_sft(model, rows, config, folder / "o", folder / "w", clock, {"name": str(model)})
+    return clock.rate(report.tokens / len(rows) * shape.rows)
+
+
+def our_dpo(model: Path, pairs: list, shape: Shape, folder: Path, device: str) -> float:
+    """Pairs a second, the reference's scores included."""
+    from tratree_cli.training.data import pair_rows
+    from tratree_cli.training.dpo import train_dpo
+    from tratree_cli.training.load import load_tokenizer
+    from tratree_cli.training.params import DPOParams, LoraParams
+    from tratree_cli.training.reference import reference_logps, with_reference
+
+    config = DPOParams(
+        batch_size=shape.rows // 2, max_steps=shape.steps, checkpoint_every=0, device=device,
+        lora=LoraParams(r=shape.rank, alpha=2 * shape.rank, merge=False),
+        save_dtype="bfloat16", gradient_checkpointing=True,
+    )  # fmt: skip
+    plain, _ = pair_rows(load_tokenizer(model), pairs)
+    started = time.monotonic()
+    rows = with_reference(plain, reference_logps(model, plain, config=config))
+    scoring = (time.monotonic() - started) / len(plain)
+    clock = Clock()
+    train_dpo(model, rows, config, folder / "o", folder / "w2", clock, base={"name": str(model)})
+    return 1 / (1 / clock.rate(config.batch_size) + scoring)
+
+
+def plain_sft(model: Path, episodes: list, shape: Shape, folder: Path, device: str) -> float:
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    from tratree_cli.training.data import sft_rows
+    from tratree_cli.training.load import load_model, load_tokenizer
+
+    tokens = sft_rows(load_tokenizer(model), episodes)[1].tokens / len(episodes) * shape.rows
+    trainer = SFTTrainer(
+        model=load_model(model, dtype_on(device)),
+        args=SFTConfig(**plain_options(folder, shape, device, shape.rows)),
+        train_dataset=Dataset.from_dict({"messages": episodes}),
+        processing_class=load_tokenizer(model),
+        peft_config=adapter(shape),
+    )
+    return timed(trainer, tokens)
+
+
+def plain_dpo(model: Path, pairs: list, shape: Shape, folder: Path, device: str) -> float:
+    from datasets import Dataset
+    from trl import DPOConfig, DPOTrainer
+
+    from tratree_cli.training.load import load_model, load_tokenizer
+
+    trainer = DPOTrainer(
+        model=load_model(model, dtype_on(device)),
+        ref_model=load_model(model, dtype_on(device)),
+        args=DPOConfig(**plain_options(folder, shape, device, shape.rows // 2)),
+        train_dataset=Dataset.from_list(pairs),
+        processing_class=load_tokenizer(model),
+        peft_config=adapter(shape),
+    )
+    return timed(trainer, shape.rows // 2)
+
+
+def timed(trainer, amount: float) -> float:
+    from transformers import TrainerCallback
+    from transformers.trainer_callback import PrinterCallback
+
+    clock = Clock()
+
+    class Ends(TrainerCallback):
+        def on_step_end(self, args, state, control, **_) -> None:
+            clock(state.global_step, state.max_steps, {})
+
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Ends())
+    trainer.train()
+    finish(trainer.args.device.type)
+    return clock.rate(amount)
+
+
+def plain_options(folder: Path, shape: Shape, device: str, rows: int) -> dict:
+    """TRL's own defaults, at our batch and precision."""
+    shutil.rmtree(folder / "plain", ignore_errors=True)
+    return {
+        "output_dir": str(folder / "plain"),
+        "bf16": device == "cuda",
+        "use_cpu": device == "cpu",
+        "max_steps": shape.steps,
+        "per_device_train_batch_size": rows,
+        "max_length": None,
+        "report_to": "none",
+        "save_strategy": "no",
+        "disable_tqdm": True,
+        "logging_steps": 1000,
+    }
+
+
+def adapter(shape: Shape):
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=shape.rank,
+        lora_alpha=2 * shape.rank,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+
+
+def dtype_on(device: str) -> str:
+    return "bfloat16" if device == "cuda" else "float32"
+
+
+def finish(device: str) -> None:
+    """Until the device has done what it was given."""
+    import torch
+
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def matrix_products(device: str, side: int = 8192, times: int = 20) -> float:
+    """Operations a second of a large bfloat16 matrix product: what can be had at all."""
+    import torch
+
+    side = side if device == "cuda" else 256
+    one = torch.randn(side, side, device=device, dtype=torch.bfloat16)
+    best = float("inf")
+    for _ in range(times):
+        finish(device)
+        started = time.monotonic()
+        one @ one
+        finish(device)
+        best = min(best, time.monotonic() - started)
+    return 2 * side**3 / best

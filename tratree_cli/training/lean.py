@@ -1,0 +1,64 @@
+"""Importing the large libraries without what nobody here uses.
+
+Imports are most of what a short stage costs, and a good part of them is paid for nothing: SciPy's
+optimizers for the losses of object detectors, scikit-learn for assisted decoding, boto3 for
+SageMaker's questions, all of them imported wherever they happen to be installed; the metadata of
+every installed package, read by two libraries one after the other; and a garbage collector that
+looks again and again at modules that all stay. Inside ``leanly`` such packages look as if they were
+not installed. Modules keep what they were told while they were imported; so it is used for imports
+only, and the list holds nothing that a training or a rollout could ever want of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import importlib
+import importlib.metadata
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+HIDDEN = ("scipy", "sklearn", "boto3")
+MODELS = ("torch", "transformers.modeling_utils", "transformers.generation.utils")
+"""What loading any model imports."""
+TOKENIZERS = ("transformers.models.auto.tokenization_auto",)
+
+
+@contextmanager
+def leanly() -> Iterator[None]:
+    """Imports inside the block go without ``HIDDEN`` and without the garbage collector."""
+    hidden = [name for name in HIDDEN if name not in sys.modules]
+    distributions, collecting = importlib.metadata.packages_distributions, gc.isenabled()
+    gc.disable()
+    _forget_what_is_installed()
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    importlib.metadata.packages_distributions = functools.cache(distributions)
+    try:
+        yield
+    finally:
+        for name in hidden:
+            if sys.modules.get(name, hidden) is None:
+                del sys.modules[name]
+        _forget_what_is_installed()
+        importlib.metadata.packages_distributions = distributions
+        if collecting:
+            gc.enable()
+
+
+def import_leanly(*names: str) -> None:
+    """Import modules by their names, leanly, unless they are there."""
+    if not all(name in sys.modules for name in names):
+        with leanly():
+            for name in names:
+                importlib.import_module(name)
+
+
+def _forget_what_is_installed() -> None:
+    """Transformers asks once whether a package is there and remembers the answer."""
+    from transformers.utils import import_utils
+
+    for name in HIDDEN:
+        asked = getattr(import_utils, f"is_{name}_available", None)
+        if hasattr(asked, "cache_clear"):
+            asked.cache_clear()
