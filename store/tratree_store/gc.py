@@ -78,11 +78,10 @@ def plan(store: Store, *, younger_than: float = WEEK, drop_inputs: bool = False)
     """What ``collect`` would take now; changes nothing."""
     store.check_format()
     now = time.time()
-    with store.index.reading() as connection:
-        rows = connection.execute(f"SELECT {COLUMNS} FROM entries ORDER BY created DESC").fetchall()
-        made_from: dict[str, list[str]] = defaultdict(list)
-        for recipe, digest in connection.execute("SELECT recipe, object FROM inputs"):
-            made_from[recipe].append(digest)
+    rows = store.index.ask(f"SELECT {COLUMNS} FROM entries ORDER BY created DESC")
+    made_from: dict[str, list[str]] = defaultdict(list)
+    for recipe, digest in store.index.ask("SELECT recipe, object FROM inputs"):
+        made_from[recipe].append(digest)
     recipes_of: dict[str, list[str]] = defaultdict(list)
     for recipe, digest, *_ in rows:
         recipes_of[digest].append(recipe)
