@@ -25,6 +25,7 @@ $(VENV)/.ok: pyproject.toml requirements.lock
 	@$(BIN)/pip install -q $(CPU_INDEX) $(TORCH)
 	@$(BIN)/pip install -q $(TORCH) -r requirements.lock
 	@$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q tratree_cli store/tratree_store  # as pip does with packages
 	@touch $@
 
 demo: install

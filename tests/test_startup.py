@@ -19,6 +19,8 @@ HEAVY = (
     "pandas",
     "scipy",
     "matplotlib",
+    "pydantic",  # typer's judge of values; see ``plain_values``
+    "fsspec",
 )
 
 PROBE = """

@@ -25,6 +25,8 @@ import typer  # noqa: E402 - everything that is imported from here on is start-u
 import typer.core  # noqa: E402
 import typer.main  # noqa: E402
 
+from tratree_cli.plain_values import spare  # noqa: E402
+
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "sft": ("tratree_cli.commands.sft", "Fine-tune a base model on demonstrations.", "Stages"),
     "explore": ("tratree_cli.commands.explore", "Let a policy play tasks M times.", "Stages"),
@@ -76,6 +78,10 @@ class LazyGroup(typer.core.TyperGroup):
         _, text, panel = COMMANDS[cmd_name]
         return typer.core.TyperCommand(cmd_name, help=text, rich_help_panel=panel)
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        spare(self)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         ctx._tratree_dispatch = True
         return super().resolve_command(ctx, args)
@@ -103,6 +109,7 @@ def load(name: str) -> Any:
     module = importlib.import_module(COMMANDS[name][0])
     command = typer.main.get_command(module.app)
     command.name = name
+    spare(command)
     return command
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from tratree_store.atomic import seal, unseal
 from tratree_store.errors import VerificationError
 from tratree_store.keys import dump, input_digests, is_digest, is_word, recorded, sha256
-from tratree_store.objects import FILES, folder_of
+from tratree_store.objects import FILES, folder_of, names_in
 
 RECORD_FORMAT = 1
 _END_OF_TIME = 1e11
@@ -153,10 +153,8 @@ def of_recipe(entries: Path, recipe: str) -> list[Path]:
 
 def all_records(entries: Path) -> Iterator[Path]:
     """Every record on disk, in order of recipe digest."""
-    if not entries.is_dir():
-        return
-    for shard in sorted(entries.iterdir()):
-        if shard.is_dir():
-            for folder in sorted(shard.iterdir()):
-                if folder.is_dir():
-                    yield from sorted(path for path in folder.iterdir() if path.suffix == ".json")
+    for shard in names_in(str(entries), folders=True):
+        for folder in names_in(f"{entries}/{shard}", folders=True):
+            for name in names_in(f"{entries}/{shard}/{folder}"):
+                if name.endswith(".json"):
+                    yield Path(f"{entries}/{shard}/{folder}/{name}")

@@ -26,7 +26,7 @@ from tratree_store.keys import is_digest, sha256
 from tratree_store.locks import locked
 from tratree_store.migrations import FORMAT_FILE
 from tratree_store.objects import all_digests, damage, folder_of, remove_folder
-from tratree_store.rows import edges_of, row_of
+from tratree_store.rows import COLUMNS, Row, edges_of, row_of
 from tratree_store.store import Store
 
 
@@ -183,8 +183,9 @@ def _index(store: Store, found: dict[tuple[str, str], Entry]) -> Iterator[Findin
         uri = f"{path.absolute().as_uri()}?mode=ro"
         with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
             verdict = database.execute("PRAGMA integrity_check").fetchone()[0]
-        rows = {(row.recipe, row.object): row for row in store.index.rows()}
-        with store.index.reading() as database:
+        with store.index.reading() as database:  # and not ``rows``, which would mend it
+            lines = [Row(*found) for found in database.execute(f"SELECT {COLUMNS} FROM entries")]
+            rows = {(row.recipe, row.object): row for row in lines}
             edges = set(database.execute("SELECT recipe, role, position, object FROM inputs"))
     except (sqlite3.Error, StoreError) as error:
         yield Finding("index", path.name, f"The index cannot be read ({error}).")

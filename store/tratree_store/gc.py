@@ -78,22 +78,16 @@ def plan(store: Store, *, younger_than: float = WEEK, drop_inputs: bool = False)
     """What ``collect`` would take now; changes nothing."""
     store.check_format()
     now = time.time()
-    with store.index.reading() as connection:
-        rows = [
-            Row(*columns)
-            for columns in connection.execute(
-                f"SELECT {COLUMNS} FROM entries ORDER BY created DESC"
-            )
-        ]
-        made_from: dict[str, list[str]] = defaultdict(list)
-        for recipe, digest in connection.execute("SELECT recipe, object FROM inputs"):
-            made_from[recipe].append(digest)
+    rows = store.index.ask(f"SELECT {COLUMNS} FROM entries ORDER BY created DESC")
+    made_from: dict[str, list[str]] = defaultdict(list)
+    for recipe, digest in store.index.ask("SELECT recipe, object FROM inputs"):
+        made_from[recipe].append(digest)
     recipes_of: dict[str, list[str]] = defaultdict(list)
-    for row in rows:
-        recipes_of[row.object].append(row.recipe)
+    for recipe, digest, *_ in rows:
+        recipes_of[digest].append(recipe)
 
     kept = set(_named(store)) | set(_in_use(store))
-    kept |= {row.object for row in rows if _used_since(store, row, now - younger_than)}
+    kept |= set(_used_since(store, rows, now - younger_than))
     if not drop_inputs:
         todo = list(kept)
         while todo:
@@ -101,7 +95,7 @@ def plan(store: Store, *, younger_than: float = WEEK, drop_inputs: bool = False)
                 fresh = [digest for digest in made_from[recipe] if digest not in kept]
                 kept.update(fresh)
                 todo += fresh
-    going = [row for row in rows if row.object not in kept]
+    going = [Row(*columns) for columns in rows if columns[1] not in kept]
     orphans = [
         digest
         for digest in all_digests(store.objects)
@@ -182,14 +176,17 @@ def _in_use(store: Store) -> Iterator[str]:
             yield record.stem
 
 
-def _used_since(store: Store, row: Row, moment: float) -> bool:
-    if row.created > moment:
-        return True
-    try:
-        path = records.record_path(store.records, row.recipe, row.object)
-        return path.stat().st_mtime > moment
-    except OSError:
-        return False
+def _used_since(store: Store, rows: list[tuple[Any, ...]], moment: float) -> Iterator[str]:
+    """Objects that were made, or whose record was touched by a lookup, after ``moment``."""
+    base = str(store.records)
+    for recipe, digest, _, _, created, *_ in rows:
+        if created > moment:
+            yield digest
+            continue
+        with contextlib.suppress(OSError):
+            path = f"{base}/{recipe[:2]}/{recipe[2:]}/{digest}.json"
+            if os.stat(path).st_mtime > moment:  # noqa: PTH116 - see ``names_in``
+                yield digest
 
 
 def leftovers(store: Store, now: float, younger_than: float) -> Iterator[Path]:

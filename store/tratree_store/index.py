@@ -56,15 +56,20 @@ class Index:
     def add(self, added: Iterable[Entry]) -> None:
         """Insert or replace the rows of these entries."""
         found = list(added)
-        with self._writing() as database:
+
+        def insert(database: Any) -> None:
             point("index.begun")
             self._insert(database, found)
+
+        self._write(insert)
         point("index.committed")
 
     def bury(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Move the rows of these (recipe, object) pairs from the entries to the gone."""
-        with self._writing() as database:
-            for recipe, digest in pairs:
+        found = list(pairs)
+
+        def move(database: Any) -> None:
+            for recipe, digest in found:
                 database.execute(
                     "INSERT OR REPLACE INTO gone SELECT recipe, object, stage, created "
                     "FROM entries WHERE recipe = ? AND object = ?",
@@ -79,13 +84,17 @@ class Index:
                     [recipe, recipe],
                 )
 
+        self._write(move)
+
     def rebuild(self, on_progress: Callable[[int], None] | None = None) -> int:
         """Throw the rows away and read every record again; returns how many there are."""
-        with self._writing(fill=False) as database:
-            database.execute("DELETE FROM entries")
-            database.execute("DELETE FROM inputs")
-            database.execute("DELETE FROM gone")
-            count = self._fill(database, on_progress)
+
+        def again(database: Any) -> int:
+            for table in ("entries", "inputs", "gone"):
+                database.execute(f"DELETE FROM {table}")
+            return self._fill(database, on_progress)
+
+        count: int = self._write(again, fill=False)
         for mark in self._marks():
             mark.unlink(missing_ok=True)
         return count
@@ -97,32 +106,46 @@ class Index:
         mark.touch()
         return mark
 
-    @contextmanager
-    def _writing(self, *, fill: bool = True) -> Iterator[Any]:
-        """A transaction that no other writer shares; yields a ``sqlite_utils.Database``.
+    def _write(self, action: Callable[[Any], Any], *, fill: bool = True) -> Any:
+        """``action(sqlite_utils.Database)`` in a transaction that no other writer shares.
 
-        A new or migrated index is filled from the records first, unless the caller will do it.
+        A new or migrated index is filled from the records first, unless the action does it. Damage
+        may show anywhere, for SQLite checks a page when it reads it: then the index is replaced by
+        a new one, and the action is done there.
         """
         with locked(self._lock):
             try:
-                connection = self._connect()
+                return self._transaction(action, fill)
             except sqlite3.DatabaseError as error:
-                self._move_aside(error)
-                connection = self._connect()
-            with closing(connection):
-                from sqlite_utils import Database
-
-                database = Database(connection)
-                try:
-                    connection.execute("BEGIN IMMEDIATE")
-                    version = migrate(connection)
-                    if version < len(MIGRATIONS) and fill:
-                        self._fill(database, None)
-                    yield database
-                    connection.commit()
-                except BaseException:
-                    connection.rollback()
+                if not is_damage(error):
                     raise
+                self._move_aside(error)
+                return self._transaction(action, fill)
+
+    def _transaction(self, action: Callable[[Any], Any], fill: bool) -> Any:
+        with closing(self._opened()) as connection:
+            from sqlite_utils import Database
+
+            database = Database(connection)
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                version = migrate(connection)
+                if version < len(MIGRATIONS) and fill:
+                    self._fill(database, None)
+                result = action(database)
+                connection.commit()
+                return result
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.rollback()
+                raise
+
+    def _opened(self) -> sqlite3.Connection:
+        try:
+            return self._connect()
+        except sqlite3.DatabaseError as error:
+            self._move_aside(error)
+            return self._connect()
 
     def _connect(self) -> sqlite3.Connection:
         # Transactions are ours: the module's own implicit ones would begin deferred.
@@ -246,6 +269,9 @@ class Index:
                 return sqlite3.connect(f"file:{_quoted(self.path)}?mode=ro", uri=True)
             except (OSError, StoreError, sqlite3.Error):
                 self._warn(f"The index {self.path} cannot be written; reading all records instead.")
+        return self._in_memory()
+
+    def _in_memory(self) -> sqlite3.Connection:
         connection = sqlite3.connect(":memory:")
         migrate(connection)
         if next(iter(records.all_records(self._entries)), None) is not None:
@@ -281,12 +307,30 @@ class Index:
                 for mark in [mark for mark, _ in (*late, *buried)]:
                     mark.unlink(missing_ok=True)
 
+    def ask(self, question: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
+        """The answer to an SQL question; an index in which damage shows is rebuilt first."""
+        given = list(values)
+        try:
+            with self.reading() as connection:
+                return connection.execute(question, given).fetchall()
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            self._warn(f"The index {self.path} is damaged ({error}); it is read anew.")
+        try:
+            self.rebuild()
+            with self.reading() as connection:
+                return connection.execute(question, given).fetchall()
+        except (OSError, StoreError, sqlite3.Error):
+            with closing(self._in_memory()) as connection:
+                return connection.execute(question, given).fetchall()
+
     def rows(
         self, where: str = "1", values: Iterable[Any] = (), limit: int | None = None
     ) -> list[Row]:
         """The rows that satisfy an SQL condition, newest first."""
-        with explained("read the index", self.path.parent), self.reading() as connection:
-            found = connection.execute(
+        with explained("read the index", self.path.parent):
+            found = self.ask(
                 f"SELECT {COLUMNS} FROM entries WHERE {where} "
                 "ORDER BY created DESC, recipe, object LIMIT ?",
                 [*values, -1 if limit is None else limit],
@@ -295,12 +339,17 @@ class Index:
 
     def former(self, where: str, values: Iterable[Any], limit: int = 1) -> list[tuple[str, str]]:
         """(recipe, object) of former entries that satisfy an SQL condition, newest first."""
-        with self.reading() as connection:
-            found = connection.execute(
-                f"SELECT recipe, object FROM gone WHERE {where} ORDER BY created DESC LIMIT ?",
-                [*values, limit],
-            )
-            return [(str(recipe), str(digest)) for recipe, digest in found]
+        found = self.ask(
+            f"SELECT recipe, object FROM gone WHERE {where} ORDER BY created DESC LIMIT ?",
+            [*values, limit],
+        )
+        return [(str(recipe), str(digest)) for recipe, digest in found]
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the file is not, or no longer, a sound database."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
 
 
 def _quoted(path: Path) -> str:

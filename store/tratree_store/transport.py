@@ -7,35 +7,31 @@ and what is told has the credentials taken out.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from typing import Any, TypeVar
 
 from tratree_store.atomic import unique
 from tratree_store.errors import StoreError, VerificationError
 from tratree_store.objects import File
-from tratree_store.secrecy import is_secret
+from tratree_store.secrecy import secrets_of, without_secrets
 
 T = TypeVar("T")
 TRIES = 5
 _CHUNK = 1 << 20
 #: Where a half-written file could be seen under its final name, and folders have to be made.
 _HIERARCHICAL = {"file", "local", "ssh", "sftp", "smb", "memory", "ftp", "hdfs", "webhdfs"}
+#: Whose connection answers one question at a time: two threads that share it wait for ever.
+_ONE_THREAD = {"ssh", "sftp", "smb", "ftp"}
 
 
 def redacted(text: str, url: str) -> str:
     """``text`` without the secrets that ``url`` carries (user information, signed queries)."""
-    parts = urlsplit(url)
-    secret = {parts.username or "", parts.password or ""}
-    secret |= {unquote(part) for part in secret}
-    for key, value in parse_qsl(parts.query):
-        if is_secret(key):
-            secret |= {value, quote(value), quote(value, safe="")}
-    for word in sorted((word for word in secret if word), key=len, reverse=True):
+    for word in secrets_of(url):
         text = text.replace(word, "***")
-    return text
+    return without_secrets(text)
 
 
 class Remote:
@@ -47,12 +43,26 @@ class Remote:
         self.url = url
         self._pause = pause
         try:
-            self._fs, self._root = url_to_fs(url)
+            self._shared, self._root = url_to_fs(url)
         except Exception as error:  # noqa: BLE001 - whatever a constructor raises
             raise StoreError(f"Cannot open {self.shown}: {self._words(error)}.") from None
-        protocol = self._fs.protocol
+        protocol = self._shared.protocol
         protocols = {protocol} if isinstance(protocol, str) else set(protocol)
         self._hierarchical = bool(protocols & _HIERARCHICAL)
+        self._one_thread = bool(protocols & _ONE_THREAD)
+        self._own = threading.local()
+        self._own.fs = self._shared
+
+    @property
+    def _fs(self) -> Any:
+        """The file system; where threads cannot share a connection, this thread's own."""
+        if not self._one_thread:
+            return self._shared
+        if not hasattr(self._own, "fs"):
+            from fsspec.core import url_to_fs
+
+            self._own.fs, _ = url_to_fs(self.url, skip_instance_cache=True)
+        return self._own.fs
 
     @property
     def shown(self) -> str:

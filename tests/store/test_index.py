@@ -6,11 +6,12 @@ import sqlite3
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tratree_store import NewerStore, Recipe, Store
 from tratree_store.filesystems import VARIABLE, has_shared_memory, kind_of
-from tratree_store.fsck import check
+from tratree_store.fsck import check, repair
 from tratree_store.gc import collect
 from tratree_store.migrations import MIGRATIONS
 
@@ -137,11 +138,14 @@ def test_a_long_transaction_does_not_shut_readers_out_where_there_is_no_write_ah
     monkeypatch.setenv("TRATREE_STORE_LOCKS", "files")
     monkeypatch.setattr("tratree_store.index._BUSY_SECONDS", 0.2)
     entry = make("tree")
-    with store.index._writing() as database:
+
+    def much(database: Any) -> None:
         rows = ((f"{n:064x}", "0" * 64, "tree", "s", 1.0, 1.0, 1) for n in range(40_000))
         database.conn.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
         # Far more pages than SQLite keeps in memory by itself.
         assert [found.object for found in store.entries()] == [entry.object]
+
+    store.index._write(much)
     assert not any("reading all records" in text for text in warnings_seen)
 
 
@@ -172,3 +176,26 @@ def test_an_artifact_whose_record_vanished_is_not_listed(store: Store, make: Mak
     assert gone == kept
     (store.records / kept.recipe[:2] / kept.recipe[2:] / f"{kept.object}.json").unlink()
     assert [entry.document["params"] for entry in store.entries()] == [{"seed": 1}]
+
+
+def test_damage_in_any_page_of_the_index_is_mended_by_whatever_meets_it(
+    store: Store, make: Make
+) -> None:
+    made = {make("tree", seed=seed).ref for seed in range(12)}
+    with sqlite3.connect(store.index.path) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    sound = store.index.path.read_bytes()
+    acts: list[Callable[[], object]] = [
+        lambda: list(store.entries()),
+        store.reindex,
+        lambda: make("tree", seed=0, force=True),
+        lambda: repair(store, check(store)),
+    ]
+    for number, page in enumerate(range(0, len(sound), 4096)):
+        for suffix in ("-wal", "-shm"):
+            Path(f"{store.index.path}{suffix}").unlink(missing_ok=True)
+        store.index.path.write_bytes(sound[:page] + b"\xa5" * 4096 + sound[page + 4096 :])
+        acts[number % len(acts)]()
+        repair(store, check(store))
+        assert {entry.ref for entry in store.entries()} == made
+        assert check(store).clean

@@ -18,6 +18,7 @@ import pytest
 from tratree_store import Entry, Recipe, Store, StoreError, UnknownReference, VerificationError
 from tratree_store import remote as remotes
 from tratree_store.fsck import check
+from tratree_store.secrecy import without_secrets
 from tratree_store.transport import Remote, redacted
 
 from .conftest import Make, flip
@@ -201,6 +202,21 @@ def test_credentials_in_urls_are_never_told() -> None:
     for secret in ("s3cr3t", "abc123", "ann:"):
         assert secret not in told
     assert "page=2" in told
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ssh://ann:pa@s3cr3t@host/x",
+        "s3://ann:s3cr3t/pa+ss@bucket/x",
+        "simplecache::ssh://ann:s3cr3t@host/x",
+        "https://host/x?X-Amz-Signature=s3cr3t",
+    ],
+)
+def test_no_part_of_an_odd_password_is_told(url: str) -> None:
+    for told in (redacted(f"no {url}", url), without_secrets(f"push {url} weak")):
+        assert not [part for part in ("s3cr3t", "pa@", "pa+ss") if part in told]
+    assert without_secrets("push http://host:80/a@b s3://bucket/model@latest").count("***") == 0
 
 
 def test_an_error_of_a_remote_does_not_quote_the_password(tmp_path: Path) -> None:

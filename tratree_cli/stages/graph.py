@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from tratree_cli.config import Config
+from tratree_cli.errors import InputError
 
 if TYPE_CHECKING:
     from tratree_store import Entry, Recipe
@@ -78,7 +79,13 @@ class Node:
             self.models,
             self.templates,
         ]
-        return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        try:
+            data = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+        except TypeError as error:
+            raise InputError(
+                f"{self.label}: a parameter cannot be part of a key ({error})"
+            ) from error
+        return hashlib.sha256(data).hexdigest()
 
     def upstream(self) -> Iterator[Node]:
         """The nodes this one depends on directly."""
