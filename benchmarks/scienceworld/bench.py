@@ -2,10 +2,10 @@
 
     python -m benchmarks.scienceworld.bench [--warm-up 2] [--rounds 2] [--json]
 
-All play the same solutions of short and middling tasks, loading included. In every round each plays
-in turn, so that a busy machine is busy for all of them; warm-up rounds are not counted, because Java
-is slow for its first seconds. Beside the rate stand the CPU milliseconds a step of Python and Java
-together, which a busy machine distorts less.
+All play the same solutions of short and middling tasks, loading included. In every round each
+plays in turn, so that a busy machine is busy for all of them; warm-up rounds are not counted,
+because Java is slow for its first seconds. Beside the rate stand the CPU milliseconds a step of
+Python and Java together, which a busy machine distorts less.
 """
 
 from __future__ import annotations

@@ -153,6 +153,8 @@ class TestWrongArtifacts:
             folder, "build-tree", ref, "--set", "env.parameters.page_size=9"
         )
         assert_refused(contradiction, "drop the flag")
+        other_prompt = run_tratree(folder, "build-tree", ref, "--prompt", "eto")
+        assert_refused(other_prompt, "made with the prompt 'quick'", "'eto'")
         assert_refused(
             run_tratree(folder, "build-tree", ref, "--recipe", "micro"), "quick", "micro"
         )

@@ -95,7 +95,7 @@ class Simulator:
         said = f"{self._actor}\nstep\n{_argument(action)}\ne\n"
         answer = self._command("c", said, self.seconds)
         told, _ = self._commands(f"c\n{answer}\ntoString\ne\n", _forget(answer))
-        # A tuple in Scala's words, "(observation,score,over)"; commas may be in the first part only.
+        # A tuple in Scala's words, "(observation,score,over)"; only the first part has commas.
         observation, score, over = told[1:-1].rsplit(",", 2)
         self._standing = float(score), float(score) < 0 or over == "true"
         return observation or _NOTHING_SAID, *self._standing
@@ -204,7 +204,9 @@ def _greeting(process: subprocess.Popen[bytes]) -> tuple[int, str]:
     timer.daemon = True
     timer.start()
     try:
-        port, token = process.stdout.readline().strip(), process.stdout.readline().strip()
+        # Java may have warnings of its own to say first.
+        port = next((line.strip() for line in process.stdout if line.strip().isdigit()), b"")
+        token = process.stdout.readline().strip()
     finally:
         timer.cancel()
     if not port or not token:
