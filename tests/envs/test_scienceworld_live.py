@@ -77,7 +77,9 @@ def test_a_lost_simulator_is_replaced_and_its_episode_goes_on(
 @pytest.mark.parametrize("blow", [None, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_no_simulator_outlives_its_program(tmp_path: Path, blow: signal.Signals | None) -> None:
     code = (
-        "import time\n"
+        "import signal, time\n"
+        # A shell that starts tests in the background has them ignore it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from tratree_cli.envs.registry import open_environment\n"
         "world = open_environment('scienceworld')\n"
         "world.episode('boil/0').step('look around')\n"

@@ -27,7 +27,8 @@ from typing import Any
 
 from tratree_cli.errors import InputError, StageError
 
-HEAP = "384m"
+HEAP, YOUNG = "384m", "192m"
+"""A world lives for one episode; room for the young saves a tenth of the CPU in copying."""
 START_SECONDS = 120.0
 STEP_SECONDS = 120.0
 """A step takes milliseconds; this is for a machine that swaps or has far too many processes."""
@@ -56,6 +57,8 @@ class Simulator:
     ) -> None:
         """Start Java with ``jars``; raises ``StageError`` if it does not come up."""
         self.seconds = seconds
+        self._actor = ""
+        self._standing: tuple[float, bool] = (0.0, False)
         self._process = _start(java, jars, hash_code)
         try:
             self._connect()
@@ -142,8 +145,6 @@ class Simulator:
         nowhere = self._command("i", f"java.io.PrintStream\nr{nothing}\ne\n")
         self._command("c", f"z:java.lang.System\nsetOut\nr{nowhere}\ne\n")
         self._object = str(self._command("i", f"{_INTERFACE}\ne\n"))
-        self._actor = ""
-        self._standing = 0.0, False
 
     def _call(self, method: str, *arguments: str | int | bool, seconds: float = 0) -> Any:
         words = "".join(f"{_argument(value)}\n" for value in arguments)
@@ -168,7 +169,7 @@ class Simulator:
 
 def _start(java: Path, jars: Sequence[Path], hash_code: int) -> subprocess.Popen[bytes]:
     options = ["-XX:+UnlockExperimentalVMOptions", f"-XX:hashCode={hash_code}"]
-    options += [f"-Xmx{HEAP}", "-XX:+UseSerialGC"]
+    options += [f"-Xmx{HEAP}", f"-Xmn{YOUNG}", "-XX:+UseSerialGC"]
     path = os.pathsep.join(map(str, jars))
     # Nobody else on the machine may talk to it: the gateway executes what it is told.
     server = ["py4j.GatewayServer", "--die-on-broken-pipe", "--enable-auth", "0"]
