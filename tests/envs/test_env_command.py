@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from tratree_cli.commands.env import app
 from tratree_cli.display.environments import Stage, play_episode
+from tratree_cli.envs.protocol import Outcome
 from tratree_cli.envs.webshop import WebShop, open_environment
 from tratree_cli.envs.webshop.environment import ShopEpisode
 from tratree_cli.errors import InputError
@@ -89,6 +90,24 @@ def test_a_long_list_of_actions_is_shown_when_asked_for() -> None:
     play_episode(stage, io.StringIO("?\n"), Console(file=shown, width=80))
     before, after = shown.getvalue().split("and 75 more")
     assert "click[24]" in before and "click[25]" not in before and "click[99]" in after
+
+
+def test_a_number_that_the_environment_asks_for_is_given_as_it_is() -> None:
+    said: list[str] = []
+
+    class Asking:
+        def reset(self) -> str:
+            return "Which? 0: the door to the hall, 1: the door to the kitchen"
+
+        def step(self, action: str) -> Outcome:
+            said.append(action)
+            return Outcome("It opens.", 1.0, True, True)
+
+        def available_actions(self) -> list[str]:
+            return ["0", "1"]
+
+    play_episode(Stage(Asking(), "x", 5), io.StringIO("1\n"), Console(file=io.StringIO()))
+    assert said == ["1"]
 
 
 def test_the_end_of_the_input_leaves_the_game() -> None:

@@ -5,14 +5,23 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from tratree_cli.envs.registry import open_environment
 from tratree_cli.envs.scienceworld import installation, tasks
 from tratree_cli.envs.scienceworld.expert import GoldExpert, thought
-from tratree_cli.envs.scienceworld.gold import candidates, compress, plainly, with_looks
+from tratree_cli.envs.scienceworld.gold import (
+    Plan,
+    candidates,
+    compress,
+    make_plan,
+    plainly,
+    with_looks,
+)
 from tratree_cli.envs.scienceworld.looks import brief
+from tratree_cli.envs.scienceworld.simulator import Simulator
 from tratree_cli.errors import InputError
 
 GREENHOUSE = """This room is called the greenhouse. In it, you see:
@@ -194,6 +203,55 @@ def test_the_solution_as_it_is_comes_last_and_nothing_twice() -> None:
     assert found[0] == ["teleport to hallway", "focus on door"]
     assert found[-1] == walked
     assert len({tuple(candidate) for candidate in found}) == len(found)
+
+
+class Solver:
+    """A stand-in for the simulator: tasks are done once certain actions have been heard."""
+
+    def __init__(self, gold: list[str], needed: list[str]) -> None:
+        self.gold, self.needed = gold, needed
+        self.plays: list[list[str]] = []
+
+    def load(self, family: str, variation: int, simplifications: str, gold: bool = False) -> str:
+        if not gold:
+            self.plays.append([])
+        return "Focus on the dove."
+
+    def gold_path(self) -> list[str]:
+        return self.gold
+
+    def step(self, action: str) -> tuple[str, float, bool]:
+        self.plays[-1].append(action)
+        done = all(action in self.plays[-1] for action in self.needed)
+        return "", float(done), done
+
+
+GOLD = ["open door to hall", "go to hall", "go to yard", "wait", "focus on dove", "wait"]
+
+
+def plan(solver: Solver, limit: int) -> Plan:
+    return make_plan(cast(Simulator, solver), "find-animal", 0, "teleportAction", limit)
+
+
+def test_the_preferred_way_to_show_a_solution_is_played_first_and_no_other() -> None:
+    solver = Solver(GOLD, ["focus on dove"])
+    assert plan(solver, 15) == Plan(("teleport to yard", "wait", "focus on dove"))
+    assert len(solver.plays) == 1
+
+
+def test_a_way_that_fails_gives_way_to_the_next_that_is_short_enough() -> None:
+    solver = Solver(GOLD, ["go to hall", "focus on dove"])
+    assert plan(solver, 4) == Plan(("go to hall", "go to yard", "wait", "focus on dove"))
+    too_long = Solver(GOLD, ["open door to hall", "focus on dove"])
+    assert plan(too_long, 4) == Plan((), "longer than the limit of 4 steps")
+    # The preferred one, the whole, and the one without doors: others are the same or longer.
+    assert [len(played) for played in too_long.plays] == [4, 5, 4]
+
+
+def test_the_reason_why_there_is_no_demonstration_is_told() -> None:
+    assert plan(Solver(GOLD, ["sing"]), 9).missing == "no solution reaches a score of 1"
+    assert plan(Solver([], []), 9).missing == "the simulator knows no solution"
+    assert plan(Solver(["ERROR: x"], []), 9).missing == "the simulator knows no solution"
 
 
 def test_the_demonstrator_waits_when_its_solution_is_over() -> None:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -76,7 +77,9 @@ def test_a_lost_simulator_is_replaced_and_its_episode_goes_on(
 @pytest.mark.parametrize("blow", [None, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_no_simulator_outlives_its_program(tmp_path: Path, blow: signal.Signals | None) -> None:
     code = (
-        "import time\n"
+        "import signal, time\n"
+        # A shell that starts tests in the background has them ignore it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from tratree_cli.envs.registry import open_environment\n"
         "world = open_environment('scienceworld')\n"
         "world.episode('boil/0').step('look around')\n"
@@ -120,6 +123,34 @@ def test_more_episodes_than_simulators_take_turns(world: ScienceWorldEnvironment
             together[task].append(episode.step(action))
     assert together == alone
     assert len(simulators(world)) <= 2
+
+
+def test_the_acting_part_says_what_the_part_in_front_of_it_says(
+    world: ScienceWorldEnvironment,
+) -> None:
+    """The published wrapper asks the latter, which looks around and lists names beside acting."""
+    draw = Random(0)
+    for task in ("test-conductivity/3", "grow-plant/0", "chemistry-mix/1"):
+        family, variation = tasks.parse(task)
+        episode = world.episode(task)
+        episode.reset()
+        outcomes, actions = [], []
+        for number in range(14):
+            offered = list(episode.available_actions())
+            odd = ("task", "OBJECTS ", "help", "xyzzy", "open door")
+            actions.append(odd[number // 3] if number % 3 == 2 else draw.choice(offered))
+            outcomes.append(episode.step(actions[-1]))
+            if outcomes[-1].done:
+                break
+        simulator = world.seats._seats[0].simulator
+        simulator.load(family, variation, world.seats.simplifications(family))
+        best = 0.0
+        for action, outcome in zip(actions, outcomes, strict=True):
+            said = simulator._call("step", action.strip())
+            score, over = simulator._call("getScore"), simulator._call("getCompleted")
+            best = max(best, min(score, 1.0))
+            assert (PREFIX + said, best) == (outcome.observation, outcome.score)
+            assert (score < 0 or over) == outcome.done
 
 
 def test_nothing_is_left_in_the_working_folder(

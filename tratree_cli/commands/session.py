@@ -40,6 +40,13 @@ _COMMON: dict[str, tuple[Any, Any]] = {
         ],
         None,
     ),
+    "prompt": (
+        Annotated[
+            str | None,
+            typer.Option("--prompt", help="Prompt's name, or its folder.", show_default=False),
+        ],
+        None,
+    ),
     "recipe": (
         Annotated[
             str | None,
@@ -134,6 +141,7 @@ class Session:
 
     env: str | None
     data: str | None
+    prompt: str | None
     recipe: str | None
     assignments: list[str] | None
     seed: int | None
@@ -204,7 +212,8 @@ class Session:
         """
         base = _inherit(inherited) if inherited else self._from_recipe()
         values: list[tuple[str, dict[str, Any]]] = []
-        env = {k: v for k, v in (("name", self.env), ("data", self._data())) if v is not None}
+        flags = {"name": self.env, "data": self._data(), "prompt": self.prompt}
+        env = {key: value for key, value in flags.items() if value is not None}
         if env:
             values.append(("command line", {"env": env}))
         if self.seed is not None:
@@ -387,6 +396,11 @@ def _inherit(entries: Sequence[Entry]) -> Config:
 
 
 def _refuse_contradiction(base: Config, config: Config, recipe: str | None, entry: Entry) -> None:
+    if config.env.prompt != base.env.prompt:
+        raise InputError(
+            f"{entry.ref[:20]} was made with the prompt '{base.env.prompt}'; a flag says "
+            f"'{config.env.prompt}'; drop the flag (the input decides)"
+        )
     if config.env != base.env:
         raise InputError(
             f"{entry.ref[:20]} was made in {base.env.name} on {base.env.data}; a flag says "

@@ -115,7 +115,9 @@ def _show_page(console: Console, observation: str, actions: Sequence[str]) -> No
 
 def _show_actions(console: Console, actions: Sequence[str]) -> None:
     for number, action in enumerate(actions, 1):
-        console.print(Text(f"{number:>4}  {inert(action)}", "cyan"))
+        # An environment that asks for a number has its own; ours beside it would mislead.
+        ours = "" if action.isdecimal() else str(number)
+        console.print(Text(f"{ours:>4}  {inert(action)}", "cyan"))
 
 
 def _ask(console: Console, typed: TextIO, actions: Sequence[str], prompt: str) -> str | None:
@@ -129,6 +131,8 @@ def _ask(console: Console, typed: TextIO, actions: Sequence[str], prompt: str) -
         if words == "?":
             _show_actions(console, actions)
             continue
+        if words in actions:
+            return words
         if words.isascii() and words.isdigit() and 1 <= int(words) <= len(actions):
             return actions[int(words) - 1]
         if words:

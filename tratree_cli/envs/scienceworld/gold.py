@@ -44,10 +44,23 @@ def make_plan(
     walked = [action for action in simulator.gold_path() if not action.startswith("ERROR")]
     if not walked:
         return Plan((), "the simulator knows no solution")
-    shortest = 0
-    for candidate in candidates(walked, "teleportAction" in simplifications, task):
+
+    def play(actions: Sequence[str]) -> tuple[str, ...] | None:
         simulator.load(family, variation, simplifications)
-        played = _play(simulator, candidate)
+        return _play(simulator, actions)
+
+    teleports = "teleportAction" in simplifications
+    preferred = next(candidates(walked, teleports, task))
+    if played := play(preferred[:limit]):
+        return Plan(played)
+    # Where the simulator's own way is done tells how much of it is needed, and so which of the
+    # others cannot be short enough; to play them all would take ten seconds for a long task.
+    whole = play(walked)
+    shortest = len(whole or ())
+    for candidate in candidates(whole or walked, teleports, task):
+        if whole and (len(candidate) > limit or candidate == preferred[: len(candidate)]):
+            continue
+        played = whole if candidate == list(whole or ()) else play(candidate)
         if played is None:
             continue
         if len(played) <= limit:

@@ -1,9 +1,11 @@
 """One simulator in one Java process, spoken to over a socket with as few words as possible.
 
 The published wrapper asks for everything after every step (all valid actions alone cost 40 to
-100 ms); this client asks for the observation, the score and whether the task is over. It speaks the
-line protocol of the gateway (py4j's) itself, because a library in between keeps a pool of
-connections, repeats interrupted calls and cannot bound how long a call may take.
+100 ms); this client asks for the observation, the score and whether the task is over. It asks the
+part of the simulator that acts, because the one in front of it also looks around, counts what is
+carried and lists all names at every step, for a history that nobody reads. It speaks the line
+protocol of the gateway (py4j's) itself, because a library in between keeps a pool of connections,
+repeats interrupted calls and cannot bound how long a call may take.
 
 The simulator iterates over hash sets of objects in the order of their identity, which Java draws at
 random: without ``-XX:hashCode=2`` the same actions lead to different texts.
@@ -25,13 +27,21 @@ from typing import Any
 
 from tratree_cli.errors import InputError, StageError
 
-HEAP = "384m"
+HEAP, YOUNG = "384m", "192m"
+"""A world lives for one episode; room for the young saves a tenth of the CPU in copying."""
 START_SECONDS = 120.0
 STEP_SECONDS = 120.0
 """A step takes milliseconds; this is for a machine that swaps or has far too many processes."""
 GOLD_SECONDS = 900.0
 """The simulator's own solution of a genetics task takes it half a minute on a quiet machine."""
 _INTERFACE = "scienceworld.runtime.pythonapi.PythonInterface"
+_ANSWERED_IN_FRONT = ("help", "objects", "task")
+"""Words that never reach the acting part; they change nothing."""
+_NOTHING_SAID = (
+    "Unknown action.  Type 'help' for a list of actions, and 'objects' for a list of possible "
+    "object referents. "
+)
+"""What the part in front says in place of an empty observation."""
 _ESCAPED = {"\\": "\\", "n": "\n", "r": "\r"}
 
 
@@ -47,6 +57,8 @@ class Simulator:
     ) -> None:
         """Start Java with ``jars``; raises ``StageError`` if it does not come up."""
         self.seconds = seconds
+        self._actor = ""
+        self._standing: tuple[float, bool] = (0.0, False)
         self._process = _start(java, jars, hash_code)
         try:
             self._connect()
@@ -65,12 +77,14 @@ class Simulator:
     def load(self, task: str, variation: int, simplifications: str, gold: bool = False) -> str:
         """Begin a task; returns its description. ``InputError`` if the simulator refuses it."""
         seconds = GOLD_SECONDS if gold else self.seconds
-        self._call("load", task, variation, simplifications, gold, seconds=seconds)
-        # Looking is what the published reset does beside loading once more.
-        look = str(self._call("step", "look around"))
-        if look.startswith("ERROR:"):
-            raise InputError(f"ScienceWorld refuses {task}/{variation}: {look.strip()}")
-        self.look = look
+        refused = str(self._call("load", task, variation, simplifications, gold, seconds=seconds))
+        if not refused:
+            self._find_actor()
+            # Looking is what the published reset does beside loading once more.
+            look, _, _ = self.step("look around")
+            refused = look if look.startswith("ERROR:") else ""
+        if refused:
+            raise InputError(f"ScienceWorld refuses {task}/{variation}: {refused.strip()}")
         return str(self._call("getTaskDescription"))
 
     def step(self, action: str) -> tuple[str, float, bool]:
@@ -79,13 +93,15 @@ class Simulator:
         A negative score means that the task has failed for good (a wrong focus). The simulator
         itself would go on; the published wrapper ends the episode there.
         """
-        observation = str(self._call("step", action))
-        score = float(self._call("getScore"))
-        return observation, score, score < 0 or bool(self._call("getCompleted"))
-
-    def score(self) -> float:
-        """The score now; a task may begin with some."""
-        return float(self._call("getScore"))
+        if action.strip().lower() in _ANSWERED_IN_FRONT:
+            return str(self._call("step", action)), *self._standing
+        said = f"{self._actor}\nstep\n{_argument(action)}\ne\n"
+        answer = self._command("c", said, self.seconds)
+        told, _ = self._commands(f"c\n{answer}\ntoString\ne\n", _forget(answer))
+        # A tuple in Scala's words, "(observation,score,over)"; only the first part has commas.
+        observation, score, over = told[1:-1].rsplit(",", 2)
+        self._standing = float(score), float(score) < 0 or over == "true"
+        return observation or _NOTHING_SAID, *self._standing
 
     def valid_actions(self) -> str:
         """The actions that have an effect now, in the simulator's own JSON."""
@@ -95,7 +111,8 @@ class Simulator:
         """The simulator's own solution of the task that was loaded with ``gold=True``."""
         actions = self._call("getGoldActionSequence")
         length = int(self._command("c", f"{actions}\nsize\ne\n"))
-        return [str(self._command("c", f"{actions}\nget\ni{i}\ne\n")) for i in range(length)]
+        listed = (f"c\n{actions}\nget\ni{i}\ne\n" for i in range(length))
+        return [str(action) for action in self._commands(*listed, _forget(actions))[:length]]
 
     def kill(self) -> None:
         """End the process, whatever state it is in; safe to call twice."""
@@ -110,6 +127,13 @@ class Simulator:
                 with contextlib.suppress(OSError):
                     pipe.close()
 
+    def _find_actor(self) -> None:
+        """Every load makes a new one; the gateway would keep the old one and its world for ever."""
+        maybe = self._call("agentInterface")
+        actor = self._command("c", f"{maybe}\nget\ne\n")
+        self._commands(*(_forget(name) for name in (maybe, self._actor) if name))
+        self._actor = str(actor)
+
     def _connect(self) -> None:
         port, token = _greeting(self._process)
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=START_SECONDS)
@@ -117,7 +141,8 @@ class Simulator:
         self._lines = self._socket.makefile("rb")
         self._command("A", f"{token}\n")
         # The simulator talks to itself on its output: unread it fills the pipe and then hangs.
-        nowhere = self._command("i", f"java.io.PrintStream\ns{os.devnull}\ne\n")
+        nothing = self._command("c", "z:java.io.OutputStream\nnullOutputStream\ne\n")
+        nowhere = self._command("i", f"java.io.PrintStream\nr{nothing}\ne\n")
         self._command("c", f"z:java.lang.System\nsetOut\nr{nowhere}\ne\n")
         self._object = str(self._command("i", f"{_INTERFACE}\ne\n"))
 
@@ -126,20 +151,25 @@ class Simulator:
         return self._command("c", f"{self._object}\n{method}\n{words}e\n", seconds or self.seconds)
 
     def _command(self, kind: str, rest: str, seconds: float = START_SECONDS) -> Any:
+        [answer] = self._commands(f"{kind}\n{rest}", seconds=seconds)
+        return answer
+
+    def _commands(self, *commands: str, seconds: float = START_SECONDS) -> list[Any]:
+        """Answers to several commands that are sent at once."""
         try:
             self._socket.settimeout(seconds)
-            self._socket.sendall(f"{kind}\n{rest}".encode("utf-8", "replace"))
-            line = self._lines.readline()
+            self._socket.sendall("".join(commands).encode("utf-8", "replace"))
+            lines = [self._lines.readline() for _ in commands]
         except OSError as error:
             raise SimulatorLostError(f"no answer within {seconds:.0f} s or at all") from error
-        if not line.endswith(b"\n"):
+        if not all(line.endswith(b"\n") for line in lines):
             raise SimulatorLostError("the process ended")
-        return _answer(line.decode("utf-8", "replace").rstrip("\n"))
+        return [_answer(line.decode("utf-8", "replace").rstrip("\n")) for line in lines]
 
 
 def _start(java: Path, jars: Sequence[Path], hash_code: int) -> subprocess.Popen[bytes]:
     options = ["-XX:+UnlockExperimentalVMOptions", f"-XX:hashCode={hash_code}"]
-    options += [f"-Xmx{HEAP}", "-XX:+UseSerialGC"]
+    options += [f"-Xmx{HEAP}", f"-Xmn{YOUNG}", "-XX:+UseSerialGC"]
     path = os.pathsep.join(map(str, jars))
     # Nobody else on the machine may talk to it: the gateway executes what it is told.
     server = ["py4j.GatewayServer", "--die-on-broken-pipe", "--enable-auth", "0"]
@@ -175,12 +205,19 @@ def _greeting(process: subprocess.Popen[bytes]) -> tuple[int, str]:
     timer.daemon = True
     timer.start()
     try:
-        port, token = process.stdout.readline().strip(), process.stdout.readline().strip()
+        # Java may have warnings of its own to say first.
+        port = next((line.strip() for line in process.stdout if line.strip().isdigit()), b"")
+        token = process.stdout.readline().strip()
     finally:
         timer.cancel()
     if not port or not token:
         raise ValueError(f"Java ended or said nothing for {START_SECONDS:.0f} s")
     return int(port), token.decode("ascii")
+
+
+def _forget(name: str) -> str:
+    """The command that makes the gateway let go of an object."""
+    return f"m\nd\n{name}\ne\n"
 
 
 def _argument(value: str | int | bool) -> str:
