@@ -24,7 +24,9 @@ def outline_html(outline: Outline) -> str:
     body = _branch(outline.root, 0, left)
     more = f'<p class="note">… {-left[0]} more nodes are not shown.</p>' if left[0] < 0 else ""
     task = html.escape(plain.one_line(outline.root.text, _TURN))
-    legend = "Diamond: a divergence point. Thick line: the best path. Darker: higher G."
+    legend = (
+        "Diamond: a divergence point. Thick line: the best path. Fill: G, the stronger the higher."
+    )
     return (
         f"<blockquote>{task}</blockquote>{tree_svg.drawing(outline)}"
         f'<p class="note">{legend}</p>'

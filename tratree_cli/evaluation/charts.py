@@ -41,7 +41,10 @@ def reward_bars(groups: Sequence[Cohort]) -> Figure | None:
         y_label="Average reward × 100",
         series=tuple(series),
         alt=". ".join(_ranking(one) for one in series),
-        notes=("Intervals: 95 % bootstrap over tasks.",),
+        notes=(
+            "Intervals: 95 % bootstrap over tasks."
+            + (f" Dashed: {marked.name}." if marked and marked.reward else ""),
+        ),
         mark=marked.reward.value if marked and marked.reward else None,
         mark_label=marked.name if marked and marked.reward else "",
     )

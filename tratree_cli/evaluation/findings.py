@@ -63,7 +63,7 @@ def _against(one: Versus, baseline: Cohort) -> str:
     words += f"; {_over_seeds(one)}"
     given = extra_data(one.cohort, baseline)
     if given and given != "the same":
-        words += f". It was given {given}"
+        words += f". Its data beside {baseline.name}'s: {given}"
     return f"{words}."
 
 
@@ -71,9 +71,9 @@ def _over_seeds(one: Versus) -> str:
     seeds = len(one.cohort.rewards)
     if one.welch_p is None:
         return "one training seed, so no test" if seeds == 1 else f"{seeds} seeds, no test"
-    passed = "differs" if one.welch_p < ALPHA else "does not differ"
+    shown = "a difference is shown" if one.welch_p < ALPHA else "no difference is shown"
     p = "p < 0.0001" if one.welch_p < 0.0001 else f"p = {one.welch_p:.4f}"
-    return f"over {seeds} training seeds it {passed} (Welch, Holm: {p})"
+    return f"over {seeds} training seeds {shown} (Welch, Holm: {p})"
 
 
 def _against_controls(own: Cohort, groups: Sequence[Cohort], where: str) -> list[str]:
