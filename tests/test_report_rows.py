@@ -7,7 +7,8 @@ from typing import Any, cast
 
 from tests.evaluation.conftest import evaluated
 from tratree_cli.evaluation.report import Evaluated
-from tratree_cli.stages.report_rows import MadeFrom, newest, settle
+from tratree_cli.stages.report_rows import MadeFrom, method_of, newest, policies_of, settle
+from tratree_cli.stages.row_settings import differing_settings, keyed_settings
 
 
 @dataclass(frozen=True)
@@ -52,3 +53,69 @@ def test_of_equal_descriptions_the_newest_counts_and_the_report_says_so() -> Non
     assert "1 older evaluation is left out" in remarks[0]
     same, silent = newest(settled(row("one", 1.0), row("one", 1.0)))
     assert (len(same), silent) == (1, ())
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An artifact as far as settings read it."""
+
+    stage: str
+    document: dict[str, Any]
+    recipe: str = ""
+    object: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def trained(**params: Any) -> Entry:
+    return Entry("train-strong", {"params": params, "inputs": {}})
+
+
+def test_settings_that_no_list_knows_tell_two_lineages_apart() -> None:
+    first = [trained(seed=0, dpo={"beta": 0.1, "nll_weight": 0.5}), Entry("eval", {"params": {}})]
+    second = [trained(seed=1, dpo={"beta": 0.1, "nll_weight": 0.0})]
+    # Seeds tell runs of one row apart, and what is equal is no setting.
+    assert differing_settings([cast(Any, first), cast(Any, second)]) == [
+        {"dpo.nll_weight": 0.5},
+        {"dpo.nll_weight": 0.0},
+    ]
+
+
+def test_whose_exploration_it_was_is_a_setting_except_where_the_method_says_it() -> None:
+    weak = Entry("sft", {"params": {}}, provenance={"label": "SFT weak model"})
+    strong = Entry("sft", {"params": {}}, provenance={"label": "SFT strong model"})
+    explored = Entry("explore", {"params": {"m": 3}, "inputs": {"policy": ["x"]}})
+
+    class Store:
+        def __init__(self, policy: Entry) -> None:
+            self.policy = policy
+
+        def maker(self, digest: str, user: Entry) -> Entry:
+            return self.policy
+
+    def settings(policy: Entry, method: str) -> dict[str, Any]:
+        return keyed_settings(cast(Any, Store(policy)), method, cast(Any, [explored]))
+
+    assert settings(weak, "mcts") == {"explore.m": 3, "explore.explorer": "weak"}
+    assert settings(strong, "mcts")["explore.explorer"] == "strong"
+    assert settings(strong, "eto") == {"explore.m": 3}
+
+
+def test_policies_with_equal_bytes_each_have_their_row() -> None:
+    """The failure-safe case: tree-DPO's result is the SFT strong model itself."""
+    strong = Entry("sft", {}, "r1", "same", {"label": "SFT strong model"})
+    adopted = Entry("train-strong", {"params": {"method": "tree-dpo"}}, "r2", "same")
+    other = Entry("train-strong", {"params": {"method": "mcts"}}, "r3", "else")
+    evaluation = Entry("eval", {"inputs": {"policy": ["same"]}, "params": {}})
+
+    class Store:
+        def maker(self, digest: str, user: Entry) -> Entry:
+            return strong
+
+        def entries(self, kind: str) -> list[Entry]:
+            return [other, adopted, strong]
+
+    store: Any = Store()
+    policies = policies_of(store, cast(Any, evaluation))
+    assert [one.recipe for one in policies] == ["r1", "r2"]
+    named = [method_of(store, cast(Any, evaluation), one) for one in policies]
+    assert named == ["sft-strong", "tree-dpo"]

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -57,3 +63,46 @@ def test_bad_input_is_one_sentence(tratree: Command, words: tuple[str, ...], sen
     assert refused.returncode == 2
     assert sentence in refused.stderr
     assert len(refused.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGKILL])
+def test_a_study_that_is_ended_leaves_no_process_behind(
+    tmp_path: Path, blow: signal.Signals
+) -> None:
+    words = ["run", "--recipe", "micro", "--methods", "sft-weak,sft-strong", "-j", "2"]
+    log = tmp_path / "err"
+    with log.open("w") as stderr:
+        study = subprocess.Popen(
+            [sys.executable, "-m", "tratree_cli.app", *words],
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            start_new_session=True,
+        )
+    assert within(120, lambda: log.read_text("utf-8").count("… SFT") == 2)
+    study.send_signal(blow)
+    code = study.wait(60)
+    # The session's processes have its leader's group; when the group is gone, all of them are.
+    assert within(60, lambda: not alive(study.pid))
+    assert code == (130 if blow == signal.SIGTERM else -signal.SIGKILL)
+    if blow == signal.SIGTERM:
+        assert "run the same command again" in log.read_text("utf-8")
+
+
+def alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def within(seconds: float, true: Callable[[], bool]) -> bool:
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True

@@ -198,6 +198,14 @@ def test_the_interval_agrees_with_scipys_percentile_bootstrap() -> None:
     assert mine.high == pytest.approx(theirs.confidence_interval.high, abs=0.004)
 
 
+def test_the_bootstrap_error_of_a_published_example_is_reproduced() -> None:
+    # Efron and Tibshirani 1993, chapter 2: survival of seven treated mice, mean 86.86; with
+    # endlessly many resamples the bootstrap standard error is 23.36.
+    means = bootstrap_means([94.0, 197, 16, 38, 99, 141, 23], resamples=20_000)
+    assert means.mean() == pytest.approx(86.86, abs=0.6)
+    assert means.std() == pytest.approx(23.36, abs=0.4)
+
+
 def test_resampling_large_test_sets_in_pieces_keeps_every_draw_distinct() -> None:
     means = bootstrap_means(np.arange(5000.0), resamples=500)
     assert means.shape == (500, 1)

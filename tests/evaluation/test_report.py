@@ -8,7 +8,8 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from tratree_cli.evaluation.artifact import UNKNOWN_BUDGET
+from tratree_cli.evaluation.artifact import UNKNOWN_BUDGET, Budget
+from tratree_cli.evaluation.cohorts import Effort
 from tratree_cli.evaluation.document import BEST, SECOND, Row, Table, document_from
 from tratree_cli.evaluation.metrics import summarise_results
 from tratree_cli.evaluation.published import PUBLISHED, published
@@ -25,6 +26,10 @@ def table(report: ReportDocument, key: str) -> Table:
 
 def row(found: Table, name: str, *, paper: bool = False) -> Row:
     return next(r for r in found.rows if r.cells[0].value == name and r.paper is paper)
+
+
+def titles(found: Table) -> list[str]:
+    return [column.title for column in found.columns]
 
 
 def values(found: Row) -> list[object]:
@@ -65,8 +70,7 @@ def test_one_seed_prints_that_there_is_no_test(make_study: Study) -> None:
 
 def test_several_seeds_are_tested_against_sft_strong(make_study: Study) -> None:
     versus = table(build_report(make_study(3)), "versus-webshop-test")
-    titles = [column.title for column in versus.columns]
-    assert titles == [
+    assert titles(versus) == [
         "Policy",
         "Difference",
         "Better/worse",
@@ -74,6 +78,7 @@ def test_several_seeds_are_tested_against_sft_strong(make_study: Study) -> None:
         "Paired p",
         "Hedges g",
         "Gap",
+        "Extra data",
     ]
     mcts = row(versus, "W2SG MCTS")
     assert mcts.cells[1].value == pytest.approx(25.0)
@@ -87,7 +92,7 @@ def test_several_seeds_are_tested_against_sft_strong(make_study: Study) -> None:
 
 def test_the_recovered_gap_may_pass_one_and_the_table_says_why(make_study: Study) -> None:
     versus = table(build_report(make_study(1)), "versus-webshop-test")
-    gap = row(versus, "W2SG MCTS").cells[-1].value
+    gap = dict(zip(titles(versus), row(versus, "W2SG MCTS").cells, strict=True))["Gap"].value
     assert gap == pytest.approx((75 - 35) / (70 - 35))
     assert any("may exceed 1" in note for note in versus.notes)
 
@@ -101,7 +106,8 @@ def test_without_a_ceiling_the_gap_ends_at_sft_strong_and_says_so(make: Maker) -
         ]
     )
     versus = table(report, "versus-webshop-test")
-    assert row(versus, "W2SG MCTS").cells[-1].value == pytest.approx(2.0)
+    gap = dict(zip(titles(versus), row(versus, "W2SG MCTS").cells, strict=True))["Gap"].value
+    assert gap == pytest.approx(2.0)
     assert any("no ceiling model evaluated" in note for note in versus.notes)
 
 
@@ -201,8 +207,66 @@ def test_two_environments_stand_side_by_side_in_table_1(make: Maker) -> None:
 
 def test_tree_and_search_seconds_stand_apart(make_study: Study) -> None:
     cost = table(build_report(make_study(1)), "cost")
-    assert cost.columns[-2].title == "tree + search"
-    assert cost.rows[0].cells[-2].value == pytest.approx(0.64)
+    assert titles(cost)[:3] == ["Policy", "Seconds", "Tree + search"]
+    assert values(cost.rows[0])[:2] == pytest.approx([15.64, 0.64])
+    stages = table(build_report(make_study(1)), "stages")
+    assert titles(stages) == ["Policy", "sft", "build-tree", "mcts", "eval"]
+
+
+def test_gpu_and_processor_time_have_columns_where_they_are_known(make: Maker) -> None:
+    plain = make("mcts", [0.0, 1.0])
+    known = replace(plain, effort=Effort(episodes=7, cpu_seconds=3.0, gpu_seconds=2.0))
+    cost = table(build_report([known, make("sft-strong", [0.0, 1.0])]), "cost")
+    assert titles(cost)[3:] == ["CPU", "GPU", "Episodes"]
+    assert values(row(cost, "W2SG MCTS"))[2:] == [3.0, 2.0, 7]
+    assert values(row(cost, "SFT strong"))[2:] == [None, None, None]
+    assert "GPU" not in titles(table(build_report([plain]), "cost"))
+
+
+def test_unequal_numbers_of_seeds_stand_in_their_rows(make: Maker) -> None:
+    runs = [make("sft-strong", [0.0, 1.0], seed=seed) for seed in range(3)]
+    summary = table(build_report([*runs, make("mcts", [1.0, 1.0])]), "summary")
+    seeds = {r.cells[0].value: r.cells[titles(summary).index("Seeds")].value for r in summary.rows}
+    assert seeds == {"SFT strong": 3, "W2SG MCTS": 1}
+    assert "Seeds" not in titles(table(build_report(runs), "summary"))
+
+
+def test_unequal_data_stands_beside_the_comparison(make: Maker) -> None:
+    rows = [
+        replace_budget(make("sft-strong", [0.0, 1.0]), Budget(60, 0, 64)),
+        replace_budget(make("mcts", [1.0, 1.0]), Budget(60, 1440, 124)),
+        replace_budget(make("best-of-n", [1.0, 1.0]), Budget(60, 0, 64)),
+    ]
+    versus = table(build_report(rows), "versus-webshop-test")
+    extra = {r.cells[0].value: r.cells[-1].value for r in versus.rows}
+    assert extra["W2SG MCTS"] == "+1,440 episodes, +60 updates"
+    assert extra["SFT strong, best of N"] == "the same"
+    assert any("method and data together" in note for note in versus.notes)
+
+
+def replace_budget(one: Evaluated, budget: Budget) -> Evaluated:
+    descriptor = replace(one.evaluation.descriptor, budget=budget)
+    return replace(one, evaluation=replace(one.evaluation, descriptor=descriptor))
+
+
+def test_holm_counts_the_tests_that_were_made_not_the_rows(make: Maker) -> None:
+    share = {"sft-strong": (2, 3, 3), "mcts": (5, 6, 6), "tree-dpo": (4,)}
+    rows = [
+        make(method, [float(i < solved) for i in range(8)], seed=seed)
+        for method, found in share.items()
+        for seed, solved in enumerate(found)
+    ]
+    versus = table(build_report(rows), "versus-webshop-test")
+    assert any("Holm-corrected for 1 and 0 comparisons" in note for note in versus.notes)
+    assert any(note == "Some comparisons: one seed, no test." for note in versus.notes)
+
+
+def test_the_curve_over_seeds_has_an_interval_over_tasks(make: Maker) -> None:
+    runs = [make("mcts", [0.0, 1.0, 0.5, 1.0], seed=seed) for seed in range(2)]
+    figure = next(f for f in build_report(runs).figures() if f.key.startswith("figure-3"))
+    last = figure.series[0].points[-1]
+    assert last.y == pytest.approx(62.5)
+    assert last.low is not None and last.high is not None and last.low < last.y < last.high
 
 
 def test_an_empty_report_says_so() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tratree_cli.display import figure_svg, html_blocks, report_html
 from tratree_cli.evaluation.document import (
+    Artifact,
     Branch,
     Cell,
     Column,
@@ -26,6 +27,7 @@ from tratree_cli.evaluation.document import (
 )
 from tratree_cli.evaluation.report import Evaluated, build_report
 
+Maker = Callable[..., Evaluated]
 Study = Callable[..., list[Evaluated]]
 VOID = {"meta", "link", "br", "img", "use", "input", "hr"}
 
@@ -44,7 +46,7 @@ class Reader(HTMLParser):
         assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
+        self.tags.append(tag if tag != "title" or self.open[-1] != "g" else "g.title")
         self.attributes += [(tag, name, value or "") for name, value in attrs]
         if tag not in VOID:
             self.open.append(tag)
@@ -80,9 +82,11 @@ def test_hostile_texts_stay_texts(
     links = [value for _, name, value in read.attributes if name in ("href", "src", "xlink:href")]
     assert all(link.startswith(("#", "data:,")) for link in links)
     assert read.tags.count("style") == 1
+    # One title of the page, and one in every drawing (nodes have theirs inside a group).
     assert read.tags.count("title") == 1 + read.tags.count("svg")
     assert "fetch('//evil')" in "".join(read.words)
-    assert ("svg" in read.tags) is drawing
+    charts = [value for tag, _, value in read.attributes if (tag, value) == ("svg", "chart")]
+    assert bool(charts) is drawing
 
 
 def test_the_policy_of_the_page_forbids_scripts_and_every_request(make_study: Study) -> None:
@@ -113,7 +117,7 @@ def test_drawings_take_their_colours_from_the_page_and_have_a_description(
     pytest.importorskip("matplotlib")
     page = report_html.render(build_report(make_study(1)))
     drawings = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
-    assert len(drawings) == 2
+    assert len(drawings) == 3
     for drawn in drawings:
         assert "var(--ink)" in drawn and "var(--c1)" in drawn
         assert "#000000" not in drawn
@@ -183,6 +187,40 @@ def test_a_drawing_survives_odd_figures() -> None:
         tuple(Series(f"s{i}", (Point(1, i), Point(2, i + 1))) for i in range(12)),
     ):
         Reader(figure_svg.draw(Figure("f", "t", "lines", "x", "y", series)))
-    bars = Figure("f", "t", "bars", "x", "y", (Series("$", (Point("_x$", 0.0), Point("", 1.0))),))
-    Reader(figure_svg.draw(bars))
-    Reader(figure_svg.draw(Figure("f", "t", "bars", "x", "y", ())))
+    for kind in ("bars", "intervals"):
+        odd = (Series("$", (Point("_x$", 0.0), Point("", 1.0, -1.0, 2.0))),)
+        Reader(figure_svg.draw(Figure("f", "t", kind, "x", "y", odd, mark=0.0)))
+        Reader(figure_svg.draw(Figure("f", "t", kind, "x", "y", ())))
+
+
+def test_a_tree_is_drawn_with_its_best_path_and_divergences() -> None:
+    from tratree_cli.display.tree_svg import WAYS_DRAWN, drawing
+
+    ways = tuple(Branch(f"click[{i}]", value=0.0, visits=1) for i in range(WAYS_DRAWN + 3))
+    best = Branch("click[best]", "seen", 1.0, 2, best=True)
+    root = Branch("u", "", 0.5, 9, best=True, divergence=True, children=(*ways, best))
+    drawn = drawing(Outline("o", "Tree", root))
+    Reader(drawn)
+    assert drawn.count("<g>") == WAYS_DRAWN + 1
+    assert "click[best]" in drawn and 'class="best"' in drawn
+    assert "4 more ways are in the list" in drawn
+    assert f"{WAYS_DRAWN + 4} ways to an end, 1 divergence point; best path: click[best]." in drawn
+    alone = drawing(Outline("o", "Tree", Branch("u")))
+    Reader(alone)
+    assert "1 way to an end" in alone
+
+
+def test_the_lineage_leads_from_every_figure_to_the_demonstrations(make: Maker) -> None:
+    report = build_report([make("mcts", [0.0, 1.0])])
+    lineage = (
+        Artifact("demos:" + "a" * 64, "demonstrations"),
+        Artifact("model:" + "b" * 64, "strong model, mcts, seed 0", ("demos:" + "a" * 64,)),
+        Artifact("evaluation:mcts0", "evaluation of W2SG MCTS", ("model:" + "b" * 64,)),
+    )
+    page = report_html.render(replace(report, lineage=lineage))
+    read = Reader(page)
+    identifiers = {value for _, name, value in read.attributes if name == "id"}
+    links = [value[1:] for _, name, value in read.attributes if name == "href" and value[0] == "#"]
+    assert set(links) <= identifiers
+    assert links.count("artifact-demos-aaaaaaaaaaaa") == 1
+    assert "Lineage: 3 artifacts" in page and "tratree eval mcts" in page

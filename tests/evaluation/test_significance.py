@@ -90,3 +90,18 @@ def test_hedges_g_is_cohens_d_corrected_for_few_runs() -> None:
 def test_welch_agrees_with_scipy() -> None:
     expected = stats.ttest_ind(OWN, BASELINE, equal_var=False)
     assert welch(OWN, BASELINE).p == pytest.approx(expected.pvalue)
+
+
+def test_hedges_g_reproduces_a_published_example() -> None:
+    # Borenstein et al. 2009, Introduction to Meta-Analysis, chapter 4: means 103 and 100,
+    # standard deviations 5.5 and 4.5, fifty in each group: d = 0.5970, g = 0.5924.
+    def group(mean: float, spread: float) -> list[float]:
+        half = spread * math.sqrt(49 / 50)
+        return [mean - half, mean + half] * 25
+
+    assert hedges_g(group(103, 5.5), group(100, 4.5)) == pytest.approx(0.5924, abs=5e-5)
+
+
+def test_holm_gives_what_rs_p_adjust_documents() -> None:
+    adjusted = holm([0.01, 0.02, 0.03, 0.04, 0.05])
+    assert adjusted == pytest.approx((0.05, 0.08, 0.09, 0.09, 0.09))

@@ -65,7 +65,7 @@ def report(
         config = session.config()
         names = study.chosen_methods(methods, config)
         config = config.with_values({"report": {"methods": list(names)}}, "--methods")
-    node = stage.node(config, evaluations=given, store=session.opened_store)
+    node = stage.node(config, evaluations=given, store=session.opened_store, all_policies=existing)
     entry = session.realise(node)
     if entry is not None:
         deliver(session, entry, form, output, with_paper)

@@ -13,6 +13,7 @@ import importlib
 import importlib.util
 import io
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from tratree_cli.display import plain
@@ -62,10 +63,8 @@ def draw(figure: Figure) -> str:
         axes = canvas.add_subplot()
         canvas.patch.set_visible(False)
         axes.patch.set_visible(False)
-        if figure.kind == "bars":
-            _bars(axes, figure)
-        else:
-            _lines(axes, figure)
+        draw_in = {"bars": _bars, "intervals": _intervals}.get(figure.kind, _lines)
+        draw_in(axes, figure)
         drawn = io.StringIO()
         canvas.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
     return _embedded(drawn.getvalue(), figure)
@@ -73,7 +72,7 @@ def draw(figure: Figure) -> str:
 
 def _size(figure: Figure) -> tuple[float, float]:
     """Inches: bars grow with their number, lines keep the shape of a text column."""
-    if figure.kind != "bars":
+    if figure.kind not in ("bars", "intervals"):
         return (7.0, 3.6)
     bars = sum(len(series.points) for series in figure.series)
     return (7.0, max(1.6, 0.9 + 0.32 * bars + 0.3 * len(figure.series)))
@@ -89,18 +88,47 @@ def _bars(axes: Any, figure: Figure) -> None:
             high = point.y if point.high is None else point.high
             axes.barh(place, point.y, height=0.72, color=colour, alpha=0.55, linewidth=0)
             axes.plot([low, high], [place, place], color=_INK, linewidth=1.4)
+            _value(axes, max(high, point.y), place, f"{point.y:.1f}")
             ticks.append(place)
             name = plain.one_line(str(point.x), 28)
             names.append(name if len(figure.series) == 1 else f"{name} · {_name(series.name)}")
             place += 1
         place += 0.8
+    axes.set_xlim(left=0)
+    _rows(axes, figure, ticks, names)
+
+
+def _intervals(axes: Any, figure: Figure) -> None:
+    """A point with its interval a row: what lies apart from the marked value is seen at once."""
+    points = [point for series in figure.series for point in series.points]
+    for place, point in enumerate(points):
+        colour = _SERIES[0]
+        if point.low is not None and point.high is not None:
+            axes.plot([point.low, point.high], [place, place], color=colour, linewidth=2.2)
+        axes.plot([point.y], [place], marker="o", markersize=6, color=colour)
+        right = point.y if point.high is None else point.high
+        _value(axes, right, place, f"{point.y:+.1f}".replace("-", plain.MINUS))
+    axes.set_ylim(-0.6, len(points) - 0.4)
+    _rows(axes, figure, range(len(points)), [plain.one_line(str(p.x), 28) for p in points])
+
+
+def _value(axes: Any, right: float, place: float, text: str) -> None:
+    """A figure in words behind its drawing."""
+    axes.annotate(text, (right, place), (6, 0), textcoords="offset points", va="center", fontsize=9)
+
+
+def _rows(axes: Any, figure: Figure, ticks: Sequence[float], names: Sequence[str]) -> None:
+    """What charts with one named row a figure have in common."""
+    if figure.mark is not None:
+        axes.axvline(figure.mark, color=_INK, linewidth=1, linestyle=(0, (4, 3)), zorder=0.5)
     axes.set_yticks(ticks, names)
     axes.invert_yaxis()
-    axes.set_xlim(left=0)
+    axes.margins(x=0.12)
     axes.set_xlabel(plain.one_line(figure.y_label))
     axes.grid(axis="x", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
 
 
 def _lines(axes: Any, figure: Figure) -> None:

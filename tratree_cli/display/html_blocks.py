@@ -1,15 +1,15 @@
 """Trajectory trees and side-by-side trajectories in the report's page.
 
-A tree is a nested list of ``details``: it folds without a script, is read aloud in order, and
-prints. The best path and the first levels stand open; each node shows its action, and unfolds the
-observation and thought behind it (also shown on hovering).
+A tree is drawn, and stands below its drawing as a nested list of ``details``: that folds without a
+script and is read aloud in order. The best path and the first levels stand open; each node shows
+its action, and unfolds the observation and thought behind it (also shown on hovering).
 """
 
 from __future__ import annotations
 
 import html
 
-from tratree_cli.display import plain
+from tratree_cli.display import plain, tree_svg
 from tratree_cli.evaluation.document import Branch, Comparison, Lane, Outline, Turn
 
 BRANCHES_SHOWN = 400
@@ -19,11 +19,21 @@ _TURN = 600
 
 
 def outline_html(outline: Outline) -> str:
-    """A tree as a folding list, cut at ``BRANCHES_SHOWN`` nodes."""
+    """A tree as a drawing, and as a folding list that is cut at ``BRANCHES_SHOWN`` nodes."""
     left = [BRANCHES_SHOWN]
     body = _branch(outline.root, 0, left)
     more = f'<p class="note">… {-left[0]} more nodes are not shown.</p>' if left[0] < 0 else ""
-    return f'<div class="scroll"><ul class="tree">{body}</ul></div>{more}'
+    task = html.escape(plain.one_line(outline.root.text, _TURN))
+    legend = (
+        "Diamond: a divergence point. Thick line: the best path. Fill: G, the stronger the higher."
+    )
+    return (
+        f"<blockquote>{task}</blockquote>{tree_svg.drawing(outline)}"
+        f'<p class="note">{legend}</p>'
+        '<details class="listing"><summary>The tree as a list, with what was seen and thought'
+        f'</summary><div class="scroll" role="region" tabindex="0" aria-label="Tree as a list">'
+        f'<ul class="tree">{body}</ul></div>{more}</details>'
+    )
 
 
 def _branch(branch: Branch, depth: int, left: list[int]) -> str:
@@ -62,7 +72,8 @@ def _detail(text: str) -> str:
     if not text:
         return ""
     return (
-        f"<details><summary class='soft'>texts</summary><pre>{_cut(text, _DETAIL)}</pre></details>"
+        '<details class="texts"><summary>seen and thought</summary>'
+        f"<pre>{_cut(text, _DETAIL)}</pre></details>"
     )
 
 
@@ -85,11 +96,11 @@ def _lane(lane: Lane) -> str:
 def _turn(turn: Turn) -> str:
     kind = ' class="differs"' if turn.differs else ""
     score = "" if turn.score is None else f' <span class="soft">({turn.score:.2f})</span>'
-    thought = f'<div class="soft">{_cut(turn.thought, _TURN)}</div>' if turn.thought else ""
+    thought = f'<div class="thought">{_cut(turn.thought, _TURN)}</div>' if turn.thought else ""
     seen = ""
     if turn.observation:
         words = _cut(turn.observation, _TURN)
-        seen = f"<details><summary class='soft'>saw</summary><pre>{words}</pre></details>"
+        seen = f'<details class="seen"><summary>seen</summary><pre>{words}</pre></details>'
     action = html.escape(plain.one_line(turn.action, 240))
     return f'<li{kind}>{thought}<span class="act">{action}</span>{score}{seen}</li>'
 

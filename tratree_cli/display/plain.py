@@ -21,6 +21,7 @@ from tratree_cli.evaluation.document import (
 )
 
 DASH = "–"
+MINUS = "−"
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _KEPT = frozenset("\n\t")
 
@@ -45,8 +46,10 @@ def one_line(text: str, width: int = 0) -> str:
 
 def number(value: float, kind: str) -> str:
     """A figure as its column writes it; not a number prints as a dash."""
-    if not math.isfinite(value):
-        return DASH
+    return _number(value, kind).replace("-", MINUS) if math.isfinite(value) else DASH
+
+
+def _number(value: float, kind: str) -> str:
     if kind == COUNT:
         return f"{round(value):,}"
     if kind == SECONDS:

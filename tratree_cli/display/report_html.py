@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import html
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from tratree_cli.display import figure_svg, plain
 from tratree_cli.display.html_blocks import comparison_html, outline_html
@@ -35,6 +35,8 @@ from tratree_cli.resources import templates_dir
 ROWS_SHOWN = 500
 """Longer tables are cut here; the JSON and the CSV have every row."""
 SOURCES_SHOWN = 500
+ARTIFACTS_SHOWN = 1500
+_SOURCE_COLUMNS = ("Figures of", "Evaluation", "Policy", "Command")
 
 
 def render(report: ReportDocument) -> str:
@@ -55,9 +57,10 @@ def render(report: ReportDocument) -> str:
         f"<title>{title}</title><style>{style}</style></head><body>",
         f"<header><h1>{title}</h1>",
         f'<p class="soft">{_escaped(report.subtitle)}</p>' if report.subtitle else "",
-        _warnings(report.warnings),
+        "</header>",
         _contents(report),
-        "</header><main>",
+        "<main>",
+        _warnings(report.warnings),
         *(_section(section) for section in report.sections),
         _sources(report),
         "</main></body></html>",
@@ -90,7 +93,8 @@ def _contents(report: ReportDocument) -> str:
 
 
 def _section(section: Section) -> str:
-    text = "".join(f"<p>{html.escape(plain.inert(one))}</p>" for one in section.text)
+    sentences = "".join(f"<li>{html.escape(plain.inert(one))}</li>" for one in section.text)
+    text = f'<ul class="findings">{sentences}</ul>' if sentences else ""
     blocks = "".join(_block(block) for block in section.blocks)
     head = f'<section id="{_anchor(section.key)}"><h2>{_escaped(section.title)}</h2>'
     return f"{head}{text}{blocks}</section>"
@@ -167,11 +171,12 @@ def _figure(figure: Figure) -> str:
         if drawing
         else '<p class="note">No drawing: install tratree with the extra "report" to get one.</p>'
     )
+    drawn = _scrolling(drawing, f"Drawing: {figure.title}") if drawing else absent
     caption = f"<figcaption>{_escaped(figure.alt)}.</figcaption>" if figure.alt else ""
     fold = "" if drawing else " open"
     data = _scrolling(_table(_data_table(figure)), figure.title)
     return (
-        f"<figure>{drawing}{absent}{caption}"
+        f"<figure>{drawn}{caption}"
         f"<details{fold}><summary>Figures behind the drawing</summary>{data}</details></figure>"
     )
 
@@ -199,20 +204,79 @@ def _sources(report: ReportDocument) -> str:
 def _source_parts(report: ReportDocument) -> Iterator[str]:
     yield '<section id="sources"><h2>Sources</h2>'
     if report.sources:
-        yield "<p>Every figure comes from these artifacts; the commands make them again.</p><dl>"
-    for source in report.sources[:SOURCES_SHOWN]:
-        yield f"<dt>{_escaped(source.label)} <code>{_escaped(source.ref)}</code></dt><dd>"
-        if source.command:
-            yield f"<pre>{_escaped(source.command)}</pre>"
-        if source.inputs:
-            made = ", ".join(f"<code>{_escaped(one)}</code>" for one in source.inputs)
-            yield f'<p class="note">made from {made}</p>'
-        yield "</dd>"
-    if report.sources:
-        yield "</dl>"
-    left = len(report.sources) - SOURCES_SHOWN
-    if left > 0:
-        yield f'<p class="note">… {left} more artifacts: see the JSON.</p>'
+        yield (
+            "<p>Every figure comes from these evaluations; the command beside one makes it again, "
+            "with all that it was made from.</p>"
+        )
+        yield from _evaluations(report)
+    if report.lineage:
+        yield from _lineage(report)
     if report.next_step:
         yield f"<p>Next: <code>{_escaped(report.next_step)}</code></p>"
     yield "</section>"
+
+
+def _evaluations(report: ReportDocument) -> Iterator[str]:
+    linked = _linked(report)
+    heads = "".join(f'<th scope="col" class="words">{one}</th>' for one in _SOURCE_COLUMNS)
+    rows = [
+        f'<tr><th scope="row">{_escaped(source.label)}</th>'
+        f'<td class="words">{_reference(source.ref, linked)}</td>'
+        f'<td class="words">{", ".join(_reference(one, linked) for one in source.inputs)}</td>'
+        f'<td class="words"><code>{_escaped(source.command)}</code></td></tr>'
+        for source in report.sources[:SOURCES_SHOWN]
+    ]
+    left = len(report.sources) - SOURCES_SHOWN
+    if left > 0:
+        rows.append(f'<tr><td colspan="4">… {left} more evaluations: see the JSON</td></tr>')
+    table = (
+        f"<table><caption>Evaluations behind the figures</caption><thead><tr>{heads}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table>"
+    )
+    yield _scrolling(table, "Evaluations behind the figures")
+
+
+def _lineage(report: ReportDocument) -> Iterator[str]:
+    """All artifacts once; a reference leads to what it was made from."""
+    linked = _linked(report)
+    rows = [
+        f'<tr id="{_artifact(one.ref)}"><th scope="row"><code>{_escaped(_short(one.ref))}</code>'
+        f'</th><td class="words">{_escaped(one.label)}</td>'
+        f'<td class="words">{", ".join(_reference(ref, linked) for ref in one.inputs)}</td></tr>'
+        for one in report.lineage[:ARTIFACTS_SHOWN]
+    ]
+    left = len(report.lineage) - ARTIFACTS_SHOWN
+    if left > 0:
+        rows.append(f'<tr><td colspan="3">… {left} more artifacts: see the JSON</td></tr>')
+    table = (
+        "<table><caption>Lineage: every artifact after those it was made from</caption><thead><tr>"
+        '<th scope="col">Artifact</th><th scope="col" class="words">What it is</th>'
+        '<th scope="col" class="words">Made from</th></tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>"
+    )
+    count = len(report.lineage)
+    yield f"<details><summary>Lineage: {count} artifacts, from the demonstrations on</summary>"
+    yield "<p class='note'><code>tratree store why REF</code> says why one was made, <code>tratree "
+    yield "store verify REF --recompute</code> makes it again and compares the bytes.</p>"
+    yield f"{_scrolling(table, 'Lineage')}</details>"
+
+
+def _linked(report: ReportDocument) -> frozenset[str]:
+    """The artifacts that have a row of their own to lead to."""
+    return frozenset(one.ref for one in report.lineage[:ARTIFACTS_SHOWN])
+
+
+def _short(ref: str) -> str:
+    """``kind:`` and twelve digits: enough to find it in a store."""
+    kind, colon, digest = ref.partition(":")
+    return f"{kind}:{digest[:12]}" if colon else ref
+
+
+def _artifact(ref: str) -> str:
+    return f"artifact-{_anchor(_short(ref))}"
+
+
+def _reference(ref: str, linked: Container[str]) -> str:
+    """A reference; a link where the page has the artifact's own row."""
+    code = f"<code>{_escaped(_short(ref))}</code>"
+    return f'<a href="#{_artifact(ref)}">{code}</a>' if ref in linked else code

@@ -34,7 +34,7 @@ class FigureText:
         figure = self.figure
         ascii_only = options.ascii_only
         yield Text(plain.one_line(figure.title), style="bold")
-        lines = _bars if figure.kind == "bars" else _curves
+        lines = {"bars": _bars, "intervals": _intervals}.get(figure.kind, _curves)
         for line in lines(figure, options.max_width, ascii_only):
             yield Text(line, overflow="fold")
         for note in figure.notes:
@@ -63,6 +63,39 @@ def _bars(figure: Figure, width: int, ascii_only: bool) -> Iterator[str]:
                 line += f" {_bounds(point.low or 0.0, point.high or 0.0) if known else without}"
             drawn = bar(point.y, largest, room, ascii_only=ascii_only) if room > 0 else ""
             yield f"{line}  {drawn}"
+
+
+def _intervals(figure: Figure, width: int, ascii_only: bool) -> Iterator[str]:
+    """One line a point: the figure, then its interval on an axis that the marked value crosses."""
+    points = [point for series in figure.series for point in series.points]
+    if not points:
+        return
+    names = max(cell_len(plain.one_line(str(point.x), 28)) for point in points)
+    ends = [value for p in points for value in (p.y, p.low, p.high) if value is not None]
+    ends += [figure.mark] if figure.mark is not None else []
+    low, high = min(ends), max(ends)
+    room = max(0, width - names - 12)
+    dot, line, mark = "o-|" if ascii_only else "●─│"
+
+    def at(value: float) -> int:
+        return round((value - low) / (high - low or 1.0) * (room - 1))
+
+    for point in points:
+        name = plain.one_line(str(point.x), 28)
+        text = f"{name}{' ' * (names - cell_len(name))}  {point.y:+6.1f}".replace("-", "−")
+        if room >= 10:
+            drawn = [" "] * room
+            if figure.mark is not None:
+                drawn[at(figure.mark)] = mark
+            if point.low is not None and point.high is not None:
+                span = range(at(point.low), at(point.high) + 1)
+                drawn[span.start : span.stop] = [line] * len(span)
+            drawn[at(point.y)] = dot
+            text += f"  {''.join(drawn).rstrip()}"
+        yield text
+    if figure.mark is not None and room >= 10:
+        bar = plain.one_line(figure.mark_label, 28)
+        yield f"{' ' * (names + 10)}{mark} {bar}; from {low:.1f} to {high:.1f}".replace("-", "−")
 
 
 def _bounds(low: float, high: float) -> str:

@@ -51,7 +51,9 @@ def tree_outline(
     first = next((one for one in tree.rollouts.trajectories if one.task == task), None)
     instruction = tree.texts[first.instruction] if first else task
     left_out = len(forest.nodes(number)) - 1 - sum(not row.stop for row in rows)
-    notes = ["G is the mean final score of the trajectories through a node, n their number."]
+    notes = ["G: mean final score of the trajectories through a node; n: their number."]
+    if search is not None:
+        notes[0] += " The best path is e*, which the search selects (Eq. 7)."
     if left_out > 0:
         notes.append(f"{left_out} more nodes are in the artifact and not drawn here.")
     return Outline(

@@ -7,13 +7,13 @@ draws none of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 
 from tratree_cli.evaluation import methods
 from tratree_cli.evaluation.cohorts import Cohort
 from tratree_cli.evaluation.document import Figure, Point, Series
 from tratree_cli.evaluation.results import EpisodeResult
 from tratree_cli.evaluation.selection import Place, main_cohorts, places
+from tratree_cli.evaluation.versus import against_baseline
 
 FIGURE_3 = (methods.SFT_STRONG, methods.TREE_DPO, methods.MCTS)
 
@@ -31,6 +31,8 @@ def reward_bars(groups: Sequence[Cohort]) -> Figure | None:
             if place.holds(group) and (reward := group.reward) is not None
         ]
         series.append(Series(place.title, tuple(points)))
+    baseline = next((group for group in chosen if group.method == methods.BASELINE), None)
+    marked = baseline if len(series) == 1 else None
     return Figure(
         key="rewards",
         title="Average reward by policy",
@@ -39,7 +41,46 @@ def reward_bars(groups: Sequence[Cohort]) -> Figure | None:
         y_label="Average reward × 100",
         series=tuple(series),
         alt=". ".join(_ranking(one) for one in series),
-        notes=("Intervals: 95 % bootstrap over tasks.",),
+        notes=(
+            "Intervals: 95 % bootstrap over tasks."
+            + (f" Dashed: {marked.name}." if marked and marked.reward else ""),
+        ),
+        mark=marked.reward.value if marked and marked.reward else None,
+        mark_label=marked.name if marked and marked.reward else "",
+    )
+
+
+def differences(groups: Sequence[Cohort], place: Place) -> Figure | None:
+    """Every method minus the SFT strong baseline, with the paired interval over tasks."""
+    comparison = against_baseline([g for g in main_cohorts(groups) if place.holds(g)])
+    if comparison is None:
+        return None
+    points = [
+        Point(one.cohort.name, found.value, found.low, found.high)
+        for one in comparison.rivals
+        if (found := one.difference.difference) is not None
+    ]
+    if len(points) < 2:
+        return None
+    name = comparison.baseline.name
+    above = [str(p.x) for p in points if p.low is not None and p.low > 0]
+    below = [str(p.x) for p in points if p.high is not None and p.high < 0]
+    words = [
+        f"{side} {name} with the whole interval: {', '.join(names)}"
+        for side, names in (("Above", above), ("Below", below))
+        if names
+    ]
+    return Figure(
+        key=f"differences-{place.environment or 'all'}-{place.split or 'all'}",
+        title=f"Difference from {name} on {place.title}",
+        kind="intervals",
+        x_label="Policy",
+        y_label=f"Average reward × 100, minus {name}",
+        series=(Series(place.title, tuple(points)),),
+        alt=". ".join(words) or f"Every interval holds 0, so none is apart from {name}",
+        notes=("Intervals: 95 % paired bootstrap over the same tasks.",),
+        mark=0.0,
+        mark_label=name,
     )
 
 
@@ -130,18 +171,8 @@ def reward_by_breadth(groups: Sequence[Cohort]) -> Figure | None:
 
 
 def _curve(group: Cohort) -> tuple[Point, ...]:
-    """The mean curve over seeds; shorter runs keep their last value, intervals of a single run."""
-    curves = [run.evaluation.metrics.curve for run in group.runs if run.evaluation.metrics.curve]
-    if not curves:
-        return ()
-    if len(curves) == 1:
-        return tuple(
-            Point(step, one.value, one.low, one.high) for step, one in enumerate(curves[0], start=1)
-        )
-    length = max(map(len, curves))
     return tuple(
-        Point(step + 1, fmean(curve[min(step, len(curve) - 1)].value for curve in curves))
-        for step in range(length)
+        Point(step, one.value, one.low, one.high) for step, one in enumerate(group.curve, start=1)
     )
 
 

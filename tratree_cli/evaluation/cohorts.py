@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean, stdev
 
+import numpy as np
+
 from tratree_cli.evaluation import methods
 from tratree_cli.evaluation.artifact import Budget, Descriptor, Evaluation
-from tratree_cli.evaluation.bootstrap import Interval, mean_interval
-from tratree_cli.evaluation.metrics import task_rewards
+from tratree_cli.evaluation.bootstrap import Interval, mean_interval, mean_intervals
+from tratree_cli.evaluation.metrics import task_curves, task_rewards
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,14 @@ class Effort:
     """What one policy cost from its demonstrations to its evaluation; None where unknown.
 
     ``episodes`` played and ``tokens`` sampled in all of them; ``cpu_seconds`` of all processes that
-    recorded any (recorded, never keyed).
+    recorded any, ``gpu_seconds`` the wall-clock of stages that computed on a GPU (recorded, never
+    keyed).
     """
 
     episodes: int | None = None
     tokens: int | None = None
     cpu_seconds: float | None = None
+    gpu_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,24 @@ class Cohort:
             level=metrics.level,
             seed=metrics.seed,
         ).scaled(100)
+
+    @cached_property
+    def curve(self) -> tuple[Interval, ...]:
+        """Average reward times 100 after each step, mean over seeds, intervals over tasks."""
+        curves = [run.evaluation.metrics.curve for run in self.runs]
+        if len(curves) == 1:
+            return curves[0]
+        length = max(map(len, curves))
+        tables = [task_curves(run.evaluation.results, length) for run in self.runs]
+        shared = [task for task in tables[0] if all(task in table for table in tables)]
+        if not length or not shared:
+            return ()
+        metrics = self.runs[0].evaluation.metrics
+        means = np.mean([[table[task] for task in shared] for table in tables], axis=0)
+        found = mean_intervals(
+            means, resamples=metrics.resamples, level=metrics.level, seed=metrics.seed
+        )
+        return tuple(interval.scaled(100) for interval in found)
 
     @property
     def spread(self) -> float | None:

@@ -24,8 +24,21 @@ from tratree_cli.evaluation.document import (
 from tratree_cli.evaluation.selection import places
 
 _TREE_STAGES = ("build-tree", "mcts", "mine-pairs")
+PIPELINE = (
+    "demos",
+    "sft",
+    "explore",
+    "build-tree",
+    "mine-pairs",
+    "mcts",
+    "ref-logps",
+    "train-strong",
+    "eval",
+)
+"""Stages in the order in which they feed each other; others stand before them."""
 _EFFORT = {
     "cpu_seconds": Column("CPU", SECONDS),
+    "gpu_seconds": Column("GPU", SECONDS),
     "episodes": Column("Episodes", COUNT),
     "tokens": Column("Tokens", COUNT),
 }
@@ -177,47 +190,72 @@ def budget_table(groups: Sequence[Cohort]) -> Table | None:
 
 
 def cost_table(groups: Sequence[Cohort]) -> Table | None:
-    """Seconds by stage, and tree plus search apart (section 4.2's cost); None if unrecorded."""
-    recorded = [group for group in groups if any(run.seconds for run in group.runs)]
+    """What a policy cost altogether, tree plus search apart (section 4.2); None if unrecorded."""
+    recorded = _recorded(groups)
     if not recorded:
         return None
-    stages = list(dict.fromkeys(s for group in recorded for run in group.runs for s in run.seconds))
     efforts = [name for name in _EFFORT if any(g.effort(name) is not None for g in recorded)]
     rows = []
     for group in recorded:
-        by_stage = {
-            stage: fmean(run.seconds.get(stage, 0.0) for run in group.runs) for stage in stages
-        }
+        by_stage = _by_stage(group)
         search = [by_stage[stage] for stage in _TREE_STAGES if by_stage.get(stage)]
         rows.append(
             Row(
                 (
                     Cell(_name(group, groups)),
-                    *(Cell(by_stage[stage] or None) for stage in stages),
-                    Cell(sum(search) if search else None),
                     Cell(group.seconds),
+                    Cell(sum(search) if search else None),
                     *(Cell(group.effort(name)) for name in efforts),
                 )
             )
         )
     return Table(
         key="cost",
-        title="Cost: seconds by stage, episodes, tokens",
+        title="Cost of a policy from its demonstrations to its evaluation",
         columns=(
             Column("Policy", TEXT),
-            *(Column(stage, SECONDS) for stage in stages),
-            Column("tree + search", SECONDS),
-            Column("all", SECONDS),
+            Column("Seconds", SECONDS),
+            Column("Tree + search", SECONDS),
             *(_EFFORT[name] for name in efforts),
         ),
         rows=tuple(rows),
         notes=(
-            "Wall-clock seconds when the artifacts were made, and CPU seconds of those processes; "
-            "what several rows share counts in each. Tree + search: build-tree, "
-            "mine-pairs and mcts (section 4.2). Episodes and sampled tokens: demonstrations, "
-            "exploration and evaluation together. Means over seeds.",
+            "Seconds: wall-clock when the artifacts were made; what several rows share counts in "
+            "each. Tree + search: build-tree, mine-pairs and mcts over all tasks (section 4.2). "
+            "CPU: of all processes. GPU: wall-clock of the stages that computed on one. Episodes "
+            "and sampled tokens: demonstrations, exploration and evaluation. Means over seeds.",
         ),
     )
+
+
+def stage_table(groups: Sequence[Cohort]) -> Table | None:
+    """Seconds by stage, in the order of the pipeline; None if unrecorded."""
+    recorded = _recorded(groups)
+    if not recorded:
+        return None
+    found = dict.fromkeys(s for group in recorded for run in group.runs for s in run.seconds)
+    stages = sorted(found, key=lambda one: PIPELINE.index(one) if one in PIPELINE else -1)
+    rows = []
+    for group in recorded:
+        by_stage = _by_stage(group)
+        seconds = (Cell(by_stage.get(stage) or None) for stage in stages)
+        rows.append(Row((Cell(_name(group, groups)), *seconds)))
+    return Table(
+        key="stages",
+        title="Seconds by stage",
+        columns=(Column("Policy", TEXT), *(Column(stage, SECONDS) for stage in stages)),
+        rows=tuple(rows),
+        notes=("Wall-clock as recorded, also where the machine was shared. Means over seeds.",),
+    )
+
+
+def _recorded(groups: Sequence[Cohort]) -> list[Cohort]:
+    return [group for group in groups if any(run.seconds for run in group.runs)]
+
+
+def _by_stage(group: Cohort) -> dict[str, float]:
+    stages = dict.fromkeys(stage for run in group.runs for stage in run.seconds)
+    return {stage: fmean(run.seconds.get(stage, 0.0) for run in group.runs) for stage in stages}
 
 
 def _name(group: Cohort, groups: Sequence[Cohort]) -> str:

@@ -87,7 +87,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart: ``kind`` is ``lines`` or ``bars``; ``alt`` says in words what it shows."""
+    """A chart: ``kind`` is ``lines``, ``bars`` or ``intervals`` (a point with its interval a row).
+
+    ``alt`` says in words what it shows; ``mark`` is a value to compare with, named ``mark_label``.
+    """
 
     key: str
     title: str
@@ -97,6 +100,8 @@ class Figure:
     series: tuple[Series, ...]
     alt: str = ""
     notes: tuple[str, ...] = ()
+    mark: float | None = None
+    mark_label: str = ""
 
 
 @dataclass(frozen=True)
@@ -182,8 +187,20 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Artifact:
+    """One artifact behind the figures: its reference, what it is, and what it was made from."""
+
+    ref: str
+    label: str
+    inputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ReportDocument:
-    """A whole report. ``warnings`` are what a reader must know before believing a figure."""
+    """A whole report. ``warnings`` are what a reader must know before believing a figure.
+
+    ``lineage`` has every artifact behind the ``sources`` once, what it was made from before it.
+    """
 
     title: str
     subtitle: str = ""
@@ -191,6 +208,7 @@ class ReportDocument:
     warnings: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
     next_step: str = ""
+    lineage: tuple[Artifact, ...] = ()
 
     def section(self, key: str) -> Section | None:
         """The section named ``key``, if the report has it."""
@@ -225,6 +243,10 @@ def document_from(plain: Mapping[str, Any]) -> ReportDocument:
             Source(**{**source, "inputs": tuple(source["inputs"])}) for source in plain["sources"]
         ),
         next_step=plain["next_step"],
+        lineage=tuple(
+            Artifact(**{**artifact, "inputs": tuple(artifact["inputs"])})
+            for artifact in plain.get("lineage", ())
+        ),
     )
 
 

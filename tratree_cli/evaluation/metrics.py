@@ -160,6 +160,12 @@ def task_rewards(results: Sequence[EpisodeResult], best_of: int | None = None) -
     return {task: _task_row(group, best_of)[0] for task, group in _by_task(counted).items()}
 
 
+def task_curves(results: Sequence[EpisodeResult], length: int) -> dict[str, NDArray[np.float64]]:
+    """Score in [0, 1] after each of ``length`` steps per task, tasks without any score left out."""
+    counted = [result for result in results if result.counted]
+    return {task: _task_curve(group, length) for task, group in _by_task(counted).items()}
+
+
 def best_of_n(scores: Sequence[float], number: int) -> float:
     """Expected best score of ``number`` of these samples drawn without replacement.
 

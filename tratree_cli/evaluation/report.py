@@ -10,8 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tratree_cli.evaluation.artifact import Evaluation
-from tratree_cli.evaluation.charts import reward_bars, reward_by_breadth, reward_by_step
+from tratree_cli.evaluation.artifact import Descriptor, Evaluation
+from tratree_cli.evaluation.charts import (
+    differences,
+    reward_bars,
+    reward_by_breadth,
+    reward_by_step,
+)
 from tratree_cli.evaluation.cohorts import Cohort, Effort, Run, cohorts
 from tratree_cli.evaluation.detail_tables import (
     behaviour_table,
@@ -19,6 +24,7 @@ from tratree_cli.evaluation.detail_tables import (
     cost_table,
     endings_table,
     sampling_table,
+    stage_table,
     type_table,
 )
 from tratree_cli.evaluation.document import (
@@ -34,6 +40,7 @@ from tratree_cli.evaluation.document import (
     Source,
     Table,
 )
+from tratree_cli.evaluation.findings import findings
 from tratree_cli.evaluation.paper_tables import (
     family_table,
     table_1,
@@ -41,7 +48,7 @@ from tratree_cli.evaluation.paper_tables import (
     table_5,
     weak_quality_table,
 )
-from tratree_cli.evaluation.selection import main_cohorts, places
+from tratree_cli.evaluation.selection import main_cohorts, place_name, places
 from tratree_cli.evaluation.summary_table import summary_table
 from tratree_cli.evaluation.sweep_table import sweep_table
 from tratree_cli.evaluation.versus_table import versus_table
@@ -92,13 +99,24 @@ def build_report(
     sections = []
     if groups:
         sections += [
-            Section("summary", "Results", blocks=(summary_table(main_cohorts(groups) or groups),)),
+            Section(
+                "summary",
+                "Results",
+                text=findings(groups),
+                blocks=(summary_table(main_cohorts(groups) or groups),),
+            ),
             _section("comparison", "Against the baseline", *_comparisons(groups)),
             _section("figures", "Figures", *_figures(groups)),
             _section("paper", "The paper's tables", *_paper_tables(groups, with_paper)),
             _section("sweep", "Settings", sweep_table(groups)),
             _section("details", "Details", *_details(groups)),
-            _section("cost", "Data and cost", budget_table(groups), cost_table(groups)),
+            _section(
+                "cost",
+                "Data and cost",
+                budget_table(groups),
+                cost_table(groups),
+                stage_table(groups),
+            ),
         ]
     if tree_summary is not None:
         sections.append(_tree_section(tree_summary))
@@ -108,7 +126,7 @@ def build_report(
         sections=tuple(section for section in (*sections, *extra) if section.blocks),
         warnings=_warnings(evaluations),
         sources=tuple(
-            Source(one.ref, one.evaluation.descriptor.label, one.command, one.inputs)
+            Source(one.ref, _source_label(one.evaluation.descriptor), one.command, one.inputs)
             for one in evaluations
             if one.ref
         ),
@@ -127,7 +145,8 @@ def _comparisons(groups: Sequence[Cohort]) -> list[Table | None]:
 
 def _figures(groups: Sequence[Cohort]) -> list[Figure | None]:
     by_step = [reward_by_step(groups, place) for place in places(groups)]
-    return [reward_bars(groups), *by_step, reward_by_breadth(groups)]
+    apart = [differences(groups, place) for place in places(groups)]
+    return [reward_bars(groups), *apart, *by_step, reward_by_breadth(groups)]
 
 
 def _paper_tables(groups: Sequence[Cohort], with_paper: bool) -> list[Table | None]:
@@ -149,14 +168,24 @@ def _details(groups: Sequence[Cohort]) -> list[Table | None]:
 
 
 def _tree_section(summary: TreeSummary) -> Section:
+    numbers = all(isinstance(value, int | float) for value in summary.figures.values())
     table = Table(
         key="tree",
         title=summary.title,
-        columns=(Column("Figure", TEXT), Column("Value", NUMBER)),
+        columns=(Column("Figure", TEXT), Column("Value", NUMBER if numbers else TEXT)),
         rows=tuple(Row((Cell(name), Cell(value))) for name, value in summary.figures.items()),
         notes=summary.notes,
     )
     return Section("tree", "Trajectory tree", blocks=(table, *summary.blocks))
+
+
+def _source_label(descriptor: Descriptor) -> str:
+    """Which cell of the tables this evaluation stands behind."""
+    place = f"{place_name(descriptor.environment)} {descriptor.split}"
+    parts = [descriptor.label, *([place.strip()] if descriptor.environment else [])]
+    parts += [f"seed {descriptor.seed}"] if descriptor.seed is not None else []
+    parts += [f"{name}={descriptor.parameters.get(name)}" for name in descriptor.varied]
+    return ", ".join(parts)
 
 
 def _warnings(evaluations: Sequence[Evaluated]) -> tuple[str, ...]:

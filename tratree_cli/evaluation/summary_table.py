@@ -27,20 +27,26 @@ _ALWAYS = 3
 
 
 def summary_table(groups: Sequence[Cohort]) -> Table:
-    """One row a cohort: average reward with interval, success rate, data used, seconds."""
+    """One row a cohort: average reward with interval, success rate, data used, seconds.
+
+    Where rows have unequally many training seeds, their number stands in the row.
+    """
     environments = {group.descriptor.environment for group in groups}
     splits = {group.descriptor.split for group in groups}
     several = len(environments) > 1 or len(splits) > 1
+    counts = {len(group.runs) for group in groups if group.seeds != (None,)}
+    unequal = len(counts) > 1
     where = ", ".join(sorted(f"{place_name(one)} ({two})" for one, two in _places(groups)))
     columns = (
         Column("Policy", TEXT),
         Column("Avg reward", NUMBER),
         Column("Success", PERCENT),
+        Column("Seeds", COUNT),
         Column("Demos", COUNT),
         Column("Episodes", COUNT),
         Column("Seconds", SECONDS),
     )
-    rows = [_cells(group, several) for group in groups]
+    rows = [_cells(group, several, unequal) for group in groups]
     # A column in which nothing is known (a single evaluation without lineage) says nothing.
     shown = [
         index
@@ -52,11 +58,11 @@ def summary_table(groups: Sequence[Cohort]) -> Table:
         title=f"Average reward on {where}" if where else "Average reward",
         columns=tuple(columns[index] for index in shown),
         rows=tuple(Row(tuple(row[index] for index in shown)) for row in rows),
-        notes=_notes(groups, with_budget=_ALWAYS in shown),
+        notes=_notes(groups, with_budget=_ALWAYS + 1 in shown),
     )
 
 
-def _cells(group: Cohort, several: bool) -> tuple[Cell, ...]:
+def _cells(group: Cohort, several: bool, unequal: bool) -> tuple[Cell, ...]:
     reward = group.reward
     name = group.name
     if several:
@@ -65,6 +71,8 @@ def _cells(group: Cohort, several: bool) -> tuple[Cell, ...]:
         Cell(name),
         Cell() if reward is None else Cell(reward.value, reward.low, reward.high, sd=group.spread),
         Cell(group.mean("success")),
+        # A scripted policy has no training seed; where all others have equally many a note says so.
+        Cell(len(group.runs) if unequal and group.seeds != (None,) else None),
         Cell(group.budget.demonstrations),
         Cell(group.budget.episodes),
         Cell(group.seconds),
@@ -93,5 +101,7 @@ def _notes(groups: Sequence[Cohort], with_budget: bool) -> tuple[str, ...]:
             "was read before the evaluation."
         )
     if seeds > 1:
-        notes.append(f"Mean over up to {seeds} training seeds, ± the standard deviation over them.")
+        fewer = min(len(group.runs) for group in groups if group.seeds != (None,)) < seeds
+        span = "the training seeds of a row" if fewer else f"{seeds} training seeds"
+        notes.append(f"Mean over {span}, ± the standard deviation over them.")
     return tuple(notes)

@@ -67,23 +67,25 @@ def own_models(store: Store, policy: Entry) -> Iterator[Entry]:
         current = next((e for e in before if e.recipe not in seen), None)
 
 
-def stage_seconds(store: Store, entries: Sequence[Entry]) -> dict[str, float]:
-    """Seconds per stage that making ``entries`` and everything below them took."""
+def stage_seconds(entries: Sequence[Entry]) -> dict[str, float]:
+    """Seconds per stage that making ``entries`` took."""
     seconds: dict[str, float] = {}
-    for ancestor in ancestors(store, entries):
-        seconds[ancestor.stage] = seconds.get(ancestor.stage, 0.0) + ancestor.seconds
+    for entry in entries:
+        seconds[entry.stage] = seconds.get(entry.stage, 0.0) + entry.seconds
     return seconds
 
 
-def effort(store: Store, entries: Sequence[Entry], *, timed: bool) -> Effort:
-    """What making ``entries`` and everything below them played, sampled and, if ``timed``, used."""
-    played = [e for e in ancestors(store, entries) if e.stage in ("explore", "eval", "demos")]
-    used = [e.provenance.get("cpu_seconds") for e in ancestors(store, entries)]
+def effort(entries: Sequence[Entry], *, timed: bool) -> Effort:
+    """What making ``entries`` played, sampled and, if ``timed``, used."""
+    played = [e for e in entries if e.stage in ("explore", "eval", "demos")]
+    used = [e.provenance.get("cpu_seconds") for e in entries]
     known = [float(seconds) for seconds in used if seconds is not None]
+    on_gpu = [e.seconds for e in entries if e.provenance.get("gpu")]
     return Effort(
         episodes=sum(int(e.summary.get("trajectories", 0)) for e in played),
         tokens=sum(int(e.summary.get("tokens", 0)) for e in played),
         cpu_seconds=sum(known) if timed and known else None,
+        gpu_seconds=sum(on_gpu) if timed and on_gpu else None,
     )
 
 

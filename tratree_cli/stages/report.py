@@ -14,24 +14,37 @@ from tratree_cli.config import Config
 from tratree_cli.evaluation.methods import title
 from tratree_cli.stages import agreement, lineage, methods, study, theory
 from tratree_cli.stages.graph import Job, Node, Result, Stage
-from tratree_cli.stages.report_rows import MadeFrom, evaluated, method_of, newest, settle
+from tratree_cli.stages.report_rows import (
+    MadeFrom,
+    evaluated,
+    method_of,
+    newest,
+    policies_of,
+    settle,
+)
 
 if TYPE_CHECKING:
     from tratree_store import Entry, Store
 
-    from tratree_cli.evaluation.document import Block, ReportDocument, Section
+    from tratree_cli.evaluation.document import ReportDocument, Section
 
 ROWS = "rows.json"
 """Which recipes stand behind each row: digests, so that the lineage is exact."""
 
-CASE_STUDY = ("sft-weak", "sft-strong", "tree-dpo", "mcts")
-"""The policies that Fig. 5 puts side by side."""
-
 STAGE = Stage("report", 2, "report", "tratree_cli.stages.report:run")
 
 
-def node(config: Config, *, evaluations: Sequence[Entry] = (), store: Store | None = None) -> Node:
-    """The recipe's methods, pulled; or exactly the evaluations of ``store`` that are given."""
+def node(
+    config: Config,
+    *,
+    evaluations: Sequence[Entry] = (),
+    store: Store | None = None,
+    all_policies: bool = False,
+) -> Node:
+    """The recipe's methods, pulled; or exactly the evaluations of ``store`` that are given.
+
+    Policies with equal bytes share an evaluation; ``all_policies`` gives each of them its row.
+    """
     if not evaluations:
         return node_of(config, study.cells(config, config.report.methods))
     assert store is not None
@@ -40,21 +53,23 @@ def node(config: Config, *, evaluations: Sequence[Entry] = (), store: Store | No
         for entry in store.entries(stage=agreement.STAGE.name)
         for digest in entry.document["inputs"]["policy"]
     }
-    rows, measured = [], []
+    rows: list[dict[str, Any]] = []
+    inputs: dict[str, list[Entry]] = {"evaluation": [], "policy": [], "agreement": []}
     for entry in evaluations:
-        policies = entry.document.get("inputs", {}).get("policy", ())
-        found = next((asked[digest] for digest in policies if digest in asked), None)
-        rows.append(
-            {"method": method_of(store, entry), "pulled": False, "asked": found is not None}
-        )
-        measured += [found] if found is not None else []
-    inputs: dict[str, Sequence[Entry]] = {"evaluation": tuple(evaluations)}
-    trees = _trees_behind(store, evaluations)
-    if trees:
-        inputs["tree"] = trees
-    if measured:
-        inputs["agreement"] = tuple(measured)
-    return Node(stage=STAGE, label="report", config=config, params={"rows": rows}, inputs=inputs)
+        digests = entry.document.get("inputs", {}).get("policy", ())
+        found = next((asked[digest] for digest in digests if digest in asked), None)
+        policies: list[Entry | None] = list(policies_of(store, entry) if all_policies else ())
+        for policy in policies or [None]:
+            method = method_of(store, entry, policy)
+            rows.append(
+                {"method": method, "pulled": policy is not None, "asked": found is not None}
+            )
+            inputs["evaluation"].append(entry)
+            inputs["policy"] += [policy] if policy is not None else []
+            inputs["agreement"] += [found] if found is not None else []
+    inputs["tree"] = list(_trees_behind(store, evaluations))
+    given = {role: tuple(entries) for role, entries in inputs.items() if entries}
+    return Node(stage=STAGE, label="report", config=config, params={"rows": rows}, inputs=given)
 
 
 def _trees_behind(store: Store, evaluations: Sequence[Entry]) -> tuple[Entry, ...]:
@@ -161,8 +176,9 @@ def document_of(
 ) -> ReportDocument:
     """The document of a report with what the store recorded of seconds.
 
-    ``drawn`` adds the most informative trees, some of the pairs found there and the case study of
-    Fig. 5 (they cost reading the artifacts), ``with_paper`` the paper's printed figures.
+    ``drawn`` adds the most informative trees, some of the pairs found there, the case study of
+    Fig. 5 and the lineage (they cost reading the artifacts), ``with_paper`` the paper's printed
+    figures.
 
     Where what it was made from was collected since, the document is as it was written, without.
     """
@@ -215,13 +231,16 @@ def assemble(
 
     from tratree_cli.display.summaries import tree_facts
     from tratree_cli.evaluation.report import TreeSummary, build_report
+    from tratree_cli.stages.report_drawings import artifacts, case_study, drawings, training
 
     summary = None
     if trees:
         figures = tree_facts(trees[0].summary)
-        blocks = _drawings(trees[0]) if drawn else ()
+        blocks = drawings(trees[0]) if drawn else ()
         summary = TreeSummary("Trajectory trees of the weak model", figures, blocks)
-    found, remarks = newest(settle([evaluated(store, row, timed=timed) for row in rows], rows))
+    found, remarks = newest(
+        settle([evaluated(store, row, timed=timed) for row in rows], rows, store)
+    )
     title, subtitle = _heading(rows)
     document = build_report(
         found,
@@ -230,9 +249,13 @@ def assemble(
         subtitle=subtitle,
         next_step="tratree show tree@latest" if trees else "",
         with_paper=with_paper,
-        extra=(*extra, *((*_training(rows), *_case_study(rows)) if drawn else ())),
+        extra=(*extra, *((*training(rows), *case_study(rows)) if drawn else ())),
     )
-    return replace(document, warnings=(*document.warnings, *remarks))
+    return replace(
+        document,
+        warnings=(*document.warnings, *remarks),
+        lineage=artifacts(store, rows) if drawn else (),
+    )
 
 
 def _heading(rows: Sequence[MadeFrom]) -> tuple[str, str]:
@@ -250,69 +273,3 @@ def _heading(rows: Sequence[MadeFrom]) -> tuple[str, str]:
         *([f"{len(seeds)} training seeds"] if len(seeds) > 1 else []),
     ]
     return f"Weak-to-strong on {', '.join(where)}", ", ".join(parts)
-
-
-def _drawings(tree: Entry) -> tuple[Block, ...]:
-    """The most informative trees, and the widest pairs mined from them."""
-    from tratree_cli.display.tree_outline import informative_outlines, pair_comparison
-    from tratree_cli.formats.pairs import render_pairs
-    from tratree_cli.formats.trees import read_tree
-    from tratree_cli.trees.mcts import search
-    from tratree_cli.trees.pairs import mine
-
-    read = read_tree(tree.path)
-    widest = sorted(
-        render_pairs(mine(read.forest, per_task=1), read.rollouts), key=lambda p: -p.gap
-    )
-    return (
-        *informative_outlines(read, 3, search(read.forest)),
-        *(pair_comparison(pair, f"pair-{n}") for n, pair in enumerate(widest[:2], start=1)),
-    )
-
-
-def _training(rows: Sequence[MadeFrom]) -> tuple[Section, ...]:
-    """The training curves of the policies, of the first seed and at the recipe's own settings."""
-    import orjson
-
-    from tratree_cli.evaluation.methods import title
-    from tratree_cli.evaluation.training_curves import training_section
-
-    trained: dict[str, Any] = {}
-    for row in rows:
-        record = row.policy.path / "training.json" if row.policy else None
-        if record is not None and record.is_file() and not row.varied:
-            curves = orjson.loads(record.read_bytes()).get("curves", {})
-            trained.setdefault(title(row.method), curves)
-    return training_section(trained)
-
-
-def _case_study(rows: Sequence[MadeFrom]) -> tuple[Section, ...]:
-    """Fig. 5: the trained policies on the task on which they differ most, of the first seed."""
-    from tratree_cli.display.case_study import compare_on_task, most_telling_task
-    from tratree_cli.evaluation.artifact import read_evaluation
-    from tratree_cli.evaluation.charts import task_reward_by_step
-    from tratree_cli.evaluation.document import Section
-    from tratree_cli.formats.rollouts import read_rollouts
-
-    shown: dict[str, MadeFrom] = {}
-    for row in rows:
-        if row.method in CASE_STUDY and not row.varied:
-            shown.setdefault(row.method, row)
-    policies = [
-        (title(name), read_rollouts(shown[name].evaluation.path))
-        for name in CASE_STUDY
-        if name in shown
-    ]
-    task = most_telling_task(policies) if len(policies) > 1 else None
-    if task is None:
-        return ()
-    curves = task_reward_by_step(
-        task,
-        {
-            title(name): read_evaluation(shown[name].evaluation.path).results
-            for name in CASE_STUDY
-            if name in shown
-        },
-    )
-    blocks: list[Block] = [compare_on_task(task, policies), *filter(None, [curves])]
-    return (Section("case", "Case study", blocks=tuple(blocks)),)

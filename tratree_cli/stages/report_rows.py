@@ -15,39 +15,13 @@ from typing import TYPE_CHECKING, Any
 from tratree_cli.config import Config, from_dict, load_recipe
 from tratree_cli.errors import InputError
 from tratree_cli.stages import lineage
+from tratree_cli.stages.row_settings import SHOWN, differing_settings, keyed_settings
 
 if TYPE_CHECKING:
     from tratree_store import Entry, Store
 
     from tratree_cli.evaluation.artifact import Descriptor
     from tratree_cli.evaluation.report import Evaluated
-
-SHOWN = ("explore.m", "dpo.beta", "mcts.rollouts", "demos.tasks")
-"""Settings that every row carries where its method has them (Table 3, Fig. 4, weak quality)."""
-
-KEYED: dict[str, tuple[str, tuple[str, ...]]] = {
-    "demos.tasks": ("demos", ("tasks",)),
-    "sft.epochs": ("sft", ("sft", "epochs")),
-    "sft.learning_rate": ("sft", ("sft", "learning_rate")),
-    "explore.m": ("explore", ("m",)),
-    "explore.tasks": ("explore", ("tasks",)),
-    "explore.temperature": ("explore", ("temperature",)),
-    "tree.merge": ("build-tree", ("merge",)),
-    "tree.threshold": ("build-tree", ("threshold",)),
-    "pairs.min_gap": ("mine-pairs", ("min_gap",)),
-    "pairs.per_task": ("mine-pairs", ("per_task",)),
-    "pairs.select": ("mine-pairs", ("select",)),
-    "mcts.rollouts": ("mcts", ("rollouts",)),
-    "mcts.gamma": ("mcts", ("gamma",)),
-    "mcts.select": ("mcts", ("select",)),
-    "dpo.beta": ("train-strong", ("dpo", "beta")),
-    "dpo.epochs": ("train-strong", ("dpo", "epochs")),
-    "dpo.learning_rate": ("train-strong", ("dpo", "learning_rate")),
-    "eval.tasks": ("eval", ("tasks",)),
-    "eval.samples": ("eval", ("samples",)),
-    "eval.temperature": ("eval", ("temperature",)),
-}
-"""Setting → the stage that keys it, and where in its parameters."""
 
 NO_STRONG = ("expert", "random", "sft-weak")
 NO_WEAK = ("expert", "random", "sft-strong", "best-of-n", "eto", "ceiling")
@@ -77,12 +51,24 @@ class MadeFrom:
         }
 
 
-def method_of(store: Store, evaluation: Entry) -> str:
+def policies_of(store: Store, evaluation: Entry) -> list[Entry]:
+    """Every policy that this evaluation is one of: all whose object is the one evaluated.
+
+    Usually one; several where training ended in equal bytes, as in the failure-safe case.
+    """
+    digests = evaluation.document.get("inputs", {}).get("policy", ())
+    maker = lineage.sources(store, evaluation, "policy")
+    twins = [entry for entry in store.entries(kind="model") if entry.object in digests]
+    found = {entry.recipe: entry for entry in [*maker, *twins[::-1]]}
+    return list(found.values())
+
+
+def method_of(store: Store, evaluation: Entry, policy: Entry | None = None) -> str:
     """The method behind an evaluation that was handed in: told by how its policy was made."""
-    policies = lineage.sources(store, evaluation, "policy")
-    if not policies:
+    if policy is None:
+        policy = next(iter(lineage.sources(store, evaluation, "policy")), None)
+    if policy is None:
         return str(evaluation.document["params"]["policies"][0])
-    policy = policies[0]
     if policy.stage == "train-strong":
         return str(policy.document["params"]["method"])
     label = str(policy.provenance.get("label", policy.stage))
@@ -99,7 +85,7 @@ def evaluated(store: Store, row: MadeFrom, *, timed: bool) -> Evaluated:
     from tratree_cli.evaluation.report import Evaluated
 
     entry, policy = row.evaluation, row.policy
-    read = read_evaluation(entry.path)
+    read, made = read_evaluation(entry.path), _made_from(store, row)
     maker = policy or entry
     models = maker.provenance["config"]["models"]
     descriptor = replace(
@@ -110,23 +96,26 @@ def evaluated(store: Store, row: MadeFrom, *, timed: bool) -> Evaluated:
         weak="" if row.method in NO_WEAK else models["weak"],
         seed=policy.document["params"].get("seed") if policy else None,
         budget=lineage.budget(store, policy) if policy else Budget(),
-        parameters={**_keyed(store, row), **row.settings},
+        parameters={**keyed_settings(store, row.method, made), **row.settings},
         varied=row.varied or (),
         warnings=(*read.descriptor.warnings, *(_remarks(policy) if policy else ())),
     )
-    made = [entry, *([policy] if policy else [])]
     return Evaluated(
         replace(read, descriptor=descriptor),
         ref=entry.ref,
-        seconds=lineage.stage_seconds(store, made) if timed else {},
-        effort=lineage.effort(store, made, timed=timed),
+        seconds=lineage.stage_seconds(made) if timed else {},
+        effort=lineage.effort(made, timed=timed),
         inputs=(policy.ref,) if policy else (),
         command=_command(row),
     )
 
 
-def settle(rows: Sequence[Evaluated], made: Sequence[MadeFrom]) -> list[tuple[Evaluated, MadeFrom]]:
+def settle(
+    rows: Sequence[Evaluated], made: Sequence[MadeFrom], store: Store | None = None
+) -> list[tuple[Evaluated, MadeFrom]]:
     """Decide for every row which of its settings are varied, and drop those that never differ."""
+    if store is not None:
+        rows = _told_apart(store, rows, made)
     descriptors = [row.evaluation.descriptor for row in rows]
     names = {name for one in descriptors for name in one.parameters}
     differing = {name for name in names if len(_values(descriptors, name)) > 1}
@@ -146,6 +135,38 @@ def settle(rows: Sequence[Evaluated], made: Sequence[MadeFrom]) -> list[tuple[Ev
         evaluation = replace(row.evaluation, descriptor=descriptor)
         settled.append((replace(row, evaluation=evaluation), source))
     return settled
+
+
+def _told_apart(
+    store: Store, rows: Sequence[Evaluated], made: Sequence[MadeFrom]
+) -> list[Evaluated]:
+    """Rows that look alike but were not made alike get the settings in which they differ."""
+    alike: dict[Any, list[int]] = {}
+    for index, row in enumerate(rows):
+        alike.setdefault(_description(row.evaluation.descriptor), []).append(index)
+    told = list(rows)
+    for members in alike.values():
+        # The same policy, evaluated again in the same way, is settled by ``newest``.
+        if len({made[index].evaluation.recipe for index in members}) < 2:
+            continue
+        lineages = [_made_from(store, made[index]) for index in members]
+        for index, more in zip(members, differing_settings(lineages), strict=True):
+            own = told[index].evaluation
+            parameters = {**more, **own.descriptor.parameters}
+            descriptor = replace(own.descriptor, parameters=parameters)
+            told[index] = replace(told[index], evaluation=replace(own, descriptor=descriptor))
+    return told
+
+
+def _made_from(store: Store, row: MadeFrom) -> list[Entry]:
+    """The evaluation, and its policy with everything below that.
+
+    Not what the evaluation itself was first made from: two policies with equal bytes share one
+    evaluation, and the other's way is not this row's.
+    """
+    if row.policy is None:
+        return lineage.ancestors(store, [row.evaluation])
+    return [row.evaluation, *lineage.ancestors(store, [row.policy])]
 
 
 def newest(rows: Sequence[tuple[Evaluated, MadeFrom]]) -> tuple[list[Evaluated], tuple[str, ...]]:
@@ -184,28 +205,6 @@ def _description(descriptor: Descriptor) -> Any:
     )
 
 
-def _keyed(store: Store, row: MadeFrom) -> dict[str, Any]:
-    """The settings in the lineage of a row; one that several ancestors disagree on is left out."""
-    found: dict[str, list[Any]] = {}
-    entries = [row.evaluation, *([row.policy] if row.policy else [])]
-    for ancestor in lineage.ancestors(store, entries):
-        params = ancestor.document.get("params", {})
-        for name, (stage, path) in KEYED.items():
-            if ancestor.stage == stage and (value := _at(params, path)) is not None:
-                found.setdefault(name, []).append(value)
-    if row.method == "best-of-n":
-        for name in ("eval.samples", "eval.temperature"):
-            found.pop(name, None)
-    return {name: values[0] for name, values in found.items() if values == values[:1] * len(values)}
-
-
-def _at(params: Mapping[str, Any], path: Sequence[str]) -> Any:
-    value: Any = params
-    for step in path:
-        value = value.get(step) if isinstance(value, Mapping) else None
-    return value
-
-
 def _values(descriptors: Sequence[Descriptor], name: str) -> list[Any]:
     found: list[Any] = []
     for one in descriptors:
@@ -220,7 +219,8 @@ def _home(descriptors: Sequence[Descriptor], made: Sequence[MadeFrom], name: str
     section, _, key = name.partition(".")
     for source in made:
         own = _recipe(source.evaluation)
-        if own is not None and (value := getattr(getattr(own, section), key)) in values:
+        value = getattr(getattr(own, section, None), key, None)
+        if value is not None and value in values:
             return value
     return max(values, key=values.count)
 

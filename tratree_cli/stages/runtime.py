@@ -179,48 +179,43 @@ class Runtime:
 
     def _run_side_by_side(self, missing: Sequence[Node]) -> None:
         """Dispatch nodes whose inputs are known to worker processes until none is left."""
-        import multiprocessing
-        from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+        from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
 
-        from tratree_cli.processes import die_with_parent
+        from tratree_cli.stages.crew import compute, crew
 
-        context = multiprocessing.get_context("spawn")
         waiting = list(missing)
         running: dict[Future[tuple[Entry, bool]], Node] = {}
-        with context.Manager() as manager:
-            events = manager.Queue()
-            with ProcessPoolExecutor(
-                self.jobs, mp_context=context, initializer=die_with_parent
-            ) as pool:
-                try:
-                    while waiting or running:
-                        for node in list(waiting):
-                            inputs = self._inputs(node)
-                            if inputs is None or len(running) >= self.jobs:
-                                continue
-                            waiting.remove(node)
-                            if self._hit(node, forced=False):
-                                continue
-                            worker = Runtime(
-                                self.store_root,
-                                Quiet(),
-                                self.options,
-                                strict_code=self.strict_code,
-                                wait=self.wait,
-                                command=self.command,
-                                labels={node.key: self.spoken(node)},
-                            )
-                            future = pool.submit(_run_in_worker, worker, node, inputs, events)
-                            running[future] = node
-                        done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
-                        self._relay(events)
-                        for future in done:
-                            self._keep(running.pop(future), *future.result())
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    for process in list((getattr(pool, "_processes", None) or {}).values()):
-                        process.terminate()
-                    raise
+        with crew(self.jobs) as (pool, events):
+            while waiting or running:
+                for node in list(waiting):
+                    inputs = self._inputs(node)
+                    if inputs is None or len(running) >= self.jobs:
+                        continue
+                    waiting.remove(node)
+                    if self._hit(node, forced=False):
+                        continue
+                    worker = Runtime(
+                        self.store_root,
+                        Quiet(),
+                        self.options,
+                        strict_code=self.strict_code,
+                        wait=self.wait,
+                        command=self.command,
+                        labels={node.key: self.spoken(node)},
+                    )
+                    running[pool.submit(compute, worker, node, inputs)] = node
+                done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+                self._relay(events)
+                for future in done:
+                    try:
+                        self._keep(running[future], *future.result())
+                    except BrokenExecutor as error:
+                        names = ", ".join(self.spoken(node) for node in running.values())
+                        raise StageError(
+                            f"a process was ended from outside while these ran: {names} (out of "
+                            "memory?); run the same command again, with fewer --jobs if it recurs"
+                        ) from error
+                    del running[future]
 
     def _relay(self, events: Any) -> None:
         while not events.empty():
@@ -266,7 +261,7 @@ def run_node(
         if build.entry is not None:
             return build.entry, True
         runtime.reporter.started(label, in_short(build.reason))
-        began, cpu = time.monotonic(), time.process_time()
+        began, cpu = time.monotonic(), _cpu_seconds()
         job = Job(
             node=node,
             inputs=inputs,
@@ -326,9 +321,24 @@ def _circumstances(runtime: Runtime, cpu: float) -> dict[str, Any]:
         "workers": runtime.options.workers,
         "device": runtime.options.device,
         "command": [without_secrets(word) for word in runtime.command],
-        "cpu_seconds": round(time.process_time() - cpu, 3),
+        "cpu_seconds": round(_cpu_seconds() - cpu, 3),
+        "gpu": _gpu(),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
+
+
+def _cpu_seconds() -> float:
+    """Processor time of this process and of those it started and saw end."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def _gpu() -> str | None:
+    """The GPU that this process computed on, if it did."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    return str(torch.cuda.get_device_name())
 
 
 class Quiet:
@@ -341,38 +351,6 @@ class Quiet:
     def hint(self, command: str) -> None: ...
     def show(self, renderable: Any) -> None: ...
     def close(self) -> None: ...
-
-
-class _Forward(Quiet):
-    """A reporter in a worker process: hands events to the parent, at most ten a second each."""
-
-    def __init__(self, send: Callable[[tuple[str, tuple[Any, ...]]], None]) -> None:
-        self._send = send
-        self._last = 0.0
-
-    def started(self, label: str, reason: str) -> None:
-        self._send(("started", (label, reason)))
-
-    def progress(self, label: str, done: int, total: int, note: str) -> None:
-        now = time.monotonic()
-        if now - self._last > 0.1:
-            self._last = now
-            self._send(("progress", (label, done, total, note)))
-
-    def warn(self, message: str) -> None:
-        self._send(("warn", (message,)))
-
-
-def _run_in_worker(
-    runtime: Runtime, node: Node, inputs: Mapping[str, Sequence[Entry]], events: Any
-) -> tuple[Entry, bool]:
-    import signal
-
-    # The parent decides what Ctrl-C means; a worker that printed a traceback would only add noise.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    limit_threads(runtime.options.threads)
-    runtime.reporter = _Forward(events.put)
-    return run_node(runtime, node, inputs)
 
 
 def limit_threads(threads: int) -> None:

@@ -1,0 +1,112 @@
+"""What a page shows beside the tables: trees, pairs, training curves, the case study, the lineage.
+
+All of it costs reading artifacts, so it is made only for the formats that draw it, and never lies
+in the report's own artifact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tratree_cli.evaluation.methods import title
+from tratree_cli.stages import lineage
+
+if TYPE_CHECKING:
+    from tratree_store import Entry, Store
+
+    from tratree_cli.evaluation.document import Artifact, Block, Section
+    from tratree_cli.stages.report_rows import MadeFrom
+
+CASE_STUDY = ("sft-weak", "sft-strong", "tree-dpo", "mcts")
+"""The policies that Fig. 5 puts side by side."""
+
+
+def drawings(tree: Entry) -> tuple[Block, ...]:
+    """The most informative trees, and the widest pairs mined from them."""
+    from tratree_cli.display.tree_outline import informative_outlines, pair_comparison
+    from tratree_cli.formats.pairs import render_pairs
+    from tratree_cli.formats.trees import read_tree
+    from tratree_cli.trees.mcts import search
+    from tratree_cli.trees.pairs import mine
+
+    read = read_tree(tree.path)
+    widest = sorted(
+        render_pairs(mine(read.forest, per_task=1), read.rollouts), key=lambda p: -p.gap
+    )
+    return (
+        *informative_outlines(read, 3, search(read.forest)),
+        *(pair_comparison(pair, f"pair-{n}") for n, pair in enumerate(widest[:2], start=1)),
+    )
+
+
+def training(rows: Sequence[MadeFrom]) -> tuple[Section, ...]:
+    """The training curves of the policies, of the first seed and at the recipe's own settings."""
+    import orjson
+
+    from tratree_cli.evaluation.training_curves import training_section
+
+    trained: dict[str, Any] = {}
+    for row in rows:
+        record = row.policy.path / "training.json" if row.policy else None
+        if record is not None and record.is_file() and not row.varied:
+            curves = orjson.loads(record.read_bytes()).get("curves", {})
+            trained.setdefault(title(row.method), curves)
+    return training_section(trained)
+
+
+def case_study(rows: Sequence[MadeFrom]) -> tuple[Section, ...]:
+    """Fig. 5: the trained policies on the task on which they differ most, of the first seed."""
+    from tratree_cli.display.case_study import compare_on_task, most_telling_task
+    from tratree_cli.evaluation.artifact import read_evaluation
+    from tratree_cli.evaluation.charts import task_reward_by_step
+    from tratree_cli.evaluation.document import Section
+    from tratree_cli.formats.rollouts import read_rollouts
+
+    shown: dict[str, MadeFrom] = {}
+    for row in rows:
+        if row.method in CASE_STUDY and not row.varied:
+            shown.setdefault(row.method, row)
+    policies = [
+        (title(name), read_rollouts(shown[name].evaluation.path))
+        for name in CASE_STUDY
+        if name in shown
+    ]
+    task = most_telling_task(policies) if len(policies) > 1 else None
+    if task is None:
+        return ()
+    curves = task_reward_by_step(
+        task,
+        {
+            title(name): read_evaluation(shown[name].evaluation.path).results
+            for name in CASE_STUDY
+            if name in shown
+        },
+    )
+    blocks: list[Block] = [compare_on_task(task, policies), *filter(None, [curves])]
+    return (Section("case", "Case study", blocks=tuple(blocks)),)
+
+
+def artifacts(store: Store, rows: Sequence[MadeFrom]) -> tuple[Artifact, ...]:
+    """Every artifact behind these rows once, in an order in which they can be made."""
+    from tratree_cli.evaluation.document import Artifact
+
+    asked = [one for row in rows for one in (row.policy, row.evaluation) if one is not None]
+    found = lineage.ancestors(store, asked)
+    known = {entry.recipe: entry for entry in found}
+    ordered: dict[str, Artifact] = {}
+
+    def visit(entry: Entry) -> None:
+        if entry.recipe in ordered:
+            return
+        made_from = [known.get(e.recipe, e) for e in lineage.sources(store, entry)]
+        for source in made_from:
+            visit(source)
+        label = str(entry.provenance.get("label", entry.stage))
+        seed = entry.document.get("params", {}).get("seed")
+        words = label if seed is None else f"{label}, seed {seed}"
+        ordered[entry.recipe] = Artifact(entry.ref, words, tuple(e.ref for e in made_from))
+
+    for entry in found:
+        visit(entry)
+    return tuple(ordered.values())

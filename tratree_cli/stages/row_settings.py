@@ -1,0 +1,122 @@
+"""The settings behind a row of a report, read from the parameters that its lineage is keyed by.
+
+Settings that studies usually vary are looked for by name. Two rows that these names do not tell
+apart, although their policies were made in different ways, get every parameter in which their
+lineages differ: a table must not show one of them and silently drop the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tratree_cli.stages import lineage
+
+if TYPE_CHECKING:
+    from tratree_store import Entry, Store
+
+SHOWN = ("explore.m", "dpo.beta", "mcts.rollouts", "demos.tasks")
+"""Settings that every row carries where its method has them (Table 3, Fig. 4, weak quality)."""
+
+KEYED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "demos.tasks": ("demos", ("tasks",)),
+    "sft.epochs": ("sft", ("sft", "epochs")),
+    "sft.learning_rate": ("sft", ("sft", "learning_rate")),
+    "explore.m": ("explore", ("m",)),
+    "explore.tasks": ("explore", ("tasks",)),
+    "explore.temperature": ("explore", ("temperature",)),
+    "tree.merge": ("build-tree", ("merge",)),
+    "tree.threshold": ("build-tree", ("threshold",)),
+    "pairs.min_gap": ("mine-pairs", ("min_gap",)),
+    "pairs.per_task": ("mine-pairs", ("per_task",)),
+    "pairs.select": ("mine-pairs", ("select",)),
+    "mcts.rollouts": ("mcts", ("rollouts",)),
+    "mcts.gamma": ("mcts", ("gamma",)),
+    "mcts.select": ("mcts", ("select",)),
+    "dpo.beta": ("train-strong", ("dpo", "beta")),
+    "dpo.epochs": ("train-strong", ("dpo", "epochs")),
+    "dpo.learning_rate": ("train-strong", ("dpo", "learning_rate")),
+    "eval.tasks": ("eval", ("tasks",)),
+    "eval.samples": ("eval", ("samples",)),
+    "eval.temperature": ("eval", ("temperature",)),
+}
+"""Setting → the stage that keys it, and where in its parameters."""
+
+OWN_EXPLORATION = ("eto", "ceiling")
+"""Methods that learn from the strong model's exploration by definition."""
+FIXED = {"best-of-n": ("eval.samples", "eval.temperature"), "best-observed": ("mcts.select",)}
+"""Settings that a method is defined by, which are therefore no settings of its rows."""
+
+
+def keyed_settings(store: Store, method: str, entries: Sequence[Entry]) -> dict[str, Any]:
+    """The named settings of these artifacts; one that they disagree on is left out."""
+    found: dict[str, list[Any]] = {}
+    for ancestor in entries:
+        params = ancestor.document.get("params", {})
+        for name, (stage, path) in KEYED.items():
+            if ancestor.stage == stage and (value := _at(params, path)) is not None:
+                found.setdefault(name, []).append(value)
+        if ancestor.stage == "train-strong":
+            started = "base" if "base" in ancestor.document.get("models", {}) else "sft"
+            found.setdefault("train.init", []).append(started)
+        if ancestor.stage == "explore" and method not in OWN_EXPLORATION:
+            found.setdefault("explore.explorer", []).append(_explorer(store, ancestor))
+    for name in FIXED.get(method, ()):
+        found.pop(name, None)
+    return {name: values[0] for name, values in found.items() if values == values[:1] * len(values)}
+
+
+def differing_settings(
+    lineages: Sequence[Sequence[Entry]],
+) -> list[dict[str, str | int | float | bool]]:
+    """For each of several lineages, the parameters in which they are not all alike."""
+    flat = [_flat(entries) for entries in lineages]
+    names = sorted({name for one in flat for name in one})
+    told = [name for name in names if len({repr(one.get(name)) for one in flat}) > 1]
+    return [{name: _plain(one[name]) for name in told if name in one} for one in flat]
+
+
+def _explorer(store: Store, rollouts: Entry) -> str:
+    """Whose exploration it is, in the words of ``explore.explorer`` where they fit."""
+    policies = lineage.sources(store, rollouts, "policy")
+    if not policies:
+        return ", ".join(map(str, rollouts.document["params"].get("policies", ())))
+    known = {"SFT weak model": "weak", "SFT strong model": "strong"}
+    labels = (str(policy.provenance.get("label", policy.stage)) for policy in policies)
+    return ", ".join(known.get(label, label) for label in labels)
+
+
+def _flat(entries: Sequence[Entry]) -> dict[str, Any]:
+    """Every parameter of these artifacts as section.key; what several disagree on becomes a list.
+
+    Training seeds are left out: they tell the runs of one row apart, not one row from another.
+    """
+    found: dict[str, list[Any]] = {}
+    for entry in entries:
+        for path, value in _leaves(entry.document.get("params", {}), ()):
+            if path[-1] == "seed":
+                continue
+            words = path if len(path) > 1 else (entry.stage, *path)
+            values = found.setdefault(".".join(words[-2:]), [])
+            if value not in values:
+                values.append(value)
+    return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+
+
+def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, (*path, str(key)))
+    elif path:
+        yield path, value
+
+
+def _plain(value: Any) -> str | int | float | bool:
+    return value if isinstance(value, str | int | float | bool) else str(value)
+
+
+def _at(params: Mapping[str, Any], path: Sequence[str]) -> Any:
+    value: Any = params
+    for step in path:
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value
