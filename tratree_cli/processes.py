@@ -70,12 +70,12 @@ def die_with_parent() -> None:
 class Crew:
     """``map`` in up to ``workers`` processes: the same results in the same order.
 
-    The first ``ENOUGH`` items are waited for before a process is started, and if there are no more
-    the caller works them off alone: starting costs as much as they do. Only a few items per process
-    are under way at a time, whatever their number.
+    ``ENOUGH`` items are waited for before a process is started, and if there are fewer the caller
+    works them off alone: starting would cost as much as they do, at some ten milliseconds an item.
+    Only a few items per process are under way at a time, whatever their number.
     """
 
-    ENOUGH = 40
+    ENOUGH = 128
     _AHEAD = 3
 
     def __init__(self, workers: int) -> None:
@@ -93,7 +93,7 @@ class Crew:
         """``function`` of every item; both, and what comes out, are handed between processes."""
         items = iter(items)
         head = list(islice(items, self.ENOUGH)) if self.workers > 1 else []
-        if len(head) < self.ENOUGH:
+        if len(head) < self.ENOUGH and self._pool is None:
             yield from map(function, chain(head, items))
             return
         waiting: deque[Future[_Made]] = deque()

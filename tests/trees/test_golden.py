@@ -145,6 +145,12 @@ def test_statistics_follow_their_formulas(forest: Forest) -> None:
     assert found.entropy == pytest.approx(entropy / 2)
 
 
+def test_a_forest_that_only_failed_is_not_told_to_look_for_harder_tasks() -> None:
+    columns = columns_from_lists(["t", "t"], [[(0, 1)], [(0, 2)]], [0.0, 0.0])
+    level, advice = forest_statistics(build_forest(columns)).quality
+    assert level == "empty" and "easier tasks" in advice
+
+
 def test_every_counted_trajectory_reads_back_from_its_nodes(forest: Forest) -> None:
     columns = forest.columns
     for trajectory in range(len(columns)):

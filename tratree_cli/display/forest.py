@@ -169,7 +169,9 @@ def render_tree(
     head.append(f"{best:.2f}", style=score_style(best))
     instruction = tree.texts[tree.rollouts.trajectories[int(members[0])].instruction]
     rows = tree_rows(tree, number, search, max_depth, min_visits, max_rows)
-    root_gap = node_gaps(forest, number).get(int(forest.roots[number]), 0.0)
+    root = int(forest.roots[number])
+    root_gap = node_gaps(forest, number).get(root, 0.0)
+    rare = sum(int(forest.visits[child]) < min_visits for child in forest.children(root))
     legend = "e* of the search" if search is not None else "best observed"
     drawn = len({row.node for row in rows}) + 1
     left = len(forest.nodes(number)) - drawn
@@ -182,7 +184,7 @@ def render_tree(
     return Group(
         head,
         Text(plain.one_line(instruction), style="italic", no_wrap=True, overflow="ellipsis"),
-        TreeLines(rows, root_gap, legend),
+        TreeLines(rows, root_gap, rare, legend),
         *notes,
     )
 
@@ -190,26 +192,32 @@ def render_tree(
 class TreeLines:
     """The rows of a tree, words at the left and figures in columns at the right."""
 
-    def __init__(self, rows: Sequence[TreeRow], root_gap: float, legend: str) -> None:
+    def __init__(
+        self, rows: Sequence[TreeRow], root_gap: float, root_hidden: int, legend: str
+    ) -> None:
         self.rows = rows
         self.root_gap = root_gap
+        self.root_hidden = root_hidden
         self.legend = legend
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         ascii_only = options.ascii_only
         wide = options.max_width >= 100
-        figures = 28 + (_BAR + 2 if wide else 0)
+        # "3/5" of a tree that was tried twenty thousand times needs more room.
+        won = max([5, *(len(_won(row)) for row in self.rows)])
+        figures = 23 + won + (_BAR + 2 if wide else 0)
         # On a wide terminal the figures stay near the words they belong to.
         needed = max((_needed(row, ascii_only) for row in self.rows), default=0)
         room = max(12, min(options.max_width - figures, max(needed, _LEAST_ROOM)))
         star, mark = ("*", "<") if ascii_only else ("★", "◆")
-        titles = f"{'tried':>6}  {'G':>5}{'':{_BAR + 2 if wide else 0}}  {'won':>5}  {'gap':>4}"
+        titles = f"{'tried':>6}  {'G':>5}{'':{_BAR + 2 if wide else 0}}  {'won':>{won}}  {'gap':>4}"
         yield Text(" " * room + titles, style="dim", no_wrap=True, overflow="crop")
-        if self.root_gap > 0:
-            gap = f"{mark}{self.root_gap:.2f}"
-            yield Text(_fill("start", room) + f"{gap:>{figures - 2}}", style="dim", no_wrap=True)
+        if self.root_gap > 0 or self.root_hidden:
+            start = "start" + _not_shown(self.root_hidden)
+            gap = f"{mark}{self.root_gap:.2f}" if self.root_gap > 0 else ""
+            yield Text(_fill(start, room) + f"{gap:>{figures - 2}}", style="dim", no_wrap=True)
         for row in self.rows:
-            yield _line(row, room, wide, ascii_only)
+            yield _line(row, room, won, wide, ascii_only)
         yield Text(
             f"{star} {self.legend}   {mark} one state, different actions: how far G parts below",
             style="dim",
@@ -228,14 +236,22 @@ def _words(row: TreeRow, ascii_only: bool) -> str:
     words = plain.one_line(row.text)
     if row.best:
         words = f"{'*' if ascii_only else '★'} {words}"
-    return f"{words}  (+{row.hidden} not shown)" if row.hidden else words
+    return words + _not_shown(row.hidden)
+
+
+def _not_shown(nodes: int) -> str:
+    return f"  (+{nodes} not shown)" if nodes else ""
+
+
+def _won(row: TreeRow) -> str:
+    return f"{row.successes}/{row.visits}"
 
 
 def _needed(row: TreeRow, ascii_only: bool) -> int:
     return cell_len(_guides(row, ascii_only)) + cell_len(_words(row, ascii_only)) + 2
 
 
-def _line(row: TreeRow, room: int, wide: bool, ascii_only: bool) -> Text:
+def _line(row: TreeRow, room: int, won: int, wide: bool, ascii_only: bool) -> Text:
     mark = "<" if ascii_only else "◆"
     guides = _guides(row, ascii_only)
     # Deep branchings keep half of the room for words.
@@ -252,8 +268,7 @@ def _line(row: TreeRow, room: int, wide: bool, ascii_only: bool) -> Text:
     if wide:
         drawn = bar(row.value, 1.0, _BAR, ascii_only=ascii_only)
         text.append("  " + set_cell_size(drawn, _BAR), style=quiet or score_style(row.value))
-    won = f"{row.successes}/{row.visits}"
-    text.append(f"  {won:>5}", style=quiet if row.successes else "dim")
+    text.append(f"  {_won(row):>{won}}", style=quiet if row.successes else "dim")
     if row.gap > 0:
         text.append(f"  {mark}{row.gap:.2f}", style="bold")
     return text

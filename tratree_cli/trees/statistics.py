@@ -169,6 +169,11 @@ def _quality(found: ForestStatistics) -> tuple[str, str]:
         return "empty", (
             "the samples of every task agree: raise the temperature or explore with more samples"
         )
+    if not found.best_score:
+        return "empty", (
+            "no trajectory scored above zero: there is nothing to prefer or to imitate; explore "
+            "easier tasks, with more samples (-m), or with a better model"
+        )
     if not found.informative_trees:
         return "empty", (
             "all branches end equally well: tree-dpo has nothing to compare and would leave the "
@@ -180,6 +185,4 @@ def _quality(found: ForestStatistics) -> tuple[str, str]:
             f"branches differ in outcome in only {share}: more samples or a higher temperature "
             "would make more of them teach something"
         )
-    if not found.best_score:
-        return "thin", "no trajectory scored above zero: there is nothing good to imitate"
     return "good", f"worth training on: branches differ in outcome in {share}"
