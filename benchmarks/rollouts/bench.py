@@ -149,7 +149,7 @@ def main() -> None:
     known = ("compare", "samples", "steps")
     parser.add_argument("--part", choices=known, action="append", help="default: all")
     parser.add_argument("--episodes", type=int, default=128, help="of compare, all at once")
-    parser.add_argument("--alone", type=int, default=6, help="episodes of the one-by-one loop")
+    parser.add_argument("--alone", type=int, default=8, help="episodes of the one-by-one loop")
     parser.add_argument(
         "--contender", choices=NAMES, action="append", help="only these (the engine always plays)"
     )

@@ -1,6 +1,6 @@
 """What worker processes gain: the same shards with one process and with several.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.rollouts.workers [--workers 2] [--tasks 192]
+    OMP_NUM_THREADS=1 python -m benchmarks.rollouts.workers [--workers 2] [--tasks 240]
 
 Every run is a program of its own, from its start to the merged rollouts, which must be equal. Wall
 time means something on a quiet machine only (the load average is printed beside it). CPU seconds
@@ -98,8 +98,8 @@ def run(workers: int, tasks: int, samples: int) -> Run:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--tasks", type=int, default=192, help="episodes of a shard")
-    parser.add_argument("--samples", type=int, default=4, help="shards")
+    parser.add_argument("--tasks", type=int, default=240, help="episodes of a shard")
+    parser.add_argument("--samples", type=int, default=8, help="shards")
     parser.add_argument("--only", type=int, help="one run with so many workers, as JSON")
     arguments = parser.parse_args()
     if arguments.only:
