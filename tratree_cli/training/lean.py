@@ -61,5 +61,5 @@ def _forget_what_is_installed() -> None:
 
     for name in HIDDEN:
         asked = getattr(import_utils, f"is_{name}_available", None)
-        if hasattr(asked, "cache_clear"):
+        if asked is not None and hasattr(asked, "cache_clear"):
             asked.cache_clear()
