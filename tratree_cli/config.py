@@ -79,7 +79,7 @@ class SftSection:
     checkpoint_every: float = note(0.2, "share or number of steps, 0 for none (not keyed)")
     diverge_from: str = note("", "Eq. 5, read by `tratree sft`: the model to move away from")
     diverge_weight: float = note(0.3, "Eq. 5: lambda (ours)")
-    diverge_cap: float = note(0.5, "Eq. 5: nats per token beyond which KL earns nothing (ours)")
+    diverge_cap: float = note(0.2, "Eq. 5: nats per token beyond which KL earns nothing (ours)")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Does Eq. 5 make exploration more diverse, and at what price? The same recipe, tasks and seeds.
 
-    python -m benchmarks.training.diversity [--recipe quick] [--tasks 60] [-m 6] [--at 0.3,0.5 ...]
+    python -m benchmarks.training.diversity [--recipe quick] [--tasks 60] [-m 6] [--at 0.3,0.2 ...]
 
 The imitator is the SFT weak model; an explorer is trained on the same demonstrations and kept away
 from it (``--diverge-from``), once for every λ,cap of ``--at``. All play the same tasks M times.
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="quick")
     parser.add_argument("--tasks", type=int, default=60)
     parser.add_argument("-m", type=int, default=6)
-    parser.add_argument("--at", nargs="*", default=["0.3,0.5"], metavar="LAMBDA,CAP")
+    parser.add_argument("--at", nargs="*", default=["0.3,0.2"], metavar="LAMBDA,CAP")
     parser.add_argument("--folder", type=Path, help="where the store lies [default: thrown away]")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

@@ -14,8 +14,6 @@ from tratree_cli.training.lean import HIDDEN, leanly
 
 PROBE = """
 import json, sys
-from transformers.utils import is_scipy_available
-installed = is_scipy_available()  # whatever was asked before
 import tratree_cli.training.reference
 from tratree_cli.training.load import load_model, load_tokenizer, resolve_base
 folder = resolve_base("tratree-s").folder
@@ -23,7 +21,6 @@ load_tokenizer(folder), load_model(folder)
 scoring = sorted(sys.modules)
 import tratree_cli.training.sft, tratree_cli.training.dpo
 training = sorted(sys.modules)
-assert is_scipy_available() == installed
 import scipy.optimize
 print(json.dumps([scoring, training]))
 """
@@ -43,11 +40,16 @@ def test_a_stage_imports_what_it_uses() -> None:
 
 
 def test_what_was_hidden_is_there_again_afterwards() -> None:
+    from transformers.utils import is_scipy_available
+
     distributions, collecting = importlib.metadata.packages_distributions, gc.isenabled()
     missing = [name for name in HIDDEN if name not in sys.modules]
+    installed = is_scipy_available()  # remembered from here on
     with pytest.raises(RuntimeError, match="in the middle"), leanly():
         assert all(sys.modules[name] is None for name in missing)
+        assert not is_scipy_available() or "scipy" not in missing
         raise RuntimeError("in the middle")
     assert not set(missing) & set(sys.modules)
     assert importlib.metadata.packages_distributions is distributions
     assert gc.isenabled() == collecting
+    assert is_scipy_available() == installed

@@ -22,7 +22,8 @@ from contextlib import contextmanager
 HIDDEN = ("scipy", "sklearn", "boto3")
 MODELS = ("torch", "transformers.modeling_utils", "transformers.generation.utils")
 """What loading any model imports."""
-TOKENIZERS = ("transformers.models.auto.tokenization_auto",)
+TOKENIZERS = ("transformers.models.auto.tokenization_auto", "transformers.activations")
+"""What loading any tokenizer does: for its model's configuration, and that for its activations."""
 
 
 @contextmanager
@@ -31,10 +32,10 @@ def leanly() -> Iterator[None]:
     hidden = [name for name in HIDDEN if name not in sys.modules]
     distributions, collecting = importlib.metadata.packages_distributions, gc.isenabled()
     gc.disable()
-    _forget_what_is_installed()
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     importlib.metadata.packages_distributions = functools.cache(distributions)
     try:
+        _forget_what_is_installed()
         yield
     finally:
         for name in hidden:
@@ -60,5 +61,5 @@ def _forget_what_is_installed() -> None:
 
     for name in HIDDEN:
         asked = getattr(import_utils, f"is_{name}_available", None)
-        if hasattr(asked, "cache_clear"):
+        if asked is not None and hasattr(asked, "cache_clear"):
             asked.cache_clear()

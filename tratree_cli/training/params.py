@@ -116,7 +116,7 @@ class SFTParams(TrainingParams):
     packing: bool = False
     pack_length: int = 0
     diverge_weight: float = 0.3
-    diverge_cap: float = 0.5
+    diverge_cap: float = 0.2
 
 
 @dataclass(frozen=True)
