@@ -81,7 +81,8 @@ def test_a_study_that_is_ended_leaves_no_process_behind(
             stderr=stderr,
             start_new_session=True,
         )
-    assert within(120, lambda: log.read_text("utf-8").count("… SFT") == 2)
+    running = ("… SFT weak model", "… SFT strong model")
+    assert within(120, lambda: all(words in log.read_text("utf-8") for words in running))
     study.send_signal(blow)
     code = study.wait(60)
     # The session's processes have its leader's group; when the group is gone, all of them are.
