@@ -81,23 +81,17 @@ def test_settings_that_no_list_knows_tell_two_lineages_apart() -> None:
 
 
 def test_whose_exploration_it_was_is_a_setting_except_where_the_method_says_it() -> None:
-    weak = Entry("sft", {"params": {}}, provenance={"label": "SFT weak model"})
-    strong = Entry("sft", {"params": {}}, provenance={"label": "SFT strong model"})
-    explored = Entry("explore", {"params": {"m": 3}, "inputs": {"policy": ["x"]}})
+    explored = Entry("explore", {"params": {"m": 3, "policies": ["model"]}})
+    by_expert = Entry("explore", {"params": {"m": 3, "policies": ["expert"]}})
 
-    class Store:
-        def __init__(self, policy: Entry) -> None:
-            self.policy = policy
+    def settings(method: str, explorer: str, rollouts: Entry = explored) -> dict[str, Any]:
+        config = {"explore": {"explorer": explorer}}
+        return keyed_settings(method, cast(Any, [rollouts]), config)
 
-        def maker(self, digest: str, user: Entry) -> Entry:
-            return self.policy
-
-    def settings(policy: Entry, method: str) -> dict[str, Any]:
-        return keyed_settings(cast(Any, Store(policy)), method, cast(Any, [explored]))
-
-    assert settings(weak, "mcts") == {"explore.m": 3, "explore.explorer": "weak"}
-    assert settings(strong, "mcts")["explore.explorer"] == "strong"
-    assert settings(strong, "eto") == {"explore.m": 3}
+    assert settings("mcts", "weak") == {"explore.m": 3, "explore.explorer": "weak"}
+    assert settings("mcts", "strong")["explore.explorer"] == "strong"
+    assert settings("mcts", "weak", by_expert)["explore.explorer"] == "expert"
+    assert settings("eto", "strong") == {"explore.m": 3}
 
 
 def test_policies_with_equal_bytes_each_have_their_row() -> None:

@@ -12,6 +12,7 @@ import atexit
 import errno
 import gc
 import importlib
+import io
 import os
 import signal
 import sys
@@ -198,6 +199,10 @@ def main() -> None:
     work: the libraries that did it may have threads and shutdowns of their own.
     """
     signal.signal(signal.SIGTERM, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        # A character that a terminal does not know must not cost the whole answer.
+        if isinstance(stream, io.TextIOWrapper) and "utf" not in stream.encoding.lower():
+            stream.reconfigure(errors="replace")
     try:
         app()
     except OSError as error:

@@ -65,6 +65,13 @@ def test_bad_input_is_one_sentence(tratree: Command, words: tuple[str, ...], sen
     assert len(refused.stderr.strip().splitlines()) == 1
 
 
+def test_a_terminal_that_knows_only_ascii_still_gets_the_report(studied: Path) -> None:
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+    shown = run_tratree(studied, "show", "report@latest", environment=ascii_only)
+    assert shown.returncode == 0, shown.stderr
+    assert "W2SG MCTS" in shown.stdout and shown.stdout.isascii()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGKILL])
 def test_a_study_that_is_ended_leaves_no_process_behind(
@@ -81,7 +88,8 @@ def test_a_study_that_is_ended_leaves_no_process_behind(
             stderr=stderr,
             start_new_session=True,
         )
-    assert within(120, lambda: log.read_text("utf-8").count("… SFT") == 2)
+    running = ("… SFT weak model", "… SFT strong model")
+    assert within(120, lambda: all(words in log.read_text("utf-8") for words in running))
     study.send_signal(blow)
     code = study.wait(60)
     # The session's processes have its leader's group; when the group is gone, all of them are.

@@ -70,7 +70,7 @@ def test_the_first_different_action_and_all_after_it_are_marked() -> None:
         [False, True, True],
         [False, True, True],
     ]
-    assert study.notes == ("They do the same for 1 steps and differ from step 2 on.",)
+    assert study.notes == ("They do the same in the first step and differ from step 2 on.",)
     assert study.lanes[1].outcome == "reward 1.00, success, done"
     text = shown(ComparisonText(study))
     assert text.count("differs from here") == 2

@@ -22,7 +22,9 @@ def evaluate(
         str | None,
         typer.Option("--policy", help="Instead of a model: expert, random, openai:URL#model, ..."),
     ] = None,
-    split: Annotated[str | None, typer.Option("--split", help="Split to evaluate on.")] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Split to evaluate on; seen and unseen too.")
+    ] = None,
     limit: Annotated[int | None, typer.Option("--limit", help="Only so many tasks.")] = None,
     samples: Annotated[
         int | None, typer.Option("--samples", help="Episodes per task.", min=1)

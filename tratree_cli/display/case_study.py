@@ -113,4 +113,5 @@ def _sentence(parting: int | None, lanes: int) -> str:
         return "All do exactly the same."
     if parting == 0:
         return "They differ from the first step on."
-    return f"They do the same for {parting} steps and differ from step {parting + 1} on."
+    shared = "in the first step" if parting == 1 else f"for {parting} steps"
+    return f"They do the same {shared} and differ from step {parting + 1} on."

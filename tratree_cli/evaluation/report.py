@@ -140,7 +140,13 @@ def _section(key: str, title: str, *blocks: Block | None) -> Section:
 
 def _comparisons(groups: Sequence[Cohort]) -> list[Table | None]:
     main = main_cohorts(groups)
-    return [versus_table([group for group in main if place.holds(group)]) for place in places(main)]
+    return [
+        versus_table(
+            [group for group in main if place.holds(group)],
+            place.title if place.environment else "",
+        )
+        for place in places(main)
+    ]
 
 
 def _figures(groups: Sequence[Cohort]) -> list[Figure | None]:

@@ -25,8 +25,11 @@ from tratree_cli.evaluation.significance import ONE_SEED, SeedTest
 from tratree_cli.evaluation.versus import ALPHA, Comparison, Versus, against_baseline, extra_data
 
 
-def versus_table(groups: Sequence[Cohort]) -> Table | None:
-    """The comparison within one environment and split; None without a baseline or a rival."""
+def versus_table(groups: Sequence[Cohort], where: str = "") -> Table | None:
+    """The comparison within one environment and split; None without a baseline or a rival.
+
+    ``where`` names them in the title (default: the environment).
+    """
     comparison = against_baseline(groups)
     if comparison is None:
         return None
@@ -64,10 +67,10 @@ def versus_table(groups: Sequence[Cohort]) -> Table | None:
             cells.append(Cell(more or None))
         rows.append(Row(tuple(cells)))
     place = baseline.descriptor
+    where = where or (place_name(place.environment) if place.environment else "")
     return Table(
         key=f"versus-{place.environment or 'all'}-{place.split or 'all'}",
-        title=f"Against {baseline.name}"
-        + (f" on {place_name(place.environment)}" if place.environment else ""),
+        title=f"Against {baseline.name}" + (f" on {where}" if where else ""),
         columns=tuple(columns),
         rows=tuple(rows),
         notes=_notes(comparison, tested, any(given)),

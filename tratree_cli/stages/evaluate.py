@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 EVALUATION_SEED = 0
 """Sampling seeds of an evaluation do not follow the training seed, so that runs can be paired."""
 
+SPOKEN_SPLITS: Mapping[str, Mapping[str, str]] = {
+    "alfworld": {"unseen": "test", "seen": "test-seen"},
+    "scienceworld": {"unseen": "test", "seen": "dev"},
+}
+"""What the paper's Table 9 calls its sets, and the splits that they are (keyed by these names)."""
+
 STAGE = Stage("eval", 1, "evaluation", "tratree_cli.stages.evaluate:run")
 
 
@@ -25,6 +32,7 @@ def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of
     ``best_of`` N > 1 samples N episodes per task and scores the best of them (section 4.1).
     """
     params: dict[str, Any] = asdict(config.eval)
+    params["split"] = split_named(config, config.eval.split)
     params["best_of"] = best_of
     if best_of > 1:
         params["samples"] = best_of
@@ -40,6 +48,13 @@ def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of
         environment=environment_key(config),
         templates=prompt_templates(config),
     )
+
+
+def split_named(config: Config, name: str) -> str:
+    """The split that ``seen`` or ``unseen`` means here; any other name is its own."""
+    split = SPOKEN_SPLITS.get(config.env.name, {}).get(name, name)
+    # The official games have no second test set: their seen rooms are the split that one tunes on.
+    return "dev" if split == "test-seen" != name and config.env.data != "embedded" else split
 
 
 def run(job: Job) -> Result:

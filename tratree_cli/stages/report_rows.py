@@ -86,8 +86,8 @@ def evaluated(store: Store, row: MadeFrom, *, timed: bool) -> Evaluated:
 
     entry, policy = row.evaluation, row.policy
     read, made = read_evaluation(entry.path), _made_from(store, row)
-    maker = policy or entry
-    models = maker.provenance["config"]["models"]
+    config = _asked_for(store, row).provenance["config"]
+    models = config["models"]
     descriptor = replace(
         read.descriptor,
         label=title(row.method),
@@ -96,7 +96,7 @@ def evaluated(store: Store, row: MadeFrom, *, timed: bool) -> Evaluated:
         weak="" if row.method in NO_WEAK else models["weak"],
         seed=policy.document["params"].get("seed") if policy else None,
         budget=lineage.budget(store, policy) if policy else Budget(),
-        parameters={**keyed_settings(store, row.method, made), **row.settings},
+        parameters={**keyed_settings(row.method, made, config), **row.settings},
         varied=row.varied or (),
         warnings=(*read.descriptor.warnings, *(_remarks(policy) if policy else ())),
     )
@@ -108,6 +108,18 @@ def evaluated(store: Store, row: MadeFrom, *, timed: bool) -> Evaluated:
         inputs=(policy.ref,) if policy else (),
         command=_command(row),
     )
+
+
+def _asked_for(store: Store, row: MadeFrom) -> Entry:
+    """The artifact whose configuration says what this row was meant to be.
+
+    One training may serve two questions (a stronger weak model, and exploration by the strong one),
+    so the evaluation knows best, unless it was made for another policy with equal bytes.
+    """
+    if row.policy is None:
+        return row.evaluation
+    made_for = next(iter(lineage.sources(store, row.evaluation, "policy")), row.policy)
+    return row.evaluation if made_for.recipe == row.policy.recipe else row.policy
 
 
 def settle(

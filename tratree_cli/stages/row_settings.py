@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tratree_cli.stages import lineage
-
 if TYPE_CHECKING:
-    from tratree_store import Entry, Store
+    from tratree_store import Entry
 
 SHOWN = ("explore.m", "dpo.beta", "mcts.rollouts", "demos.tasks")
 """Settings that every row carries where its method has them (Table 3, Fig. 4, weak quality)."""
@@ -48,8 +46,13 @@ FIXED = {"best-of-n": ("eval.samples", "eval.temperature"), "best-observed": ("m
 """Settings that a method is defined by, which are therefore no settings of its rows."""
 
 
-def keyed_settings(store: Store, method: str, entries: Sequence[Entry]) -> dict[str, Any]:
-    """The named settings of these artifacts; one that they disagree on is left out."""
+def keyed_settings(
+    method: str, entries: Sequence[Entry], config: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The named settings of these artifacts; one that they disagree on is left out.
+
+    Whose exploration it was stands in no parameter; the ``config`` that asked for it says so.
+    """
     found: dict[str, list[Any]] = {}
     for ancestor in entries:
         params = ancestor.document.get("params", {})
@@ -60,7 +63,7 @@ def keyed_settings(store: Store, method: str, entries: Sequence[Entry]) -> dict[
             started = "base" if "base" in ancestor.document.get("models", {}) else "sft"
             found.setdefault("train.init", []).append(started)
         if ancestor.stage == "explore" and method not in OWN_EXPLORATION:
-            found.setdefault("explore.explorer", []).append(_explorer(store, ancestor))
+            found.setdefault("explore.explorer", []).append(_explorer(ancestor, config))
     for name in FIXED.get(method, ()):
         found.pop(name, None)
     return {name: values[0] for name, values in found.items() if values == values[:1] * len(values)}
@@ -76,14 +79,12 @@ def differing_settings(
     return [{name: _plain(one[name]) for name in told if name in one} for one in flat]
 
 
-def _explorer(store: Store, rollouts: Entry) -> str:
-    """Whose exploration it is, in the words of ``explore.explorer`` where they fit."""
-    policies = lineage.sources(store, rollouts, "policy")
-    if not policies:
-        return ", ".join(map(str, rollouts.document["params"].get("policies", ())))
-    known = {"SFT weak model": "weak", "SFT strong model": "strong"}
-    labels = (str(policy.provenance.get("label", policy.stage)) for policy in policies)
-    return ", ".join(known.get(label, label) for label in labels)
+def _explorer(rollouts: Entry, config: Mapping[str, Any]) -> str:
+    """Whose exploration it is: a role of the recipe, or the policies that were named instead."""
+    policies = rollouts.document.get("params", {}).get("policies", ["model"])
+    if policies != ["model"]:
+        return ", ".join(map(str, policies))
+    return str(config.get("explore", {}).get("explorer", "weak"))
 
 
 def _flat(entries: Sequence[Entry]) -> dict[str, Any]:
