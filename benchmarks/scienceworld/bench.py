@@ -1,6 +1,6 @@
 """Steps per second of ScienceWorld: the published wrapper, ours, and ours in two processes.
 
-    python -m benchmarks.scienceworld.bench [--warm-up 2] [--rounds 2] [--json]
+    python -m benchmarks.scienceworld.bench [--warm-up 4] [--rounds 2] [--json]
 
 All play the same solutions of short and middling tasks, loading included. In every round each
 plays in turn, so that a busy machine is busy for all of them; warm-up rounds are not counted,
@@ -143,7 +143,7 @@ def _cpu(pid: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--episodes", type=int, default=10)
-    parser.add_argument("--warm-up", type=int, default=2)
+    parser.add_argument("--warm-up", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

@@ -19,7 +19,7 @@ from tratree_cli.envs.scienceworld.simulator import Simulator, SimulatorLostErro
 from tratree_cli.errors import StageError
 
 MEGABYTES = 500
-"""What one simulator takes at most: 170 MB when playing, more when it looks for solutions."""
+"""What one simulator takes at most: 300 MB when playing, more when it looks for solutions."""
 PER_CORE = 2
 """A fresh Java is slow for its first seconds, so replaying short episodes beats starting many."""
 ATTEMPTS = 3

@@ -169,7 +169,8 @@ class Simulator:
 
 def _start(java: Path, jars: Sequence[Path], hash_code: int) -> subprocess.Popen[bytes]:
     options = ["-XX:+UnlockExperimentalVMOptions", f"-XX:hashCode={hash_code}"]
-    options += [f"-Xmx{HEAP}", f"-Xmn{YOUNG}", "-XX:+UseSerialGC"]
+    # Its classes alone would set off a collection of everything as it starts.
+    options += [f"-Xmx{HEAP}", f"-Xmn{YOUNG}", "-XX:MetaspaceSize=64m", "-XX:+UseSerialGC"]
     path = os.pathsep.join(map(str, jars))
     # Nobody else on the machine may talk to it: the gateway executes what it is told.
     server = ["py4j.GatewayServer", "--die-on-broken-pipe", "--enable-auth", "0"]
