@@ -9,6 +9,7 @@ is one sentence on stderr and an exit code, Ctrl-C is exit 130, and a traceback 
 from __future__ import annotations
 
 import atexit
+import codecs
 import errno
 import gc
 import importlib
@@ -182,6 +183,15 @@ def root(
     pass
 
 
+_SPELLED = {"−": "-", "–": "-", "±": "+-", "×": "x", "…": "...", "Δ": "d", "β": "beta", "─": "-"}
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    """What a stream's encoding lacks, in characters that it has: a minus must stay a minus."""
+    assert isinstance(error, UnicodeEncodeError)
+    return "".join(_SPELLED.get(c, "?") for c in error.object[error.start : error.end]), error.end
+
+
 def _interrupt(number: int, frame: Any) -> None:
     """What a scheduler or ``kill`` sends counts as Ctrl-C; a second one kills at once."""
     signal.signal(number, signal.SIG_DFL)
@@ -199,10 +209,11 @@ def main() -> None:
     work: the libraries that did it may have threads and shutdowns of their own.
     """
     signal.signal(signal.SIGTERM, _interrupt)
+    codecs.register_error("spelled", _spelled)
     for stream in (sys.stdout, sys.stderr):
         # A character that a terminal does not know must not cost the whole answer.
         if isinstance(stream, io.TextIOWrapper) and "utf" not in stream.encoding.lower():
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors="spelled")
     try:
         app()
     except OSError as error:
