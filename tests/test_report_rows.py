@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from tests.evaluation.conftest import evaluated
@@ -40,6 +40,17 @@ def test_a_setting_is_varied_where_it_is_not_the_recipes_own() -> None:
 def test_where_no_row_has_the_recipes_own_value_the_most_usual_one_is_home() -> None:
     found = settled(*(row(name, **{"explore.m": m}) for name, m in (("a", 8), ("b", 9), ("c", 9))))
     assert [one.evaluation.descriptor.varied for one, _ in found] == [("explore.m",), (), ()]
+
+
+def test_only_rows_of_one_environment_and_split_are_compared() -> None:
+    (shop, made), (house, other) = row("a", **{"eval.tasks": 16}), row("b", **{"eval.tasks": 9})
+    for place in ({"environment": "alfworld"}, {"split": "dev"}):
+        own = house.evaluation
+        moved = replace(own, descriptor=replace(own.descriptor, **place))
+        found = settle([shop, replace(house, evaluation=moved)], [made, other])
+        assert [one.evaluation.descriptor.varied for one, _ in found] == [(), ()]
+    varied = settle([shop, house], [made, other])
+    assert [one.evaluation.descriptor.varied for one, _ in varied] == [(), ("eval.tasks",)]
 
 
 def test_settings_that_never_differ_are_no_columns() -> None:

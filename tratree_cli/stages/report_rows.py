@@ -125,9 +125,27 @@ def _asked_for(store: Store, row: MadeFrom) -> Entry:
 def settle(
     rows: Sequence[Evaluated], made: Sequence[MadeFrom], store: Store | None = None
 ) -> list[tuple[Evaluated, MadeFrom]]:
-    """Decide for every row which of its settings are varied, and drop those that never differ."""
+    """Decide for every row which of its settings are varied, and drop those that never differ.
+
+    Environments have recipes of their own, and dev tasks are not test tasks: only rows of one
+    environment and split are compared.
+    """
     if store is not None:
         rows = _told_apart(store, rows, made)
+    together: dict[tuple[str, str], list[int]] = {}
+    for index, row in enumerate(rows):
+        one = row.evaluation.descriptor
+        together.setdefault((one.environment, one.split), []).append(index)
+    settled: dict[int, tuple[Evaluated, MadeFrom]] = {}
+    for members in together.values():
+        pairs = _settled([rows[i] for i in members], [made[i] for i in members])
+        settled |= zip(members, pairs, strict=True)
+    return [settled[index] for index in range(len(rows))]
+
+
+def _settled(
+    rows: Sequence[Evaluated], made: Sequence[MadeFrom]
+) -> list[tuple[Evaluated, MadeFrom]]:
     descriptors = [row.evaluation.descriptor for row in rows]
     names = {name for one in descriptors for name in one.parameters}
     differing = {name for name in names if len(_values(descriptors, name)) > 1}
