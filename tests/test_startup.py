@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tratree_cli.app import exit_code, report_error
 
 HEAVY = (
     "torch",
@@ -91,3 +95,15 @@ def test_a_full_disk_behind_stdout_is_one_sentence(tmp_path: Path, words: list[s
     assert "Traceback" not in done.stderr
     if done.returncode:
         assert "No space left" in done.stderr
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_disk_that_is_full_while_a_stage_writes_is_a_sentence(
+    number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = OSError(number, os.strerror(number))
+    assert exit_code(error) == 1
+    report_error(error, 1)
+    said = capsys.readouterr().err
+    assert "could not be written" in said
+    assert "--store" in said

@@ -129,13 +129,15 @@ def exit_code(error: BaseException) -> int | None:
     # machine, not bugs.
     if isinstance(error, PermissionError | NotADirectoryError):
         return 2
-    return {errno.EROFS: 2, errno.ENOSPC: 1}.get(getattr(error, "errno", None) or 0)
+    codes = {errno.EROFS: 2, errno.ENOSPC: 1, errno.EDQUOT: 1, errno.EFBIG: 1}
+    return codes.get(getattr(error, "errno", None) or 0)
 
 
 def report_error(error: BaseException, code: int) -> None:
     message = " ".join(str(error).split())
-    if isinstance(error, OSError) and error.filename:
-        message = f"{error.filename}: {error.strerror}; choose another folder with --store"
+    if isinstance(error, OSError):
+        place = error.filename or "a file could not be written"
+        message = f"{place}: {error.strerror}; make room, or choose another folder with --store"
     if "--json" in sys.argv:
         import orjson
 

@@ -67,9 +67,8 @@ def ssh(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @contextmanager
 def gs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A local server that speaks Google's storage protocol."""
-    gcsfs = pytest.importorskip("gcsfs", reason="the gs test needs gcsfs")
-    if find_spec("gcp_storage_emulator") is None:
-        pytest.skip("the gs test needs gcp-storage-emulator")
+    if find_spec("gcsfs") is None or find_spec("gcp_storage_emulator") is None:
+        pytest.skip("the gs test needs gcsfs and gcp-storage-emulator")
     port = free_port()
     for name, value in {
         "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}",
@@ -79,6 +78,8 @@ def gs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.setenv(name, value)
     start = f"--port {port} --in-memory --default-bucket=bucket"
     words = [sys.executable, "-m", "gcp_storage_emulator", "start", *start.split()]
+    import gcsfs  # reads the environment when it is imported
+
     monkeypatch.setattr("fsspec.config.conf", {"gs": {"token": "anon"}, "gcs": {"token": "anon"}})
     gcsfs.GCSFileSystem.clear_instance_cache()
     with running(words, port):
