@@ -166,7 +166,10 @@ def test_training_writes_nothing_to_stdout_or_stderr(
 
 @pytest.mark.parametrize(
     ("learning_rate", "said", "kept"),
-    [(1e10, "the loss became nan at step 3", 1), (30.0, "the loss grew from 5.96 to 1.05e", 1)],
+    [
+        (1e10, "the loss became nan at step 3", 1),
+        (30.0, r"the loss grew from 5.96 to 1.05e.* and stayed there at step 3", 1),
+    ],
 )
 def test_a_diverging_loss_stops_and_keeps_the_last_good_checkpoint(
     policy: Path, rows: list[SFTRow], tmp_path: Path, learning_rate: float, said: str, kept: int
@@ -186,6 +189,25 @@ def test_a_diverging_loss_stops_and_keeps_the_last_good_checkpoint(
     assert not (tmp_path / "out").exists()
     assert loss_by_hand(load_model(good), rows) < 7
     assert not (good.parent / f"checkpoint-{kept + 1}").exists()
+
+
+def test_one_batch_out_of_bounds_is_no_explosion(
+    policy: Path, rows: list[SFTRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trl import SFTTrainer
+
+    ordinary = SFTTrainer.compute_loss
+
+    def spiky(self: Any, *args: Any, **kwargs: Any) -> Any:
+        found = ordinary(self, *args, **kwargs)
+        if self.state.global_step != 4:
+            return found
+        return (found[0] + 1e4, *found[1:]) if isinstance(found, tuple) else found + 1e4
+
+    monkeypatch.setattr(SFTTrainer, "compute_loss", spiky)
+    config = SFTParams(max_steps=9, batch_size=4, checkpoint_every=2)
+    train_sft(policy, rows, config, tmp_path / "out", tmp_path / "work")
+    assert (tmp_path / "out").exists()
 
 
 def test_lora_trains_only_adapters_and_merges_them(

@@ -45,7 +45,10 @@ CURVES = {
 """Measures that are kept, by the trainers' names for them. None of them reads a clock."""
 
 EXPLODED = 10.0
-"""A loss this many times the first one (or 1, if that is more) is called exploding."""
+"""A loss this many times the first one (or 1, if that is more) is out of bounds."""
+PATIENCE = 3
+"""Steps in a row that a loss must be out of bounds to be called exploding: one batch of long pairs,
+which two models disagree about, is no explosion."""
 
 
 class BatchesByLength(torch.utils.data.Sampler[int]):
@@ -88,6 +91,8 @@ class SteadyTrainer(Trainer):
 
     row_lengths: Sequence[int] | None = None
     first_loss: float | None = None
+    out_since: tuple[int, float] | None = None
+    """Since which step the loss is out of bounds, and what it was there."""
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         # Before the optimizer acts on it: the weights are still those of the last step.
@@ -95,11 +100,17 @@ class SteadyTrainer(Trainer):
         value = float(loss) * self.args.gradient_accumulation_steps
         if self.first_loss is None:
             self.first_loss = next(_values(self.state.log_history, "loss"), value)
+        step = self.state.global_step
         if not math.isfinite(value):
-            raise StageError(_diverged(f"the loss became {value}", self.state, self.args))
-        if value > EXPLODED * max(self.first_loss, 1.0):
-            change = f"the loss grew from {self.first_loss:.3g} to {value:.3g}"
-            raise StageError(_diverged(change, self.state, self.args))
+            raise StageError(_diverged(f"the loss became {value}", step, self.args))
+        if value <= EXPLODED * max(self.first_loss, 1.0):
+            self.out_since = None
+        elif self.out_since is None:
+            self.out_since = (step, value)
+        elif step - self.out_since[0] >= PATIENCE - 1:
+            step, value = self.out_since
+            change = f"the loss grew from {self.first_loss:.3g} to {value:.3g} and stayed there"
+            raise StageError(_diverged(change, step, self.args))
         return loss
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
@@ -108,11 +119,15 @@ class SteadyTrainer(Trainer):
         return BatchesByLength(self.row_lengths, self.args.train_batch_size, self.args.seed)
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
-        # Gradients may overflow one step before the loss shows it: the last good checkpoint has
-        # to stay the last one.
+        # Gradients may overflow one step before the loss shows it, and what follows a loss that is
+        # out of bounds is in doubt: the last good checkpoint has to stay the last one.
+        if self.out_since is not None:
+            return
         bad = first_bad_weight(self.model)
         if bad is not None:
-            raise StageError(_diverged(f"the weight {bad} is not finite", self.state, self.args))
+            raise StageError(
+                _diverged(f"the weight {bad} is not finite", self.state.global_step, self.args)
+            )
         super()._save_checkpoint(*args, **kwargs)
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
@@ -150,12 +165,12 @@ class Reporter(TrainerCallback):
         self.facts = found or self.facts
 
 
-def _diverged(what: str, state: Any, args: Any) -> str:
-    # The newest checkpoint may hold the very weights whose loss is bad: it is not a good one.
-    shutil.rmtree(Path(args.output_dir) / f"checkpoint-{state.global_step}", ignore_errors=True)
+def _diverged(what: str, step: int, args: Any) -> str:
+    # The checkpoint of this step may hold the very weights whose loss is bad: it is not a good one.
+    shutil.rmtree(Path(args.output_dir) / f"checkpoint-{step}", ignore_errors=True)
     kept = last_checkpoint(Path(args.output_dir))
     where = f"the last good state is kept in {kept}" if kept else "no checkpoint was written before"
-    return f"{what} at step {state.global_step + 1}: {where}; lower learning_rate or raise warmup"
+    return f"{what} at step {step + 1}: {where}; lower learning_rate or raise warmup"
 
 
 def prepare_work(
