@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from tests.evaluation.conftest import evaluated
 from tratree_cli.evaluation.report import Evaluated
+from tratree_cli.stages.lineage import budget
 from tratree_cli.stages.report_rows import MadeFrom, method_of, newest, policies_of, settle
 from tratree_cli.stages.row_settings import differing_settings, keyed_settings
 
@@ -75,6 +76,8 @@ class Entry:
     recipe: str = ""
     object: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+    kind: str = ""
 
 
 def trained(**params: Any) -> Entry:
@@ -124,3 +127,23 @@ def test_policies_with_equal_bytes_each_have_their_row() -> None:
     assert [one.recipe for one in policies] == ["r1", "r2"]
     named = [method_of(store, cast(Any, evaluation), one) for one in policies]
     assert named == ["sft-strong", "tree-dpo"]
+
+
+def test_what_only_decided_how_long_a_control_trained_is_no_data_of_its() -> None:
+    made = {
+        "d": Entry("demos", {"inputs": {}}, "d", kind="demos", summary={"demonstrations": 60}),
+        "r": Entry("explore", {"inputs": {}}, "r", kind="rollouts", summary={"trajectories": 1440}),
+        "p": Entry("mcts", {"inputs": {"rollouts": ["r"]}}, "p"),
+    }
+
+    class Kept:
+        def maker(self, digest: str, _: Entry) -> Entry:
+            return made[digest]
+
+    def episodes(**inputs: list[str]) -> tuple[int, int]:
+        policy = Entry("train-strong", {"inputs": inputs}, "m", summary={"optimizer_steps": 60})
+        found = budget(cast(Any, Kept()), cast(Any, policy))
+        return found.demonstrations, found.episodes
+
+    assert episodes(demos=["d"], paths=["p"]) == (60, 1440)
+    assert episodes(demos=["d"], budget=["p"]) == (60, 0)

@@ -16,15 +16,23 @@ if TYPE_CHECKING:
     from tratree_store import Entry, Store
 
 
-def ancestors(store: Store, entries: Sequence[Entry]) -> list[Entry]:
-    """``entries`` and everything they were made from, each recipe once, nearest first."""
+ONLY_COUNTED = "budget"
+"""The role of an input that decides how long a control trains, and that nothing is learned from."""
+
+
+def ancestors(store: Store, entries: Sequence[Entry], *, learned_from: bool = False) -> list[Entry]:
+    """``entries`` and everything they were made from, each recipe once, nearest first.
+
+    ``learned_from`` leaves out what only decided how long a control was trained.
+    """
     found: dict[str, Entry] = {}
     waiting = list(entries)
     while waiting:
         current = waiting.pop(0)
         if current.recipe not in found:
             found[current.recipe] = current
-            waiting += sources(store, current)
+            counted = sources(store, current, ONLY_COUNTED) if learned_from else []
+            waiting += [one for one in sources(store, current) if one not in counted]
     return list(found.values())
 
 
@@ -43,7 +51,7 @@ def sources(store: Store, entry: Entry, role: str | None = None) -> list[Entry]:
 
 def budget(store: Store, policy: Entry) -> Budget:
     """What a trained policy was given: unique demonstrations and episodes of its whole lineage."""
-    made_from = ancestors(store, [policy])
+    made_from = ancestors(store, [policy], learned_from=True)
     return Budget(
         demonstrations=_total(made_from, "demos", "demonstrations"),
         episodes=_total(made_from, "rollouts", "trajectories"),

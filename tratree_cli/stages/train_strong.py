@@ -11,6 +11,7 @@ from tratree_cli.config import Config
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.stages import demos, mcts, mine_pairs, ref_logps, sft
 from tratree_cli.stages.graph import Job, Node, Result, Stage
+from tratree_cli.stages.lineage import ONLY_COUNTED
 from tratree_cli.stages.models import SINCE, base_identity, keyed
 from tratree_cli.stages.world import ALONE, World
 
@@ -88,7 +89,7 @@ def node(
         if method == "sft-more":
             inputs["demos"] = (data or demos.node(config),)
             # As many optimizer steps as W2SG MCTS takes, so that the comparison is one of data.
-            inputs["budget"] = (mcts.node(config),)
+            inputs[ONLY_COUNTED] = (mcts.node(config),)
         else:
             inputs["paths"] = (data or mcts.node(config, select=PATH_RULES[method]),)
         params["training"] = {**shared, **imitation(config)}
@@ -165,7 +166,7 @@ def _imitate(job: Job, folder: Path, identity: dict[str, str]) -> Result:
     max_steps = 0
     if job.params["method"] == "sft-more":
         conversations, prefix = demonstrated(job)
-        paths = read_paths(job.one("budget").path)
+        paths = read_paths(job.one(ONLY_COUNTED).path)
         training = job.params["training"]
         steps = -(-len(paths.paths) // int(training["batch_size"]))
         max_steps = max(1, round(steps * float(training["epochs"])))
