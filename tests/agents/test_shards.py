@@ -205,9 +205,11 @@ def test_a_shard_that_always_kills_its_worker_ends_the_run(tmp_path: Path) -> No
 
 SCRIPT = textwrap.dedent(
     """
-    import sys
+    import signal, sys
     from pathlib import Path
     from tests.agents.test_shards import fingerprint, plan, run
+    # A shell's background jobs begin with this signal ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if __name__ == "__main__":
         work, workers, m = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[4])
         print("ready", flush=True)
