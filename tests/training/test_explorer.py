@@ -60,6 +60,15 @@ def test_the_first_loss_is_equation_5_with_its_cap(
     assert diverse.curves["loss"][0][1] == pytest.approx(expected, abs=1e-4)
 
 
+def test_what_only_equation_5_reads_is_not_in_a_plain_models_record(
+    policy: Path, weaker: Path, rows: list[SFTRow], tmp_path: Path
+) -> None:
+    train_sft(policy, rows, ONE_STEP, tmp_path / "sft", tmp_path / "w1")
+    train_explorer(policy, rows, weaker, ONE_STEP, tmp_path / "out", tmp_path / "w2")
+    assert "diverge" not in (tmp_path / "sft" / "training.json").read_text()
+    assert '"diverge_cap": 100.0' in (tmp_path / "out" / "training.json").read_text()
+
+
 def test_training_moves_away_from_the_frozen_model(
     policy: Path, rows: list[SFTRow], tmp_path: Path
 ) -> None:

@@ -88,6 +88,10 @@ def finish(
         processes=trainer.accelerator.num_processes,
         strategy=engine.strategy(trainer) if trainer.accelerator.num_processes > 1 else "",
     )
+    decisive = asdict(config)
+    if not hasattr(trainer, "cap"):
+        # Eq. 5's settings decided nothing: their defaults must not change a plain model's bytes.
+        decisive = {name: value for name, value in decisive.items() if "diverge" not in name}
     # Sharded weights are gathered by all processes together; the first one writes.
     sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
     state = trainer.accelerator.get_state_dict(trainer.model) if sharded else None
@@ -97,7 +101,7 @@ def finish(
             Path(model),
             out,
             config.save_dtype,
-            folder.training_record(result, asdict(config)),
+            folder.training_record(result, decisive),
             config.lora,
             base,
             state,
