@@ -352,3 +352,18 @@ def test_fewer_demonstrations_make_a_weaker_weak_model(make: Maker) -> None:
     )
     names = [r.cells[0].value for r in table(report, "tables-6-7").rows]
     assert names == ["small, 20 demos"] * 2 + ["small, 5 demos"] * 2
+
+
+def test_every_environment_has_its_own_main_models(make: Maker) -> None:
+    shop = {"environment": "webshop", "family": "tratree-m", "weak": "tratree-s"}
+    rooms = {"environment": "alfworld", "family": "tratree-rooms-m", "weak": "tratree-rooms-s"}
+    rows = [
+        make(method, [1.0, reward], **where)
+        for where, reward in ((shop, 0.0), (rooms, 1.0))
+        for method in ("sft-weak", "sft-strong", "mcts")
+    ]
+    other = make("mcts", [0.0, 0.0], **{**rooms, "family": "tratree-l"})
+    summary = table(build_report([*rows, other]), "summary")
+    shown = [(str(found.cells[0].value), found.cells[1].value) for found in summary.rows]
+    assert [reward for _, reward in shown] == [50.0] * 3 + [100.0] * 3
+    assert all(("AlfWorld" in name) == (reward == 100.0) for name, reward in shown)

@@ -46,19 +46,22 @@ def places(groups: Sequence[Cohort]) -> tuple[Place, ...]:
 def main_cohorts(groups: Sequence[Cohort]) -> tuple[Cohort, ...]:
     """The cohorts of the recipe itself, of its main strong family and its main weak model.
 
-    The main ones are the baseline's family and the first weak model named; a cohort that names
-    none (an expert, a random policy) belongs to every family.
+    The main ones are, in each environment, the baseline's family and the first weak model named:
+    every environment has a recipe of its own. A cohort that names none (an expert, a random policy)
+    belongs to every family.
     """
     own = [group for group in groups if not group.descriptor.varied]
-    family = _main([g.descriptor.family for g in own if g.method == methods.BASELINE]) or _main(
-        [g.descriptor.family for g in own]
-    )
-    weak = _main([g.descriptor.weak for g in own])
-    return tuple(
-        group
-        for group in own
-        if group.descriptor.family in ("", family) and group.descriptor.weak in ("", weak)
-    )
+    main: dict[str, tuple[str, str]] = {}
+    for environment in dict.fromkeys(group.descriptor.environment for group in own):
+        here = [group for group in own if group.descriptor.environment == environment]
+        baselines = [g.descriptor.family for g in here if g.method == methods.BASELINE]
+        family = _main(baselines) or _main([g.descriptor.family for g in here])
+        main[environment] = (family, _main([g.descriptor.weak for g in here]))
+    return tuple(group for group in own if _of(group, *main[group.descriptor.environment]))
+
+
+def _of(group: Cohort, family: str, weak: str) -> bool:
+    return group.descriptor.family in ("", family) and group.descriptor.weak in ("", weak)
 
 
 def _main(names: Sequence[str]) -> str:
