@@ -100,7 +100,13 @@ def crash_once(folder: Path, task: str) -> None:
         mark = folder / f"{name}-{task}"
         if mark.exists():
             left = int(mark.read_text() or 1) - 1
-            mark.write_text(str(left)) if left else mark.unlink()
+            if left:
+                # Renamed into place: a worker beside this one must never read half a number.
+                new = folder / f"{name}-{task}.{os.getpid()}"
+                new.write_text(str(left))
+                new.replace(mark)
+            else:
+                mark.unlink()
             if act:
                 os.kill(os.getpid(), act)
             raise RuntimeError("the environment crashed")
