@@ -54,6 +54,17 @@ class Corpus:
         return next((m for until, m in self.curriculum if share <= until), self.curriculum[-1][1])
 
 
+def act(thought: str, action: str) -> str:
+    """What the agent says in a turn."""
+    return f"Thought: {thought}\nAction: {action}"
+
+
+def after_page(page: str, turns: Turns) -> Turns:
+    """A page, and questions about it; the first stands in the page's own turn."""
+    (question, answer), *rest = turns
+    return [(f"{page}\n{question}", answer), *rest]
+
+
 def corpus_of(text: str) -> Corpus:
     """The corpus named ``shop`` or ``rooms``."""
     if text == "rooms":

@@ -12,7 +12,7 @@ copying works (in the spirit of the "mimetic" initialisation of Trockman and Kol
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 HEAD = 32
@@ -39,9 +39,6 @@ class Shape:
     @property
     def heads(self) -> int:
         return self.width // HEAD
-
-    def as_dict(self) -> dict[str, int]:
-        return asdict(self)
 
 
 SHAPES = {

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from tratree_cli.envs.alfworld.environment import HouseEpisode
 from tratree_cli.envs.alfworld.gamefile import parse_game
@@ -28,6 +28,8 @@ from tratree_cli.pretraining.corpus import (
     Document,
     Mixture,
     Turns,
+    act,
+    after_page,
 )
 
 HOUSES = 60
@@ -228,10 +230,6 @@ def play(rng: random.Random, home: Home) -> Turns:
     return turns
 
 
-def act(thought: str, action: str) -> str:
-    return f"Thought: {thought}\nAction: {action}"
-
-
 def kind_of(name: str) -> str:
     return name.partition(" ")[0]
 
@@ -241,12 +239,6 @@ def found(kind: str, text: str) -> str:
     things = NAMED.findall(text.partition(":")[2])
     first = next((thing for thing in things if kind_of(thing) == kind), "no")
     return f"{kind}? {first}"
-
-
-def after_page(page: str, turns: Sequence[tuple[str, str]]) -> Turns:
-    """A page, and questions about it; the first stands in the page's own turn."""
-    (question, answer), *rest = turns
-    return [(f"{page}\n{question}", answer), *rest]
 
 
 WRITERS: dict[str, Callable[[random.Random, Home], Turns]] = {

@@ -11,6 +11,8 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
+from tratree_cli.pretraining.corpus import Turns, act, after_page
+
 INSIDE: Mapping[str, tuple[str, ...]] = {
     "kitchen": (
         "chair", "counter (red apple, banana, orange, potato)", "cupboard", "freezer", "fridge",
@@ -112,7 +114,7 @@ def task(rng: random.Random) -> tuple[str, str, str, str]:
     return f"Task Description:\nYour task is to find the animal with the {text}", first, "", ""
 
 
-def look(rng: random.Random) -> list[tuple[str, str]]:
+def look(rng: random.Random) -> Turns:
     """Questions that a look answers."""
     place = rng.choice(list(INSIDE))
     there = contents(rng, place)
@@ -132,11 +134,10 @@ def look(rng: random.Random) -> list[tuple[str, str]]:
             turns.append(("Question: which animals?", ", ".join(animals) or "none"))
         else:
             turns.append(("Question: what is here?", ", ".join(plain)))
-    (question, answer), *rest = turns
-    return [(f"{listing(place, there)}\n{question}", answer), *rest]
+    return after_page(listing(place, there), turns)
 
 
-def errand(rng: random.Random) -> list[tuple[str, str]]:
+def errand(rng: random.Random) -> Turns:
     """What a task asks for, in its parts, and again after some steps."""
     text, wanted, into, room = task(rng)
     turns = [
@@ -146,13 +147,11 @@ def errand(rng: random.Random) -> list[tuple[str, str]]:
     ]
     rng.shuffle(turns)
     if rng.random() < 0.6:
-        between = [(turn[0], act("look", "look around")) for turn in steps(rng, rng.randint(1, 3))]
-        turns[1:1] = [(user, "seen") for user, _ in between]
-    (question, answer), *rest = turns
-    return [(f"{text}\n{question}", answer), *rest]
+        turns[1:1] = [(user, "seen") for user, _ in steps(rng, rng.randint(1, 3))]
+    return after_page(text, turns)
 
 
-def steps(rng: random.Random, count: int) -> list[tuple[str, str]]:
+def steps(rng: random.Random, count: int) -> Turns:
     """Observations of random steps with what the die does next."""
     place = rng.choice(list(INSIDE))
     there = contents(rng, place)
@@ -183,12 +182,8 @@ def steps(rng: random.Random, count: int) -> list[tuple[str, str]]:
     return turns
 
 
-def stroll(rng: random.Random) -> list[tuple[str, str]]:
+def stroll(rng: random.Random) -> Turns:
     """A task, and steps that have nothing to do with it."""
     text, *_ = task(rng)
     turns = steps(rng, rng.randint(3, 8))
     return [(text, act("look", "look around")), *turns]
-
-
-def act(thought: str, action: str) -> str:
-    return f"Thought: {thought}\nAction: {action}"

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from tratree_cli.envs.webshop.catalogue import forbidden_instructions
 from tratree_cli.envs.webshop.catalogue_words import DEPARTMENTS
 from tratree_cli.pretraining.competence import Case
+from tratree_cli.pretraining.corpus import after_page
 from tratree_cli.pretraining.shop import SEP, Shop, Task, item_page
 from tratree_cli.pretraining.shop_text import (
-    after_page,
     page_around,
     play,
     random_asin,

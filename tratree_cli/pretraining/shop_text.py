@@ -20,6 +20,8 @@ from tratree_cli.pretraining.corpus import (
     Document,
     Mixture,
     Turns,
+    act,
+    after_page,
 )
 from tratree_cli.pretraining.shop import (
     FURNITURE,
@@ -274,9 +276,9 @@ def _episode(
             elif rng.random() < 0.5:
                 current, thought, action = None, "back", "click[< Prev]"
             else:
-                turns[-1] = (page, _act("done", "click[Buy Now]"))
+                turns[-1] = (page, act("done", "click[Buy Now]"))
                 return turns
-        turns[-1] = (page, _act(thought, action))
+        turns[-1] = (page, act(thought, action))
         if current is not None:
             text = item_page(instruction, current)
         else:
@@ -288,16 +290,6 @@ def _episode(
 
 def _being(chosen: Item) -> Callable[[Item], bool]:
     return lambda item: item is chosen
-
-
-def _act(thought: str, action: str) -> str:
-    return f"Thought: {thought}\nAction: {action}"
-
-
-def after_page(page: str, turns: Turns) -> Turns:
-    """A page, and questions about it; the first stands in the page's own turn."""
-    (question, answer), *rest = turns
-    return [(f"{page}\n{question}", answer), *rest]
 
 
 WRITERS: Mapping[str, Callable[[random.Random, Shop, Task], Turns]] = {
