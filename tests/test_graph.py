@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tratree_cli.config import Config, load_recipe
-from tratree_cli.stages import methods, report, train_strong
+from tratree_cli.stages import methods, report, study, train_strong
 from tratree_cli.stages.graph import Node, order
 
 
@@ -18,7 +18,7 @@ def labels(node: Node) -> list[str]:
 
 
 def test_shared_parts_are_one_node() -> None:
-    names = labels(report.node(config()))
+    names = labels(report.of_cells(config(), study.cells(config(), config().report.methods)))
     assert "reference scores of tree pairs" in names
     assert len(names) == len(set(names))
     assert names.count("exploration") == 1

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tratree_cli.config import Config, load_recipe
-from tratree_cli.errors import InputError
+from tratree_cli.errors import InputError, StageError
 from tratree_cli.stages import methods, report, study
 from tratree_cli.stages.graph import order
+from tratree_cli.stages.runtime import Losses
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def cells(config: Config, *names: str, seeds: int = 1, sweep: str = "") -> list[
 
 
 def test_seeds_share_the_demonstrations_and_nothing_that_is_trained(config: Config) -> None:
-    nodes = order([report.node_of(config, cells(config, "tree-dpo", "mcts", seeds=3))])
+    nodes = order([report.of_cells(config, cells(config, "tree-dpo", "mcts", seeds=3))])
     labels = [node.label for node in nodes]
     assert labels.count("demonstrations") == 1
     assert labels.count("SFT weak model") == 3
@@ -31,7 +32,7 @@ def test_seeds_share_the_demonstrations_and_nothing_that_is_trained(config: Conf
 
 def test_swept_settings_share_everything_above_them(config: Config) -> None:
     found = cells(config, "tree-dpo", "mcts", "sft-strong", sweep="dpo.beta=0.1,0.5")
-    labels = [node.label for node in order([report.node_of(config, found)])]
+    labels = [node.label for node in order([report.of_cells(config, found)])]
     assert labels.count("tree pairs") == 1
     assert labels.count("strong model, tree-dpo") == 2
     # Neither imitation of e* nor the baseline knows a beta, so they have no second cell.
@@ -41,11 +42,6 @@ def test_swept_settings_share_everything_above_them(config: Config) -> None:
         ("mcts", {}, ()),
         ("sft-strong", {}, ()),
     ]
-
-
-def test_a_report_is_the_study_of_one_seed_without_sweeps(config: Config) -> None:
-    alone = report.node_of(config, study.cells(config, config.report.methods))
-    assert alone.key == report.node(config).key
 
 
 def test_scripted_policies_know_no_training_seed(config: Config) -> None:
@@ -112,3 +108,22 @@ def test_methods_are_named_once_and_must_be_known(config: Config) -> None:
         study.chosen_methods("mtcs", config)
     with pytest.raises(InputError, match="there twice"):
         study.chosen_methods("mcts,mcts", config)
+
+
+def test_what_stands_on_a_failing_node_is_lost_and_nothing_else(config: Config) -> None:
+    config = config.with_values({"report": {"held_out": 10}}, "test")
+    found = cells(config, "sft-strong", "tree-dpo", "mcts")
+    nodes = order([report.of_cells(config, found)])
+    mcts = next(node for node in nodes if node.label == "strong model, mcts")
+    losses = Losses()
+    losses.add(mcts, StageError("the loss became nan"), nodes[nodes.index(mcts) :])
+    assert {node.label for node in nodes if node.key in losses.keys} == {
+        "strong model, mcts",
+        "evaluation of W2SG MCTS",
+        "agreement of W2SG MCTS",
+        "report",
+    }
+    rest = report.of_cells(config, found, losses.keys)
+    assert [row["method"] for row in rest.params["rows"]] == ["sft-strong", "tree-dpo"]
+    assert rest.params["missing"] == ["evaluation of W2SG MCTS"]
+    assert not {node.key for node in order([rest])} & losses.keys

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -63,6 +64,28 @@ def test_bad_input_is_one_sentence(tratree: Command, words: tuple[str, ...], sen
     assert refused.returncode == 2
     assert sentence in refused.stderr
     assert len(refused.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("jobs", ["1", pytest.param("2", marks=pytest.mark.slow)])
+def test_a_stage_that_fails_costs_only_the_cells_that_need_it(
+    studied: Path, tmp_path: Path, jobs: str
+) -> None:
+    shutil.copytree(studied / ".tratree", tmp_path / ".tratree")
+    words = ("--methods", "sft-strong,tree-dpo", "--sweep", "dpo.learning_rate=1e9", "-j", jobs)
+    study = run_tratree(tmp_path, "run", "--recipe", "micro", "--format", "json", *words)
+    assert study.returncode == 3, study.stderr
+    assert "strong model, tree-dpo, dpo.learning_rate=1000000000.0 failed: the loss" in study.stderr
+    assert "2 of 3 evaluations" in study.stderr.splitlines()[-1]
+    document = json.loads(study.stdout)
+    rows = document["sections"][0]["blocks"][0]["rows"]
+    assert [row["cells"][0]["value"] for row in rows] == ["SFT strong", "W2SG tree-DPO"]
+    assert any("evaluation of W2SG tree-DPO, dpo.learning" in text for text in document["warnings"])
+
+    # Where nothing is left to report, what stopped it is the answer.
+    broken = ("--methods", "tree-dpo", "--set", "dpo.learning_rate=1e9", "-j", jobs)
+    alone = run_tratree(tmp_path, "run", "--recipe", "micro", *broken)
+    assert alone.returncode == 1 and alone.stdout == ""
+    assert "lower learning_rate" in alone.stderr.splitlines()[-1]
 
 
 def test_a_terminal_that_knows_only_ascii_still_gets_the_report(studied: Path) -> None:

@@ -11,10 +11,14 @@ import typer
 from tratree_cli.commands.session import Session, stage_command
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import RenderableType
     from tratree_store import Entry, Store
 
+    from tratree_cli.config import Config
     from tratree_cli.evaluation.document import ReportDocument
+    from tratree_cli.stages.study import Cell
 
 app = typer.Typer()
 
@@ -61,14 +65,19 @@ def report(
         # Evaluations of several environments may stand in one report, so nothing is inherited
         # from the first but what the store records of it anyway.
         config = session.config(given[:1])
+        node = stage.of_evaluations(config, given, session.opened_store, all_policies=existing)
+        entry = session.realise(node)
+        if entry is not None:
+            deliver(session, entry, form, output, with_paper)
+        return
+    config = session.config()
+    names = study.chosen_methods(methods, config)
+    config = config.with_values({"report": {"methods": list(names)}}, "--methods")
+    cells = study.cells(config, names)
+    if session.dry_run:
+        session.realise(stage.of_cells(config, cells))
     else:
-        config = session.config()
-        names = study.chosen_methods(methods, config)
-        config = config.with_values({"report": {"methods": list(names)}}, "--methods")
-    node = stage.node(config, evaluations=given, store=session.opened_store, all_policies=existing)
-    entry = session.realise(node)
-    if entry is not None:
-        deliver(session, entry, form, output, with_paper)
+        deliver_cells(session, config, cells, form, output, with_paper)
 
 
 def _existing(session: Session) -> list[Entry]:
@@ -103,6 +112,40 @@ def check_output(form: str, output: Path | None) -> None:
         )
     if output is not None and not output.parent.is_dir():
         raise InputError(f"--output {output}: there is no folder {output.parent}")
+
+
+def deliver_cells(
+    session: Session,
+    config: Config,
+    cells: Sequence[Cell],
+    form: str,
+    output: Path | None,
+    with_paper: bool,
+) -> None:
+    """Compute the cells of a study and deliver their report; a cell that fails costs only itself.
+
+    Raises ``PartialError`` after the report of the others, and what stopped the cells where there
+    are no others.
+    """
+    from tratree_cli.errors import PartialError
+    from tratree_cli.stages import report as stage
+
+    node = stage.of_cells(config, cells)
+    losses = session.attempt(node)
+    if losses:
+        node = stage.of_cells(config, cells, losses.keys)
+        if not node.inputs["evaluation"]:
+            raise losses.failed[0][1]
+    entry = session.realise(node)
+    assert entry is not None
+    deliver(session, entry, form, output, with_paper)
+    if losses:
+        failed = "; ".join(session.runtime.spoken(lost) for lost, _ in losses.failed)
+        raise PartialError(
+            f"failed: {failed}; the report is made of what does not need it, "
+            f"{len(node.inputs['evaluation'])} of {len(cells)} evaluations, and the same command "
+            "tries again"
+        )
 
 
 def deliver(

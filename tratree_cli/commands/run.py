@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tratree_cli.commands.report import check_output, deliver
+from tratree_cli.commands.report import check_output, deliver_cells
 from tratree_cli.commands.session import Session, stage_command
 
 if TYPE_CHECKING:
@@ -60,13 +60,10 @@ def run(
         grid=grid,
     )
     session.runtime.labels = study.labels(cells)
-    node = stage.node_of(config, cells)
     if session.dry_run:
-        _print_plan(session, node)
-        return
-    entry = session.realise(node)
-    assert entry is not None
-    deliver(session, entry, form, output, with_paper)
+        _print_plan(session, stage.of_cells(config, cells))
+    else:
+        deliver_cells(session, config, cells, form, output, with_paper)
 
 
 def _print_plan(session: Session, node: Node) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tratree_store import Entry, Store
 
     from tratree_cli.stages.graph import Node
-    from tratree_cli.stages.runtime import Runtime
+    from tratree_cli.stages.runtime import Losses, Runtime
 
 _COMMON: dict[str, tuple[Any, Any]] = {
     "env": (
@@ -182,7 +182,8 @@ class Session:
     def runtime(self) -> Runtime:
         from tratree_cli.display.progress import reporter
         from tratree_cli.stages.graph import Options
-        from tratree_cli.stages.runtime import Runtime, limit_threads
+        from tratree_cli.stages.run_node import limit_threads
+        from tratree_cli.stages.runtime import Runtime
 
         options = Options(workers=self.workers, device=self.device)
         limit_threads(options.threads)
@@ -324,6 +325,13 @@ class Session:
         if self.name:
             self.opened_store.name(self.name, entry)
         return entry
+
+    def attempt(self, node: Node) -> Losses:
+        """Compute what can be had below ``node``; what fails costs only what needs it."""
+        from tratree_cli.display.progress import closing
+
+        with closing(self.runtime.reporter):
+            return self.runtime.attempt(node)
 
     def print_entry(self, entry: Entry) -> None:
         """The one line on stdout."""

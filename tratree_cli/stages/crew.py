@@ -52,12 +52,12 @@ def compute(
     runtime: Runtime, node: Node, inputs: Mapping[str, Sequence[Entry]]
 ) -> tuple[Entry, bool]:
     """A worker's task: one node, reported to the parent."""
-    from tratree_cli.stages import runtime as runtimes
+    from tratree_cli.stages.run_node import limit_threads, run_node
 
     assert _events is not None, "only a worker computes nodes here"
-    runtimes.limit_threads(runtime.options.threads)
+    limit_threads(runtime.options.threads)
     runtime.reporter = _Forward(_events.put)
-    return runtimes.run_node(runtime, node, inputs)
+    return run_node(runtime, node, inputs)
 
 
 def _begin(events: Queue[Event]) -> None:

@@ -7,7 +7,7 @@ them from the store whenever the report is shown.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config
@@ -34,20 +34,13 @@ ROWS = "rows.json"
 STAGE = Stage("report", 2, "report", "tratree_cli.stages.report:run")
 
 
-def node(
-    config: Config,
-    *,
-    evaluations: Sequence[Entry] = (),
-    store: Store | None = None,
-    all_policies: bool = False,
+def of_evaluations(
+    config: Config, evaluations: Sequence[Entry], store: Store, *, all_policies: bool = False
 ) -> Node:
-    """The recipe's methods, pulled; or exactly the evaluations of ``store`` that are given.
+    """The report over exactly these evaluations of ``store``.
 
     Policies with equal bytes share an evaluation; ``all_policies`` gives each of them its row.
     """
-    if not evaluations:
-        return node_of(config, study.cells(config, config.report.methods))
-    assert store is not None
     asked = {
         digest: entry
         for entry in store.entries(stage=agreement.STAGE.name)
@@ -81,37 +74,53 @@ def _trees_behind(store: Store, evaluations: Sequence[Entry]) -> tuple[Entry, ..
     return ()
 
 
-def node_of(config: Config, cells: Sequence[study.Cell]) -> Node:
-    """The report over the cells of a study, with everything below them."""
+def of_cells(config: Config, cells: Sequence[study.Cell], lost: Collection[str] = ()) -> Node:
+    """The report over the cells of a study, with everything below them.
+
+    ``lost`` are the keys of nodes that cannot be had. Cells that need them have no row and are
+    named instead: a seed whose training failed must not be left out silently.
+    """
+    kept = [cell for cell in cells if cell.evaluation.key not in lost]
+    measured = [_agreement(config, cell, lost) for cell in kept]
     rows = [
         {
             "method": cell.method,
             "pulled": cell.policy is not None,
             "settings": dict(cell.settings),
             "varied": list(cell.varied),
-            "asked": bool(config.report.held_out) and _asked(cell),
+            "asked": asked is not None,
         }
-        for cell in cells
+        for cell, asked in zip(kept, measured, strict=True)
     ]
+    names = study.labels(cells) if lost else {}
+    missing = [names[cell.evaluation.key] for cell in cells if cell.evaluation.key in lost]
+    tree = methods.tree(config)
     inputs: dict[str, Sequence[Node]] = {
-        "evaluation": tuple(cell.evaluation for cell in cells),
+        "evaluation": tuple(cell.evaluation for cell in kept),
         # The policies themselves, because two methods may end in one object (the failure-safe
         # case) and an evaluation knows its policy by the object alone.
-        "policy": tuple(cell.policy for cell in cells if cell.policy is not None),
-        "tree": (methods.tree(config),),
+        "policy": tuple(cell.policy for cell in kept if cell.policy is not None),
+        "tree": () if tree.key in lost else (tree,),
     }
     if config.report.held_out:
-        inputs["agreement"] = tuple(
-            agreement.node(cell.evaluation.config, cell.policy, title(cell.method))
-            for cell in cells
-            if cell.policy is not None and _asked(cell)
-        )
-    return Node(stage=STAGE, label="report", config=config, params={"rows": rows}, inputs=inputs)
+        inputs["agreement"] = tuple(asked for asked in measured if asked is not None)
+    return Node(
+        stage=STAGE,
+        label="report",
+        config=config,
+        params={"rows": rows, **({"missing": missing} if missing else {})},
+        inputs=inputs,
+    )
 
 
-def _asked(cell: study.Cell) -> bool:
-    """Whether the cell's policy is asked for its preferences (section 3.3)."""
-    return not cell.varied and cell.method not in agreement.NOT_MEASURED
+def _agreement(config: Config, cell: study.Cell, lost: Collection[str]) -> Node | None:
+    """The cell's policy asked for its preferences (section 3.3), where it is and can be."""
+    if not config.report.held_out or cell.policy is None:
+        return None
+    if cell.varied or cell.method in agreement.NOT_MEASURED:
+        return None
+    node = agreement.node(cell.evaluation.config, cell.policy, title(cell.method))
+    return None if node.key in lost else node
 
 
 def run(job: Job) -> Result:
@@ -127,6 +136,7 @@ def run(job: Job) -> Result:
         job.inputs.get("tree", ()),
         timed=False,
         extra=_theory(store, rows, job),
+        missing=job.params.get("missing", ()),
     )
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
     (job.out / "report.json").write_bytes(orjson.dumps(document.to_json(), option=options))
@@ -213,6 +223,7 @@ def document_of(
         drawn=drawn,
         with_paper=with_paper,
         extra=() if kept is None else (kept,),
+        missing=report.document["params"].get("missing", ()),
     )
 
 
@@ -225,8 +236,12 @@ def assemble(
     drawn: bool = False,
     with_paper: bool = False,
     extra: Sequence[Section] = (),
+    missing: Sequence[str] = (),
 ) -> ReportDocument:
-    """The document over these rows; ``timed`` adds what the store recorded of seconds."""
+    """The document over these rows; ``timed`` adds what the store recorded of seconds.
+
+    ``missing`` names the cells of the study that could not be computed.
+    """
     from dataclasses import replace
 
     from tratree_cli.display.summaries import tree_facts
@@ -253,9 +268,15 @@ def assemble(
     )
     return replace(
         document,
-        warnings=(*document.warnings, *remarks),
+        warnings=(*_without(missing), *document.warnings, *remarks),
         lineage=artifacts(store, rows) if drawn else (),
     )
+
+
+def _without(missing: Sequence[str]) -> tuple[str, ...]:
+    if not missing:
+        return ()
+    return (f"not in this report, because a stage failed: {'; '.join(missing)}",)
 
 
 def _heading(rows: Sequence[MadeFrom]) -> tuple[str, str]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from tratree_cli.config import from_dict
 from tratree_cli.errors import InputError
 from tratree_cli.stages.graph import Node, Options, Stage
-from tratree_cli.stages.runtime import Quiet, Runtime, limit_threads, run_node
+from tratree_cli.stages.run_node import Quiet, limit_threads, run_node
+from tratree_cli.stages.runtime import Runtime
 
 if TYPE_CHECKING:
     from tratree_store import Entry, Store

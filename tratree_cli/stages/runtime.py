@@ -8,20 +8,15 @@ its own inputs the bytes do not depend on what ran beside it.
 
 from __future__ import annotations
 
-import gc
-import os
-import platform
-import resource
-import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tratree_cli.errors import StageError, WouldRunError, is_out_of_memory
+from tratree_cli.errors import StageError, WouldRunError
 from tratree_cli.stages import sources
-from tratree_cli.stages.graph import Job, Node, Options, order
+from tratree_cli.stages.graph import Node, Options, order
+from tratree_cli.stages.run_node import Quiet, in_short, run_node
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -40,6 +35,26 @@ class Reporter(Protocol):
     def hint(self, command: str) -> None: ...
     def show(self, renderable: Any) -> None: ...
     def close(self) -> None: ...
+
+
+@dataclass
+class Losses:
+    """What could not be computed: the nodes that failed, and everything that stands on them."""
+
+    failed: list[tuple[Node, StageError]] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
+    """The keys of all nodes that have no artifact because of it."""
+
+    def __bool__(self) -> bool:
+        return bool(self.keys)
+
+    def add(self, node: Node, error: StageError, waiting: Sequence[Node]) -> None:
+        """``node`` failed; ``waiting``, in order, are the nodes that may have needed it."""
+        self.failed.append((node, error))
+        self.keys.add(node.key)
+        for other in waiting:
+            if any(source.key in self.keys for source in other.upstream()):
+                self.keys.add(other.key)
 
 
 @dataclass
@@ -72,6 +87,17 @@ class Runtime:
 
     def realise(self, root: Node) -> Entry:
         """The artifact of ``root``, computing whatever is missing below it."""
+        self._complete(root, None)
+        return self._found[root.key]
+
+    def attempt(self, root: Node) -> Losses:
+        """Compute what can be had below ``root``, past the stages that fail."""
+        losses = Losses()
+        self._complete(root, losses)
+        return losses
+
+    def _complete(self, root: Node, losses: Losses | None) -> None:
+        """``losses`` takes what fails; without it the first failure ends the work."""
         nodes = order([root])
         missing = [
             node
@@ -80,17 +106,30 @@ class Runtime:
         ]
         self._warn_of_other_code()
         if not missing:
-            return self._found[root.key]
+            return
         if self.frozen:
             names = ", ".join(self.spoken(node) for node in missing)
             raise WouldRunError(f"not in the store, and --frozen forbids to run it: {names}")
         _require_models(missing)
         if self.jobs > 1 and len(missing) > 2:
-            self._run_side_by_side(missing)
-        else:
-            for node in missing:
+            self._run_side_by_side(missing, losses)
+            return
+        for position, node in enumerate(missing):
+            if losses is not None and node.key in losses.keys:
+                continue
+            try:
                 self._keep(node, *self._run(node, forced=self.force and node.key == root.key))
-        return self._found[root.key]
+            except StageError as error:
+                self._lose(node, error, losses, missing[position:])
+
+    def _lose(
+        self, node: Node, error: StageError, losses: Losses | None, waiting: Sequence[Node]
+    ) -> None:
+        """Note that ``node`` failed and go on, if that is wanted."""
+        if losses is None:
+            raise error
+        losses.add(node, error, waiting)
+        self.reporter.warn(f"{self.spoken(node)} failed: {error}")
 
     def plan(self, root: Node) -> list[PlanLine]:
         """What ``realise`` would do, without doing it."""
@@ -177,7 +216,7 @@ class Runtime:
         assert inputs is not None, f"{node.label} was scheduled before its inputs"
         return run_node(self, node, inputs, forced=forced)
 
-    def _run_side_by_side(self, missing: Sequence[Node]) -> None:
+    def _run_side_by_side(self, missing: Sequence[Node], losses: Losses | None) -> None:
         """Dispatch nodes whose inputs are known to worker processes until none is left."""
         from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
 
@@ -209,6 +248,9 @@ class Runtime:
                 for future in done:
                     try:
                         self._keep(running[future], *future.result())
+                    except StageError as error:
+                        self._lose(running[future], error, losses, waiting)
+                        waiting = [n for n in waiting if not losses or n.key not in losses.keys]
                     except BrokenExecutor as error:
                         names = ", ".join(self.spoken(node) for node in running.values())
                         raise StageError(
@@ -243,122 +285,3 @@ class PlanLine:
     ref: str
     seconds: float | None
     reason: str
-
-
-def run_node(
-    runtime: Runtime, node: Node, inputs: Mapping[str, Sequence[Entry]], *, forced: bool = False
-) -> tuple[Entry, bool]:
-    """Compute one node under the store's lock; returns the entry and whether it was there."""
-    gc.set_threshold(700, 10, 10)  # what start-up had raised (``app``)
-    recipe, label = node.recipe(inputs), runtime.spoken(node)
-
-    def on_wait(holder: Any) -> None:
-        runtime.reporter.warn(f"{label}: waiting for {holder}")
-
-    with runtime.store.build(
-        recipe, runtime.wait, on_wait, force=forced, accept=runtime.accept
-    ) as build:
-        if build.entry is not None:
-            return build.entry, True
-        runtime.reporter.started(label, in_short(build.reason))
-        began, cpu = time.monotonic(), _cpu_seconds()
-        job = Job(
-            node=node,
-            inputs=inputs,
-            out=build.path,
-            store_root=runtime.store_root,
-            scratch=runtime.store.partial,
-            options=runtime.options,
-            progress=lambda done, total, note: runtime.reporter.progress(label, done, total, note),
-        )
-        try:
-            result = node.stage.load()(job)
-        except (MemoryError, RuntimeError, OSError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise StageError(
-                f"{label}: out of memory; lower sft.micro_batch, explore.block or the "
-                "number of workers"
-            ) from error
-        for message in result.warnings:
-            runtime.reporter.warn(f"{label}: {message}")
-        provenance = {
-            **_circumstances(runtime, cpu),
-            "code": sources.reached(node),
-            "config": node.config.to_dict(),
-            "warnings": list(result.warnings),
-            "partial": result.partial,
-            "label": node.label,
-        }
-        summary, seconds = dict(result.summary), time.monotonic() - began
-        if result.adopt is not None:
-            return build.adopt(result.adopt, summary, provenance, seconds), False
-        return build.publish(summary, provenance, seconds), False
-
-
-def in_short(reason: Reason) -> str:
-    """Why something runs, in one line: the differences to the nearest earlier recipe."""
-    return "; ".join(cause.text for cause in reason.because[:3]) or reason.text
-
-
-def _circumstances(runtime: Runtime, cpu: float) -> dict[str, Any]:
-    """What is recorded beside an artifact and never keyed."""
-    from tratree_store.secrecy import without_secrets
-
-    from tratree_cli import __version__
-
-    loaded = ("torch", "transformers", "trl", "peft", "sentence_transformers", "numpy")
-    versions = {
-        name: str(getattr(sys.modules[name], "__version__", ""))
-        for name in loaded
-        if name in sys.modules
-    }
-    return {
-        "tratree": __version__,
-        "python": platform.python_version(),
-        "versions": versions,
-        "threads": runtime.options.threads,
-        "workers": runtime.options.workers,
-        "device": runtime.options.device,
-        "command": [without_secrets(word) for word in runtime.command],
-        "cpu_seconds": round(_cpu_seconds() - cpu, 3),
-        "gpu": _gpu(),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-    }
-
-
-def _cpu_seconds() -> float:
-    """Processor time of this process and of those it started and saw end."""
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
-
-
-def _gpu() -> str | None:
-    """The GPU that this process computed on, if it did."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
-        return None
-    return str(torch.cuda.get_device_name())
-
-
-class Quiet:
-    """Nobody is there to be told anything."""
-
-    def started(self, label: str, reason: str) -> None: ...
-    def progress(self, label: str, done: int, total: int, note: str) -> None: ...
-    def finished(self, label: str, entry: Any, cached: bool) -> None: ...
-    def warn(self, message: str) -> None: ...
-    def hint(self, command: str) -> None: ...
-    def show(self, renderable: Any) -> None: ...
-    def close(self) -> None: ...
-
-
-def limit_threads(threads: int) -> None:
-    """One thread per process unless told otherwise; must come before torch is imported.
-
-    Two OpenMP threads on a busy machine are many times slower than one (spin barriers), and the
-    number of threads changes the trained bytes, so it is set and recorded, never left to chance.
-    """
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, str(threads))
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
