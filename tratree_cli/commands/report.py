@@ -139,8 +139,11 @@ def deliver_cells(
     entry = session.realise(node)
     assert entry is not None
     deliver(session, entry, form, output, with_paper)
+    if losses and session.as_json:
+        # One object on stdout, which has what is missing among its warnings.
+        raise typer.Exit(PartialError.exit_code)
     if losses:
-        failed = "; ".join(session.runtime.spoken(lost) for lost, _ in losses.failed)
+        failed = "; ".join(f"{session.runtime.spoken(n)} ({error})" for n, error in losses.failed)
         raise PartialError(
             f"failed: {failed}; the report is made of what does not need it, "
             f"{len(node.inputs['evaluation'])} of {len(cells)} evaluations, and the same command "
