@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tratree_cli.evaluation import methods
 from tratree_cli.evaluation.cohorts import Cohort
 
-_TITLES = {"webshop": "WebShop", "scienceworld": "ScienceWorld", "alfworld": "AlfWorld"}
+_TITLES = {"webshop": "WebShop", "scienceworld": "ScienceWorld", "alfworld": "ALFWorld"}
 
 
 @dataclass(frozen=True)
