@@ -44,4 +44,4 @@ def test_two_environments_are_told_apart(make: Maker) -> None:
         for method in ("sft-strong", "tree-dpo")
     ]
     first, second = sentences(rows)
-    assert first.startswith("WebShop: W2SG tree-DPO") and second.startswith("AlfWorld: ")
+    assert first.startswith("WebShop: W2SG tree-DPO") and second.startswith("ALFWorld: ")

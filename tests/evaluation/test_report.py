@@ -199,8 +199,8 @@ def test_two_environments_stand_side_by_side_in_table_1(make: Maker) -> None:
     assert titles[1:] == [
         "WebShop reward",
         "WebShop success",
-        "AlfWorld reward",
-        "AlfWorld success",
+        "ALFWorld reward",
+        "ALFWorld success",
     ]
     assert values(row(table(report, "table-1"), "SFT strong"))[2] is None
 
@@ -366,4 +366,4 @@ def test_every_environment_has_its_own_main_models(make: Maker) -> None:
     summary = table(build_report([*rows, other]), "summary")
     shown = [(str(found.cells[0].value), found.cells[1].value) for found in summary.rows]
     assert [reward for _, reward in shown] == [50.0] * 3 + [100.0] * 3
-    assert all(("AlfWorld" in name) == (reward == 100.0) for name, reward in shown)
+    assert all(("ALFWorld" in name) == (reward == 100.0) for name, reward in shown)
