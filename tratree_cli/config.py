@@ -26,11 +26,12 @@ from tratree_cli.resources import template_folders, templates_dir
 PROJECT_FILE = "tratree.toml"
 
 
-def note(default: Any, text: str) -> Any:
-    """A dataclass field with a default and the sentence that documents it."""
+def note(default: Any, text: str, least: int | None = None) -> Any:
+    """A dataclass field with a default, the sentence that documents it, and its lower bound."""
+    about = {"note": text, "least": least}
     if isinstance(default, dict | list):
-        return field(default_factory=lambda: type(default)(default), metadata={"note": text})
-    return field(default=default, metadata={"note": text})
+        return field(default_factory=lambda: type(default)(default), metadata=about)
+    return field(default=default, metadata=about)
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class ModelsSection:
 class DemosSection:
     policy: str = note("expert", "who demonstrates")
     split: str = note("train", "split the demonstrations come from")
-    tasks: int = note(200, "number of demonstrated tasks, 0 for all (ours)")
+    tasks: int = note(200, "number of demonstrated tasks, 0 for all (ours)", least=0)
     min_score: float = note(0.0, "demonstrations below this score are left out (ours)")
 
 
@@ -59,14 +60,16 @@ class DemosSection:
 class SftSection:
     epochs: float = note(3.0, "passes over the demonstrations (ours)")
     learning_rate: float = note(1e-5, "peak learning rate (section 4.1)")
-    batch_size: int = note(32, "trajectories per optimizer step (section 4.1)")
-    micro_batch: int = note(0, "trajectories per forward pass, 0 for the whole batch (ours)")
+    batch_size: int = note(32, "trajectories per optimizer step (section 4.1)", least=1)
+    micro_batch: int = note(
+        0, "trajectories per forward pass, 0 for the whole batch (ours)", least=0
+    )
     scheduler: str = note("cosine", "learning-rate schedule (section 4.1)")
     warmup: float = note(0.03, "share of the steps that warm up (ours)")
     weight_decay: float = note(0.0, "AdamW weight decay (ours)")
-    max_length: int = note(4096, "longest conversation in tokens (ours)")
+    max_length: int = note(4096, "longest conversation in tokens (ours)", least=0)
     too_long: str = note("error", "what to do beyond it: error, drop, keep-last-turns (ours)")
-    lora_r: int = note(64, "LoRA rank, 0 trains all weights (section 4.1)")
+    lora_r: int = note(64, "LoRA rank, 0 trains all weights (section 4.1)", least=0)
     lora_alpha: int = note(128, "LoRA alpha (section 4.1)")
     lora_targets: list[str] = note(["all-linear"], "modules with an adapter, by name (ours)")
     lora_dropout: float = note(0.0, "dropout in the adapters (ours)")
@@ -84,17 +87,19 @@ class SftSection:
 
 @dataclass(frozen=True)
 class ExploreSection:
-    m: int = note(6, "M, trajectories per task (Fig. 4 peaks at 6)")
+    m: int = note(6, "M, trajectories per task (Fig. 4 peaks at 6)", least=1)
     temperature: list[float] = note([1.0], "sampling temperatures, sample i uses the i-th (ours)")
     top_p: list[float] = note([1.0], "nucleus masses, crossed with the temperatures (ours)")
     split: str = note("train", "split that is explored")
-    tasks: int = note(0, "number of explored tasks, 0 for all")
+    tasks: int = note(0, "number of explored tasks, 0 for all", least=0)
     task_ids: list[str] = note([], "explored tasks by name; empty for the first of the split")
     explorer: str = note("weak", "whose exploration: weak or strong (the SFT models)")
-    max_new_tokens: int = note(256, "longest answer in tokens (ours)")
-    max_context: int = note(4096, "longest conversation in tokens (ours)")
+    max_new_tokens: int = note(256, "longest answer in tokens (ours)", least=1)
+    max_context: int = note(4096, "longest conversation in tokens (ours)", least=1)
     constrain: bool = note(False, "decode only available actions; labelled wherever it is used")
-    block: int = note(64, "tasks per shard; fixes which episodes share a forward pass (ours)")
+    block: int = note(
+        64, "tasks per shard; fixes which episodes share a forward pass (ours)", least=1
+    )
 
 
 @dataclass(frozen=True)
@@ -110,14 +115,14 @@ class PairsSection:
     rule: str = note("tree", "tree, unstructured, eto or ceiling")
     select: str = note("best-worst", "which branches are paired: all, best-worst, adjacent (ours)")
     min_gap: float = note(0.1, "smallest difference of aggregated scores (ours)")
-    per_node: int = note(1, "pairs per divergence point, 0 for no limit (ours)")
-    per_task: int = note(2, "pairs per task, 0 for no limit (ours)")
-    horizon: int = note(0, "steps of each continuation, 0 to the end (ours)")
+    per_node: int = note(1, "pairs per divergence point, 0 for no limit (ours)", least=0)
+    per_task: int = note(2, "pairs per task, 0 for no limit (ours)", least=0)
+    horizon: int = note(0, "steps of each continuation, 0 to the end (ours)", least=0)
 
 
 @dataclass(frozen=True)
 class MctsSection:
-    rollouts: int = note(100, "search iterations per tree (section 4.2)")
+    rollouts: int = note(100, "search iterations per tree (section 4.2)", least=1)
     gamma: float = note(1.41, "exploration constant of Eq. 7 (ours)")
     select: str = note("mean", "how e* is read off: mean, visits or max (3.2: mean)")
     min_score: float = note(0.0, "e* with a score at or below this is dropped (ours)")
@@ -136,7 +141,7 @@ class DpoSection:
     ref: str = note("", "KL reference: weak, strong-sft, none, a reference; empty for the method's")
     epochs: float = note(1.0, "passes over the pairs (ours)")
     learning_rate: float = note(2e-5, "peak learning rate (section 4.1)")
-    batch_size: int = note(32, "pairs per optimizer step (section 4.1)")
+    batch_size: int = note(32, "pairs per optimizer step (section 4.1)", least=1)
     nll_weight: float = note(0.0, "weight of an NLL term on the preferred side (ours)")
     explicit_kl: bool = note(False, "Eq. 6 as written, with the full KL term beside the DPO loss")
     loss_type: str = note("sigmoid", "any loss of TRL's DPO: sigmoid, ipo, hinge, ... (ours)")
@@ -146,8 +151,8 @@ class DpoSection:
 @dataclass(frozen=True)
 class EvalSection:
     split: str = note("test", "split that is evaluated")
-    tasks: int = note(0, "number of tasks, 0 for all")
-    samples: int = note(1, "episodes per task")
+    tasks: int = note(0, "number of tasks, 0 for all", least=0)
+    samples: int = note(1, "episodes per task", least=1)
     temperature: float = note(0.0, "0 is greedy")
     top_p: float = note(1.0, "nucleus mass when sampling")
 
@@ -159,7 +164,9 @@ class ReportSection:
         "rows of the report",
     )
     held_out: int = note(
-        0, "dev tasks whose pairs test what the policies prefer (section 3.3), 0: none (ours)"
+        0,
+        "dev tasks whose pairs test what the policies prefer (section 3.3), 0: none (ours)",
+        least=0,
     )
 
 
@@ -168,7 +175,7 @@ class Config:
     """The effective configuration: what a recipe, the project file and the flags add up to."""
 
     recipe: str = "quick"
-    seed: int = 0
+    seed: int = note(0, "decides every draw", least=0)
     env: EnvSection = field(default_factory=EnvSection)
     models: ModelsSection = field(default_factory=ModelsSection)
     demos: DemosSection = field(default_factory=DemosSection)
@@ -275,6 +282,7 @@ def _section_type(name: str) -> Any:
 
 def _overlay(target: Any, values: Mapping[str, Any], origin: str, path: str) -> Any:
     hints = typing.get_type_hints(type(target))
+    least = {one.name: one.metadata.get("least") for one in fields(target)}
     changes: dict[str, Any] = {}
     for key, value in values.items():
         dotted = f"{path}{key}"
@@ -290,6 +298,8 @@ def _overlay(target: Any, values: Mapping[str, Any], origin: str, path: str) -> 
             changes[key] = {**current, **value}
         else:
             changes[key] = _coerce(value, hints[key], origin, dotted)
+            if (bound := least[key]) is not None and changes[key] < bound:
+                raise InputError(f"{origin}: '{dotted}' must be at least {bound}, not {value!r}")
     return dataclasses.replace(target, **changes)
 
 

@@ -7,8 +7,17 @@ import os
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from tratree_cli.app import app
 
 from .conftest import Command, run_tratree
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TRATREE_STORE", raising=False)
 
 
 def assert_refused(done: object, *expected: str, code: int = 2) -> None:
@@ -160,3 +169,55 @@ class TestWrongArtifacts:
         )
         other = run_tratree(folder, "build-tree", ref, "--env", "alfworld")
         assert_refused(other, "alfworld")
+
+
+# -- flags that would say nothing, or the opposite of each other -------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["eval", "--policy", "random", "--best-of", "4", "--samples", "2"], "--samples"),
+        (["eval", "--policy", "random", "--best-of", "4", "--temperature", "0"], "--temperature 0"),
+        (["eval", "model@latest", "--policy", "random"], "not both"),
+        (["explore", "--policy", "random", "--explorer", "strong"], "--explorer"),
+        (["explore", "--policy", "random", "--address", "host:6379"], "--engine ray"),
+        (["explore", "--engine", "rya"], "there is no engine 'rya'"),
+        (["sft", "--diverge-weight", "0.5"], "--diverge-from"),
+        (["train-strong", "--method", "mcts", "--beta", "0.2"], "--beta"),
+        (["train-strong", "--method", "best-observed", "--ref", "weak"], "--ref"),
+        (["train-strong", "--method", "sft-more", "--explicit-kl"], "--explicit-kl"),
+        (["explore", "--exit-code"], "--dry-run"),
+        (["explore", "--force", "--frozen"], "--frozen"),
+    ],
+    ids=" ".join,
+)
+def test_a_flag_that_would_do_nothing_is_refused(words: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, [*words, "--no-stdin"])
+    assert done.exit_code == 2, done.stderr
+    assert said in done.stderr
+    assert not Path(".tratree").exists()
+
+
+@pytest.mark.parametrize("key", ["explore.tasks", "eval.tasks", "demos.tasks", "seed"])
+def test_a_number_below_its_bound_is_refused_and_not_counted_from_the_end(key: str) -> None:
+    done = CliRunner().invoke(app, ["report", "--no-stdin", "--set", f"{key}=-3"])
+    assert done.exit_code == 2
+    assert f"'{key}' must be at least 0, not -3" in done.stderr
+
+
+def test_no_limit_of_a_recipe_drops_a_task_that_was_named() -> None:
+    words = ["explore", "--policy", "random", "--tasks", "1,2,3", "--set", "explore.tasks=2", "-n"]
+    done = CliRunner().invoke(app, [*words, "--no-stdin"])
+    assert done.exit_code == 2
+    assert "--limit" in done.stderr
+    for limit in ("0", "2"):
+        assert CliRunner().invoke(app, [*words, "--no-stdin", "--limit", limit]).exit_code == 0
+
+
+def test_a_dry_run_plays_no_part() -> None:
+    words = ["explore", "--policy", "random", "--limit", "2", "-m", "1", "--shard", "1/1", "-n"]
+    done = CliRunner().invoke(app, [*words, "--no-stdin"])
+    assert done.exit_code == 0, done.stderr
+    assert "would run" in done.stdout
+    assert not list(Path(".tratree").rglob("*.zst"))

@@ -26,6 +26,12 @@ from tratree_cli.formats.rollouts import UNSCORED, Rollouts, TextTable, Trajecto
 ENGINES = ("local", "ray")
 
 
+def check_engine(name: str) -> None:
+    """``InputError`` for an engine that does not exist."""
+    if name not in ENGINES:
+        raise InputError(f"there is no engine '{name}'; known are {', '.join(ENGINES)}")
+
+
 @dataclass(frozen=True)
 class Source:
     """A policy that explores: ``name`` identifies it for good, ``reference`` opens it here."""
@@ -129,8 +135,7 @@ def explore(
     """
     if len(sources) != len(plan.sources):
         raise InputError("the plan and the exploration name different policies")
-    if engine not in ENGINES:
-        raise InputError(f"there is no engine '{engine}'; known are {', '.join(ENGINES)}")
+    check_engine(engine)
     job = Job(environment, sources, plan.settings, prompt, plan.block, restarts)
     shards = plan.part(*part) if part else plan.shards()
     folder = ShardFolder(work)

@@ -25,13 +25,21 @@ def evaluate(
     split: Annotated[
         str | None, typer.Option("--split", help="Split to evaluate on; seen and unseen too.")
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", help="Only so many tasks.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", help="Only the first N tasks, 0: all.", metavar="N")
+    ] = None,
     samples: Annotated[
         int | None, typer.Option("--samples", help="Episodes per task.", min=1)
     ] = None,
     temperature: Annotated[float | None, typer.Option("--temperature", help="0 is greedy.")] = None,
     best_of: Annotated[
-        int, typer.Option("--best-of", help="Score the best of N sampled episodes.", min=1)
+        int,
+        typer.Option(
+            "--best-of",
+            help="Score the best of N sampled episodes (at temperature 1 unless one is given).",
+            min=1,
+            metavar="N",
+        ),
     ] = 1,
 ) -> None:
     """Evaluate a policy: average reward, success rate, intervals."""
@@ -41,6 +49,12 @@ def evaluate(
     from tratree_cli.stages import evaluate as stage
     from tratree_cli.stages import train_strong
 
+    if best_of > 1 and samples is not None:
+        raise InputError("--best-of N samples N episodes per task; drop --samples")
+    if best_of > 1 and temperature == 0:
+        raise InputError("--best-of needs episodes that differ; --temperature 0 makes them equal")
+    if policy and model:
+        raise InputError("eval takes a model or a --policy, not both; call it once for each")
     words = [policy] if policy else session.words(model or [])
     policies = open_policies(session, words)
     if len(policies) > 1:

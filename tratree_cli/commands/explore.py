@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tratree_cli.commands.session import Session, stage_command
+from tratree_cli.errors import InputError
 
 app = typer.Typer()
 
@@ -34,7 +35,9 @@ def explore(
         str | None,
         typer.Option("--tasks", help="Tasks by name, comma-separated, or @FILE with one a line."),
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", help="Only so many tasks.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", help="Only the first N tasks, 0: all.", metavar="N")
+    ] = None,
     revision: Annotated[
         str | None,
         typer.Option("--model-revision", help="What a served model's weights are; keyed."),
@@ -57,8 +60,13 @@ def explore(
     from tratree_cli.display.progress import without_bars
     from tratree_cli.stages import explore as stage
 
+    part = part_of(shard) if shard is not None else None
+    _check_engine(engine, address)
     words = [*session.words(model or []), *(policy or [])]
+    if words and explorer is not None:
+        raise InputError("--explorer chooses the default explorer, but who explores is given")
     policies = open_policies(session, words, revision)
+    names = task_names(tasks)
     config = session.config(
         [p for p in policies if not isinstance(p, str)],
         explore__m=m,
@@ -66,18 +74,22 @@ def explore(
         explore__top_p=numbers(top_p, "--top-p"),
         explore__split=split,
         explore__tasks=limit,
-        explore__task_ids=task_names(tasks),
+        explore__task_ids=names,
         explore__explorer=explorer,
     )
+    if names and limit is None and 0 < config.explore.tasks < len(names):
+        raise InputError(
+            f"--tasks names {len(names)} tasks, of which explore.tasks={config.explore.tasks} "
+            "would take the first; say how many with --limit (0: all)"
+        )
     node = stage.node(config, policies=policies or None, allow_test=allow_test)
     session.use(engine=engine, address=address)
     if "human" in policies:
         # Bars would be drawn over what a person types.
         session.runtime.reporter = without_bars(session.runtime.reporter)
-    if shard is not None:
+    if part is not None and not session.dry_run:
         from tratree_cli.display.progress import closing
 
-        part = part_of(shard)
         with closing(session.runtime.reporter):
             episodes = stage.play_part(session.runtime, node, part)
         session.runtime.reporter.warn(
@@ -88,10 +100,18 @@ def explore(
     session.finish(node, follow="tratree build-tree rollouts@latest")
 
 
+def _check_engine(engine: str, address: str | None) -> None:
+    """Refuse an engine that is not there before anything is made for it."""
+    if engine != "local":
+        from tratree_cli.agents.shards import check_engine
+
+        check_engine(engine)
+    elif address is not None:
+        raise InputError(f"--address {address} is a Ray cluster's; add --engine ray, or drop it")
+
+
 def part_of(text: str) -> tuple[int, int]:
     """``3/16`` as numbers."""
-    from tratree_cli.errors import InputError
-
     index, slash, count = text.partition("/")
     if not (slash and index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
         raise InputError(f"--shard {text}: expected I/N with 1 <= I <= N, like 3/16")
@@ -101,8 +121,6 @@ def part_of(text: str) -> tuple[int, int]:
 def task_names(text: str | None) -> list[str] | None:
     """``a,b`` or ``@FILE`` (one a line) as names."""
     from pathlib import Path
-
-    from tratree_cli.errors import InputError
 
     if text is None:
         return None
@@ -121,8 +139,6 @@ def task_names(text: str | None) -> list[str] | None:
 
 def numbers(text: str | None, flag: str) -> list[float] | None:
     """``0.7,1.0`` as numbers."""
-    from tratree_cli.errors import InputError
-
     if text is None:
         return None
     try:

@@ -63,6 +63,8 @@ def sft(
     )
     if diverge is None and config.sft.diverge_from:
         diverge = session.entry(config.sft.diverge_from, ("model",))
+    if diverge is None and diverge_weight is not None:
+        raise InputError("--diverge-weight is Eq. 5's; name a model with --diverge-from")
     if base is not None:
         warn_of_small_recipe(session, config, base, learning_rate)
     imported = [importing.node(config, file_of(p, "--demos"), kind="demos") for p in file or []]

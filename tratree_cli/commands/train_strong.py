@@ -71,6 +71,13 @@ def train_strong(
         raise InputError("train-strong takes one artifact or one file of pairs, not several")
     first = given[0] if given else None
     chosen = _method(method, first, file)
+    if stage.input_kind(chosen) != "pairs":
+        near = None if ref == "none" else ref
+        for flag, value in (("--ref", near), ("--beta", beta), ("--explicit-kl", explicit_kl)):
+            if value is not None:
+                raise InputError(f"{flag} is DPO's, but the method '{chosen}' imitates; drop it")
+    if explorer is not None and (first is not None or file is not None):
+        raise InputError("--explorer chooses what is explored, but what to learn from is given")
     own = chosen == stage.OWN_PAIRS
     # Pairs of one's own come without this pipeline's models: plain DPO starts from the base model
     # and stays near it, unless something else is asked for.
@@ -86,8 +93,6 @@ def train_strong(
     )
     start = _model(session, init or config.train.init, ("sft", "base"))
     reference = _model(session, ref or config.dpo.ref, ("weak", "strong-sft", "none", ""))
-    if first is not None and explorer is not None:
-        raise InputError("--explorer chooses what is explored, but what to learn from is given")
     data = _imported(config, file) if file is not None else first
     node = stage.node(config, chosen, data=data, init=start, reference=reference, processes=world)
     session.finish(node, follow="tratree eval model@latest")
