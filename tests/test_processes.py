@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -45,7 +46,7 @@ def test_a_crew_keeps_the_order_and_reads_only_a_little_ahead(monkeypatch) -> No
 
 
 def test_little_work_starts_no_process(monkeypatch) -> None:
-    monkeypatch.setattr("tratree_cli.processes.ProcessPoolExecutor", None)
+    monkeypatch.setattr("tratree_cli.processes.Pool", None)
     with Crew(8) as crew:
         assert list(crew.map(square, range(Crew.ENOUGH - 1))) == [
             n * n for n in range(Crew.ENOUGH - 1)
@@ -95,3 +96,42 @@ def test_a_tree_has_the_same_bytes_whatever_the_number_of_processes(tmp_path, mo
         return {path.name: path.read_bytes() for path in out.iterdir()}, summary
 
     assert built(1) == built(3)
+
+
+class Slow(str):
+    """Words that take long to be sent."""
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        time.sleep(0.3)
+        return str, (str(self),)
+
+
+def tell(number: int) -> int:
+    from tratree_cli.stages import crew
+
+    assert crew._events is not None
+    crew._events.put(("warn", (Slow(f"about {number}"),)))
+    return number
+
+
+def test_what_a_worker_says_is_there_before_its_result_is() -> None:
+    """The last node's warnings would be lost: nobody listens after the last result."""
+    from tratree_cli.stages.crew import crew
+
+    with crew(2) as (pool, events):
+        for number in range(2):
+            assert pool.submit(tell, number).result() == number
+            assert not events.empty()
+            assert events.get() == ("warn", (f"about {number}",))
+
+
+def masked(_: int) -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_no_worker_ever_sees_ctrl_c() -> None:
+    from tratree_cli.stages.crew import crew
+
+    with crew(1) as (pool, _):
+        assert pool.submit(masked, 0).result()
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

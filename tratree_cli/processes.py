@@ -11,12 +11,12 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
 from multiprocessing import connection, get_context, parent_process, resource_tracker
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tratree_cli.errors import StageError
 
@@ -67,6 +67,35 @@ def die_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+class Pool(ProcessPoolExecutor):
+    """Up to ``workers`` processes, each of which calls ``begin(*arguments)`` first of all."""
+
+    def __init__(
+        self, workers: int, begin: Callable[..., object] | None = None, *arguments: Any
+    ) -> None:
+        super().__init__(workers, get_context("spawn"), _begin, (begin, arguments))
+
+    def submit(
+        self, function: Callable[..., _Made], /, *arguments: Any, **options: Any
+    ) -> Future[_Made]:
+        with interrupts_blocked():  # it may have to start a process
+            return super().submit(function, *arguments, **options)
+
+    def end(self) -> None:
+        """Stop all processes at once, whatever they are doing."""
+        # They are forgotten by the pool as soon as it is told to stop.
+        processes = list((getattr(self, "_processes", None) or {}).values())
+        self.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.terminate()
+
+
+def _begin(begin: Callable[..., object] | None, arguments: Sequence[Any]) -> None:
+    die_with_parent()
+    if begin is not None:
+        begin(*arguments)
+
+
 class Crew:
     """``map`` in up to ``workers`` processes: the same results in the same order.
 
@@ -80,7 +109,7 @@ class Crew:
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: Pool | None = None
 
     def __enter__(self) -> Crew:
         return self
@@ -111,8 +140,6 @@ class Crew:
 
     def _give(self, function: Callable[[_Item], _Made], item: _Item) -> Future[_Made]:
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                self.workers, mp_context=get_context("spawn"), initializer=die_with_parent
-            )
-        with one_thread(), interrupts_blocked():  # it may have to start a process
+            self._pool = Pool(self.workers)
+        with one_thread():
             return self._pool.submit(function, item)

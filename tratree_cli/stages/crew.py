@@ -1,22 +1,21 @@
 """Worker processes that compute one node each, and that never outlive the command they work for.
 
-They are spawned, not forked (a forked torch deadlocks). However the command ends, they end with
-it: it stops them where it still can, and a parent that was killed is noticed by each of them. What
-a worker has to tell people goes through one queue to the parent, which has the terminal.
+However the command ends, they end with it: it stops them where it still can, and a parent that was
+killed is noticed by each of them (``processes``). What a worker has to tell people goes through one
+queue to the parent, which has the terminal. It is in the queue before the worker goes on: nothing
+that was said about a node comes after its result, when nobody may be listening any more.
 """
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing.queues import Queue
+from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from tratree_cli.processes import die_with_parent
+from tratree_cli.processes import Pool
 
 if TYPE_CHECKING:
     from tratree_store import Entry
@@ -27,24 +26,19 @@ if TYPE_CHECKING:
 Event = tuple[str, tuple[Any, ...]]
 """The name of a ``Reporter``'s method and what it is called with."""
 
-_events: Queue[Event] | None = None
+_events: SimpleQueue[Event] | None = None
 """In a worker: where its events go."""
 
 
 @contextlib.contextmanager
-def crew(size: int) -> Iterator[tuple[ProcessPoolExecutor, Queue[Event]]]:
+def crew(size: int) -> Iterator[tuple[Pool, SimpleQueue[Event]]]:
     """A pool of ``size`` workers and the queue of their events."""
-    context = multiprocessing.get_context("spawn")
-    events: Queue[Event] = context.Queue()
-    with ProcessPoolExecutor(size, context, _begin, (events,)) as pool:
+    events: SimpleQueue[Event] = get_context("spawn").SimpleQueue()
+    with Pool(size, _tell, events) as pool:
         try:
             yield pool, events
         except BaseException:
-            # The processes are forgotten by the pool as soon as it is told to stop.
-            processes = list((getattr(pool, "_processes", None) or {}).values())
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in processes:
-                process.terminate()
+            pool.end()
             raise
 
 
@@ -60,14 +54,10 @@ def compute(
     return run_node(runtime, node, inputs)
 
 
-def _begin(events: Queue[Event]) -> None:
+def _tell(events: SimpleQueue[Event]) -> None:
+    """In a new worker: where to tell what happens."""
     global _events
     _events = events
-    # What nobody reads any more must not keep a finished worker waiting.
-    events.cancel_join_thread()
-    # The parent decides what Ctrl-C means; a worker that printed a traceback would only add noise.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with_parent()
 
 
 class _Forward:
