@@ -16,6 +16,7 @@ from tratree_cli.agents.policy import Opening, Turn
 from tratree_cli.agents.rollout import EpisodeRequest, play
 from tratree_cli.errors import InputError
 from tratree_cli.formats.rollouts import CONTEXT_OVERFLOW, Rollouts, conversation
+from tratree_cli.training.load import resolve_base
 
 SHORT = {"max_new_tokens": 12}
 
@@ -177,6 +178,12 @@ def test_exchanged_rows_keep_all_that_is_in_use(length: int, other: int) -> None
     assert torch.equal(cache.storage[:, :, 1], before[:, :, 1])
 
 
-def test_a_missing_model_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no model can be loaded"):
+def test_a_missing_or_damaged_model_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no model"):
+        LocalPolicy(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="cannot be loaded"):
         LocalPolicy(tmp_path)
+    damaged = shutil.copytree(resolve_base("tratree-s").folder, tmp_path / "damaged")
+    (damaged / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(InputError, match="cannot be loaded"):
+        LocalPolicy(damaged)

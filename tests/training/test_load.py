@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -66,6 +67,14 @@ def test_damaged_weights_are_refused_in_a_sentence(copy: Path) -> None:
     with pytest.raises(InputError, match="cannot be loaded") as caught:
         load_model(copy)
     assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_adapter_is_refused_in_a_sentence(policy: Path, tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 4}')
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"not weights")
+    (tmp_path / "base.json").write_text(json.dumps({"name": str(policy)}))
+    with pytest.raises(InputError, match=r"the adapter in .* cannot be loaded"):
+        load_model(tmp_path)
 
 
 def test_a_missing_weights_file_is_refused_in_a_sentence(copy: Path) -> None:

@@ -19,10 +19,15 @@ ForwardPass = Callable[[RowCache, int, torch.Tensor, torch.Tensor, int], torch.T
 
 
 def load_model(place: str | Path, device: str = "auto", dtype: str = "auto") -> tuple[Any, Any]:
-    """``(model, tokenizer)`` of a folder or hub name; adapters are merged into their base."""
+    """``(model, tokenizer)`` of a folder or hub name; adapters are merged into their base.
+
+    The tokenizer is the model's own: what was trained brings the template it was trained with.
+    """
     import_leanly(*MODELS, *TOKENIZERS)
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
     from transformers.utils import logging
+
+    from tratree_cli.training import load
 
     logging.disable_progress_bar()
 
@@ -31,22 +36,11 @@ def load_model(place: str | Path, device: str = "auto", dtype: str = "auto") -> 
     number = getattr(torch, kind, None)
     if not isinstance(number, torch.dtype):
         raise InputError(f"'{kind}' is no torch dtype; use float32, bfloat16 or float16")
-    folder = Path(place)
-    try:
-        if (folder / "adapter_config.json").is_file():
-            # An adapter knows its base by digest, which only the training side can follow.
-            from tratree_cli.training.load import load_model as load_merged
-
-            model = load_merged(folder, kind, "sdpa")
-        else:
-            model = AutoModelForCausalLM.from_pretrained(
-                str(place), dtype=number, attn_implementation="sdpa"
-            )
-        tokenizer = AutoTokenizer.from_pretrained(str(place))
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"no model can be loaded from '{place}': {first}") from error
-    return model.to(where).eval(), tokenizer
+    folder = Path(place) if Path(place).is_dir() else load.resolve_base(str(place)).folder
+    model = load.load_model(folder, kind, "sdpa")
+    with load.readable("tokenizer", folder):
+        tokenizer = AutoTokenizer.from_pretrained(folder.resolve(), local_files_only=True)
+    return model.to(where), tokenizer
 
 
 def stop_tokens(model: Any) -> list[int]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,12 @@ def context_length(folder: Path) -> int | None:
     return int(length) if isinstance(length, int) else None
 
 
+def longest_row(folder: Path, asked: int | None) -> int | None:
+    """Tokens that a row may have: so many as ``asked``, but never more than the model can read."""
+    limits = [limit for limit in (asked, context_length(folder)) if limit]
+    return min(limits, default=None)
+
+
 def load_tokenizer(folder: str | Path) -> Any:
     """The tokenizer of a model folder, with a padding token and, where possible, a chat template
     that marks the agent's words (``template_note`` says if it is another than the model's own).
@@ -173,11 +180,8 @@ def load_tokenizer(folder: str | Path) -> Any:
             f"the model folder {folder} has no tokenizer (tokenizer.json); copy the base model's "
             "tokenizer files there"
         )
-    try:
+    with readable("tokenizer", folder):
         tokenizer = AutoTokenizer.from_pretrained(folder.resolve(), local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"the tokenizer in {folder} cannot be loaded: {first}") from error
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     own = tokenizer.chat_template
@@ -193,31 +197,34 @@ def load_model(folder: str | Path, dtype: str = "float32", attention: str = "aut
     """
     import_leanly(*MODELS)
     import torch
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     folder = Path(folder)
+    if (folder / ADAPTER_FILE).is_file():
+        from peft import PeftModel
+
+        model = load_model(adapter_base(folder).folder, dtype, attention)
+        with readable("adapter", folder):
+            return PeftModel.from_pretrained(model, str(folder.resolve())).merge_and_unload().eval()
     options: dict[str, Any] = {"dtype": getattr(torch, dtype), "local_files_only": True}
     if attention != "auto":
         options["attn_implementation"] = attention
-    if (folder / ADAPTER_FILE).is_file():
-        return _load_adapter(folder, dtype, attention)
+    with readable("model", folder):
+        return AutoModelForCausalLM.from_pretrained(folder.resolve(), **options).eval()
+
+
+@contextmanager
+def readable(what: str, folder: Path) -> Iterator[None]:
+    """Files that cannot be read are a sentence; a lack of memory is no fault of theirs."""
+    from safetensors import SafetensorError
+
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder.resolve(), **options)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         if is_out_of_memory(error):
             raise MemoryError(f"no room for {folder}") from error
-        raise InputError(
-            f"the model in {folder} cannot be loaded: {str(error).splitlines()[0]}"
-        ) from error
-    return model.eval()
-
-
-def _load_adapter(folder: Path, dtype: str, attention: str) -> Any:
-    from peft import PeftModel
-
-    model = load_model(adapter_base(folder).folder, dtype, attention)
-    return PeftModel.from_pretrained(model, str(folder.resolve())).merge_and_unload().eval()
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"the {what} in {folder} cannot be loaded: {first}") from error
 
 
 def adapter_base(folder: Path) -> BaseModel:
