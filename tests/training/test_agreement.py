@@ -47,3 +47,11 @@ def test_without_pairs_nothing_is_measured(weak: Path) -> None:
     long = pair("open red", "open blue " * 300)
     part = agreement(weak, weak, [pair("open red", "open blue"), long], max_length=200)
     assert (part.pairs, part.left_out) == (1, 1)
+    none = agreement(weak, weak, [long], max_length=200)
+    assert (none.pairs, none.left_out, none.accuracy) == (0, 1, None)
+
+
+def test_a_pair_that_is_longer_than_a_model_can_read_is_left_out(weak: Path) -> None:
+    endless = pair("open red", "open blue " * 600)
+    found = agreement(weak, weak, [pair("open red", "open blue"), endless])
+    assert (found.pairs, found.left_out) == (1, 1)

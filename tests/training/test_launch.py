@@ -17,7 +17,7 @@ import pytest
 from tests.training.conftest import digests
 from tratree_cli.errors import InputError, StageError
 from tratree_cli.training.data import SFTRow, pair_rows, sft_rows
-from tratree_cli.training.launch import Task, launch
+from tratree_cli.training.launch import Task, _follow, launch
 from tratree_cli.training.load import load_tokenizer
 from tratree_cli.training.params import DPOParams, LoraParams, SFTParams
 from tratree_cli.training.reference import reference_logps, with_reference
@@ -41,6 +41,23 @@ def test_a_task_survives_being_written_down(task: Task, tmp_path: Path) -> None:
     given = replace(task, config=config, base={"name": "x"})
     given.write(tmp_path / "task.json")
     assert Task.read(tmp_path / "task.json") == given
+
+
+def test_a_report_that_is_half_written_is_read_when_it_is_whole(tmp_path: Path) -> None:
+    reports = tmp_path / "progress.jsonl"
+    reports.write_bytes(b"")
+    line = b'{"done": 1, "total": 2, "facts": {"loss": 0.5}}\n'
+    pieces = [line[:9], line[9:-1], line[-1:] + line[:20], line[20:]]
+    seen: list[tuple[int, int, Any]] = []
+
+    class Workers:
+        def poll(self) -> int | None:
+            with reports.open("ab") as file:
+                file.write(pieces.pop(0))
+            return None if pieces else 0
+
+    _follow(Workers(), reports, lambda *told: seen.append(told))  # type: ignore[arg-type]
+    assert seen == [(1, 2, {"loss": 0.5})] * 2
 
 
 def test_one_process_trains_here(task: Task) -> None:

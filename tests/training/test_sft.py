@@ -11,6 +11,7 @@ import pytest
 from tests.training.conftest import digests
 from tratree_cli.errors import InputError, StageError
 from tratree_cli.training.data import SFTRow, sft_rows
+from tratree_cli.training.folder import write_model
 from tratree_cli.training.load import load_model, load_tokenizer
 from tratree_cli.training.params import LoraParams, SFTParams, silent
 from tratree_cli.training.sft import train_sft
@@ -147,6 +148,27 @@ def test_a_half_written_checkpoint_is_not_resumed(
     result = train_sft(policy, rows, config, tmp_path / "two", work)
     assert result.resumed_from == 2
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
+def test_checkpoints_are_found_again_whatever_the_models_path_is_called_by(
+    policy: Path, rows: list[SFTRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = SFTParams(learning_rate=1e-3, epochs=1, batch_size=4, checkpoint_every=1)
+    train_sft(policy, rows, config, tmp_path / "one", tmp_path / "work")
+    monkeypatch.chdir(policy.parent)
+    again = train_sft(policy.name, rows, config, tmp_path / "two", tmp_path / "work")
+    assert again.resumed_from > 0
+
+
+def test_gathered_weights_that_are_not_finite_are_never_written(
+    policy: Path, tmp_path: Path
+) -> None:
+    import torch
+
+    state = {"model.norm.weight": torch.tensor([1.0, float("nan")])}
+    with pytest.raises(StageError, match=r"not finite \(model.norm.weight\)"):
+        write_model(None, policy, tmp_path / "out", "float32", {}, state=state)
+    assert not (tmp_path / "out").exists()
 
 
 def test_checkpoints_of_other_rows_are_not_resumed(

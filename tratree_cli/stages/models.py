@@ -129,10 +129,9 @@ def _lora(params: Mapping[str, Any], make: Callable[..., Any]) -> Any:
 def length_policy(params: Mapping[str, Any], model: Path) -> Any:
     """The keyed length policy; nothing may be longer than the ``model`` itself can read."""
     from tratree_cli.training.data import LengthPolicy
-    from tratree_cli.training.load import context_length
+    from tratree_cli.training.load import longest_row
 
-    limits = [limit for limit in (params["max_length"], context_length(model)) if limit]
-    return LengthPolicy(max_length=min(limits, default=None), policy=params["too_long"])
+    return LengthPolicy(longest_row(model, params["max_length"]), params["too_long"])
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tratree_cli.training.data import LengthPolicy, PairRow, pair_rows
+from tratree_cli.training.data import LengthPolicy, PairRow, fitting_pairs
 from tratree_cli.training.params import Progress, silent
 
 
@@ -52,16 +52,14 @@ def agreement(
     import numpy as np
 
     from tratree_cli.training import devices
-    from tratree_cli.training.load import load_model, load_tokenizer
+    from tratree_cli.training.load import load_model
     from tratree_cli.training.quiet import quiet
     from tratree_cli.training.reference import reference_logps
 
     if not pairs:
         return Agreement(0)
-    policy_words, reference_words = load_tokenizer(policy), load_tokenizer(reference)
-    length = LengthPolicy(max_length=max_length, policy="drop")
-    rows = {row.number: row for row in pair_rows(policy_words, pairs, length)[0]}
-    their_rows = {row.number: row for row in pair_rows(reference_words, pairs, length)[0]}
+    policy_words, rows = _rows(policy, pairs, max_length)
+    reference_words, their_rows = _rows(reference, pairs, max_length)
     shared = sorted(rows.keys() & their_rows.keys())
     if not shared:
         return Agreement(0, left_out=len(pairs))
@@ -85,6 +83,17 @@ def agreement(
         tokens=tokens,
         left_out=len(pairs) - len(mine),
     )
+
+
+def _rows(
+    model: Path, pairs: Sequence[Mapping[str, Any]], max_length: int | None
+) -> tuple[Any, dict[int, PairRow]]:
+    """The model's tokenizer, and the rows that fit the model by their pair's number."""
+    from tratree_cli.training.load import load_tokenizer, longest_row
+
+    length = LengthPolicy(longest_row(model, max_length), policy="drop")
+    tokenizer = load_tokenizer(model)
+    return tokenizer, {row.number: row for row in fitting_pairs(tokenizer, pairs, length)[0]}
 
 
 def _share(differences: Any) -> float:

@@ -153,7 +153,7 @@ def sft_rows(
         )
         for number, messages in enumerate(conversations, start=1)
     ]
-    return _report(fitted, "conversations")
+    return _some(*_report(fitted), "conversations")
 
 
 def pair_rows(
@@ -166,6 +166,15 @@ def pair_rows(
     The prompt is read and never scored; in the continuations only the agent's turns are. Raises
     ``InputError`` like ``sft_rows``.
     """
+    return _some(*fitting_pairs(tokenizer, pairs, length), "pairs")
+
+
+def fitting_pairs(
+    tokenizer: Any,
+    pairs: Sequence[Mapping[str, Messages]],
+    length: LengthPolicy | None = None,
+) -> tuple[list[PairRow], LengthReport]:
+    """``pair_rows``, where it may be that no pair is left."""
     policy = length or LengthPolicy()
 
     def fit(number: int, pair: Mapping[str, Messages]) -> _Fitted[PairRow]:
@@ -185,8 +194,7 @@ def pair_rows(
             name,
         )
 
-    fitted = [fit(number, pair) for number, pair in enumerate(pairs, start=1)]
-    return _report(fitted, "pairs")
+    return _report([fit(number, pair) for number, pair in enumerate(pairs, start=1)])
 
 
 def dataset_fingerprint(rows: Sequence[SFTRow] | Sequence[PairRow]) -> str:
@@ -259,7 +267,7 @@ def _opening(messages: Messages, prefix: int) -> int:
     return max(prefix, system) + 2 - (max(prefix, system) - system) % 2
 
 
-def _report(fitted: Sequence[_Fitted[Row]], what: str) -> tuple[list[Row], LengthReport]:
+def _report(fitted: Sequence[_Fitted[Row]]) -> tuple[list[Row], LengthReport]:
     report = LengthReport()
     rows: list[Row] = []
     for item in fitted:
@@ -277,9 +285,15 @@ def _report(fitted: Sequence[_Fitted[Row]], what: str) -> tuple[list[Row], Lengt
                 tokens=report.tokens + item.row.tokens,
                 scored=report.scored + item.row.scored,
             )
-    if fitted and not rows:
+    return rows, report
+
+
+def _some(rows: list[Row], report: LengthReport, what: str) -> tuple[list[Row], LengthReport]:
+    """What was read, unless all of it was left out."""
+    left_out = report.dropped + report.silent
+    if left_out and not rows:
         raise InputError(
-            f"none of {len(fitted)} {what} is left: {report.dropped} are longer than the context "
+            f"none of {left_out} {what} is left: {report.dropped} are longer than the context "
             f"and {report.silent} have no words of the agent; raise max_length or use shorter ones"
         )
     return rows, report

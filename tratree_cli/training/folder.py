@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +53,10 @@ def write_model(
     import torch
 
     dtype = getattr(torch, save_dtype)
+    bad = first_bad_weight(model.named_parameters() if state is None else state.items())
+    if bad is not None:
+        raise StageError(f"training left a weight that is not finite ({bad}); lower learning_rate")
     if state is None:
-        bad = first_bad_weight(model)
-        if bad is not None:
-            raise StageError(
-                f"training left a weight that is not finite ({bad}); lower learning_rate"
-            )
         model = model.merge_and_unload() if lora is not None and lora.merge else model
         model = model.to(dtype)
     elif lora is not None and lora.merge:
@@ -108,11 +106,11 @@ def training_record(result: TrainingResult, parameters: Mapping[str, Any]) -> di
     }
 
 
-def first_bad_weight(model: Any) -> str | None:
+def first_bad_weight(weights: Iterable[tuple[str, Any]]) -> str | None:
     """The name of a weight that holds NaN or infinity, if there is one."""
     import torch
 
-    for name, weight in model.named_parameters():
+    for name, weight in weights:
         if not bool(torch.isfinite(weight).all()):
             return str(name)
     return None

@@ -122,8 +122,9 @@ def launch(
     if accelerate is not None:
         task = unmerged(task, accelerate_facts(accelerate).get(STRATEGY, ""))
     task.work.mkdir(parents=True, exist_ok=True)
-    for name in ("progress.jsonl", "result.json", "error.json"):
+    for name in ("result.json", "error.json"):
         (task.work / name).unlink(missing_ok=True)
+    (task.work / "progress.jsonl").write_bytes(b"")
     task.write(task.work / "task.json")
     command, environment = _command(task, processes, accelerate)
     log = task.work / "workers.log"
@@ -205,18 +206,18 @@ def accelerate_facts(path: Path) -> dict[str, str]:
 
 def _follow(workers: subprocess.Popen[bytes], path: Path, progress: Progress) -> None:
     """Pass on what the first worker reports until all have ended."""
-    read = 0
-    while True:
-        ended = workers.poll() is not None
-        if path.is_file():
-            lines = path.read_text(encoding="utf-8").splitlines()
-            for line in lines[read:]:
+    half = ""
+    with path.open(encoding="utf-8") as reports:
+        while True:
+            ended = workers.poll() is not None
+            # The last line may be half written yet.
+            *lines, half = (half + reports.read()).split("\n")
+            for line in lines:
                 report = json.loads(line)
                 progress(report["done"], report["total"], report["facts"])
-            read = len(lines)
-        if ended:
-            return
-        time.sleep(POLL)
+            if ended:
+                return
+            time.sleep(POLL)
 
 
 def _outcome(work: Path, code: int, log: Path) -> TrainingResult:

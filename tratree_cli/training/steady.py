@@ -114,7 +114,7 @@ class SteadyTrainer(Trainer):
         return loss
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        if self.row_lengths is None or not self.args.seed >= 0:
+        if self.row_lengths is None:
             return super()._get_train_sampler(train_dataset)
         return BatchesByLength(self.row_lengths, self.args.train_batch_size, self.args.seed)
 
@@ -123,7 +123,7 @@ class SteadyTrainer(Trainer):
         # out of bounds is in doubt: the last good checkpoint has to stay the last one.
         if self.out_since is not None:
             return
-        bad = first_bad_weight(self.model)
+        bad = first_bad_weight(self.model.named_parameters())
         if bad is not None:
             raise StageError(
                 _diverged(f"the weight {bad} is not finite", self.state.global_step, self.args)
@@ -174,7 +174,10 @@ def _diverged(what: str, step: int, args: Any) -> str:
 
 
 def prepare_work(
-    work: Path, rows: Sequence[SFTRow] | Sequence[PairRow], config: TrainingParams, model: Any
+    work: Path,
+    rows: Sequence[SFTRow] | Sequence[PairRow],
+    config: TrainingParams,
+    model: str | Path,
 ) -> None:
     """Make ``work`` ready; checkpoints that another training left there are removed.
 
@@ -185,7 +188,11 @@ def prepare_work(
     checkpoints, mark = work / "checkpoints", work / "checkpoints.key"
     # Who watches, and under what name, makes it no other training.
     decides = asdict(replace(config, track=(), run_name=""))
-    key = {"rows": dataset_fingerprint(rows), "config": decides, "model": str(model)}
+    key = {
+        "rows": dataset_fingerprint(rows),
+        "config": decides,
+        "model": str(Path(model).resolve()),
+    }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     if checkpoints.exists() and (not mark.is_file() or mark.read_text() != digest):
         shutil.rmtree(checkpoints)
