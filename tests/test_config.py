@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -39,6 +42,47 @@ def test_a_whole_number_is_a_number_and_a_truth_value_is_not() -> None:
     assert Config().with_values({"dpo": {"beta": 1}}, "test").dpo.beta == 1.0
     with pytest.raises(InputError, match="whole number"):
         Config().with_values({"explore": {"m": True}}, "test")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("mcts.select", "foo", "one of mean, visits, max, best-observed"),
+        ("tree.merge", "exct", "one of exact, similar, not 'exct' (did you mean 'exact'?)"),
+        ("tree.guard", "foo", "one of numbers-equal"),
+        ("sft.epochs", 0, "above 0"),
+        ("sft.epochs", float("nan"), "above 0"),
+        ("explore.temperature", [0.5, -1.0], "at least 0, not -1.0"),
+        ("eval.top_p", 2, "at most 1"),
+        ("explore.m", 0, "at least 1"),
+    ],
+)
+def test_a_value_that_no_stage_would_take_is_refused_before_any_runs(
+    key: str, value: Any, said: str
+) -> None:
+    section, _, name = key.partition(".")
+    with pytest.raises(InputError, match=re.escape(f"test: '{key}' must be {said}")) as caught:
+        Config().with_values({section: {name: value}}, "test")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_words_of_a_parameter_are_those_that_its_stage_knows() -> None:
+    from tratree_cli.stages.sft import ROLES
+    from tratree_cli.trees.build import MergePolicy
+    from tratree_cli.trees.mcts import SELECTIONS
+    from tratree_cli.trees.pairs import BRANCH_SELECTIONS, Rule
+
+    def words(section: Any, key: str) -> set[str]:
+        (found,) = (one for one in fields(section) if one.name == key)
+        return set(found.metadata["bounds"].words)
+
+    merge = get_type_hints(MergePolicy)
+    assert words(Config().tree, "merge") == set(get_args(merge["kind"]))
+    assert words(Config().tree, "guard") == set(get_args(get_args(merge["guard"])[0]))
+    assert words(Config().pairs, "select") == set(BRANCH_SELECTIONS)
+    assert words(Config().pairs, "rule") == set(get_args(Rule))
+    assert words(Config().mcts, "select") == {*SELECTIONS, "best-observed"}
+    assert words(Config().explore, "explorer") == set(ROLES)
 
 
 def test_unknown_keys_name_the_nearest_one() -> None:

@@ -22,13 +22,42 @@ from typing import Any
 
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.resources import template_folders, templates_dir
+from tratree_cli.training.params import (
+    ATTENTION,
+    DTYPES,
+    LENGTH_POLICIES,
+    LOSSES,
+    SCHEDULERS,
+)
 
 PROJECT_FILE = "tratree.toml"
 
 
-def note(default: Any, text: str, least: int | None = None) -> Any:
-    """A dataclass field with a default, the sentence that documents it, and its lower bound."""
-    about = {"note": text, "least": least}
+@dataclass(frozen=True)
+class Bounds:
+    """What a value may be: from ``least`` to ``most``, more than ``above``, one of ``words``."""
+
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    words: Sequence[str] = ()
+
+    def wanted(self, value: Any) -> str:
+        """What ``value`` must be and is not; empty where it is. NaN is nothing."""
+        if self.words and value not in self.words:
+            return f"one of {', '.join(filter(None, self.words))}"
+        if self.least is not None and not value >= self.least:
+            return f"at least {self.least}"
+        if self.above is not None and not value > self.above:
+            return f"above {self.above}"
+        if self.most is not None and not value <= self.most:
+            return f"at most {self.most}"
+        return ""
+
+
+def note(default: Any, text: str, **bounds: Any) -> Any:
+    """A dataclass field with a default, the sentence that documents it, and its ``Bounds``."""
+    about = {"note": text, "bounds": Bounds(**bounds)}
     if isinstance(default, dict | list):
         return field(default_factory=lambda: type(default)(default), metadata=about)
     return field(default=default, metadata=about)
@@ -58,42 +87,54 @@ class DemosSection:
 
 @dataclass(frozen=True)
 class SftSection:
-    epochs: float = note(3.0, "passes over the demonstrations (ours)")
-    learning_rate: float = note(1e-5, "peak learning rate (section 4.1)")
+    epochs: float = note(3.0, "passes over the demonstrations (ours)", above=0)
+    learning_rate: float = note(1e-5, "peak learning rate (section 4.1)", above=0)
     batch_size: int = note(32, "trajectories per optimizer step (section 4.1)", least=1)
     micro_batch: int = note(
         0, "trajectories per forward pass, 0 for the whole batch (ours)", least=0
     )
-    scheduler: str = note("cosine", "learning-rate schedule (section 4.1)")
-    warmup: float = note(0.03, "share of the steps that warm up (ours)")
-    weight_decay: float = note(0.0, "AdamW weight decay (ours)")
+    scheduler: str = note("cosine", "learning-rate schedule (section 4.1)", words=SCHEDULERS)
+    warmup: float = note(0.03, "share of the steps that warm up (ours)", least=0)
+    weight_decay: float = note(0.0, "AdamW weight decay (ours)", least=0)
     max_length: int = note(4096, "longest conversation in tokens (ours)", least=0)
-    too_long: str = note("error", "what to do beyond it: error, drop, keep-last-turns (ours)")
+    too_long: str = note(
+        "error", "what to do beyond it: error, drop, keep-last-turns (ours)", words=LENGTH_POLICIES
+    )
     lora_r: int = note(64, "LoRA rank, 0 trains all weights (section 4.1)", least=0)
     lora_alpha: int = note(128, "LoRA alpha (section 4.1)")
     lora_targets: list[str] = note(["all-linear"], "modules with an adapter, by name (ours)")
-    lora_dropout: float = note(0.0, "dropout in the adapters (ours)")
+    lora_dropout: float = note(0.0, "dropout in the adapters (ours)", least=0)
     lora_merge: bool = note(True, "fold adapters into the weights; false stores the adapter alone")
     packing: bool = note(False, "SFT: several conversations to a sequence, unseen by each other")
-    attention: str = note("auto", "auto, eager, sdpa, flash_attention_2, ...")
+    attention: str = note("auto", "auto, eager, sdpa, flash_attention_2, ...", words=ATTENTION)
     gradient_checkpointing: bool = note(False, "recompute activations: less memory, more time")
-    dtype: str = note("auto", "arithmetic: float32, bfloat16, or auto (bfloat16 on a GPU)")
-    save_dtype: str = note("float32", "stored weights: float32 or bfloat16")
-    checkpoint_every: float = note(0.2, "share or number of steps, 0 for none (not keyed)")
+    dtype: str = note(
+        "auto", "arithmetic: float32, bfloat16, or auto (bfloat16 on a GPU)", words=DTYPES
+    )
+    save_dtype: str = note("float32", "stored weights: float32 or bfloat16", words=DTYPES[1:])
+    checkpoint_every: float = note(0.2, "share or number of steps, 0 for none (not keyed)", least=0)
     diverge_from: str = note("", "Eq. 5, read by `tratree sft`: the model to move away from")
-    diverge_weight: float = note(0.3, "Eq. 5: lambda (ours)")
-    diverge_cap: float = note(0.2, "Eq. 5: nats per token beyond which KL earns nothing (ours)")
+    diverge_weight: float = note(0.3, "Eq. 5: lambda (ours)", least=0)
+    diverge_cap: float = note(
+        0.2, "Eq. 5: nats per token beyond which KL earns nothing (ours)", least=0
+    )
 
 
 @dataclass(frozen=True)
 class ExploreSection:
     m: int = note(6, "M, trajectories per task (Fig. 4 peaks at 6)", least=1)
-    temperature: list[float] = note([1.0], "sampling temperatures, sample i uses the i-th (ours)")
-    top_p: list[float] = note([1.0], "nucleus masses, crossed with the temperatures (ours)")
+    temperature: list[float] = note(
+        [1.0], "sampling temperatures, sample i uses the i-th (ours)", least=0
+    )
+    top_p: list[float] = note(
+        [1.0], "nucleus masses, crossed with the temperatures (ours)", above=0, most=1
+    )
     split: str = note("train", "split that is explored")
     tasks: int = note(0, "number of explored tasks, 0 for all", least=0)
     task_ids: list[str] = note([], "explored tasks by name; empty for the first of the split")
-    explorer: str = note("weak", "whose exploration: weak or strong (the SFT models)")
+    explorer: str = note(
+        "weak", "whose exploration: weak or strong (the SFT models)", words=("weak", "strong")
+    )
     max_new_tokens: int = note(256, "longest answer in tokens (ours)", least=1)
     max_context: int = note(4096, "longest conversation in tokens (ours)", least=1)
     constrain: bool = note(False, "decode only available actions; labelled wherever it is used")
@@ -104,17 +145,29 @@ class ExploreSection:
 
 @dataclass(frozen=True)
 class TreeSection:
-    merge: str = note("similar", "exact or similar")
-    threshold: float = note(0.95, "xi_sim, cosine at which observations merge (ours)")
-    guard: str = note("", "numbers-equal: texts with different numbers never merge (ours)")
+    merge: str = note("similar", "exact or similar", words=("exact", "similar"))
+    threshold: float = note(0.95, "xi_sim, cosine at which observations merge (ours)", least=-1)
+    guard: str = note(
+        "",
+        "numbers-equal: texts with different numbers never merge (ours)",
+        words=("", "numbers-equal"),
+    )
     embedder: str = note("offline", "offline, or any sentence-transformers model")
 
 
 @dataclass(frozen=True)
 class PairsSection:
-    rule: str = note("tree", "tree, unstructured, eto or ceiling")
-    select: str = note("best-worst", "which branches are paired: all, best-worst, adjacent (ours)")
-    min_gap: float = note(0.1, "smallest difference of aggregated scores (ours)")
+    rule: str = note(
+        "tree",
+        "tree, unstructured, eto or ceiling",
+        words=("tree", "unstructured", "eto", "ceiling"),
+    )
+    select: str = note(
+        "best-worst",
+        "which branches are paired: all, best-worst, adjacent (ours)",
+        words=("all", "best-worst", "adjacent"),
+    )
+    min_gap: float = note(0.1, "smallest difference of aggregated scores (ours)", least=0)
     per_node: int = note(1, "pairs per divergence point, 0 for no limit (ours)", least=0)
     per_task: int = note(2, "pairs per task, 0 for no limit (ours)", least=0)
     horizon: int = note(0, "steps of each continuation, 0 to the end (ours)", least=0)
@@ -123,29 +176,37 @@ class PairsSection:
 @dataclass(frozen=True)
 class MctsSection:
     rollouts: int = note(100, "search iterations per tree (section 4.2)", least=1)
-    gamma: float = note(1.41, "exploration constant of Eq. 7 (ours)")
-    select: str = note("mean", "how e* is read off: mean, visits or max (3.2: mean)")
+    gamma: float = note(1.41, "exploration constant of Eq. 7 (ours)", least=0)
+    select: str = note(
+        "mean",
+        "how e* is read off: mean, visits or max (3.2: mean)",
+        words=("mean", "visits", "max", "best-observed"),
+    )
     min_score: float = note(0.0, "e* with a score at or below this is dropped (ours)")
 
 
 @dataclass(frozen=True)
 class TrainSection:
     init: str = note("sft", "where the strong model starts: sft, base, or a reference")
-    epochs: float = note(3.0, "passes over the e* paths (ours)")
-    learning_rate: float = note(1e-5, "peak learning rate of imitation (section 4.1)")
+    epochs: float = note(3.0, "passes over the e* paths (ours)", above=0)
+    learning_rate: float = note(1e-5, "peak learning rate of imitation (section 4.1)", above=0)
 
 
 @dataclass(frozen=True)
 class DpoSection:
-    beta: float = note(0.1, "beta of Eq. 6 (section 4.1)")
+    beta: float = note(0.1, "beta of Eq. 6 (section 4.1)", above=0)
     ref: str = note("", "KL reference: weak, strong-sft, none, a reference; empty for the method's")
-    epochs: float = note(1.0, "passes over the pairs (ours)")
-    learning_rate: float = note(2e-5, "peak learning rate (section 4.1)")
+    epochs: float = note(1.0, "passes over the pairs (ours)", above=0)
+    learning_rate: float = note(2e-5, "peak learning rate (section 4.1)", above=0)
     batch_size: int = note(32, "pairs per optimizer step (section 4.1)", least=1)
-    nll_weight: float = note(0.0, "weight of an NLL term on the preferred side (ours)")
+    nll_weight: float = note(0.0, "weight of an NLL term on the preferred side (ours)", least=0)
     explicit_kl: bool = note(False, "Eq. 6 as written, with the full KL term beside the DPO loss")
-    loss_type: str = note("sigmoid", "any loss of TRL's DPO: sigmoid, ipo, hinge, ... (ours)")
-    label_smoothing: float = note(0.0, "share of pairs assumed to be labelled wrongly (ours)")
+    loss_type: str = note(
+        "sigmoid", "any loss of TRL's DPO: sigmoid, ipo, hinge, ... (ours)", words=LOSSES
+    )
+    label_smoothing: float = note(
+        0.0, "share of pairs assumed to be labelled wrongly (ours)", least=0
+    )
 
 
 @dataclass(frozen=True)
@@ -153,8 +214,8 @@ class EvalSection:
     split: str = note("test", "split that is evaluated")
     tasks: int = note(0, "number of tasks, 0 for all", least=0)
     samples: int = note(1, "episodes per task", least=1)
-    temperature: float = note(0.0, "0 is greedy")
-    top_p: float = note(1.0, "nucleus mass when sampling")
+    temperature: float = note(0.0, "0 is greedy", least=0)
+    top_p: float = note(1.0, "nucleus mass when sampling", above=0, most=1)
 
 
 @dataclass(frozen=True)
@@ -282,7 +343,7 @@ def _section_type(name: str) -> Any:
 
 def _overlay(target: Any, values: Mapping[str, Any], origin: str, path: str) -> Any:
     hints = typing.get_type_hints(type(target))
-    least = {one.name: one.metadata.get("least") for one in fields(target)}
+    bounds = {one.name: one.metadata.get("bounds", Bounds()) for one in fields(target)}
     changes: dict[str, Any] = {}
     for key, value in values.items():
         dotted = f"{path}{key}"
@@ -298,8 +359,10 @@ def _overlay(target: Any, values: Mapping[str, Any], origin: str, path: str) -> 
             changes[key] = {**current, **value}
         else:
             changes[key] = _coerce(value, hints[key], origin, dotted)
-            if (bound := least[key]) is not None and changes[key] < bound:
-                raise InputError(f"{origin}: '{dotted}' must be at least {bound}, not {value!r}")
+            for one in changes[key] if isinstance(changes[key], list) else [changes[key]]:
+                if wanted := bounds[key].wanted(one):
+                    hint = did_you_mean(str(one), bounds[key].words)
+                    raise InputError(f"{origin}: '{dotted}' must be {wanted}, not {one!r}{hint}")
     return dataclasses.replace(target, **changes)
 
 

@@ -197,7 +197,7 @@ def test_every_training_parameter_is_reached_by_set(
     got = [used["parameters"][k] for k in ("loss_type", "label_smoothing", "nll_weight", "beta")]
     assert got == ["ipo", 0.1, 0.5, 0.3]
     wrong = tratree("train-strong", "--pairs", "pairs.jsonl", *words, "--set", "dpo.loss_type=ipoo")
-    wrong.refused("unknown loss_type 'ipoo'", "did you mean 'ipo'")
+    wrong.refused("'dpo.loss_type' must be one of", "'ipoo'", "did you mean 'ipo'")
 
 
 def test_parameters_at_their_old_values_leave_the_key_as_it_was() -> None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config
-from tratree_cli.errors import InputError
 from tratree_cli.stages import sft
 from tratree_cli.stages.environments import environment_key, prompt_templates
 from tratree_cli.stages.graph import Job, Node, Result, Stage
@@ -42,8 +41,6 @@ def node(
     section = config.explore
     refuse_test_split(section.split, "explore", allowed=allow_test)
     role = explorer or section.explorer
-    if role not in sft.ROLES:
-        raise InputError(f"explore.explorer must be weak or strong, not '{role}'")
     given = tuple(policies) if policies else (sft.node(config, role),)
     models = [policy for policy in given if not isinstance(policy, str)]
     params: dict[str, Any] = {

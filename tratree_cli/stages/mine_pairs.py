@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from tratree_cli.config import Config
-from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.stages import build_tree, demos, explore
 from tratree_cli.stages.graph import Job, Node, Result, Stage
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from tratree_store import Entry
 
 STAGE = Stage("mine-pairs", 1, "pairs", "tratree_cli.stages.mine_pairs:run")
-RULES = ("tree", "unstructured", "eto", "ceiling")
 
 
 def node(
@@ -28,11 +26,6 @@ def node(
 ) -> Node:
     """Pairs by ``rule`` (default: the configuration's), each with its own inputs and producers."""
     rule = rule or config.pairs.rule
-    if rule not in RULES:
-        raise InputError(
-            f"there is no pair rule '{rule}'{did_you_mean(rule, RULES)}; "
-            f"there are {', '.join(RULES)}"
-        )
     inputs: dict[str, Sequence[Node | Entry]]
     if rule == "tree":
         inputs = {"tree": tuple(trees or (build_tree.node(config),))}

@@ -15,8 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.training.masks import Encoded, Messages, encode_conversation
-
-LENGTH_POLICIES = ("error", "drop", "keep-last-turns")
+from tratree_cli.training.params import LENGTH_POLICIES
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Protocol
 from tratree_cli.errors import InputError, did_you_mean
 
 SCHEDULERS = ("cosine", "linear", "constant", "constant_with_warmup")
+LENGTH_POLICIES = ("error", "drop", "keep-last-turns")
 DTYPES = ("auto", "float32", "bfloat16")
 TRACKERS = ("tensorboard", "wandb", "trackio", "mlflow", "comet_ml")
 ATTENTION = ("auto", "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
