@@ -52,15 +52,21 @@ def _refuse_what_came_from_outside(entry: Entry) -> None:
 
 
 def rerun(entry: Entry, scratch: Store) -> Entry:
-    """Make ``entry`` again in ``scratch``, which holds its inputs; with as many threads as then."""
+    """Make ``entry`` again in ``scratch``, which holds its inputs; as it was made then.
+
+    Threads and device change the bytes without being keyed.
+    """
+    from tratree_store.keys import input_digests
+
     _refuse_what_came_from_outside(entry)
     document, provenance = entry.document, entry.provenance
-    options = Options(threads=int(provenance.get("threads", 1)))
+    options = Options(
+        threads=int(provenance.get("threads", 1)), device=str(provenance.get("device", "auto"))
+    )
     limit_threads(options.threads)
     inputs: dict[str, Sequence[Entry]] = {}
-    for role, digests in document.get("inputs", {}).items():
-        names = [digests] if isinstance(digests, str) else digests
-        found = [scratch.maker(digest, entry) for digest in names]
+    for role, digests in input_digests(document).items():
+        found = [scratch.maker(digest, entry) for digest in digests]
         if None in found:
             raise InputError(f"an input ({role}) of {entry.ref[:24]} is no longer in the store")
         inputs[role] = [made for made in found if made is not None]

@@ -1,0 +1,47 @@
+"""Making an artifact again from its record: everything is as it was then."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tratree_cli.config import Config
+from tratree_cli.errors import InputError
+from tratree_cli.stages import rerun
+from tratree_cli.stages.graph import Node
+
+
+def entry(**provenance: Any) -> Any:
+    return SimpleNamespace(
+        stage="mcts",
+        ref="paths:ab",
+        summary={},
+        document={"params": {"rollouts": 7}, "inputs": {"tree": "one"}},
+        provenance={"config": Config().to_dict(), **provenance},
+    )
+
+
+def test_an_artifact_is_made_again_on_the_device_and_with_the_threads_of_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran: list[tuple[Any, Node, Any]] = []
+    monkeypatch.setattr(rerun, "limit_threads", lambda _: None)
+    monkeypatch.setattr(
+        rerun,
+        "run_node",
+        lambda runtime, node, inputs, **_: ran.append((runtime, node, inputs)) or [0],
+    )
+    scratch: Any = SimpleNamespace(root=None, maker=lambda digest, _: f"maker of {digest}")
+    rerun.rerun(entry(threads=2, device="cpu"), scratch)
+    ((runtime, node, inputs),) = ran
+    assert (runtime.options.threads, runtime.options.device) == (2, "cpu")
+    assert node.params == {"rollouts": 7}
+    assert inputs == {"tree": ["maker of one"]}
+
+
+def test_an_input_that_is_gone_is_named() -> None:
+    gone: Any = SimpleNamespace(root=None, maker=lambda *_: None)
+    with pytest.raises(InputError, match=r"an input \(tree\)"):
+        rerun.rerun(entry(), gone)
