@@ -171,6 +171,18 @@ def test_gathered_weights_that_are_not_finite_are_never_written(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("rows", [1, 32, 33, 100])
+@pytest.mark.parametrize("epochs", [0.5, 1.0, 1.5, 2.1])
+def test_the_control_takes_as_many_steps_as_the_training_it_is_compared_with(
+    rows: int, epochs: float
+) -> None:
+    from tratree_cli.stages.train_strong import steps_on
+    from tratree_cli.training.engine import total_steps
+
+    own = steps_on(rows, {"batch_size": 32, "epochs": epochs})
+    assert own == total_steps(rows, SFTParams(epochs=epochs, batch_size=8, accumulation=4))
+
+
 def test_checkpoints_of_other_rows_are_not_resumed(
     policy: Path, rows: list[SFTRow], tmp_path: Path
 ) -> None:

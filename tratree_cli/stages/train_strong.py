@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,9 +168,9 @@ def _imitate(job: Job, folder: Path, identity: dict[str, str]) -> Result:
     if job.params["method"] == "sft-more":
         conversations, prefix = demonstrated(job)
         paths = read_paths(job.one(ONLY_COUNTED).path)
-        training = job.params["training"]
-        steps = -(-len(paths.paths) // int(training["batch_size"]))
-        max_steps = max(1, round(steps * float(training["epochs"])))
+        if not paths.paths:
+            return _failure_safe(job, "no path scores above mcts.min_score, so it has no steps")
+        max_steps = steps_on(len(paths.paths), job.params["training"])
     else:
         paths = read_paths(job.one("paths").path)
         conversations = [path.messages for path in paths.paths]
@@ -185,6 +186,12 @@ def _imitate(job: Job, folder: Path, identity: dict[str, str]) -> Result:
         params=job.params["training"],
         max_steps=max_steps,
     )
+
+
+def steps_on(rows: int, training: Mapping[str, Any]) -> int:
+    """Optimizer steps that training on ``rows`` rows takes (as ``engine.total_steps``)."""
+    batches = math.ceil(rows / int(training["batch_size"]))
+    return math.ceil(float(training["epochs"]) * batches)
 
 
 def demonstrated(job: Job) -> tuple[list[Any], int]:
