@@ -5,10 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+import pytest
+
 from tests.evaluation.conftest import evaluated
+from tratree_cli.config import load_recipe
 from tratree_cli.evaluation.report import Evaluated
 from tratree_cli.stages.lineage import budget
-from tratree_cli.stages.report_rows import MadeFrom, method_of, newest, policies_of, settle
+from tratree_cli.stages.report_rows import (
+    MadeFrom,
+    _command,
+    method_of,
+    newest,
+    policies_of,
+    settle,
+)
 from tratree_cli.stages.row_settings import differing_settings, keyed_settings
 
 
@@ -129,6 +139,23 @@ def test_policies_with_equal_bytes_each_have_their_row() -> None:
     assert named == ["sft-strong", "tree-dpo"]
 
 
+def test_the_line_that_makes_a_row_again_names_a_seed_that_is_not_the_recipes_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def typed(seed: int) -> str:
+        config = {"recipe": "micro", "env": {"name": "webshop"}, "eval": {}}
+        policy = Entry("sft", {"params": {"seed": seed}}, provenance={"config": config})
+        evaluation = Entry("eval", {"params": {}}, provenance={"config": config})
+        return _command(MadeFrom("sft-weak", cast(Any, evaluation), cast(Any, policy)))
+
+    assert "--seed" not in typed(0)
+    assert "--seed 2" in typed(2)
+    own = replace(load_recipe("micro", "webshop"), seed=2)
+    monkeypatch.setattr("tratree_cli.stages.report_rows._shipped", lambda *_: own)
+    assert "--seed 0" in typed(0)
+    assert "--seed" not in typed(2)
+
+
 def test_what_only_decided_how_long_a_control_trained_is_no_data_of_its() -> None:
     made = {
         "d": Entry("demos", {"inputs": {}}, "d", kind="demos", summary={"demonstrations": 60}),
@@ -147,3 +174,4 @@ def test_what_only_decided_how_long_a_control_trained_is_no_data_of_its() -> Non
 
     assert episodes(demos=["d"], paths=["p"]) == (60, 1440)
     assert episodes(demos=["d"], budget=["p"]) == (60, 0)
+    assert episodes(demos=["d"], budget=["d"]) == (60, 0)

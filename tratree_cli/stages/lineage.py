@@ -31,19 +31,20 @@ def ancestors(store: Store, entries: Sequence[Entry], *, learned_from: bool = Fa
         current = waiting.pop(0)
         if current.recipe not in found:
             found[current.recipe] = current
-            counted = sources(store, current, ONLY_COUNTED) if learned_from else []
-            waiting += [one for one in sources(store, current) if one not in counted]
+            waiting += sources(store, current, without=ONLY_COUNTED if learned_from else None)
     return list(found.values())
 
 
-def sources(store: Store, entry: Entry, role: str | None = None) -> list[Entry]:
-    """The direct inputs (of one role, or all); collected ones are missing."""
+def sources(
+    store: Store, entry: Entry, role: str | None = None, *, without: str | None = None
+) -> list[Entry]:
+    """The direct inputs (of one role, all, or all but one); collected ones are missing."""
     from tratree_store.keys import input_digests
 
     makers = [
         store.maker(digest, entry)
         for name, found in input_digests(entry.document).items()
-        if role is None or name == role
+        if name != without and role in (None, name)
         for digest in found
     ]
     return [found for found in makers if found is not None]

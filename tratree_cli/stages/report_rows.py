@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config, from_dict, load_recipe
@@ -56,7 +57,9 @@ def policies_of(store: Store, evaluation: Entry) -> list[Entry]:
 
     Usually one; several where training ended in equal bytes, as in the failure-safe case.
     """
-    digests = evaluation.document.get("inputs", {}).get("policy", ())
+    from tratree_store.keys import input_digests
+
+    digests = input_digests(evaluation.document).get("policy", ())
     maker = lineage.sources(store, evaluation, "policy")
     twins = [entry for entry in store.entries(kind="model") if entry.object in digests]
     found = {entry.recipe: entry for entry in [*maker, *twins[::-1]]}
@@ -258,8 +261,13 @@ def _home(descriptors: Sequence[Descriptor], made: Sequence[MadeFrom], name: str
 def _recipe(entry: Entry) -> Config | None:
     """The recipe that an artifact was made with, as it is shipped; None where it is gone."""
     config = entry.provenance["config"]
+    return _shipped(str(config["recipe"]), str(config["env"]["name"]))
+
+
+@cache
+def _shipped(name: str, environment: str) -> Config | None:
     try:
-        return load_recipe(str(config["recipe"]), str(config["env"]["name"]))
+        return load_recipe(name, environment)
     except InputError:
         return None
 
@@ -269,8 +277,8 @@ def _command(row: MadeFrom) -> str:
     maker = row.policy or row.evaluation
     config = row.evaluation.provenance["config"]
     words = [f"tratree report --recipe {config['recipe']} --env {config['env']['name']}"]
-    seed = maker.document["params"].get("seed")
-    words += [f"--seed {seed}"] if seed else []
+    seed, own = maker.document["params"].get("seed"), _recipe(row.evaluation)
+    words += [f"--seed {seed}"] if seed is not None and (own is None or seed != own.seed) else []
     words += [f"--methods {row.method}", *_assignments(row, maker)]
     return " ".join(words)
 
