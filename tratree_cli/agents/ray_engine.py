@@ -17,12 +17,12 @@ from tratree_cli.agents.plan import Shard
 from tratree_cli.agents.rollout import OnProgress, Progress
 from tratree_cli.agents.workers import portable
 from tratree_cli.errors import InputError, StageError
+from tratree_cli.processes import THREADS
 
 if TYPE_CHECKING:
     from tratree_cli.agents.shards import Job, ShardPlayer
 
 RETRIES = 3
-THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 _player: ShardPlayer | None = None
 """The player that this Ray worker process keeps between shards."""
@@ -48,8 +48,9 @@ def play_on_ray(
         _connect(ray, address, workers)
     try:
         handle = ray.put(job)
+        one = dict.fromkeys(THREADS, "1")
         # Without a free GPU to ask for, one CPU is what a shard needs.
-        task = ray.remote(num_cpus=1, max_retries=RETRIES, runtime_env={"env_vars": THREADS})(
+        task = ray.remote(num_cpus=1, max_retries=RETRIES, runtime_env={"env_vars": one})(
             play_remotely
         )
         limit = workers if workers > 1 else max(1, int(ray.cluster_resources().get("CPU", 1)))

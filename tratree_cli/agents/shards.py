@@ -20,7 +20,7 @@ from tratree_cli.agents.rollout import OnProgress, Progress, play
 from tratree_cli.agents.shard_files import ShardFolder, encode_shard
 from tratree_cli.envs.protocol import Environment, EnvironmentSpec
 from tratree_cli.envs.registry import open_environment
-from tratree_cli.errors import InputError, PartialError, StageError
+from tratree_cli.errors import InputError, StageError
 from tratree_cli.formats.rollouts import UNSCORED, Rollouts, TextTable, Trajectory
 
 ENGINES = ("local", "ray")
@@ -123,15 +123,13 @@ def explore(
     restarts: int = 2,
     part: tuple[int, int] | None = None,
     progress: OnProgress | None = None,
-    should_stop: Callable[[], bool] | None = None,
 ) -> Rollouts:
     """Play what is missing of ``plan`` and return all of it; equal plans give equal rollouts.
 
     ``work`` keeps finished shards (a durable folder, may be shared by several runs and machines).
     All episodes of a shard live at once. ``part=(i, n)`` plays and returns only the i-th of n
-    parts. ``engine`` is ``local`` or ``ray`` (at ``address``). ``should_stop`` is asked between
-    shards; stopping, and a policy outage, raise ``PartialError`` and keep what is finished. Ctrl-C
-    passes through with the same effect.
+    parts. ``engine`` is ``local`` or ``ray`` (at ``address``). A policy outage raises
+    ``PartialError`` and keeps what is finished; Ctrl-C passes through with the same effect.
     """
     if len(sources) != len(plan.sources):
         raise InputError("the plan and the exploration name different policies")
@@ -139,7 +137,7 @@ def explore(
     job = Job(environment, sources, plan.settings, prompt, plan.block, restarts)
     shards = plan.part(*part) if part else plan.shards()
     folder = ShardFolder(work)
-    run_shards(job, shards, folder, workers, engine, address, progress, should_stop)
+    run_shards(job, shards, folder, workers, engine, address, progress)
     return merge(shards, folder, plan, environment, prompt, split)
 
 
@@ -151,7 +149,6 @@ def run_shards(
     engine: str = "local",
     address: str | None = None,
     progress: OnProgress | None = None,
-    should_stop: Callable[[], bool] | None = None,
 ) -> None:
     """Play the shards that ``folder`` does not have yet, and put them there."""
     finished, missing = Progress(), []
@@ -162,8 +159,6 @@ def run_shards(
         else:
             finished += _summary(found[0])
     total = sum(len(shard.requests) for shard in shards)
-    stop = should_stop or (lambda: False)
-    left = len(missing)
 
     def report(now: Progress) -> None:
         if progress is not None:
@@ -176,11 +171,6 @@ def run_shards(
     with contextlib.closing(_engine(engine)(job, missing, workers, address, report)) as played:
         for shard, data in played:
             folder.write(shard, data)
-            left -= 1
-            if left and stop():
-                raise PartialError(
-                    f"stopped with {left} of {len(shards)} shards left; run it again"
-                )
 
 
 Engine = Callable[

@@ -44,7 +44,8 @@ def play_in_processes(
     crew: list[_Worker] = []
     done, left = Progress(), len(shards)
     try:
-        crew += [_start(job) for _ in range(min(workers, len(shards)))]
+        for _ in range(min(workers, len(shards))):
+            crew.append(_start(job))
         while left:
             for worker in crew:
                 if worker.shard is None and waiting:
