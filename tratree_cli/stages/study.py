@@ -65,11 +65,11 @@ def parse_sweep(text: str, config: Config) -> Sweep:
     """``section.key=value,value,...``; every value must fit the parameter."""
     path, equals, raw = text.partition("=")
     words = [word.strip() for word in raw.split(",")]
-    if not equals or not path.strip() or not all(words):
-        raise InputError(f"--sweep {text}: expected section.key=value,value,...")
     key = path.strip()
     if key == "seed":
         raise InputError(f"--sweep {text}: use --seeds N for training seeds")
+    if not equals or "." not in key or not all(words):
+        raise InputError(f"--sweep {text}: expected section.key=value,value,...")
     if key == "env.name":
         raise InputError(
             f"--sweep {text}: run every environment by itself (their recipes differ) and put them "
@@ -78,8 +78,6 @@ def parse_sweep(text: str, config: Config) -> Sweep:
     values = []
     for word in words:
         changed = config.with_values(parse_assignment(f"{key}={word}"), f"--sweep {text}")
-        if "." not in key:
-            raise InputError(f"--sweep {text}: expected section.key=value,value,...")
         value = Sweep(key, ()).value_in(changed)
         if value in values:
             raise InputError(f"--sweep {text}: the value {word} is there twice")

@@ -105,11 +105,6 @@ class Forest:
             return self.reward_sum / self.visits
 
     @cached_property
-    def is_leaf(self) -> BoolArray:
-        """Nodes without children, ``[N]``."""
-        return np.equal(self.child_count, 0)
-
-    @cached_property
     def has_stop(self) -> BoolArray:
         """Inner nodes at which some trajectory ends: they have a virtual "stop" leaf."""
         return np.logical_and(self.child_count > 0, self.endings > 0)

@@ -20,8 +20,7 @@ class House:
         self.game = game
         self.names = game.names
         facts = game.facts
-        self.start = next(iter(facts["atlocation"]))[1]
-        self.agent = next(iter(facts["atlocation"]))[0]
+        ((_, self.start),) = facts["atlocation"]
         places = sorted(facts.get("receptacleatlocation", ()))
         self.at: dict[str, list[str]] = defaultdict(list)
         for receptacle, place in places:
