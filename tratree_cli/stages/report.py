@@ -16,6 +16,7 @@ from tratree_cli.stages import agreement, lineage, methods, study, theory
 from tratree_cli.stages.graph import Job, Node, Result, Stage
 from tratree_cli.stages.report_rows import (
     MadeFrom,
+    Told,
     evaluated,
     method_of,
     newest,
@@ -130,12 +131,12 @@ def run(job: Job) -> Result:
     # The store is only asked what the inputs were made from.
     store = Store(job.store_root)
     rows = _rows(store, job)
+    told = _told(store, rows, timed=False)
     document = assemble(
         store,
-        rows,
+        told,
         job.inputs.get("tree", ()),
-        timed=False,
-        extra=_theory(store, rows, job),
+        extra=_theory(store, told, job),
         missing=job.params.get("missing", ()),
     )
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
@@ -144,18 +145,22 @@ def run(job: Job) -> Result:
     return Result({"evaluations": len(rows)}, warnings=document.warnings)
 
 
-def _theory(store: Store, rows: Sequence[MadeFrom], job: Job) -> tuple[Section, ...]:
+def _told(store: Store, rows: Sequence[MadeFrom], *, timed: bool) -> list[Told]:
+    """What each row tells, and which of its settings are varied; ``timed`` adds seconds."""
+    return settle([evaluated(store, row, timed=timed) for row in rows], rows, store)
+
+
+def _theory(store: Store, told: Sequence[Told], job: Job) -> tuple[Section, ...]:
     """Section 3.3's tables; they stay in the artifact, because measuring them reads every tree."""
     from tratree_cli.evaluation.document import Section
 
-    asked = [
-        row.policy
-        for row, given in zip(rows, job.params["rows"], strict=True)
-        if given.get("asked") and row.policy is not None
-    ]
-    measured = job.inputs.get("agreement", ())
-    by_policy = {p.recipe: entry for p, entry in zip(asked, measured, strict=True)}
-    tables = theory.blocks(store, rows, by_policy, job.inputs.get("tree", ()))
+    measured = iter(job.inputs.get("agreement", ()))
+    by_policy: dict[str, Entry] = {}
+    for (_, row), given in zip(told, job.params["rows"], strict=True):
+        entry = next(measured) if given.get("asked") else None
+        if entry is not None and row.policy is not None:
+            by_policy[row.policy.recipe] = entry
+    tables = theory.blocks(store, told, by_policy, job.inputs.get("tree", ()))
     return (Section("theory", "What Theorem 1 rests on", blocks=tables),) if tables else ()
 
 
@@ -217,9 +222,8 @@ def document_of(
     kept = written.section("theory")
     return assemble(
         store,
-        rows,
+        _told(store, rows, timed=True),
         trees,
-        timed=True,
         drawn=drawn,
         with_paper=with_paper,
         extra=() if kept is None else (kept,),
@@ -229,19 +233,15 @@ def document_of(
 
 def assemble(
     store: Store,
-    rows: Sequence[MadeFrom],
+    told: Sequence[Told],
     trees: Sequence[Entry],
     *,
-    timed: bool,
     drawn: bool = False,
     with_paper: bool = False,
     extra: Sequence[Section] = (),
     missing: Sequence[str] = (),
 ) -> ReportDocument:
-    """The document over these rows; ``timed`` adds what the store recorded of seconds.
-
-    ``missing`` names the cells of the study that could not be computed.
-    """
+    """The document over these rows; ``missing`` names the cells that could not be computed."""
     from dataclasses import replace
 
     from tratree_cli.display.summaries import tree_facts
@@ -253,9 +253,8 @@ def assemble(
         figures = tree_facts(trees[0].summary)
         blocks = drawings(trees[0]) if drawn else ()
         summary = TreeSummary("Trajectory trees of the weak model", figures, blocks)
-    found, remarks = newest(
-        settle([evaluated(store, row, timed=timed) for row in rows], rows, store)
-    )
+    found, remarks = newest(told)
+    rows = [row for _, row in told]
     title, subtitle = _heading(rows)
     document = build_report(
         found,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tratree_cli.config import Config, from_dict, load_recipe
 from tratree_cli.errors import InputError
@@ -50,6 +50,10 @@ class MadeFrom:
             "settings": dict(self.settings),
             "varied": None if self.varied is None else list(self.varied),
         }
+
+
+Told: TypeAlias = "tuple[Evaluated, MadeFrom]"
+"""A row as the report's tables want it, and what it was made from."""
 
 
 def policies_of(store: Store, evaluation: Entry) -> list[Entry]:
@@ -127,7 +131,7 @@ def _asked_for(store: Store, row: MadeFrom) -> Entry:
 
 def settle(
     rows: Sequence[Evaluated], made: Sequence[MadeFrom], store: Store | None = None
-) -> list[tuple[Evaluated, MadeFrom]]:
+) -> list[Told]:
     """Decide for every row which of its settings are varied, and drop those that never differ.
 
     Environments have recipes of their own, and dev tasks are not test tasks: only rows of one
@@ -139,16 +143,14 @@ def settle(
     for index, row in enumerate(rows):
         one = row.evaluation.descriptor
         together.setdefault((one.environment, one.split), []).append(index)
-    settled: dict[int, tuple[Evaluated, MadeFrom]] = {}
+    settled: dict[int, Told] = {}
     for members in together.values():
         pairs = _settled([rows[i] for i in members], [made[i] for i in members])
         settled |= zip(members, pairs, strict=True)
     return [settled[index] for index in range(len(rows))]
 
 
-def _settled(
-    rows: Sequence[Evaluated], made: Sequence[MadeFrom]
-) -> list[tuple[Evaluated, MadeFrom]]:
+def _settled(rows: Sequence[Evaluated], made: Sequence[MadeFrom]) -> list[Told]:
     descriptors = [row.evaluation.descriptor for row in rows]
     names = {name for one in descriptors for name in one.parameters}
     differing = {name for name in names if len(_values(descriptors, name)) > 1}
@@ -202,12 +204,12 @@ def _made_from(store: Store, row: MadeFrom) -> list[Entry]:
     return [row.evaluation, *lineage.ancestors(store, [row.policy])]
 
 
-def newest(rows: Sequence[tuple[Evaluated, MadeFrom]]) -> tuple[list[Evaluated], tuple[str, ...]]:
+def newest(rows: Sequence[Told]) -> tuple[list[Evaluated], tuple[str, ...]]:
     """One evaluation for each description and seed: the newest; a sentence if others are left out.
 
     Only evaluations that were handed in can collide; a study's cells differ by construction.
     """
-    chosen: dict[Any, tuple[Evaluated, MadeFrom]] = {}
+    chosen: dict[Any, Told] = {}
     for row, source in rows:
         key = _description(row.evaluation.descriptor)
         before = chosen.get(key)

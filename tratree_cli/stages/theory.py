@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tratree_cli.stages import lineage
 
@@ -14,37 +14,51 @@ if TYPE_CHECKING:
 
     from tratree_cli.evaluation.document import Table
     from tratree_cli.evaluation.theory import Informativeness
-    from tratree_cli.stages.report_rows import MadeFrom
+    from tratree_cli.stages.report_rows import Told
     from tratree_cli.trees.pairs import PairSet
 
 
 def blocks(
     store: Store,
-    rows: Sequence[MadeFrom],
+    told: Sequence[Told],
     agreements: Mapping[str, Entry],
     trees: Sequence[Entry],
 ) -> tuple[Table, ...]:
     """The tables of section 3.3; ``agreements`` by the policy's recipe."""
     from tratree_cli.evaluation.theory import informativeness_table, theory_table
 
-    found = [theory_table(_evidence(store, rows, agreements))]
+    found = [theory_table(_evidence(store, told, agreements))]
     if trees:
         found.append(informativeness_table(informativeness(trees[0])))
     return tuple(table for table in found if table is not None)
 
 
-def _evidence(store: Store, rows: Sequence[MadeFrom], agreements: Mapping[str, Entry]) -> list[Any]:
-    """One row a method: means over its training seeds, of the recipe's own settings only."""
+class _Group(NamedTuple):
+    """What figures may be averaged over: one method, environment and pair of models."""
+
+    environment: str
+    method: str
+    strong: str
+    weak: str
+
+
+def _evidence(store: Store, told: Sequence[Told], agreements: Mapping[str, Entry]) -> list[Any]:
+    """One row a group: means over training seeds.
+
+    Of the recipe's own settings only; a policy that was evaluated several times counts once.
+    """
     from tratree_cli.evaluation import methods
     from tratree_cli.evaluation.theory import PreferenceEvidence
 
-    groups: dict[str, list[Entry]] = {}
-    for row in rows:
-        if row.policy is not None and not row.varied and row.method != methods.BEST_OF_N:
-            groups.setdefault(row.method, []).append(row.policy)
+    groups: dict[_Group, dict[str, Entry]] = {}
+    for row, made in told:
+        one = row.evaluation.descriptor
+        if made.policy is not None and not one.varied and made.method != methods.BEST_OF_N:
+            group = _Group(one.environment, made.method, one.family, one.weak)
+            groups.setdefault(group, {})[made.policy.recipe] = made.policy
     found = []
-    for method in sorted(groups, key=methods.rank):
-        policies = groups[method]
+    for group in sorted(groups, key=lambda group: (methods.rank(group.method), group)):
+        policies = list(groups[group].values())
         pairs = [p for policy in policies for p in lineage.sources(store, policy, "pairs")]
         measured = [
             agreements[policy.recipe].summary for policy in policies if policy.recipe in agreements
@@ -54,7 +68,7 @@ def _evidence(store: Store, rows: Sequence[MadeFrom], agreements: Mapping[str, E
         counts = [int(entry.summary.get("pairs", 0)) for entry in pairs]
         found.append(
             PreferenceEvidence(
-                label=methods.title(method),
+                label=_label(group, groups),
                 pairs=round(fmean(counts)) if counts else None,
                 held_out=sum(int(one["pairs"]) for one in measured) if measured else None,
                 accuracy=_mean(measured, "accuracy"),
@@ -65,6 +79,19 @@ def _evidence(store: Store, rows: Sequence[MadeFrom], agreements: Mapping[str, E
             )
         )
     return found
+
+
+def _label(group: _Group, groups: Collection[_Group]) -> str:
+    """The method, with its environment and models where those of others differ."""
+    from tratree_cli.evaluation import methods
+    from tratree_cli.evaluation.selection import place_name
+
+    words = [methods.title(group.method)]
+    if len({one.environment for one in groups}) > 1:
+        words.append(place_name(group.environment))
+    if sum(one[:2] == group[:2] for one in groups) > 1:
+        words.append(" from ".join(filter(None, group[2:])))
+    return ", ".join(words)
 
 
 def _mean(summaries: Sequence[Mapping[str, Any]], name: str) -> float | None:
