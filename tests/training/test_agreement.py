@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from tratree_cli.errors import InputError
 from tratree_cli.training.agreement import agreement
 from tratree_cli.training.load import resolve_base
 
@@ -40,6 +41,13 @@ def test_a_pair_turned_round_turns_the_margin_round(weak: Path) -> None:
     assert (one.accuracy or 0.0) + (other.accuracy or 0.0) == 1.0
     assert one.kl is not None and one.kl > 0
     assert one.kl == pytest.approx(other.kl)
+
+
+def test_the_models_are_asked_on_the_device_that_was_chosen(weak: Path) -> None:
+    asked = [pair("open red", "open the blue one")]
+    assert agreement(weak, weak, asked, device="cpu") == agreement(weak, weak, asked)
+    with pytest.raises(InputError, match="there is no device 'abacus'"):
+        agreement(weak, weak, asked, device="abacus")
 
 
 def test_without_pairs_nothing_is_measured(weak: Path) -> None:

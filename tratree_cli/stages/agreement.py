@@ -62,6 +62,7 @@ def run(job: Job) -> Result:
         max_length=job.params["max_length"] or None,
         threads=job.options.threads,
         progress=training_progress(job),
+        device=job.options.device,
     )
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
     (job.out / MEASURED).write_bytes(orjson.dumps(asdict(measured), option=options))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 ROWS = "rows.json"
 """Which recipes stand behind each row: digests, so that the lineage is exact."""
 
-STAGE = Stage("report", 2, "report", "tratree_cli.stages.report:run")
+STAGE = Stage("report", 3, "report", "tratree_cli.stages.report:run")
 
 
 def of_evaluations(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tratree_cli.training.data import LengthPolicy, PairRow, fitting_pairs
-from tratree_cli.training.params import Progress, silent
+from tratree_cli.training.params import Progress, TrainingParams, silent
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ def agreement(
     max_length: int | None = None,
     threads: int = 1,
     progress: Progress = silent,
+    device: str = "cpu",
 ) -> Agreement:
     """Score ``pairs`` (``prompt`` / ``chosen`` / ``rejected`` messages) with both models.
 
@@ -64,8 +65,12 @@ def agreement(
     if not shared:
         return Agreement(0, left_out=len(pairs))
     mine = [rows[number] for number in shared]
-    with quiet(), devices.threads(threads):
-        ours_model, theirs_model = load_model(policy), load_model(reference)
+    where = TrainingParams(device=device)
+    with quiet(), devices.threads(threads), devices.enough_memory():
+        ours_model, theirs_model = (
+            load_model(folder, devices.precision(where)).to(devices.choose_device(device))
+            for folder in (policy, reference)
+        )
         ours = reference_logps(ours_model, mine, threads=threads, progress=progress)
         theirs = reference_logps(theirs_model, [their_rows[n] for n in shared], threads=threads)
         kl, tokens = None, sum(sum(r.chosen_mask) + sum(r.rejected_mask) for r in mine)
