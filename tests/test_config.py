@@ -55,6 +55,7 @@ def test_a_whole_number_is_a_number_and_a_truth_value_is_not() -> None:
         ("explore.temperature", [0.5, -1.0], "at least 0, not -1.0"),
         ("eval.top_p", 2, "at most 1"),
         ("explore.m", 0, "at least 1"),
+        ("seed", 2**32, "at most 4294967295"),
     ],
 )
 def test_a_value_that_no_stage_would_take_is_refused_before_any_runs(
@@ -62,7 +63,7 @@ def test_a_value_that_no_stage_would_take_is_refused_before_any_runs(
 ) -> None:
     section, _, name = key.partition(".")
     with pytest.raises(InputError, match=re.escape(f"test: '{key}' must be {said}")) as caught:
-        Config().with_values({section: {name: value}}, "test")
+        Config().with_values({section: {name: value} if name else value}, "test")
     assert "\n" not in str(caught.value)
 
 

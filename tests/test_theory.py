@@ -46,7 +46,7 @@ def test_environments_are_never_averaged() -> None:
     rows = [row("a"), row("b", environment="alfworld")]
     found = preferred(rows, {"a": measured(0.5), "b": measured(1.0)})
     assert sorted(found.values()) == [50.0, 100.0]
-    assert {label.rpartition(", ")[2] for label in found} == {"WebShop", "AlfWorld"}
+    assert {label.rpartition(", ")[2] for label in found} == {"WebShop", "ALFWorld"}
 
 
 def test_varied_settings_of_evaluations_that_were_handed_in_stay_out() -> None:

@@ -236,7 +236,7 @@ class Config:
     """The effective configuration: what a recipe, the project file and the flags add up to."""
 
     recipe: str = "quick"
-    seed: int = note(0, "decides every draw", least=0)
+    seed: int = note(0, "decides every draw", least=0, most=2**32 - 1)
     env: EnvSection = field(default_factory=EnvSection)
     models: ModelsSection = field(default_factory=ModelsSection)
     demos: DemosSection = field(default_factory=DemosSection)

@@ -178,6 +178,12 @@ def test_exchanged_rows_keep_all_that_is_in_use(length: int, other: int) -> None
     assert torch.equal(cache.storage[:, :, 1], before[:, :, 1])
 
 
+@pytest.mark.parametrize("device", ["abacus", "cpu:x", "cuda:99"])
+def test_a_device_that_is_not_there_is_a_sentence(device: str) -> None:
+    with pytest.raises(InputError, match=f"there is no device '{device}' here"):
+        LocalPolicy(resolve_base("tratree-s").folder, device=device)
+
+
 def test_a_missing_or_damaged_model_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no model"):
         LocalPolicy(tmp_path / "nowhere")

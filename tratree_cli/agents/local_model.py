@@ -31,7 +31,7 @@ def load_model(place: str | Path, device: str = "auto", dtype: str = "auto") -> 
 
     logging.disable_progress_bar()
 
-    where = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    where = chosen_device(device)
     kind = dtype if dtype != "auto" else ("bfloat16" if where.startswith("cuda") else "float32")
     number = getattr(torch, kind, None)
     if not isinstance(number, torch.dtype):
@@ -41,6 +41,18 @@ def load_model(place: str | Path, device: str = "auto", dtype: str = "auto") -> 
     with load.readable("tokenizer", folder):
         tokenizer = AutoTokenizer.from_pretrained(folder.resolve(), local_files_only=True)
     return model.to(where), tokenizer
+
+
+def chosen_device(device: str) -> str:
+    """``cpu``, ``cuda`` (``cuda:1``) or ``mps``; ``InputError`` for one that is not here."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == "auto":
+        return "cuda" if gpus else "cpu"
+    kind, _, number = device.partition(":")
+    known = {"cpu": 1, "cuda": gpus, "mps": int(torch.backends.mps.is_available())}
+    if (number and not number.isdecimal()) or int(number or 0) >= known.get(kind, 0):
+        raise InputError(f"there is no device '{device}' here; use --device cpu or --device auto")
+    return device
 
 
 def stop_tokens(model: Any) -> list[int]:
