@@ -38,6 +38,15 @@ def test_a_plan_says_what_is_shared_and_what_it_would_take(studied: Path) -> Non
     assert run_tratree(studied, *words, "--exit-code").returncode == 4
 
 
+def test_a_forced_report_is_in_the_plan(studied: Path) -> None:
+    words = ("report", "--recipe", "micro", "-n", "--json")
+    for flags, expected in (((), "cached"), (("--force",), "would run")):
+        lines = run_tratree(studied, *words, *flags).stdout.splitlines()
+        states = {line["label"]: line["state"] for line in map(json.loads, lines)}
+        assert states.pop("report") == expected
+        assert set(states.values()) == {"cached"}
+
+
 def test_existing_evaluations_make_a_report_without_running_anything(studied: Path) -> None:
     found = run_tratree(studied, "report", "--existing", "--format", "json")
     assert found.returncode == 0, found.stderr

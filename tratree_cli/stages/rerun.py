@@ -80,5 +80,5 @@ def rerun(entry: Entry, scratch: Store) -> Entry:
         models=document.get("models", {}),
         templates=document.get("templates", {}),
     )
-    runtime = Runtime(scratch.root, Quiet(), options)
-    return run_node(runtime, node, inputs, forced=True)[0]
+    runtime = Runtime(scratch.root, Quiet(), options, forced=frozenset({node.key}))
+    return run_node(runtime, node, inputs)[0]

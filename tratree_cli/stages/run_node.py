@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def run_node(
-    runtime: Runtime, node: Node, inputs: Mapping[str, Sequence[Entry]], *, forced: bool = False
+    runtime: Runtime, node: Node, inputs: Mapping[str, Sequence[Entry]]
 ) -> tuple[Entry, bool]:
     """Compute one node under the store's lock; returns the entry and whether it was there."""
     gc.set_threshold(700, 10, 10)  # what start-up had raised (``app``)
@@ -33,7 +33,7 @@ def run_node(
         runtime.reporter.warn(f"{label}: waiting for {holder}")
 
     with runtime.store.build(
-        recipe, runtime.wait, on_wait, force=forced, accept=runtime.accept
+        recipe, runtime.wait, on_wait, force=node.key in runtime.forced, accept=runtime.accept
     ) as build:
         if build.entry is not None:
             return build.entry, True

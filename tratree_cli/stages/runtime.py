@@ -72,6 +72,8 @@ class Runtime:
     command: Sequence[str] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     """What single nodes are called, by key, where their own label would not tell them apart."""
+    forced: frozenset[str] = frozenset()
+    """The keys of nodes that run although they are cached; ``force`` puts the root among them."""
     _found: dict[str, Entry] = field(default_factory=dict)
     _before: dict[str, list[Entry]] = field(default_factory=dict)
     _outdated: dict[str, list[str]] = field(default_factory=dict)
@@ -98,12 +100,7 @@ class Runtime:
 
     def _complete(self, root: Node, losses: Losses | None) -> None:
         """``losses`` takes what fails; without it the first failure ends the work."""
-        nodes = order([root])
-        missing = [
-            node
-            for node in nodes
-            if not self._hit(node, forced=self.force and node.key == root.key)
-        ]
+        missing = [node for node in self._nodes(root) if not self._hit(node)]
         self._warn_of_other_code()
         if not missing:
             return
@@ -118,7 +115,7 @@ class Runtime:
             if losses is not None and node.key in losses.keys:
                 continue
             try:
-                self._keep(node, *self._run(node, forced=self.force and node.key == root.key))
+                self._keep(node, *self._run(node))
             except StageError as error:
                 self._lose(node, error, losses, missing[position:])
 
@@ -134,8 +131,8 @@ class Runtime:
     def plan(self, root: Node) -> list[PlanLine]:
         """What ``realise`` would do, without doing it."""
         lines = []
-        for node in order([root]):
-            hit = self._hit(node, forced=False, quiet=True)
+        for node in self._nodes(root):
+            hit = self._hit(node, quiet=True)
             unknown = [source.label for source in node.upstream() if source.key not in self._found]
             if hit:
                 lines.append(PlanLine(node, "cached", self._found[node.key].ref, None, ""))
@@ -191,11 +188,16 @@ class Runtime:
                 resolved[role].append(entry)
         return resolved
 
-    def _hit(self, node: Node, *, forced: bool, quiet: bool = False) -> bool:
+    def _nodes(self, root: Node) -> list[Node]:
+        """What stands behind ``root``, inputs first; notes whether it is forced to run."""
+        self.forced = frozenset({root.key} if self.force else ())
+        return order([root])
+
+    def _hit(self, node: Node, *, quiet: bool = False) -> bool:
         if node.key in self._found:
             return True
         inputs = self._inputs(node)
-        if inputs is None or forced:
+        if inputs is None or node.key in self.forced:
             return False
         entry = self.store.find(node.recipe(inputs), self.accept)
         if entry is None:
@@ -211,10 +213,10 @@ class Runtime:
         self._found[node.key] = entry
         self.reporter.finished(self.spoken(node), entry, cached)
 
-    def _run(self, node: Node, *, forced: bool = False) -> tuple[Entry, bool]:
+    def _run(self, node: Node) -> tuple[Entry, bool]:
         inputs = self._inputs(node)
         assert inputs is not None, f"{node.label} was scheduled before its inputs"
-        return run_node(self, node, inputs, forced=forced)
+        return run_node(self, node, inputs)
 
     def _run_side_by_side(self, missing: Sequence[Node], losses: Losses | None) -> None:
         """Dispatch nodes whose inputs are known to worker processes until none is left."""
@@ -231,7 +233,7 @@ class Runtime:
                     if inputs is None or len(running) >= self.jobs:
                         continue
                     waiting.remove(node)
-                    if self._hit(node, forced=False):
+                    if self._hit(node):
                         continue
                     worker = Runtime(
                         self.store_root,
@@ -241,6 +243,7 @@ class Runtime:
                         wait=self.wait,
                         command=self.command,
                         labels={node.key: self.spoken(node)},
+                        forced=self.forced,
                     )
                     running[pool.submit(compute, worker, node, inputs)] = node
                 done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
