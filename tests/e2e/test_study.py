@@ -44,6 +44,7 @@ def test_a_forced_report_is_in_the_plan(studied: Path) -> None:
         lines = run_tratree(studied, *words, *flags).stdout.splitlines()
         states = {line["label"]: line["state"] for line in map(json.loads, lines)}
         assert states.pop("report") == expected
+        assert ("asked to make it again" in lines[-1]) == bool(flags)
         assert set(states.values()) == {"cached"}
 
 

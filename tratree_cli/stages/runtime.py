@@ -149,7 +149,8 @@ class Runtime:
         return sources.objection if self.strict_code else None
 
     def _reason(self, node: Node, inputs: Mapping[str, Sequence[Entry]]) -> Reason:
-        return self.store.reasons(node.recipe(inputs), accept=self.accept)
+        forced = node.key in self.forced
+        return self.store.reasons(node.recipe(inputs), forced=forced, accept=self.accept)
 
     def _warn_of_other_code(self) -> None:
         files = sorted({file for found in self._outdated.values() for file in found})
