@@ -12,7 +12,13 @@ from tratree_cli.evaluation import methods
 from tratree_cli.evaluation.cohorts import Cohort
 from tratree_cli.evaluation.document import Figure, Point, Series
 from tratree_cli.evaluation.results import EpisodeResult
-from tratree_cli.evaluation.selection import Place, main_cohorts, places
+from tratree_cli.evaluation.selection import (
+    Place,
+    main_cohorts,
+    of_main_models,
+    place_of,
+    places,
+)
 from tratree_cli.evaluation.versus import against_baseline
 
 FIGURE_3 = (methods.SFT_STRONG, methods.TREE_DPO, methods.MCTS)
@@ -91,7 +97,8 @@ def reward_by_step(groups: Sequence[Cohort], place: Place) -> Figure | None:
         for group in main_cohorts(groups)
         if place.holds(group) and (group.method in FIGURE_3 or group.method == methods.SFT_WEAK)
     ]
-    series = [Series(group.name, _curve(group)) for group in chosen]
+    longest = max((len(group.curve) for group in chosen), default=0)
+    series = [Series(group.name, _curve(group, longest)) for group in chosen if group.curve]
     series = [one for one in series if len(one.points) > 1]
     if not series:
         return None
@@ -137,14 +144,13 @@ def reward_by_breadth(groups: Sequence[Cohort]) -> Figure | None:
     """Fig. 4: average reward against the number of trajectories per task in the tree."""
     points: dict[str, dict[float, Point]] = {}
     several = len(places(groups)) > 1
-    for group in groups:
+    for group in of_main_models(groups):
         breadth = group.descriptor.parameters.get("explore.m")
         other = set(group.descriptor.varied) - {"explore.m"}
         known = group.method in (methods.TREE_DPO, methods.MCTS)
         if not known or breadth is None or other or group.reward is None:
             continue
-        place = places([group])[0].title
-        name = f"{group.name}, {place}" if several else group.name
+        name = f"{group.name}, {place_of(group, groups).title}" if several else group.name
         reward = group.reward
         points.setdefault(name, {})[float(breadth)] = Point(
             float(breadth), reward.value, reward.low, reward.high
@@ -170,9 +176,11 @@ def reward_by_breadth(groups: Sequence[Cohort]) -> Figure | None:
     )
 
 
-def _curve(group: Cohort) -> tuple[Point, ...]:
+def _curve(group: Cohort, steps: int) -> tuple[Point, ...]:
+    """The curve up to ``steps``: where all its episodes ended earlier, they keep their scores."""
+    curve = [*group.curve, *[group.curve[-1]] * (steps - len(group.curve))]
     return tuple(
-        Point(step, one.value, one.low, one.high) for step, one in enumerate(group.curve, start=1)
+        Point(step, one.value, one.low, one.high) for step, one in enumerate(curve, start=1)
     )
 
 

@@ -21,7 +21,7 @@ from tratree_cli.evaluation.document import (
     Row,
     Table,
 )
-from tratree_cli.evaluation.selection import places
+from tratree_cli.evaluation.selection import Place, place_of, places
 
 _TREE_STAGES = ("build-tree", "mcts", "mine-pairs")
 PIPELINE = (
@@ -101,28 +101,41 @@ def endings_table(groups: Sequence[Cohort]) -> Table:
     )
 
 
-def type_table(groups: Sequence[Cohort]) -> Table | None:
-    """Average reward by type of task; None when all tasks are of one type."""
+def type_table(groups: Sequence[Cohort], place: Place) -> Table | None:
+    """Average reward by type of task at ``place``; None when all tasks are of one type.
+
+    Policies or types, whichever are more, go down the page: a page is longer than it is wide.
+    """
+    groups = [group for group in groups if place.holds(group)]
     types: dict[str, int] = {}
     for group in groups:
         for kind in group.runs[0].evaluation.metrics.types:
             types[kind.name] = max(types.get(kind.name, 0), kind.tasks)
     if len(types) < 2:
         return None
-    place = places(groups)[0]
+    names = sorted(types)
+    if len(groups) > len(names):
+        heads = [Column("Policy", TEXT), *(Column(f"{name} ({types[name]})") for name in names)]
+        lines = [
+            (Cell(_name(group, groups)), *(_type_cell(group, name) for name in names))
+            for group in groups
+        ]
+        counted = ["In brackets: tasks of the type."]
+    else:
+        heads = [Column("Type", TEXT), Column("Tasks", COUNT)]
+        heads += [Column(_name(group, groups)) for group in groups]
+        lines = [
+            (Cell(name), Cell(types[name]), *(_type_cell(group, name) for group in groups))
+            for name in names
+        ]
+        counted = []
+    rough = "Few tasks of a type make a rough figure; intervals are over tasks of the type."
     return Table(
         key=f"types-{place.environment or 'all'}-{place.split or 'all'}",
         title=f"Average reward by type of task, {place.title}",
-        columns=(
-            Column("Type", TEXT),
-            Column("Tasks", COUNT),
-            *(Column(_name(group, groups)) for group in groups),
-        ),
-        rows=tuple(
-            Row((Cell(name), Cell(tasks), *(_type_cell(group, name) for group in groups)))
-            for name, tasks in sorted(types.items())
-        ),
-        notes=("Few tasks of a type make a rough figure; intervals are over tasks of the type.",),
+        columns=tuple(heads),
+        rows=tuple(map(Row, lines)),
+        notes=(*counted, rough),
     )
 
 
@@ -260,9 +273,8 @@ def _by_stage(group: Cohort) -> dict[str, float]:
 
 def _name(group: Cohort, groups: Sequence[Cohort]) -> str:
     """The policy's name with what tells it from its namesakes: environment, sweep, family."""
-    where = places(groups)
     descriptor = group.descriptor
-    marks = [next(place.title for place in where if place.holds(group))] if len(where) > 1 else []
+    marks = [place_of(group, groups).title] if len(places(groups)) > 1 else []
     marks += [f"{name}={descriptor.parameters.get(name)}" for name in descriptor.varied]
     for field in ("family", "weak"):
         names = {getattr(other.descriptor, field) for other in groups}

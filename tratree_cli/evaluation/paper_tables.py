@@ -22,7 +22,7 @@ from tratree_cli.evaluation.document import (
     Table,
 )
 from tratree_cli.evaluation.published import Published, published
-from tratree_cli.evaluation.selection import Place, main_cohorts, places
+from tratree_cli.evaluation.selection import Place, main_cohorts, of_main_models, places
 
 TABLE_1 = (
     methods.SFT_WEAK,
@@ -69,7 +69,8 @@ def family_table(groups: Sequence[Cohort], *, with_paper: bool = False) -> Table
     """Tables 2, 4 and 8: the same methods on other strong base models."""
     own = [group for group in groups if not group.descriptor.varied and group.method in FAMILIES]
     families = list(dict.fromkeys(g.descriptor.family for g in own if g.descriptor.family))
-    if not families or (len(families) < 2 and not with_paper):
+    several = _several(own, lambda group: group.descriptor.family)
+    if not families or not (several or with_paper):
         return None
     where = places([group for group in own if group.descriptor.family])
     rows = []
@@ -107,7 +108,7 @@ def table_3(groups: Sequence[Cohort], *, with_paper: bool = False) -> Table | No
     """Table 3: the effects of tree breadth (trajectories per task) and of β."""
     own = [
         group
-        for group in groups
+        for group in of_main_models(groups)
         if group.method in (methods.TREE_DPO, methods.MCTS)
         and {"dpo.beta", "explore.m"} & set(group.descriptor.parameters)
     ]
@@ -171,10 +172,10 @@ def weak_quality_table(groups: Sequence[Cohort]) -> Table | None:
         for group in groups
         if group.descriptor.weak and set(group.descriptor.varied) <= {"demos.tasks"}
     ]
-    several = len({group.descriptor.parameters.get("demos.tasks") for group in own}) > 1
-    weak_models = list(dict.fromkeys(_weak_name(group, several) for group in own))
-    if len(weak_models) < 2:
+    several = _several(own, lambda group: str(group.descriptor.parameters.get("demos.tasks")))
+    if not _several(own, lambda group: _weak_name(group, several)):
         return None
+    weak_models = list(dict.fromkeys(_weak_name(group, several) for group in own))
     shown = (methods.SFT_WEAK, methods.TREE_DPO, methods.MCTS)
     where = places(own)
     rows = []
@@ -200,6 +201,13 @@ def _weak_name(group: Cohort, several: bool) -> str:
     if not several:
         return name
     return f"{name}, {group.descriptor.parameters.get('demos.tasks', '?')} demos"
+
+
+def _several(groups: Sequence[Cohort], name: Callable[[Cohort], str]) -> bool:
+    """Whether the name takes several values within an environment: each has its own models."""
+    found = {(group.descriptor.environment, name(group)) for group in groups}
+    found = {(environment, value) for environment, value in found if value}
+    return len(found) > len({environment for environment, _ in found})
 
 
 def _find(groups: Sequence[Cohort], method: str, place: Place) -> Cohort | None:

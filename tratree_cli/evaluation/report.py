@@ -167,9 +167,7 @@ def _paper_tables(groups: Sequence[Cohort], with_paper: bool) -> list[Table | No
 
 def _details(groups: Sequence[Cohort]) -> list[Table | None]:
     main = main_cohorts(groups) or groups
-    by_type = [
-        type_table([group for group in main if place.holds(group)]) for place in places(main)
-    ]
+    by_type = [type_table(main, place) for place in places(main)]
     return [behaviour_table(main), endings_table(main), *by_type, sampling_table(main)]
 
 

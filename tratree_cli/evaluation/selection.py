@@ -17,7 +17,7 @@ _TITLES = {"webshop": "WebShop", "scienceworld": "ScienceWorld", "alfworld": "AL
 
 @dataclass(frozen=True)
 class Place:
-    """An environment's split; ``title`` names the split only where there are several."""
+    """An environment's split; ``title`` names the split where some environment has several."""
 
     environment: str
     split: str
@@ -32,19 +32,25 @@ class Place:
 def places(groups: Sequence[Cohort]) -> tuple[Place, ...]:
     """The splits on which these cohorts were evaluated, in order of appearance."""
     found = dict.fromkeys((g.descriptor.environment, g.descriptor.split) for g in groups)
-    environments = [environment for environment, _ in found]
+    several = len(found) > len({environment for environment, _ in found})
     return tuple(
-        Place(
-            environment,
-            split,
-            _title(environment, split if environments.count(environment) > 1 else ""),
-        )
+        Place(environment, split, _title(environment, split if several else ""))
         for environment, split in found
     )
 
 
+def place_of(group: Cohort, groups: Sequence[Cohort]) -> Place:
+    """Where ``group``, one of ``groups``, was evaluated, titled as among all of them."""
+    return next(place for place in places(groups) if place.holds(group))
+
+
 def main_cohorts(groups: Sequence[Cohort]) -> tuple[Cohort, ...]:
-    """The cohorts of the recipe itself, of its main strong family and its main weak model.
+    """The cohorts of the recipe itself, of its main strong family and its main weak model."""
+    return tuple(group for group in of_main_models(groups) if not group.descriptor.varied)
+
+
+def of_main_models(groups: Sequence[Cohort]) -> tuple[Cohort, ...]:
+    """The cohorts of the main strong family and the main weak model, cells of a sweep included.
 
     The main ones are, in each environment, the baseline's family and the first weak model named:
     every environment has a recipe of its own. A cohort that names none (an expert, a random policy)
@@ -57,11 +63,17 @@ def main_cohorts(groups: Sequence[Cohort]) -> tuple[Cohort, ...]:
         baselines = [g.descriptor.family for g in here if g.method == methods.BASELINE]
         family = _main(baselines) or _main([g.descriptor.family for g in here])
         main[environment] = (family, _main([g.descriptor.weak for g in here]))
-    return tuple(group for group in own if _of(group, *main[group.descriptor.environment]))
+    # Where the recipe itself was not evaluated, nothing is known to be beside the point.
+    anything = ("", "")
+    return tuple(
+        group for group in groups if _of(group, *main.get(group.descriptor.environment, anything))
+    )
 
 
 def _of(group: Cohort, family: str, weak: str) -> bool:
-    return group.descriptor.family in ("", family) and group.descriptor.weak in ("", weak)
+    descriptor = group.descriptor
+    of_family = not family or descriptor.family in ("", family)
+    return of_family and (not weak or descriptor.weak in ("", weak))
 
 
 def _main(names: Sequence[str]) -> str:

@@ -2,16 +2,19 @@
 
 Table 3 and Fig. 4 are the paper's two sweeps; any other parameter can be swept too, and what was
 computed must be shown. Rows differ from the recipe in the named setting alone (or, in a grid, in
-all that are named).
+all that are named, base models among them).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tratree_cli.evaluation import methods
 from tratree_cli.evaluation.cohorts import Cohort
 from tratree_cli.evaluation.document import PERCENT, TEXT, Cell, Column, Row, Table
-from tratree_cli.evaluation.selection import main_cohorts, places
+from tratree_cli.evaluation.selection import Place, places
+
+OWN = "the recipe's own"
 
 
 def sweep_table(groups: Sequence[Cohort]) -> Table | None:
@@ -19,20 +22,20 @@ def sweep_table(groups: Sequence[Cohort]) -> Table | None:
     varied = [group for group in groups if group.descriptor.varied]
     if not varied:
         return None
-    where = places(varied)
-    home = main_cohorts(groups)
-    rows = []
-    for method in dict.fromkeys(group.method for group in varied):
-        mine = [group for group in varied if group.method == method]
-        own = [group for group in home if group.method == method]
-        settings = dict.fromkeys(_setting(group) for group in mine)
-        for name, members in [("the recipe's own", own), *((s, _with(mine, s)) for s in settings)]:
-            cells = []
-            for place in where:
-                found = next((group for group in members if place.holds(group)), None)
-                cells += _cells(found)
-            if any(cell.value is not None for cell in cells):
-                rows.append(Row((Cell(mine[0].name), Cell(name), *cells)))
+    where = [place for place in places(groups) if any(place.holds(group) for group in varied)]
+    # The recipe's own value stands beside each setting of the same policy and the same models.
+    swept = {(group.name, _models(group)) for group in varied}
+    beside = [
+        group
+        for group in groups
+        if (group.name, _models(group)) in swept
+        and group.reward is not None
+        and any(place.holds(group) for place in where)
+    ]
+    several = len({_models(group) for group in beside}) > 1
+    rows: dict[tuple[str, str], list[Cohort]] = {}
+    for group in sorted(beside, key=_order):
+        rows.setdefault((group.name, _setting(group, several)), []).append(group)
     columns = [Column("Policy", TEXT), Column("Setting", TEXT)]
     for place in where:
         columns += [Column(f"{place.title} reward"), Column(f"{place.title} success", PERCENT)]
@@ -42,7 +45,10 @@ def sweep_table(groups: Sequence[Cohort]) -> Table | None:
         "sweep",
         "Settings that were varied",
         tuple(columns),
-        tuple(rows),
+        tuple(
+            Row((Cell(policy), Cell(setting), *_cells(members, where)))
+            for (policy, setting), members in rows.items()
+        ),
         (
             f"Training seeds per row: {span} (the recipe's own may have more). Described, not "
             "tested: the best of many settings looks better than it is.",
@@ -50,20 +56,34 @@ def sweep_table(groups: Sequence[Cohort]) -> Table | None:
     )
 
 
-def _setting(group: Cohort) -> str:
+def _models(group: Cohort) -> tuple[str, str]:
+    return group.descriptor.family, group.descriptor.weak
+
+
+def _setting(group: Cohort, several: bool) -> str:
+    """What was varied, and with ``several`` the models; the recipe's own where nothing was."""
     descriptor = group.descriptor
-    return ", ".join(f"{name}={descriptor.parameters.get(name)}" for name in descriptor.varied)
+    parts = [f"{name}={descriptor.parameters.get(name)}" for name in descriptor.varied] or [OWN]
+    return ", ".join([*parts, *filter(None, _models(group))] if several else parts)
 
 
-def _with(groups: Sequence[Cohort], setting: str) -> list[Cohort]:
-    return [group for group in groups if _setting(group) == setting]
+def _order(group: Cohort) -> tuple[object, ...]:
+    """By policy and models, then the recipe's own, then every setting by its values."""
+    descriptor = group.descriptor
+    values = [descriptor.parameters.get(name) for name in descriptor.varied]
+    numbers = [(v if isinstance(v, int | float) else 0, str(v)) for v in values]
+    return (methods.rank(group.method), group.name, _models(group), descriptor.varied, numbers)
 
 
-def _cells(group: Cohort | None) -> list[Cell]:
-    if group is None or group.reward is None:
-        return [Cell(), Cell()]
-    reward = group.reward
-    return [
-        Cell(reward.value, reward.low, reward.high, sd=group.spread),
-        Cell(group.mean("success")),
-    ]
+def _cells(members: Sequence[Cohort], where: Sequence[Place]) -> list[Cell]:
+    """Reward and success at each place; dashes where the setting was not evaluated."""
+    cells = []
+    for place in where:
+        group = next((group for group in members if place.holds(group)), None)
+        reward = group.reward if group else None
+        if group is None or reward is None:
+            cells += [Cell(), Cell()]
+        else:
+            cells.append(Cell(reward.value, reward.low, reward.high, sd=group.spread))
+            cells.append(Cell(group.mean("success")))
+    return cells

@@ -103,7 +103,7 @@ def _notes(comparison: Comparison, tested: bool, given: bool) -> tuple[str, ...]
     if tested:
         notes.append(
             "p: two-tailed t-tests over training seeds (Welch, and paired by seed), "
-            f"Holm-corrected for {_corrected_for(compared)} comparisons; * below {ALPHA}. "
+            f"Holm-corrected for {_corrected_for(compared)}; * below {ALPHA}. "
             "g: standardised difference over seeds."
         )
     reasons = {test.note for one in compared for test in (one.unpaired, one.matched) if test.note}
@@ -139,4 +139,5 @@ def _corrected_for(compared: Sequence[Versus]) -> str:
         sum(one.welch_p is not None for one in compared),
         sum(one.paired_p is not None for one in compared),
     }
-    return " and ".join(map(str, sorted(counts, reverse=True)))
+    numbers = " and ".join(map(str, sorted(counts, reverse=True)))
+    return f"{numbers} comparison{'' if counts == {1} else 's'}"
