@@ -93,6 +93,27 @@ def test_a_hostile_report_opens_in_silence(
     assert dom.count("<section") == len(hostile_report.sections) + 1
 
 
+def test_a_wide_table_is_whole_on_paper(browser: str, tmp_path: Path) -> None:
+    names = [f"Split {i} reward and success" for i in range(9)]
+    cells = (Cell("A policy with a long name"), *(Cell(97.0, 96.1, 97.9, sd=1.5) for _ in names))
+    table = Table("wide", "Wide", (Column("Policy", "text"), *map(Column, names)), (Row(cells),))
+    page = tmp_path / "paper.html"
+    written = report_html.render(
+        ReportDocument("Wide", sections=(Section("s", "S", (), (table,)),))
+    )
+    # Paper is the print style at the width of a letter between its margins, measured by a script.
+    policy = written[written.index('<meta http-equiv="Content-Security') :].split("\n")[0]
+    measure = (
+        "<script>document.title = Math.max(...[...document.querySelectorAll('th, td')]"
+        ".map(cell => cell.getBoundingClientRect().right))</script>"
+    )
+    written = written.replace(policy, "").replace("@media print", "@media all")
+    page.write_text(written.replace("</body>", f"{measure}</body>"), "utf-8")
+    dom, _, _ = opened(browser, page, "--window-size=720,900", "--dump-dom")
+    right = float(dom[dom.index("<title>") + 7 : dom.index("</title>")])
+    assert 300 < right <= 720
+
+
 def test_a_page_over_5000_tasks_is_small_and_opens_quickly(
     browser: str, tmp_path: Path, make_study: Study
 ) -> None:

@@ -26,6 +26,7 @@ from tratree_cli.evaluation.document import (
     Table,
 )
 from tratree_cli.evaluation.report import Evaluated, build_report
+from tratree_cli.resources import templates_dir
 
 Maker = Callable[..., Evaluated]
 Study = Callable[..., list[Evaluated]]
@@ -124,14 +125,32 @@ def test_drawings_take_their_colours_from_the_page_and_have_a_description(
         assert "<desc>" in drawn and 'role="img"' in drawn
 
 
+def test_series_of_a_chart_are_told_apart_without_their_colours() -> None:
+    series = tuple(Series(f"s{i}", (Point(1, i), Point(2, i + 1))) for i in range(12))
+    drawn = figure_svg.draw(Figure("k", "Many", "lines", "x", "y", series))
+    looks = re.findall(
+        r'style="fill: none;([^"]*?)stroke: var\(--c\d\)[^>]*/>\s*<defs>\s*<path id="\w+" '
+        r'd="([^"]+)"',
+        drawn,
+    )
+    assert len(set(looks)) == len(series)
+
+
+def test_paper_shows_no_colour_of_the_dark_page() -> None:
+    style = (templates_dir() / "report" / "page.css").read_text("utf-8")
+    dark = style[style.index("prefers-color-scheme: dark") : style.index("* { box-sizing")]
+    paper = style[style.index("@media print") :]
+    named = re.findall(r"(--\w+):", dark)
+    assert named and set(named) <= set(re.findall(r"(--\w+):", paper))
+    assert "color-scheme: light;" in paper
+
+
 def test_equal_reports_give_equal_pages(make_study: Study) -> None:
     first = report_html.render(build_report(make_study(1)))
     assert first == report_html.render(build_report(make_study(1)))
 
 
 def test_the_colours_of_light_and_dark_are_legible() -> None:
-    from tratree_cli.resources import templates_dir
-
     style = (templates_dir() / "report" / "page.css").read_text("utf-8")
     for block in re.findall(r":root \{(.*?)\}", style, flags=re.DOTALL):
         colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", block))

@@ -28,8 +28,9 @@ _VARIABLES = {
     _LINE: "var(--line)",
     **{colour: f"var(--c{number})" for number, colour in enumerate(_SERIES, start=1)},
 }
-_MARKERS = "osD^vPX"
-_DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)))
+# Their numbers have no common divisor, so that series stay apart without colour up to 4 × 9.
+_MARKERS = "osD^vPX*h"
+_DASHES = ("-", "--", "-.", ":")
 _SETTINGS = {
     "svg.fonttype": "none",
     "text.parse_math": False,
@@ -123,7 +124,7 @@ def _rows(axes: Any, figure: Figure, ticks: Sequence[float], names: Sequence[str
         axes.axvline(figure.mark, color=_INK, linewidth=1, linestyle=(0, (4, 3)), zorder=0.5)
     axes.set_yticks(ticks, names)
     axes.invert_yaxis()
-    axes.margins(x=0.12)
+    axes.margins(x=0.12, y=0.01)
     axes.set_xlabel(plain.one_line(figure.y_label))
     axes.grid(axis="x", linewidth=0.6)
     axes.set_axisbelow(True)

@@ -53,7 +53,8 @@ def drawing(outline: Outline) -> str:
     left = _ends(outline.root) - len(kept)
     ways = "1 more way is" if left == 1 else f"{left} more ways are"
     more = f'<p class="note">{ways} in the list and not drawn.</p>' if left else ""
-    return f'<div class="scroll drawn" tabindex="0">{"".join(parts)}</div>{more}'
+    region = f'role="region" tabindex="0" aria-label="{_text(outline.title)}"'
+    return f'<div class="scroll drawn" {region}>{"".join(parts)}</div>{more}'
 
 
 def _kept_ends(root: Branch) -> frozenset[tuple[int, ...]]:
