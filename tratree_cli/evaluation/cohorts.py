@@ -168,21 +168,32 @@ class Cohort:
 
 
 def cohorts(runs: Sequence[Run]) -> tuple[Cohort, ...]:
-    """Group runs; environments in order of appearance, methods in the tables' order."""
+    """Group runs; environments and splits in order of appearance, methods in the tables' order."""
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
         groups.setdefault(_identity(run.evaluation.descriptor), []).append(run)
-    environments = list(dict.fromkeys(run.evaluation.descriptor.environment for run in runs))
+    described = [run.evaluation.descriptor for run in runs]
+    environments = list(dict.fromkeys(one.environment for one in described))
+    splits = list(dict.fromkeys(one.split for one in described))
     found = [Cohort(tuple(sorted(group, key=_seed))) for group in groups.values()]
     return tuple(
         sorted(
             found,
             key=lambda one: (
                 environments.index(one.descriptor.environment),
+                splits.index(one.descriptor.split),
                 methods.rank(one.method),
+                setting_order(one.descriptor),
             ),
         )
     )
+
+
+def setting_order(descriptor: Descriptor) -> tuple[object, ...]:
+    """A key that sorts the recipe's own setting first, then every setting by its values."""
+    values = [descriptor.parameters.get(name) for name in descriptor.varied]
+    numbers = [(value if isinstance(value, int | float) else 0, str(value)) for value in values]
+    return descriptor.varied, numbers
 
 
 def _identity(descriptor: Descriptor) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ the two apart, and keep the price of every figure next to it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from tratree_cli.evaluation.artifact import UNKNOWN_BUDGET
@@ -21,7 +21,7 @@ from tratree_cli.evaluation.document import (
     Row,
     Table,
 )
-from tratree_cli.evaluation.selection import Place, place_of, places
+from tratree_cli.evaluation.selection import Place, place_of, places, several_within
 
 _TREE_STAGES = ("build-tree", "mcts", "mine-pairs")
 PIPELINE = (
@@ -104,7 +104,7 @@ def endings_table(groups: Sequence[Cohort]) -> Table:
 def type_table(groups: Sequence[Cohort], place: Place) -> Table | None:
     """Average reward by type of task at ``place``; None when all tasks are of one type.
 
-    Policies or types, whichever are more, go down the page: a page is longer than it is wide.
+    Policies or types, whichever take more room as heads, go down the page, which is long.
     """
     groups = [group for group in groups if place.holds(group)]
     types: dict[str, int] = {}
@@ -114,7 +114,7 @@ def type_table(groups: Sequence[Cohort], place: Place) -> Table | None:
     if len(types) < 2:
         return None
     names = sorted(types)
-    if len(groups) > len(names):
+    if _room(_name(group, groups) for group in groups) > _room(names):
         heads = [Column("Policy", TEXT), *(Column(f"{name} ({types[name]})") for name in names)]
         lines = [
             (Cell(_name(group, groups)), *(_type_cell(group, name) for name in names))
@@ -137,6 +137,11 @@ def type_table(groups: Sequence[Cohort], place: Place) -> Table | None:
         rows=tuple(map(Row, lines)),
         notes=(*counted, rough),
     )
+
+
+def _room(heads: Iterable[str]) -> int:
+    """Characters that columns with these heads take; a figure takes some by itself."""
+    return sum(max(len(head), 6) for head in heads)
 
 
 def sampling_table(groups: Sequence[Cohort]) -> Table | None:
@@ -276,10 +281,11 @@ def _name(group: Cohort, groups: Sequence[Cohort]) -> str:
     descriptor = group.descriptor
     marks = [place_of(group, groups).title] if len(places(groups)) > 1 else []
     marks += [f"{name}={descriptor.parameters.get(name)}" for name in descriptor.varied]
-    for field in ("family", "weak"):
-        names = {getattr(other.descriptor, field) for other in groups}
-        if len(names - {""}) > 1 and getattr(descriptor, field):
-            marks.append(getattr(descriptor, field))
+    if several_within(groups, lambda other: other.descriptor.family):
+        marks.append(descriptor.family)
+    if several_within(groups, lambda other: other.descriptor.weak):
+        marks.append(descriptor.weak)
+    marks = [mark for mark in marks if mark]
     return f"{group.name} ({', '.join(marks)})" if marks else group.name
 
 

@@ -22,7 +22,13 @@ from tratree_cli.evaluation.document import (
     Table,
 )
 from tratree_cli.evaluation.published import Published, published
-from tratree_cli.evaluation.selection import Place, main_cohorts, of_main_models, places
+from tratree_cli.evaluation.selection import (
+    Place,
+    main_cohorts,
+    of_main_models,
+    places,
+    several_within,
+)
 
 TABLE_1 = (
     methods.SFT_WEAK,
@@ -69,7 +75,7 @@ def family_table(groups: Sequence[Cohort], *, with_paper: bool = False) -> Table
     """Tables 2, 4 and 8: the same methods on other strong base models."""
     own = [group for group in groups if not group.descriptor.varied and group.method in FAMILIES]
     families = list(dict.fromkeys(g.descriptor.family for g in own if g.descriptor.family))
-    several = _several(own, lambda group: group.descriptor.family)
+    several = several_within(own, lambda group: group.descriptor.family)
     if not families or not (several or with_paper):
         return None
     where = places([group for group in own if group.descriptor.family])
@@ -172,8 +178,8 @@ def weak_quality_table(groups: Sequence[Cohort]) -> Table | None:
         for group in groups
         if group.descriptor.weak and set(group.descriptor.varied) <= {"demos.tasks"}
     ]
-    several = _several(own, lambda group: str(group.descriptor.parameters.get("demos.tasks")))
-    if not _several(own, lambda group: _weak_name(group, several)):
+    several = several_within(own, lambda group: str(group.descriptor.parameters.get("demos.tasks")))
+    if not several_within(own, lambda group: _weak_name(group, several)):
         return None
     weak_models = list(dict.fromkeys(_weak_name(group, several) for group in own))
     shown = (methods.SFT_WEAK, methods.TREE_DPO, methods.MCTS)
@@ -201,13 +207,6 @@ def _weak_name(group: Cohort, several: bool) -> str:
     if not several:
         return name
     return f"{name}, {group.descriptor.parameters.get('demos.tasks', '?')} demos"
-
-
-def _several(groups: Sequence[Cohort], name: Callable[[Cohort], str]) -> bool:
-    """Whether the name takes several values within an environment: each has its own models."""
-    found = {(group.descriptor.environment, name(group)) for group in groups}
-    found = {(environment, value) for environment, value in found if value}
-    return len(found) > len({environment for environment, _ in found})
 
 
 def _find(groups: Sequence[Cohort], method: str, place: Place) -> Cohort | None:

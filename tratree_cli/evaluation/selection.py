@@ -6,7 +6,7 @@ Everything that was evaluated can be in one report; a main table must not silent
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tratree_cli.evaluation import methods
@@ -42,6 +42,12 @@ def places(groups: Sequence[Cohort]) -> tuple[Place, ...]:
 def place_of(group: Cohort, groups: Sequence[Cohort]) -> Place:
     """Where ``group``, one of ``groups``, was evaluated, titled as among all of them."""
     return next(place for place in places(groups) if place.holds(group))
+
+
+def several_within(groups: Sequence[Cohort], name: Callable[[Cohort], str]) -> bool:
+    """Whether some environment has several names: each has models of its own anyway."""
+    named = {(group.descriptor.environment, name(group)) for group in groups if name(group)}
+    return len(named) > len({environment for environment, _ in named})
 
 
 def main_cohorts(groups: Sequence[Cohort]) -> tuple[Cohort, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tratree_cli.evaluation import methods
-from tratree_cli.evaluation.cohorts import Cohort
+from tratree_cli.evaluation.cohorts import Cohort, setting_order
 from tratree_cli.evaluation.document import PERCENT, TEXT, Cell, Column, Row, Table
 from tratree_cli.evaluation.selection import Place, places
 
@@ -68,11 +68,7 @@ def _setting(group: Cohort, several: bool) -> str:
 
 
 def _order(group: Cohort) -> tuple[object, ...]:
-    """By policy and models, then the recipe's own, then every setting by its values."""
-    descriptor = group.descriptor
-    values = [descriptor.parameters.get(name) for name in descriptor.varied]
-    numbers = [(v if isinstance(v, int | float) else 0, str(v)) for v in values]
-    return (methods.rank(group.method), group.name, _models(group), descriptor.varied, numbers)
+    return methods.rank(group.method), group.name, _models(group), setting_order(group.descriptor)
 
 
 def _cells(members: Sequence[Cohort], where: Sequence[Place]) -> list[Cell]:
