@@ -14,6 +14,7 @@ from tratree_cli.stages.lineage import budget
 from tratree_cli.stages.report_rows import (
     MadeFrom,
     _command,
+    main_rows,
     method_of,
     newest,
     policies_of,
@@ -38,6 +39,13 @@ def row(name: str, created: float = 0.0, method: str = "mcts", **parameters: Any
     return evaluated(method, [0.0, 1.0], parameters=parameters), made
 
 
+def described(given: Any, **fields: Any) -> Any:
+    """The row with other fields of its evaluation's description."""
+    found, made = given
+    descriptor = replace(found.evaluation.descriptor, **fields)
+    return replace(found, evaluation=replace(found.evaluation, descriptor=descriptor)), made
+
+
 def settled(*rows: Any) -> list[tuple[Evaluated, MadeFrom]]:
     return settle([one for one, _ in rows], [made for _, made in rows])
 
@@ -54,19 +62,31 @@ def test_where_no_row_has_the_recipes_own_value_the_most_usual_one_is_home() -> 
 
 
 def test_only_rows_of_one_environment_and_split_are_compared() -> None:
-    (shop, made), (house, other) = row("a", **{"eval.tasks": 16}), row("b", **{"eval.tasks": 9})
+    shop, house = row("a", **{"eval.tasks": 16}), row("b", **{"eval.tasks": 9})
     for place in ({"environment": "alfworld"}, {"split": "dev"}):
-        own = house.evaluation
-        moved = replace(own, descriptor=replace(own.descriptor, **place))
-        found = settle([shop, replace(house, evaluation=moved)], [made, other])
+        found = settled(shop, described(house, **place))
         assert [one.evaluation.descriptor.varied for one, _ in found] == [(), ()]
-    varied = settle([shop, house], [made, other])
+    varied = settled(shop, house)
     assert [one.evaluation.descriptor.varied for one, _ in varied] == [(), ("eval.tasks",)]
 
 
 def test_settings_that_never_differ_are_no_columns() -> None:
     (found, _), *_ = settled(row("a", **{"sft.epochs": 3.0, "explore.m": 3}), row("b"))
     assert dict(found.evaluation.descriptor.parameters) == {"explore.m": 3}
+
+
+def test_main_rows_are_the_recipes_own_of_each_environments_main_models() -> None:
+    rows = [
+        described(row("own", **{"explore.m": 3}), weak="small"),
+        described(row("swept", **{"explore.m": 4}), weak="small"),
+        described(row("other model", **{"explore.m": 3}), weak="medium"),
+        described(row("rooms", **{"explore.m": 3}), weak="medium", environment="alfworld"),
+    ]
+    main = main_rows(settled(*rows))
+    assert {name: [one.evaluation.recipe for one in rows] for name, rows in main.items()} == {
+        "webshop": ["own"],
+        "alfworld": ["rooms"],
+    }
 
 
 def test_of_equal_descriptions_the_newest_counts_and_the_report_says_so() -> None:
@@ -129,11 +149,8 @@ def test_policies_with_equal_bytes_each_have_their_row() -> None:
         def maker(self, digest: str, user: Entry) -> Entry:
             return strong
 
-        def entries(self, kind: str) -> list[Entry]:
-            return [other, adopted, strong]
-
     store: Any = Store()
-    policies = policies_of(store, cast(Any, evaluation))
+    policies = policies_of(store, cast(Any, evaluation), cast(Any, [other, adopted, strong]))
     assert [one.recipe for one in policies] == ["r1", "r2"]
     named = [method_of(store, cast(Any, evaluation), one) for one in policies]
     assert named == ["sft-strong", "tree-dpo"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -17,7 +18,7 @@ from tratree_cli.evaluation.document import (
     Turn,
 )
 from tratree_cli.evaluation.metrics import summarise_results
-from tratree_cli.evaluation.report import Evaluated, TreeSummary, build_report
+from tratree_cli.evaluation.report import Evaluated, build_report, tree_table
 from tratree_cli.evaluation.results import EpisodeResult
 
 HOSTILE = (
@@ -148,7 +149,7 @@ def hostile_report() -> ReportDocument:
     ]
     return build_report(
         evaluations,
-        TreeSummary(HOSTILE, {HOSTILE: HOSTILE, "nodes": 3}, (tree,), (HOSTILE,)),
+        [replace(tree_table(HOSTILE, {HOSTILE: HOSTILE, "nodes": 3}), notes=(HOSTILE,)), tree],
         title=HOSTILE,
         subtitle=HOSTILE,
         next_step=HOSTILE,

@@ -23,7 +23,7 @@ from tratree_cli.evaluation.document import (
     Section,
     Table,
 )
-from tratree_cli.evaluation.report import Evaluated, TreeSummary, build_report
+from tratree_cli.evaluation.report import Evaluated, build_report, tree_table
 
 pytestmark = pytest.mark.slow
 Study = Callable[..., list[Evaluated]]
@@ -124,7 +124,7 @@ def test_a_page_over_5000_tasks_is_small_and_opens_quickly(
     tree = Outline("o", "Tree", Branch("u", children=leaves))
     tasks = tuple(Row((Cell(f"task {i}"), Cell(i / 50))) for i in range(5000))
     columns = (Column("Task", "text"), Column("Reward"))
-    report = build_report(make_study(1, 5000), TreeSummary("Trees", {"trees": 5000}, (tree,)))
+    report = build_report(make_study(1, 5000), [tree_table("Trees", {"trees": 5000}), tree])
     large = Section("tasks", "Tasks", (), (Table("tasks", "Tasks", columns, tasks),))
     report = replace(report, sections=(*report.sections, large))
     page = tmp_path / "report.html"

@@ -9,7 +9,7 @@ from tests.trees.making import SHOP
 from tratree_cli.display.report_html import render
 from tratree_cli.display.tree_outline import informative_outlines, pair_comparison, tree_outline
 from tratree_cli.evaluation.document import Branch
-from tratree_cli.evaluation.report import TreeSummary, build_report
+from tratree_cli.evaluation.report import build_report, tree_table
 from tratree_cli.evaluation.theory import (
     Informativeness,
     PreferenceEvidence,
@@ -57,7 +57,7 @@ def test_a_cut_outline_says_how_much_is_missing() -> None:
 def test_trees_and_pairs_appear_in_the_page() -> None:
     pairs = list(render_pairs(mine(TREE.forest), SHOP))
     blocks = (*informative_outlines(TREE), pair_comparison(pairs[0]))
-    page = render(build_report([], TreeSummary("Trees", {"trees": 1}, blocks)))
+    page = render(build_report([], [tree_table("Trees", {"trees": 1}), *blocks]))
     assert "diverges" in page
     assert "preferred" in page and "rejected" in page
 

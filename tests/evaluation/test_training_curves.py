@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tratree_cli.evaluation.training_curves import training_section
+from tratree_cli.evaluation.training_curves import training_figures
 
 
 def test_losses_and_margins_become_lines_by_step() -> None:
@@ -10,14 +10,13 @@ def test_losses_and_margins_become_lines_by_step() -> None:
         "SFT strong": {"loss": [(1, 2.0), (2, 1.5)]},
         "W2SG tree-DPO": {"loss": [(1, 0.7), (2, 0.4)], "margin": [(1, 0.0), (2, 1.0)]},
     }
-    (section,) = training_section(curves)
-    loss, margin = section.blocks
+    loss, margin = training_figures(curves)
     assert [one.name for one in loss.series] == ["SFT strong", "W2SG tree-DPO"]
     assert [point.x for point in loss.series[0].points] == [1.0, 2.0]
     assert [one.name for one in margin.series] == ["W2SG tree-DPO"]
-    assert "SFT strong goes from 2 to 1.5" in loss.alt
+    assert "SFT strong goes from 2.00 to 1.50" in loss.alt
 
 
-def test_policies_that_were_never_trained_make_no_section() -> None:
-    assert training_section({}) == ()
-    assert training_section({"one point": {"loss": [(1, 2.0)]}}) == ()
+def test_policies_that_were_never_trained_make_no_figure() -> None:
+    assert training_figures({}) == ()
+    assert training_figures({"one point": {"loss": [(1, 2.0)]}}) == ()

@@ -70,19 +70,9 @@ class Evaluated:
     inputs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class TreeSummary:
-    """One trajectory tree (or the mean of several) in figures, with an optional drawing."""
-
-    title: str
-    figures: Mapping[str, float | int | str]
-    blocks: tuple[Block, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
 def build_report(
     evaluations: Sequence[Evaluated],
-    tree_summary: TreeSummary | None = None,
+    trees: Sequence[Block] = (),
     *,
     title: str = "Weak-to-strong report",
     subtitle: str = "",
@@ -92,6 +82,7 @@ def build_report(
 ) -> ReportDocument:
     """The report of these evaluations; an empty sequence gives a document that says so.
 
+    ``trees`` are tables and drawings of the trajectory trees behind it (``tree_table``).
     ``with_paper`` sets the paper's printed figures beside one's own. ``extra`` sections (a case
     study, figures of Theorem 1, ...) follow the tree.
     """
@@ -118,8 +109,8 @@ def build_report(
                 stage_table(groups),
             ),
         ]
-    if tree_summary is not None:
-        sections.append(_tree_section(tree_summary))
+    if trees:
+        sections.append(Section("tree", "Trajectory tree", blocks=tuple(trees)))
     return ReportDocument(
         title=title,
         subtitle=subtitle,
@@ -171,16 +162,15 @@ def _details(groups: Sequence[Cohort]) -> list[Table | None]:
     return [behaviour_table(main), endings_table(main), *by_type, sampling_table(main)]
 
 
-def _tree_section(summary: TreeSummary) -> Section:
-    numbers = all(isinstance(value, int | float) for value in summary.figures.values())
-    table = Table(
+def tree_table(title: str, figures: Mapping[str, float | int | str]) -> Table:
+    """A forest (or one tree, or the mean of several) in figures."""
+    numbers = all(isinstance(value, int | float) for value in figures.values())
+    return Table(
         key="tree",
-        title=summary.title,
+        title=title,
         columns=(Column("Figure", TEXT), Column("Value", NUMBER if numbers else TEXT)),
-        rows=tuple(Row((Cell(name), Cell(value))) for name, value in summary.figures.items()),
-        notes=summary.notes,
+        rows=tuple(Row((Cell(name), Cell(value))) for name, value in figures.items()),
     )
-    return Section("tree", "Trajectory tree", blocks=(table, *summary.blocks))
 
 
 def _source_label(descriptor: Descriptor) -> str:

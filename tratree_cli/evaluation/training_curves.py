@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tratree_cli.evaluation.document import Figure, Point, Section, Series
+from tratree_cli.evaluation.document import Figure, Point, Series
 
 Curves = Mapping[str, Sequence[Sequence[float]]]
 """A measure to its (step, value) points."""
@@ -19,11 +19,10 @@ _SHOWN = {
 }
 
 
-def training_section(trained: Mapping[str, Curves]) -> tuple[Section, ...]:
-    """The section over ``trained``, curves by the policy's name; nothing where there are none."""
+def training_figures(trained: Mapping[str, Curves]) -> tuple[Figure, ...]:
+    """A figure a measure over ``trained``, curves by the policy's name; none without curves."""
     drawn = (_figure(measure, trained) for measure in _SHOWN)
-    figures = tuple(figure for figure in drawn if figure is not None)
-    return (Section("training", "Training", blocks=figures),) if figures else ()
+    return tuple(figure for figure in drawn if figure is not None)
 
 
 def _figure(measure: str, trained: Mapping[str, Curves]) -> Figure | None:
@@ -36,7 +35,7 @@ def _figure(measure: str, trained: Mapping[str, Curves]) -> Figure | None:
         return None
     title, label = _SHOWN[measure]
     told = (
-        f"{one.name} goes from {one.points[0].y:.3g} to {one.points[-1].y:.3g}" for one in series
+        f"{one.name} goes from {one.points[0].y:.2f} to {one.points[-1].y:.2f}" for one in series
     )
     return Figure(
         key=f"training-{measure}",
@@ -45,5 +44,5 @@ def _figure(measure: str, trained: Mapping[str, Curves]) -> Figure | None:
         x_label="Optimizer step",
         y_label=label,
         series=series,
-        alt=". ".join(told),
+        alt=". ".join(told).replace("-0.00", "0.00").replace(" -", " −"),
     )

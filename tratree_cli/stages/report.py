@@ -17,7 +17,9 @@ from tratree_cli.stages.graph import Job, Node, Result, Stage
 from tratree_cli.stages.report_rows import (
     MadeFrom,
     Told,
+    environment_of,
     evaluated,
+    main_rows,
     method_of,
     newest,
     policies_of,
@@ -27,12 +29,12 @@ from tratree_cli.stages.report_rows import (
 if TYPE_CHECKING:
     from tratree_store import Entry, Store
 
-    from tratree_cli.evaluation.document import ReportDocument, Section
+    from tratree_cli.evaluation.document import Block, ReportDocument, Section
 
 ROWS = "rows.json"
 """Which recipes stand behind each row: digests, so that the lineage is exact."""
 
-STAGE = Stage("report", 3, "report", "tratree_cli.stages.report:run")
+STAGE = Stage("report", 4, "report", "tratree_cli.stages.report:run")
 
 
 def of_evaluations(
@@ -42,6 +44,10 @@ def of_evaluations(
 
     Policies with equal bytes share an evaluation; ``all_policies`` gives each of them its row.
     """
+    from tratree_cli.stages.remembering import Remembering
+
+    store = Remembering(store)
+    models = list(store.entries(kind="model")) if all_policies else []
     asked = {
         digest: entry
         for entry in store.entries(stage=agreement.STAGE.name)
@@ -52,7 +58,9 @@ def of_evaluations(
     for entry in evaluations:
         digests = entry.document.get("inputs", {}).get("policy", ())
         found = next((asked[digest] for digest in digests if digest in asked), None)
-        policies: list[Entry | None] = list(policies_of(store, entry) if all_policies else ())
+        policies: list[Entry | None] = []
+        if all_policies:
+            policies += policies_of(store, entry, models)
         for policy in policies or [None]:
             method = method_of(store, entry, policy)
             rows.append(
@@ -67,12 +75,16 @@ def of_evaluations(
 
 
 def _trees_behind(store: Store, evaluations: Sequence[Entry]) -> tuple[Entry, ...]:
-    """The forest that the first of these policies learned from, if one did."""
+    """In each environment, the forest that the first of these policies learned from."""
+    found: dict[str, Entry] = {}
     for evaluation in evaluations:
-        for ancestor in lineage.ancestors(store, [evaluation]):
-            if ancestor.kind == "tree":
-                return (ancestor,)
-    return ()
+        environment = environment_of(evaluation)
+        if environment not in found:
+            behind = lineage.ancestors(store, [evaluation])
+            trees = (one for one in behind if one.kind == "tree")
+            if (tree := next(trees, None)) is not None:
+                found[environment] = tree
+    return tuple(found.values())
 
 
 def of_cells(config: Config, cells: Sequence[study.Cell], lost: Collection[str] = ()) -> Node:
@@ -128,8 +140,10 @@ def run(job: Job) -> Result:
     import orjson
     from tratree_store import Store
 
+    from tratree_cli.stages.remembering import Remembering
+
     # The store is only asked what the inputs were made from.
-    store = Store(job.store_root)
+    store = Remembering(Store(job.store_root))
     rows = _rows(store, job)
     told = _told(store, rows, timed=False)
     document = assemble(
@@ -200,7 +214,9 @@ def document_of(
     import orjson
 
     from tratree_cli.evaluation.document import document_from
+    from tratree_cli.stages.remembering import Remembering
 
+    store = Remembering(store)
     written = document_from(orjson.loads((report.path / "report.json").read_bytes()))
     rows = []
     for row in orjson.loads((report.path / ROWS).read_bytes()):
@@ -245,25 +261,24 @@ def assemble(
     from dataclasses import replace
 
     from tratree_cli.display.summaries import tree_facts
-    from tratree_cli.evaluation.report import TreeSummary, build_report
-    from tratree_cli.stages.report_drawings import artifacts, case_study, drawings, training
+    from tratree_cli.evaluation.report import build_report, tree_table
+    from tratree_cli.stages.report_drawings import artifacts, by_environment, drawings, sections
 
-    summary = None
-    if trees:
-        figures = tree_facts(trees[0].summary)
-        blocks = drawings(trees[0]) if drawn else ()
-        summary = TreeSummary("Trajectory trees of the weak model", figures, blocks)
     found, remarks = newest(told)
-    rows = [row for _, row in told]
+    rows, main = [row for _, row in told], main_rows(found)
+    forests: dict[str, Sequence[Block]] = dict.fromkeys(main, ())
+    for tree in trees:
+        facts = tree_table("Trajectory trees of the weak model", tree_facts(tree.summary))
+        forests[environment_of(tree)] = (facts, *(drawings(tree) if drawn else ()))
     title, subtitle = _heading(rows)
     document = build_report(
-        found,
-        summary,
+        [one for one, _ in found],
+        by_environment(forests),
         title=title,
         subtitle=subtitle,
         next_step="tratree show tree@latest" if trees else "",
         with_paper=with_paper,
-        extra=(*extra, *((*training(rows), *case_study(rows)) if drawn else ())),
+        extra=(*extra, *(sections(main) if drawn else ())),
     )
     return replace(
         document,

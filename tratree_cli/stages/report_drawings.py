@@ -6,7 +6,8 @@ in the report's own artifact.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tratree_cli.evaluation.methods import title
@@ -23,7 +24,7 @@ CASE_STUDY = ("sft-weak", "sft-strong", "tree-dpo", "mcts")
 
 
 def drawings(tree: Entry) -> tuple[Block, ...]:
-    """The most informative trees, and the widest pairs mined from them."""
+    """The most informative trees of a forest, and the widest pairs mined from them."""
     from tratree_cli.display.tree_outline import informative_outlines, pair_comparison
     from tratree_cli.formats.pairs import render_pairs
     from tratree_cli.formats.trees import read_tree
@@ -40,33 +41,63 @@ def drawings(tree: Entry) -> tuple[Block, ...]:
     )
 
 
-def training(rows: Sequence[MadeFrom]) -> tuple[Section, ...]:
-    """The training curves of the policies, of the first seed and at the recipe's own settings."""
+def by_environment(blocks: Mapping[str, Sequence[Block]]) -> tuple[Block, ...]:
+    """The blocks of every environment of a report; where there are several, titles name theirs."""
+    from tratree_cli.evaluation.selection import place_name
+
+    several = len(blocks) > 1
+    return tuple(
+        replace(one, key=f"{one.key}-{name}", title=f"{one.title}, {place_name(name)}")
+        if several
+        else one
+        for name, found in blocks.items()
+        for one in found
+    )
+
+
+def sections(main: Mapping[str, Sequence[MadeFrom]]) -> tuple[Section, ...]:
+    """Training curves and case study of the main rows of every environment."""
+    from tratree_cli.evaluation.document import Section
+
+    parts = (("training", "Training", training), ("case", "Case study", case_study))
+    found = []
+    for key, words, draw in parts:
+        blocks = {environment: draw(rows) for environment, rows in main.items()}
+        found.append(Section(key, words, blocks=by_environment(blocks)))
+    return tuple(found)
+
+
+def training(rows: Sequence[MadeFrom]) -> tuple[Block, ...]:
+    """The training curves of the policies, of the first seed."""
     import orjson
 
-    from tratree_cli.evaluation.training_curves import training_section
+    from tratree_cli.evaluation.training_curves import training_figures
 
     trained: dict[str, Any] = {}
     for row in rows:
         record = row.policy.path / "training.json" if row.policy else None
-        if record is not None and record.is_file() and not row.varied:
+        if record is not None and record.is_file():
             curves = orjson.loads(record.read_bytes()).get("curves", {})
             trained.setdefault(title(row.method), curves)
-    return training_section(trained)
+    return training_figures(trained)
 
 
-def case_study(rows: Sequence[MadeFrom]) -> tuple[Section, ...]:
-    """Fig. 5: the trained policies on the task on which they differ most, of the first seed."""
+def case_study(rows: Sequence[MadeFrom]) -> tuple[Block, ...]:
+    """Fig. 5: the trained policies on the task on which they differ most, of the first seed.
+
+    They are compared on the split on which most of them were evaluated.
+    """
     from tratree_cli.display.case_study import compare_on_task, most_telling_task
     from tratree_cli.evaluation.artifact import read_evaluation
     from tratree_cli.evaluation.charts import task_reward_by_step
-    from tratree_cli.evaluation.document import Section
     from tratree_cli.formats.rollouts import read_rollouts
 
-    shown: dict[str, MadeFrom] = {}
+    splits: dict[str, dict[str, MadeFrom]] = {}
     for row in rows:
-        if row.method in CASE_STUDY and not row.varied:
-            shown.setdefault(row.method, row)
+        if row.method in CASE_STUDY:
+            there = splits.setdefault(str(row.evaluation.document["params"]["split"]), {})
+            there.setdefault(row.method, row)
+    shown = max(splits.values(), key=len, default={})
     policies = [
         (title(name), read_rollouts(shown[name].evaluation.path))
         for name in CASE_STUDY
@@ -83,8 +114,7 @@ def case_study(rows: Sequence[MadeFrom]) -> tuple[Section, ...]:
             if name in shown
         },
     )
-    blocks: list[Block] = [compare_on_task(task, policies), *filter(None, [curves])]
-    return (Section("case", "Case study", blocks=tuple(blocks)),)
+    return (compare_on_task(task, policies), *filter(None, [curves]))
 
 
 def artifacts(store: Store, rows: Sequence[MadeFrom]) -> tuple[Artifact, ...]:

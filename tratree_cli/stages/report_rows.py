@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tratree_cli.config import Config, from_dict, load_recipe
 from tratree_cli.errors import InputError
+from tratree_cli.evaluation.cohorts import Run, cohorts
+from tratree_cli.evaluation.selection import main_cohorts
 from tratree_cli.stages import lineage
 from tratree_cli.stages.row_settings import SHOWN, differing_settings, keyed_settings
 
@@ -56,8 +58,13 @@ Told: TypeAlias = "tuple[Evaluated, MadeFrom]"
 """A row as the report's tables want it, and what it was made from."""
 
 
-def policies_of(store: Store, evaluation: Entry) -> list[Entry]:
-    """Every policy that this evaluation is one of: all whose object is the one evaluated.
+def environment_of(entry: Entry) -> str:
+    """The environment that an artifact was made for."""
+    return str(entry.provenance["config"]["env"]["name"])
+
+
+def policies_of(store: Store, evaluation: Entry, models: Sequence[Entry]) -> list[Entry]:
+    """Every policy that this evaluation is one of: all ``models`` whose object it evaluated.
 
     Usually one; several where training ended in equal bytes, as in the failure-safe case.
     """
@@ -65,7 +72,7 @@ def policies_of(store: Store, evaluation: Entry) -> list[Entry]:
 
     digests = input_digests(evaluation.document).get("policy", ())
     maker = lineage.sources(store, evaluation, "policy")
-    twins = [entry for entry in store.entries(kind="model") if entry.object in digests]
+    twins = [entry for entry in models if entry.object in digests]
     found = {entry.recipe: entry for entry in [*maker, *twins[::-1]]}
     return list(found.values())
 
@@ -204,7 +211,7 @@ def _made_from(store: Store, row: MadeFrom) -> list[Entry]:
     return [row.evaluation, *lineage.ancestors(store, [row.policy])]
 
 
-def newest(rows: Sequence[Told]) -> tuple[list[Evaluated], tuple[str, ...]]:
+def newest(rows: Sequence[Told]) -> tuple[list[Told], tuple[str, ...]]:
     """One evaluation for each description and seed: the newest; a sentence if others are left out.
 
     Only evaluations that were handed in can collide; a study's cells differ by construction.
@@ -224,7 +231,22 @@ def newest(rows: Sequence[Told]) -> tuple[list[Evaluated], tuple[str, ...]]:
         remarks = (
             f"{older} left out: the same policy, seed and settings were evaluated again since.",
         )
-    return [row for row, _ in chosen.values()], remarks
+    return list(chosen.values()), remarks
+
+
+def main_rows(rows: Sequence[Told]) -> dict[str, list[MadeFrom]]:
+    """By environment: the rows of the recipe's own settings and of the main base models.
+
+    What is shown of the trained policies themselves (curves, pairs, a case study) is of these: a
+    mean over swept cells, or over environments, would be a figure of nothing.
+    """
+    groups = cohorts([Run(row.evaluation) for row, _ in rows])
+    main = {id(run.evaluation) for group in main_cohorts(groups) for run in group.runs}
+    found: dict[str, list[MadeFrom]] = {}
+    for row, source in rows:
+        if id(row.evaluation) in main:
+            found.setdefault(row.evaluation.descriptor.environment, []).append(source)
+    return found
 
 
 def _description(descriptor: Descriptor) -> Any:

@@ -12,7 +12,7 @@ from tratree_cli.stages import lineage
 if TYPE_CHECKING:
     from tratree_store import Entry, Store
 
-    from tratree_cli.evaluation.document import Table
+    from tratree_cli.evaluation.document import Block
     from tratree_cli.evaluation.theory import Informativeness
     from tratree_cli.stages.report_rows import Told
     from tratree_cli.trees.pairs import PairSet
@@ -23,14 +23,18 @@ def blocks(
     told: Sequence[Told],
     agreements: Mapping[str, Entry],
     trees: Sequence[Entry],
-) -> tuple[Table, ...]:
+) -> tuple[Block, ...]:
     """The tables of section 3.3; ``agreements`` by the policy's recipe."""
     from tratree_cli.evaluation.theory import informativeness_table, theory_table
+    from tratree_cli.stages.report_drawings import by_environment
+    from tratree_cli.stages.report_rows import environment_of
 
-    found = [theory_table(_evidence(store, told, agreements))]
-    if trees:
-        found.append(informativeness_table(informativeness(trees[0])))
-    return tuple(table for table in found if table is not None)
+    evidence = theory_table(_evidence(store, told, agreements))
+    found: dict[str, list[Block]] = {row.evaluation.descriptor.environment: [] for row, _ in told}
+    for tree in trees:
+        table = informativeness_table(informativeness(tree))
+        found[environment_of(tree)] = [table] if table is not None else []
+    return (*([evidence] if evidence is not None else []), *by_environment(found))
 
 
 class _Group(NamedTuple):
