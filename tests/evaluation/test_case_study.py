@@ -72,6 +72,7 @@ def test_the_first_different_action_and_all_after_it_are_marked() -> None:
     ]
     assert study.notes == ("They do the same in the first step and differ from step 2 on.",)
     assert study.lanes[1].outcome == "reward 1.00, success, done"
+    assert "furthest apart" not in str(study.notes)
     text = shown(ComparisonText(study))
     assert text.count("differs from here") == 2
     assert "differs from here" in shown(ComparisonText(study), 40)
@@ -81,6 +82,8 @@ def test_equal_trajectories_and_missing_policies_are_said() -> None:
     one = rollouts(("t1", ["search[a]"], 0.0))
     study = compare_on_task("t1", [("a", one), ("b", one), ("c", rollouts())])
     assert study.notes == ("All do exactly the same.", "c has no episode on this task.")
+    telling = compare_on_task("t1", [("a", one), ("b", one)], telling=True)
+    assert "furthest apart here: a telling task, no typical one" in telling.notes[-1]
     with pytest.raises(InputError, match="no episode on task 't9'; there are episodes on t1"):
         compare_on_task("t9", [("a", one)])
 

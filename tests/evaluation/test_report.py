@@ -235,12 +235,12 @@ def test_unequal_data_stands_beside_the_comparison(make: Maker) -> None:
     rows = [
         replace_budget(make("sft-strong", [0.0, 1.0]), Budget(60, 0, 64)),
         replace_budget(make("mcts", [1.0, 1.0]), Budget(60, 1440, 124)),
-        replace_budget(make("best-of-n", [1.0, 1.0]), Budget(60, 0, 64)),
+        replace_budget(make("best-of-n", [1.0, 1.0], best_of=8), Budget(60, 0, 64)),
     ]
     versus = table(build_report(rows), "versus-webshop-test")
     extra = {r.cells[0].value: r.cells[-1].value for r in versus.rows}
     assert extra["W2SG MCTS"] == "+1,440 episodes, +60 updates"
-    assert extra["SFT strong, best of N"] == "the same"
+    assert extra["SFT strong, best of 8"] == "reward of 8 samples a tested task"
     assert any("method and data together" in note for note in versus.notes)
 
 

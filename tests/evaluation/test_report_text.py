@@ -58,6 +58,15 @@ def test_no_cell_is_cut_at_any_width(make_study: Study, seeds: int, width: int) 
                     assert part in text
 
 
+def test_a_table_in_pieces_repeats_what_tells_its_rows_apart() -> None:
+    columns = (Column("Policy", TEXT), Column("Setting", TEXT), *map(Column, ("first", "second")))
+    rows = tuple(Row((Cell("MCTS"), Cell(f"explore.m={m}"), Cell(m), Cell(-m))) for m in (3, 4))
+    text = printed(report_terminal.FittingTable(Table("t", "T", columns, rows)), 30)
+    assert [text.count(f"MCTS    explore.m={m}") for m in (3, 4)] == [2, 2]
+    alone = printed(report_terminal.FittingTable(Table("t", "T", columns, rows[:1])), 26)
+    assert (alone.count("MCTS"), alone.count("explore.m=3")) == (2, 1)
+
+
 def test_the_quick_table_keeps_one_line_a_policy_at_80_columns(make_study: Study) -> None:
     text = printed(report_terminal.render(build_report(make_study(3)), ("summary",)))
     lines = [line for line in text.splitlines() if line.startswith("unstructured DPO")]

@@ -111,3 +111,17 @@ def test_a_policy_whose_episodes_all_ended_keeps_its_score_in_figure_3(make: Mak
     figure = next(f for f in build_report([short, long]).figures() if "Fig. 3" in f.title)
     assert [len(one.points) for one in figure.series] == [5, 5]
     assert [p.y for p in figure.series[0].points] == [0.0, 25.0, 50.0, 50.0, 50.0]
+
+
+def test_a_warning_names_its_row_unless_several_rows_share_it(make: Maker) -> None:
+    shared = ("from the base model",)
+    report = build_report(
+        [
+            make("mcts", [1.0, 0.0], seed=0, warnings=shared),
+            make("mcts", [1.0, 0.0], seed=1, warnings=(*shared, "88% saturated")),
+        ]
+    )
+    assert report.warnings == (
+        "mcts: from the base model",
+        "mcts, WebShop test, seed 1: 88% saturated",
+    )

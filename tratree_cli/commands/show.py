@@ -175,7 +175,7 @@ def _case_study(store: Store, entries: Sequence[Entry], task: str | None) -> Ren
     chosen = task or most_telling_task(policies)
     if chosen is None:
         raise InputError("these artifacts share no task; name one of each with --task")
-    return ComparisonText(compare_on_task(chosen, policies))
+    return ComparisonText(compare_on_task(chosen, policies, telling=task is None))
 
 
 def _show_tree(entry: Entry, task: str | None, depth: int, min_visits: int, form: str) -> None:

@@ -12,13 +12,19 @@ from tratree_cli.errors import InputError
 from tratree_cli.evaluation.document import Comparison, Lane, Turn
 from tratree_cli.formats.rollouts import Rollouts, Trajectory
 
+_CHOSEN = (
+    "Chosen because the scores of these policies lie furthest apart here: a telling task, no "
+    "typical one. tratree show --task ID EVAL… compares them on any."
+)
 UNPARSABLE_ACTION = "(no action in the output)"
 
 
 def compare_on_task(
-    task: str, policies: Sequence[tuple[str, Rollouts]], sample: int = 0
+    task: str, policies: Sequence[tuple[str, Rollouts]], sample: int = 0, *, telling: bool = False
 ) -> Comparison:
     """The case study of ``task`` for ``(label, rollouts)`` of each policy, in the given order.
+
+    ``telling`` says that nobody named the task, but that it was chosen by ``most_telling_task``.
 
     A policy without an episode on the task is left out with a note; ``InputError`` if none has one.
     """
@@ -40,6 +46,7 @@ def compare_on_task(
     first_rollouts, first = found[0][1], found[0][2]
     notes = [_sentence(parting, len(found))]
     notes += [f"{label} has no episode on this task." for label in missing]
+    notes += [_CHOSEN] if telling else []
     return Comparison(
         key="case-study",
         title=f"Task {task}",

@@ -1,8 +1,8 @@
 """A report in the terminal: readable at 80 columns, without colour, and with hostile texts.
 
 A table that is too wide first puts its intervals on a second line of the cell, then is cut into
-several tables that repeat the first column. No cell is ever shortened: half a number is worse than
-a long page.
+several tables that repeat the columns which tell the rows apart. No cell is ever shortened: half a
+number is worse than a long page.
 """
 
 from __future__ import annotations
@@ -102,13 +102,24 @@ class FittingTable:
             if _natural_width(table, range(len(table.columns)), stacked) <= width:
                 yield _body(table, range(len(table.columns)), stacked)
                 return
-        chosen = [0]
-        for column in range(1, len(table.columns)):
-            if len(chosen) > 1 and _natural_width(table, [*chosen, column], True) > width:
+        names = _naming_columns(table)
+        chosen = list(names)
+        for column in range(len(names), len(table.columns)):
+            if chosen != names and _natural_width(table, [*chosen, column], True) > width:
                 yield _body(table, chosen, True)
-                chosen = [0]
+                chosen = list(names)
             chosen.append(column)
         yield _body(table, chosen, True)
+
+
+def _naming_columns(table: Table) -> list[int]:
+    """The first columns, as many of them as tell the rows apart; only the first if none do."""
+    words = next((i for i, one in enumerate(table.columns) if one.kind != TEXT), 0)
+    for count in range(1, words + 1):
+        names = {(row.paper, *(cell.value for cell in row.cells[:count])) for row in table.rows}
+        if len(names) == len(table.rows):
+            return list(range(count))
+    return [0]
 
 
 def _body(table: Table, columns: Sequence[int], stacked: bool) -> RichTable:

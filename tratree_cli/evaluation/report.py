@@ -185,9 +185,13 @@ def _source_label(descriptor: Descriptor) -> str:
 def _warnings(evaluations: Sequence[Evaluated]) -> tuple[str, ...]:
     if not evaluations:
         return ("There are no evaluations, so there is nothing to report.",)
-    found: dict[str, None] = {}
+    found: dict[tuple[str, str], list[Descriptor]] = {}
     for one in evaluations:
         descriptor = one.evaluation.descriptor
         for warning in (*descriptor.warnings, *one.evaluation.metrics.notes):
-            found[f"{descriptor.label}: {warning}"] = None
-    return tuple(found)
+            found.setdefault((descriptor.label, warning), []).append(descriptor)
+    # What is true of one row alone names it; what is true of several names what they share.
+    return tuple(
+        f"{_source_label(rows[0]) if len(rows) == 1 else label}: {warning}"
+        for (label, warning), rows in found.items()
+    )

@@ -85,7 +85,10 @@ def against_baseline(groups: Sequence[Cohort]) -> Comparison | None:
 
 
 def extra_data(own: Cohort, baseline: Cohort) -> str:
-    """What ``own`` learned from beyond ``baseline``, in words; empty where nothing is known."""
+    """What ``own`` was given beyond ``baseline``, in words; empty where nothing is known.
+
+    The best of N samples is chosen by a reward that no other policy of the comparison sees.
+    """
     pairs = (
         (own.budget.demonstrations, baseline.budget.demonstrations, "demonstrations"),
         (own.budget.episodes, baseline.budget.episodes, "episodes"),
@@ -95,6 +98,8 @@ def extra_data(own: Cohort, baseline: Cohort) -> str:
     if not known:
         return ""
     words = [f"{more:+,d} {name}".replace("-", "−") for more, name in known if more]
+    if (samples := own.descriptor.best_of or 1) > 1:
+        words.append(f"reward of {samples} samples a tested task")
     return ", ".join(words) or "the same"
 
 

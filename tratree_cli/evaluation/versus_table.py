@@ -126,9 +126,10 @@ def _notes(comparison: Comparison, tested: bool, given: bool) -> tuple[str, ...]
         notes.append(f"No gap recovered, measured up to {top}: {reason[0].lower()}{reason[1:]}")
     if given:
         notes.append(
-            f"Extra data: what a policy learned from beyond {baseline.name} (demonstrations, "
-            "episodes whose reward was read, updates of its weights). Unless it is the same, the "
-            "comparison is one of method and data together."
+            f"Extra data: what a policy was given beyond {baseline.name} (demonstrations, "
+            "episodes whose reward was read, updates of its weights; the best of several samples, "
+            "their reward on the tested tasks). Unless it is the same, the comparison is one of "
+            "method and data together."
         )
     return tuple(dict.fromkeys(notes))
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tratree_cli.evaluation.methods import title
+from tratree_cli.evaluation.methods import BEST_OF_N, title
 from tratree_cli.stages import lineage
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ def training(rows: Sequence[MadeFrom]) -> tuple[Block, ...]:
     trained: dict[str, Any] = {}
     for row in rows:
         record = row.policy.path / "training.json" if row.policy else None
-        if record is not None and record.is_file():
+        # The best of N is chosen among the baseline's own episodes: it was not trained.
+        if record is not None and record.is_file() and row.method != BEST_OF_N:
             curves = orjson.loads(record.read_bytes()).get("curves", {})
             trained.setdefault(title(row.method), curves)
     return training_figures(trained)
@@ -114,7 +115,7 @@ def case_study(rows: Sequence[MadeFrom]) -> tuple[Block, ...]:
             if name in shown
         },
     )
-    return (compare_on_task(task, policies), *filter(None, [curves]))
+    return (compare_on_task(task, policies, telling=True), *filter(None, [curves]))
 
 
 def artifacts(store: Store, rows: Sequence[MadeFrom]) -> tuple[Artifact, ...]:
