@@ -125,3 +125,19 @@ def test_a_warning_names_its_row_unless_several_rows_share_it(make: Maker) -> No
         "mcts: from the base model",
         "mcts, WebShop test, seed 1: 88% saturated",
     )
+
+
+def test_rewards_by_type_are_counted_as_the_reward_is(make: Maker) -> None:
+    """Over seeds with an interval, and of the best sample where the best of N is asked for."""
+    scores = ([1.0, 0.0, 1.0, 0.0], [0.0] * 4)
+    seeds = [make("sft-strong", one, seed=seed) for seed, one in enumerate(scores)]
+    worse = make("best-of-n", [0.0] * 4, best_of=2)
+    better = [replace(r, sample=1, score=1.0) for r in worse.evaluation.results if r.task != "t1"]
+    both = (*worse.evaluation.results, *better)
+    best = replace(worse, evaluation=replace(worse.evaluation, results=both))
+    found = table(build_report([*seeds, best]), "types-webshop-test")
+    shown = {row.cells[0].value: row.cells[1:] for row in found.rows}
+    assert [c.title for c in found.columns] == ["Policy", "shirts (2)", "shoes (2)"]
+    assert [cell.value for cell in shown["SFT strong"]] == [50.0, 0.0]
+    assert [cell.value for cell in shown["SFT strong, best of 2"]] == [100.0, 50.0]
+    assert shown["SFT strong"][0].low is not None

@@ -41,8 +41,9 @@ def spoken(value: Any) -> str:
 def evaluation_summary(entry: Entry) -> Group:
     """Average reward with its interval, success rate, and how the episodes ended."""
     summary = entry.summary
-    low_high = summary.get("interval")
-    interval = f"  95 % interval {low_high[0]:.1f} to {low_high[1]:.1f}" if low_high else ""
+    low, high = summary.get("interval", (None, None))
+    # One task has no interval over tasks.
+    interval = "" if low is None else f"  95 % interval {low:.1f} to {high:.1f}"
     return Group(
         Text.assemble(
             ("average reward ", "dim"),

@@ -111,12 +111,21 @@ class Cohort:
             return self.runs[0].evaluation.metrics.reward
         if not self.task_rewards:
             return Interval(fmean(self.rewards))
+        return self._over_tasks(list(self.task_rewards.values()))
+
+    @cached_property
+    def by_type(self) -> dict[str, Interval]:
+        """``reward`` of the tasks of each type."""
+        types = {result.task: result.type for result in self.runs[0].evaluation.results}
+        found: dict[str, list[float]] = {}
+        for task, reward in self.task_rewards.items():
+            found.setdefault(types[task], []).append(reward)
+        return {name: self._over_tasks(rewards) for name, rewards in found.items()}
+
+    def _over_tasks(self, rewards: Sequence[float]) -> Interval:
         metrics = self.runs[0].evaluation.metrics
         return mean_interval(
-            list(self.task_rewards.values()),
-            resamples=metrics.resamples,
-            level=metrics.level,
-            seed=metrics.seed,
+            rewards, resamples=metrics.resamples, level=metrics.level, seed=metrics.seed
         ).scaled(100)
 
     @cached_property

@@ -294,14 +294,5 @@ def _endings(run: Run) -> Mapping[str, int]:
 
 
 def _type_cell(group: Cohort, name: str) -> Cell:
-    values = [
-        kind.reward
-        for run in group.runs
-        for kind in run.evaluation.metrics.types
-        if kind.name == name
-    ]
-    if not values:
-        return Cell()
-    if len(values) == 1:
-        return Cell(values[0].value, values[0].low, values[0].high)
-    return Cell(fmean(value.value for value in values))
+    found = group.by_type.get(name)
+    return Cell() if found is None else Cell(found.value, found.low, found.high)

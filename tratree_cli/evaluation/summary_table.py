@@ -91,10 +91,9 @@ def _notes(groups: Sequence[Cohort], with_budget: bool) -> tuple[str, ...]:
     counts = {run.evaluation.metrics.tasks for group in groups for run in group.runs}
     tasks = str(*counts) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
     seeds = max(len(group.runs) for group in groups)
-    notes = [
-        f"Reward times 100 with a 95 % bootstrap interval over {tasks} tasks; "
-        "success is the environment's own definition, in percent."
-    ]
+    # Over one task there is no interval, and the table's warnings say so.
+    over = "of one task" if counts == {1} else f"with a 95 % bootstrap interval over {tasks} tasks"
+    notes = [f"Reward times 100 {over}; success is the environment's own definition, in percent."]
     if with_budget:
         notes.append(
             "Demos and episodes: expert demonstrations learned from, and episodes whose reward "

@@ -95,9 +95,12 @@ def run(job: Job) -> Result:
     write_rollouts(rollouts, job.out)
     write_evaluation(job.out, metrics, episode_results(rollouts, types), descriptor)
     summary = rollouts_summary(rollouts.trajectories, tasks=len(types))
-    if metrics.reward is not None:
+    if metrics.reward and metrics.success and metrics.perfect:
         summary["average_reward"] = round(metrics.reward.value, 2)
         summary["interval"] = [metrics.reward.low, metrics.reward.high]
+        # As the reward counts them: of the best of N, where that was asked for.
+        summary["success_rate"] = round(metrics.success.value, 2)
+        summary["strict_success_rate"] = round(metrics.perfect.value, 2)
     summary.update(external(params["policies"]))
     warnings = failures(summary)
     return Result(summary, warnings=warnings, partial=bool(warnings))
