@@ -46,9 +46,12 @@ def test_figure_4_is_of_one_weak_model_and_one_split_a_line(make: Maker) -> None
 
 
 def test_settings_stand_in_the_order_of_their_values_whenever_they_were_made(make: Maker) -> None:
-    report = build_report([cell(make, m, 5) for m in (10, 3, 8, 6)])
+    # SFT strong has no weak model, which makes no second one.
+    other = make("sft-strong", [1.0], split="dev", varied=("eval.samples",))
+    report = build_report([*(cell(make, m, 5) for m in (10, 3, 8, 6)), other])
     settings = [row.cells[1].value for row in table(report, "sweep").rows]
-    assert settings == ["the recipe's own", "explore.m=3", "explore.m=8", "explore.m=10"]
+    own = "the recipe's own"
+    assert settings == ["eval.samples=None", own, "explore.m=3", "explore.m=8", "explore.m=10"]
 
 
 def test_a_grid_over_models_and_settings_has_a_row_for_every_cell(make: Maker) -> None:

@@ -7,6 +7,7 @@ the two apart, and keep the price of every figure next to it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from statistics import fmean
 
 from tratree_cli.evaluation.artifact import UNKNOWN_BUDGET
@@ -281,11 +282,9 @@ def _name(group: Cohort, groups: Sequence[Cohort]) -> str:
     descriptor = group.descriptor
     marks = [place_of(group, groups).title] if len(places(groups)) > 1 else []
     marks += [f"{name}={descriptor.parameters.get(name)}" for name in descriptor.varied]
-    if several_within(groups, lambda other: other.descriptor.family):
-        marks.append(descriptor.family)
-    if several_within(groups, lambda other: other.descriptor.weak):
-        marks.append(descriptor.weak)
-    marks = [mark for mark in marks if mark]
+    for role in ("family", "weak"):
+        model = attrgetter(f"descriptor.{role}")
+        marks += [model(group)] if model(group) and several_within(groups, model) else []
     return f"{group.name} ({', '.join(marks)})" if marks else group.name
 
 

@@ -8,11 +8,12 @@ all that are named, base models among them).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 from tratree_cli.evaluation import methods
 from tratree_cli.evaluation.cohorts import Cohort, setting_order
 from tratree_cli.evaluation.document import PERCENT, TEXT, Cell, Column, Row, Table
-from tratree_cli.evaluation.selection import Place, places
+from tratree_cli.evaluation.selection import Place, places, several_within
 
 OWN = "the recipe's own"
 
@@ -32,10 +33,14 @@ def sweep_table(groups: Sequence[Cohort]) -> Table | None:
         and group.reward is not None
         and any(place.holds(group) for place in where)
     ]
-    several = len({_models(group) for group in beside}) > 1
+    named = [
+        role
+        for role in ("family", "weak")
+        if several_within(beside, attrgetter(f"descriptor.{role}"))
+    ]
     rows: dict[tuple[str, str], list[Cohort]] = {}
     for group in sorted(beside, key=_order):
-        rows.setdefault((group.name, _setting(group, several)), []).append(group)
+        rows.setdefault((group.name, _setting(group, named)), []).append(group)
     columns = [Column("Policy", TEXT), Column("Setting", TEXT)]
     for place in where:
         columns += [Column(f"{place.title} reward"), Column(f"{place.title} success", PERCENT)]
@@ -60,11 +65,11 @@ def _models(group: Cohort) -> tuple[str, str]:
     return group.descriptor.family, group.descriptor.weak
 
 
-def _setting(group: Cohort, several: bool) -> str:
-    """What was varied, and with ``several`` the models; the recipe's own where nothing was."""
+def _setting(group: Cohort, named: Sequence[str]) -> str:
+    """What was varied (the recipe's own where nothing was), and the models in ``named`` roles."""
     descriptor = group.descriptor
     parts = [f"{name}={descriptor.parameters.get(name)}" for name in descriptor.varied] or [OWN]
-    return ", ".join([*parts, *filter(None, _models(group))] if several else parts)
+    return ", ".join([*parts, *filter(None, (getattr(descriptor, role) for role in named))])
 
 
 def _order(group: Cohort) -> tuple[object, ...]:
