@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
@@ -135,6 +138,25 @@ def test_latex_has_balanced_braces_and_no_foreign_command(
     for line in text.splitlines():
         if line.endswith(r"\\"):
             assert "%" not in line.replace(r"\%", "")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX is installed")
+def test_latex_sets_every_table_within_the_text(make_study: Study, tmp_path: Path) -> None:
+    report = build_report(make_study(2), with_paper=True)
+    (tmp_path / "tables.tex").write_text(report_latex.render(report), "utf-8")
+    (tmp_path / "paper.tex").write_text(
+        r"\documentclass{article}\usepackage{booktabs,graphicx}"
+        r"\begin{document}\input{tables}\end{document}"
+    )
+    run = subprocess.run(
+        ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "paper"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stdout[-2000:]
+    assert "Overfull" not in run.stdout
 
 
 def test_latex_marks_the_best_and_the_papers_rows(make_study: Study) -> None:

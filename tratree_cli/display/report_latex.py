@@ -1,6 +1,7 @@
 """A report's tables as LaTeX with booktabs, ready to be taken into a paper.
 
-A fragment, not a document: ``\\input`` it after ``\\usepackage{booktabs}``. Figures are left to the
+A fragment, not a document: ``\\input`` it after ``\\usepackage{booktabs,graphicx}``. A table that
+is wider than the text is made smaller, others keep their size. Figures are left to the
 page and the JSON; every character that TeX would act on is escaped.
 """
 
@@ -56,10 +57,12 @@ _ESCAPES = {
     "→": r"$\to$",
 }
 
+_NO_WIDER = r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+
 
 def render(report: ReportDocument) -> str:
     """All tables of the report, one ``table`` environment each."""
-    lines = ["% \\usepackage{booktabs}", f"% {escape(report.title)}", ""]
+    lines = ["% \\usepackage{booktabs,graphicx}", f"% {escape(report.title)}", ""]
     for table in report.tables():
         lines += [*_table(table), ""]
     return "\n".join(lines)
@@ -76,6 +79,7 @@ def _table(table: Table) -> Iterator[str]:
     yield r"  \centering"
     yield rf"  \caption{{{escape(table.title)}}}"
     yield rf"  \label{{tab:{_label(table.key)}}}"
+    yield _NO_WIDER
     yield rf"  \begin{{tabular}}{{{alignment}}}"
     yield r"    \toprule"
     yield "    " + " & ".join(escape(column.title) for column in table.columns) + r" \\"
@@ -83,7 +87,7 @@ def _table(table: Table) -> Iterator[str]:
     for row in table.rows:
         yield "    " + " & ".join(_cells(row, table)) + r" \\"
     yield r"    \bottomrule"
-    yield r"  \end{tabular}"
+    yield r"  \end{tabular}}"
     for note in table.notes:
         yield rf"  \par\smallskip\footnotesize {escape(note)}"
     yield r"\end{table}"
