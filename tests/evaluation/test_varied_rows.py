@@ -144,3 +144,17 @@ def test_rewards_by_type_are_counted_as_the_reward_is(make: Maker) -> None:
     assert [cell.value for cell in shown["SFT strong"]] == [50.0, 0.0]
     assert [cell.value for cell in shown["SFT strong, best of 2"]] == [100.0, 50.0]
     assert shown["SFT strong"][0].low is not None
+
+
+def test_the_papers_figures_stand_under_test_sets_alone(make: Maker) -> None:
+    both = [make(m, [1.0, 0.0], split=s) for s in ("test", "dev") for m in ("sft-strong", "mcts")]
+    found = table(build_report(both, with_paper=True), "table-1")
+    assert [column.title for column in found.columns[1::2]] == [
+        "WebShop test reward",
+        "WebShop dev reward",
+    ]
+    papers = [row for row in found.rows if row.paper]
+    assert papers and all(row.cells[1].value is not None for row in papers)
+    assert all(row.cells[3].value is None for row in papers)
+    dev = build_report(both[2:], with_paper=True)
+    assert not any(row.paper for one in dev.tables() for row in one.rows)

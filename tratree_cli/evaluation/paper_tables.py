@@ -131,12 +131,9 @@ def table_3(groups: Sequence[Cohort], *, with_paper: bool = False) -> Table | No
         rows.append(Row((Cell(methods.title(method)), Cell(breadth), Cell(beta), *cells)))
     if with_paper:
         for figure in published(3):
-            cells = (
-                Cell(figure.reward if place.environment == figure.environment else None)
-                for place in where
-            )
+            cells = (Cell(figure.reward if _is_of(figure, place) else None) for place in where)
             words = (Cell(figure.label), _plain(figure.breadth), _plain(figure.beta))
-            if any(place.environment == figure.environment for place in where):
+            if any(_is_of(figure, place) for place in where):
                 rows.append(Row((*words, *cells), paper=True))
     columns = (Column("Method", TEXT), Column("Tree", TEXT), Column("β", TEXT))
     return Table(
@@ -261,8 +258,7 @@ def _printed(figures: Sequence[Published], family: str, method: str, place: Plac
         (
             figure.reward
             for figure in figures
-            if (figure.family, figure.method) == (family, method)
-            and figure.environment == place.environment
+            if (figure.family, figure.method) == (family, method) and _is_of(figure, place)
         ),
         None,
     )
@@ -271,17 +267,21 @@ def _printed(figures: Sequence[Published], family: str, method: str, place: Plac
 def _paper_row(
     table: int, method: str, where: Sequence[Place], *, success: bool = False
 ) -> list[Row]:
-    figures = {figure.environment: figure for figure in published(table) if figure.method == method}
-    if not any(place.environment in figures for place in where):
+    printed = [figure for figure in published(table) if figure.method == method]
+    mine = [next((one for one in printed if _is_of(one, place)), None) for place in where]
+    if not any(mine):
         return []
     cells = []
-    for place in where:
-        figure = figures.get(place.environment)
+    for figure in mine:
         cells.append(Cell(figure.reward if figure else None))
         if success:
             cells.append(Cell(figure.success if figure else None))
-    label = next(iter(figures.values())).label
-    return [Row((Cell(label), *cells), paper=True)]
+    return [Row((Cell(printed[0].label), *cells), paper=True)]
+
+
+def _is_of(figure: Published, place: Place) -> bool:
+    """Whether the paper's figure stands under this place: it prints figures of test sets only."""
+    return place.environment == figure.environment and place.split in ("", "test")
 
 
 def _ranked(rows: Sequence[Row]) -> tuple[Row, ...]:
