@@ -192,3 +192,14 @@ def test_what_only_decided_how_long_a_control_trained_is_no_data_of_its() -> Non
     assert episodes(demos=["d"], paths=["p"]) == (60, 1440)
     assert episodes(demos=["d"], budget=["p"]) == (60, 0)
     assert episodes(demos=["d"], budget=["d"]) == (60, 0)
+
+
+def test_the_command_of_a_policy_of_ones_own_evaluates_it_again() -> None:
+    config = load_recipe("micro", "webshop").with_values({"eval": {"tasks": 3}}, "--limit")
+    made = Entry("eval", {"params": {}}, provenance={"config": config.to_dict()})
+    given = [MadeFrom(name, cast(Any, made), None) for name in ("expert", "python:mine:agent")]
+    options = "--recipe micro --env webshop"
+    assert [_command(row) for row in given] == [
+        f"tratree report {options} --methods expert --set eval.tasks=3",
+        f"tratree eval {options} --policy python:mine:agent --set eval.tasks=3",
+    ]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from tratree_cli.config import Config, from_dict, load_recipe
 from tratree_cli.errors import InputError
 from tratree_cli.evaluation.cohorts import Run, cohorts
+from tratree_cli.evaluation.methods import METHODS
 from tratree_cli.evaluation.selection import main_cohorts
 from tratree_cli.stages import lineage
 from tratree_cli.stages.row_settings import SHOWN, differing_settings, keyed_settings
@@ -300,10 +301,12 @@ def _command(row: MadeFrom) -> str:
     """What a person types to make this row's evaluation again."""
     maker = row.policy or row.evaluation
     config = row.evaluation.provenance["config"]
-    words = [f"tratree report --recipe {config['recipe']} --env {config['env']['name']}"]
+    # A policy of one's own is no method that a report could pull.
+    command, option = ("report", "methods") if row.method in METHODS else ("eval", "policy")
+    words = [f"tratree {command} --recipe {config['recipe']} --env {config['env']['name']}"]
     seed, own = maker.document["params"].get("seed"), _recipe(row.evaluation)
     words += [f"--seed {seed}"] if seed is not None and (own is None or seed != own.seed) else []
-    words += [f"--methods {row.method}", *_assignments(row, maker)]
+    words += [f"--{option} {_typed(row.method)}", *_assignments(row, maker)]
     return " ".join(words)
 
 
