@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 
-from tratree_cli.display import figure_svg, html_blocks, report_html
+from tratree_cli.display import figure_svg, html_blocks, report_html, tree_svg
 from tratree_cli.evaluation.document import (
     Artifact,
     Branch,
@@ -227,6 +227,22 @@ def test_a_tree_is_drawn_with_its_best_path_and_divergences() -> None:
     alone = drawing(Outline("o", "Tree", Branch("u")))
     Reader(alone)
     assert "1 way to an end" in alone
+
+
+def test_a_long_run_of_steps_without_a_choice_is_drawn_as_one() -> None:
+    def run(steps: int) -> Branch:
+        branch = Branch(f"step {steps - 1}")
+        for number in reversed(range(steps - 1)):
+            branch = Branch(f"step {number}", children=(branch,))
+        return branch
+
+    tree = Branch("root", divergence=True, children=(run(12), run(5)))
+    drawn = tree_svg.drawing(Outline("o", "Tree", tree))
+    assert drawn.count('class="act"') == 3 + 5
+    assert ">… 10 steps …</text>" in drawn
+    assert "step 1\nstep 2\n" in drawn  # when hovered
+    listed = html_blocks.outline_html(Outline("o", "Tree", tree))
+    assert listed.count('<span class="act"') == 1 + 12 + 5
 
 
 def test_the_lineage_leads_from_every_figure_to_the_demonstrations(make: Maker) -> None:

@@ -23,6 +23,8 @@ _LABEL, _HOVER = 30, 500
 _CHARACTER, _AROUND = 6.7, 48
 """Pixels: a character of a label, and what a column needs beside its widest label."""
 _SHADES = 5
+_RUN = 4
+"""Steps in a row, without a choice, that are drawn one by one before the last of them."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,10 @@ class _Placed:
 
 def drawing(outline: Outline) -> str:
     """The tree as one ``<svg>`` element, and a sentence if ways were left out."""
-    kept = _kept_ends(outline.root)
+    root = _shortened(outline.root)
+    kept = _kept_ends(root)
     placed: list[_Placed] = []
-    _place(outline.root, (), kept, placed, [0])
+    _place(root, (), kept, placed, [0])
     nodes = _in_columns(placed)
     width = round(max(node.x for node in nodes)) + _LEFT
     height = _TOP + _ROW * (len(kept) - 1) + _BELOW
@@ -50,11 +53,34 @@ def drawing(outline: Outline) -> str:
         *(_node(node) for node in nodes),
         "</svg>",
     ]
-    left = _ends(outline.root) - len(kept)
+    left = _ends(root) - len(kept)
     ways = "1 more way is" if left == 1 else f"{left} more ways are"
     more = f'<p class="note">{ways} in the list and not drawn.</p>' if left else ""
     region = f'role="region" tabindex="0" aria-label="{_text(outline.title)}"'
     return f'<div class="scroll drawn" {region}>{"".join(parts)}</div>{more}'
+
+
+def _shortened(branch: Branch) -> Branch:
+    """The tree with long runs of steps that offer no choice as one node each.
+
+    A household takes forty steps of which two are decisions: drawn one by one, they would be wider
+    than any screen or paper. Hovering tells the steps of a run, and the list below has them.
+    """
+    return replace(branch, children=tuple(_run(child) for child in branch.children))
+
+
+def _run(first: Branch) -> Branch:
+    run = [first]
+    while len(below := run[-1].children) == 1 and below[0].best == first.best:
+        run.append(below[0])
+    drawn = _shortened(run.pop())
+    if len(run) > _RUN:
+        between = run[1:]
+        steps = "\n".join(one.text for one in between)
+        run = [first, replace(between[0], text=f"… {len(between)} steps …", detail=steps)]
+    for one in reversed(run):
+        drawn = replace(one, children=(drawn,))
+    return drawn
 
 
 def _kept_ends(root: Branch) -> frozenset[tuple[int, ...]]:
