@@ -77,7 +77,7 @@ def test_every_place_names_its_split_where_one_must(make: Maker) -> None:
     titles = [one.title for one in report.tables() if one.key.startswith("types-")]
     assert titles == [
         f"Average reward by type of task, {where}"
-        for where in ("WebShop test", "WebShop dev", "AlfWorld test")
+        for where in ("WebShop test", "WebShop dev", "ALFWorld test")
     ]
 
 
