@@ -117,7 +117,7 @@ class Session(CommonOptions):
         found = self.opened_store.resolve(text)
         if found.kind not in kinds:
             raise InputError(
-                f"{text} is of kind '{found.kind}', but a {_either(kinds)} is wanted here"
+                f"{text} is of kind '{found.kind}', but {_either(kinds)} is wanted here"
             )
         return found
 
