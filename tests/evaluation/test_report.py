@@ -293,6 +293,33 @@ def test_an_evaluation_without_any_score_is_reported_with_its_reason(make: Maker
     assert any("no scored task" in note for note in table(report, "versus-webshop-test").notes)
 
 
+def test_a_warning_of_several_seeds_is_one_sentence_with_the_range_of_its_figures(
+    make: Maker,
+) -> None:
+    said = (
+        "88% of 1,200 pairs start saturated (mean margin +7.3)",
+        "100% of 980 pairs start saturated (mean margin +17.5)",
+        "9% of 1,010 pairs start saturated (mean margin -1.5)",
+    )
+
+    def warned(seed: int, *texts: str) -> Evaluated:
+        made = make("tree-dpo", [0.0, 1.0], seed=seed)
+        told = replace(made.evaluation.descriptor, warnings=texts)
+        return replace(made, evaluation=replace(made.evaluation, descriptor=told))
+
+    report = build_report(
+        [warned(0, said[0], "alone"), warned(1, said[1]), warned(2, said[2]), make("mcts", [1.0])]
+    )
+    label = "tree-dpo"
+    assert (
+        f"{label}: 9% to 100% of 980 to 1,200 pairs start saturated (mean margin -1.5 to +17.5)"
+        in report.warnings
+    )
+    assert [text for text in report.warnings if label in text and "alone" in text] == [
+        f"{label}, WebShop test, seed 0: alone"
+    ]
+
+
 def test_a_report_is_read_back_from_its_json(
     make_study: Study, hostile_report: ReportDocument
 ) -> None:

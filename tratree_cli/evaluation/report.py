@@ -7,6 +7,7 @@ a whole study all of the paper's tables.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -185,13 +186,31 @@ def _source_label(descriptor: Descriptor) -> str:
 def _warnings(evaluations: Sequence[Evaluated]) -> tuple[str, ...]:
     if not evaluations:
         return ("There are no evaluations, so there is nothing to report.",)
-    found: dict[tuple[str, str], list[Descriptor]] = {}
+    found: dict[tuple[str, tuple[str, ...]], list[tuple[Descriptor, str]]] = {}
     for one in evaluations:
         descriptor = one.evaluation.descriptor
         for warning in (*descriptor.warnings, *one.evaluation.metrics.notes):
-            found.setdefault((descriptor.label, warning), []).append(descriptor)
+            words = tuple(_FIGURE.split(warning))
+            found.setdefault((descriptor.label, words), []).append((descriptor, warning))
     # What is true of one row alone names it; what is true of several names what they share.
     return tuple(
-        f"{_source_label(rows[0]) if len(rows) == 1 else label}: {warning}"
-        for (label, warning), rows in found.items()
+        f"{_source_label(rows[0][0]) if len(rows) == 1 else label}: "
+        f"{_as_one([text for _, text in rows])}"
+        for (label, _), rows in found.items()
     )
+
+
+_FIGURE = re.compile(r"[+-]?\d+(?:,\d{3})*(?:\.\d+)?%?")
+
+
+def _as_one(texts: Sequence[str]) -> str:
+    """Sentences that differ in their figures alone as one, with each figure's range."""
+    words = _FIGURE.split(texts[0])
+    columns = zip(*map(_FIGURE.findall, texts), strict=True)
+    ranges = ["", *map(_range, columns)]
+    return "".join(figure + word for figure, word in zip(ranges, words, strict=True))
+
+
+def _range(figures: Sequence[str]) -> str:
+    ordered = sorted(figures, key=lambda figure: float(figure.strip("%").replace(",", "")))
+    return " to ".join(dict.fromkeys((ordered[0], ordered[-1])))
