@@ -76,6 +76,30 @@ def test_depth_and_visits_leave_nodes_out_and_say_so() -> None:
     assert "search[cup]" not in printed(render_tree(SHOP_TREE, 0, min_visits=2))
 
 
+def test_a_long_run_without_a_choice_is_told_in_one_row_where_asked_for() -> None:
+    def household(*ends: str) -> list[tuple[str, str]]:
+        return [("a room", action) for action in ("go in", *ends)]
+
+    long = [f"look {number}" for number in range(9)]
+    tree = tree_of(
+        made_rollouts(
+            [("t", household(*long, "drop"), 0.0), ("t", household("take", "put"), 1.0)],
+        )
+    )
+    whole, short = tree_rows(tree, 0), tree_rows(tree, 0, fold=True)
+    assert [row.text for row in short] == [
+        "go in",
+        "look 0",
+        "… 8 steps …",
+        "drop",
+        "take",
+        "put",
+    ]
+    assert len(short) + sum(row.folded for row in short) == len(whole)
+    assert "not drawn" not in printed(render_tree(tree, 0, fold=True))
+    assert "look 4" in printed(render_tree(tree, 0))
+
+
 def test_foreign_texts_are_neither_markup_nor_control_sequences() -> None:
     text = printed(render_forest(HOSTILE))
     assert "click[red]" in text and "[bold]t[/bold]" in text
@@ -155,7 +179,9 @@ def test_a_chain_of_a_thousand_steps_is_drawn_everywhere() -> None:
     page = forest_html(tree, search=found)
     assert "click[99]" in page and "more nodes are in the artifact" in page
     text = printed(render_forest(tree, 1, found))
-    assert "click[10]" in text and "nodes are not drawn" in text
+    assert "… 998 steps …" in text and "click[999]" in text and "not drawn" not in text
+    whole = printed(render_tree(tree, 0, found))
+    assert "click[10]" in whole and "601 of 1,002 nodes are not drawn" in whole
     rows = tree_rows(tree, 0)
     assert len(rows) == 1001
     assert tree_mermaid(rows, "t").count("-->") + tree_mermaid(rows, "t").count("==>") == 1001

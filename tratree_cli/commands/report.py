@@ -202,7 +202,7 @@ def typical_tree(tree: Entry) -> RenderableType:
     ranked = most_informative(read)
     if not ranked:
         return Text("No tree has a scored trajectory.")
-    return render_tree(read, ranked[0], search(read.forest), max_rows=24)
+    return render_tree(read, ranked[0], search(read.forest), max_rows=24, fold=True)
 
 
 def rendered(document: ReportDocument, form: str) -> str:

@@ -53,11 +53,9 @@ def render_forest(
     order = most_informative(tree)[:trees]
     if order:
         parts += [Text(""), _ranking(tree, most_informative(tree)[:10])]
+    limits = {"max_depth": max_depth, "max_rows": _ROWS_IN_OVERVIEW}
     for number in order:
-        parts += [
-            Text(""),
-            render_tree(tree, number, search, max_depth=max_depth, max_rows=_ROWS_IN_OVERVIEW),
-        ]
+        parts += [Text(""), render_tree(tree, number, search, **limits, fold=True)]
     return Group(*parts)
 
 
@@ -148,11 +146,12 @@ def render_tree(
     max_depth: int = 0,
     min_visits: int = 0,
     max_rows: int = 400,
+    fold: bool = False,
 ) -> RenderableType:
     """Tree ``number``: every action with visits, mean score, successes, divergences, best path.
 
     ``max_depth`` and ``min_visits`` leave nodes out (0: none); at most ``max_rows`` are drawn.
-    What is left out is said.
+    ``fold`` tells long runs of steps without a choice in one row. What is left out is said.
     """
     forest = tree.forest
     members = _members(tree, number)
@@ -168,12 +167,12 @@ def render_tree(
     )
     head.append(f"{best:.2f}", style=score_style(best))
     instruction = tree.texts[tree.rollouts.trajectories[int(members[0])].instruction]
-    rows = tree_rows(tree, number, search, max_depth, min_visits, max_rows)
+    rows = tree_rows(tree, number, search, max_depth, min_visits, max_rows, fold)
     root = int(forest.roots[number])
     root_gap = node_gaps(forest, number).get(root, 0.0)
     rare = sum(int(forest.visits[child]) < min_visits for child in forest.children(root))
     legend = "e* of the search" if search is not None else "best observed"
-    drawn = len({row.node for row in rows}) + 1
+    drawn = len({row.node for row in rows}) + 1 + sum(row.folded for row in rows)
     left = len(forest.nodes(number)) - drawn
     notes = []
     if left:

@@ -7,8 +7,9 @@ data. What is too deep or too rare is left out and counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from tratree_cli.trees.mcts import SearchResult
 
 NO_ACTION_WORDS = "(no action could be read)"
 STOP_WORDS = "(stops here)"
+LONGEST_RUN = 5
+"""Steps in a row, without a choice, that a drawing tells one by one."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class TreeRow:
     steps. ``value`` is the mean G, ``successes`` of ``visits`` succeeded. ``gap`` is the widest
     difference of mean G between branches that answer one state differently (0: no divergence).
     ``only`` says that it is its parent's only way on; ``last`` that no sibling follows. ``hidden``
-    nodes below it are left out. ``best`` lies on e*.
+    nodes below it are left out. ``best`` lies on e*. A row may stand for ``folded`` more nodes.
     """
 
     node: int
@@ -49,6 +52,7 @@ class TreeRow:
     leaf: bool
     hidden: int
     lines: tuple[bool, ...]
+    folded: int = 0
 
     @property
     def level(self) -> int:
@@ -62,21 +66,48 @@ def tree_rows(
     max_depth: int = 0,
     min_visits: int = 0,
     max_rows: int = 0,
+    fold: bool = False,
 ) -> list[TreeRow]:
-    """The first ``max_rows`` rows of tree ``number`` below its root; limits of 0 are none."""
+    """The first ``max_rows`` rows of tree ``number`` below its root; limits of 0 are none.
+
+    ``fold`` tells long runs of steps that offer no choice in one row each.
+    """
+    best = best_nodes(tree.forest, number, search)
+    rows = _rows(tree, number, best, max_depth, min_visits)
+    return list(islice(_folded(rows) if fold else rows, max_rows or None))
+
+
+def _rows(
+    tree: TreeFile, number: int, best: frozenset[int], max_depth: int, min_visits: int
+) -> Iterator[TreeRow]:
     forest = tree.forest
-    best = best_nodes(forest, number, search)
     gaps = node_gaps(forest, number)
-    found: list[TreeRow] = []
     root = int(forest.roots[number])
     pending = list(_ways(forest, root, (), max_depth, min_visits))[::-1]
-    while pending and not (max_rows and len(found) >= max_rows):
+    while pending:
         node, stop, only, last, lines = pending.pop()
-        found.append(_row(tree, node, stop, only, last, lines, best, gaps, max_depth, min_visits))
+        yield _row(tree, node, stop, only, last, lines, best, gaps, max_depth, min_visits)
         if not stop:
             inner = lines if only else (*lines, not last)
             pending.extend(list(_ways(forest, node, inner, max_depth, min_visits))[::-1])
-    return found
+
+
+def _folded(rows: Iterable[TreeRow]) -> Iterator[TreeRow]:
+    """Of every run, the first step, what lies between, and the last, where its outcome stands."""
+    run: list[TreeRow] = []
+    for row in rows:
+        if run and not (row.only and row.parent == run[-1].node and row.best == run[-1].best):
+            yield from _told(run)
+            run = []
+        run.append(row)
+    yield from _told(run)
+
+
+def _told(run: list[TreeRow]) -> list[TreeRow]:
+    if len(run) <= LONGEST_RUN:
+        return run
+    between = len(run) - 2
+    return [run[0], replace(run[1], text=f"… {between} steps …", folded=between - 1), run[-1]]
 
 
 def best_nodes(forest: Forest, number: int, search: SearchResult | None) -> frozenset[int]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tratree_cli.display import plain
+from tratree_cli.display.tree_rows import LONGEST_RUN
 from tratree_cli.evaluation.document import Branch, Outline
 
 WAYS_DRAWN = 24
@@ -23,8 +24,6 @@ _LABEL, _HOVER = 30, 500
 _CHARACTER, _AROUND = 6.7, 48
 """Pixels: a character of a label, and what a column needs beside its widest label."""
 _SHADES = 5
-_RUN = 4
-"""Steps in a row, without a choice, that are drawn one by one before the last of them."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def _run(first: Branch) -> Branch:
     while len(below := run[-1].children) == 1 and below[0].best == first.best:
         run.append(below[0])
     drawn = _shortened(run.pop())
-    if len(run) > _RUN:
+    if len(run) >= LONGEST_RUN:
         between = run[1:]
         steps = "\n".join(one.text for one in between)
         run = [first, replace(between[0], text=f"… {len(between)} steps …", detail=steps)]
