@@ -13,7 +13,7 @@ from tratree_cli.evaluation.cohorts import Effort
 from tratree_cli.evaluation.document import BEST, SECOND, Row, Table, document_from
 from tratree_cli.evaluation.metrics import summarise_results
 from tratree_cli.evaluation.published import PUBLISHED, published
-from tratree_cli.evaluation.report import Evaluated, ReportDocument, build_report
+from tratree_cli.evaluation.report import NO_PAPER, Evaluated, ReportDocument, build_report
 from tratree_cli.evaluation.significance import ONE_SEED
 
 Maker = Callable[..., Evaluated]
@@ -124,6 +124,16 @@ def test_table_1_ranks_own_figures_and_never_the_papers(make_study: Study) -> No
 def test_the_papers_figures_appear_only_when_asked_for(make_study: Study) -> None:
     report = build_report(make_study(1))
     assert not any(r.paper for one in report.tables() for r in one.rows)
+
+
+def test_the_papers_figures_are_of_test_sets_and_a_report_without_one_says_so(make: Maker) -> None:
+    shown = build_report([make("mcts", [0.0, 1.0])], with_paper=True)
+    assert NO_PAPER not in shown.warnings
+    dev = make("mcts", [0.0, 1.0])
+    told = replace(dev.evaluation.descriptor, split="dev")
+    dev = replace(dev, evaluation=replace(dev.evaluation, descriptor=told))
+    assert NO_PAPER in build_report([dev], with_paper=True).warnings
+    assert NO_PAPER not in build_report([dev]).warnings
 
 
 def test_only_printed_tables_are_published() -> None:

@@ -40,7 +40,9 @@ def render_forest(
     forest = tree.forest
     found = forest_statistics(forest)
     place = str(tree.rollouts.environment.get("name", ""))
-    title = f"{_count(found.trees, 'tree')} of {_count(found.trajectories, 'trajectory')}"
+    title = (
+        f"{plain.counted(found.trees, 'tree')} of {plain.counted(found.trajectories, 'trajectory')}"
+    )
     if place:
         title += f" · {place} {tree.rollouts.split}".rstrip()
     parts: list[RenderableType] = [
@@ -161,8 +163,8 @@ def render_tree(
         return Group(head, Text("nothing was explored here", style="dim"))
     best = float(forest.columns.score[members].max())
     head.append(
-        f"  {_count(len(members), 'trajectory')}, {len(forest.nodes(number))} nodes, "
-        f"{_count(int(forest.columns.success[members].sum()), 'success')}, best G ",
+        f"  {plain.counted(len(members), 'trajectory')}, {len(forest.nodes(number))} nodes, "
+        f"{plain.counted(int(forest.columns.success[members].sum()), 'success')}, best G ",
         style="dim",
     )
     head.append(f"{best:.2f}", style=score_style(best))
@@ -288,11 +290,3 @@ def _fill(words: str, width: int) -> str:
 def _members(tree: TreeFile, number: int) -> np.ndarray:
     columns = tree.forest.columns
     return np.flatnonzero(columns.counted & (columns.task == number))
-
-
-def _count(number: int, noun: str) -> str:
-    if number == 1:
-        return f"1 {noun}"
-    if noun.endswith("y"):
-        noun = noun[:-1] + "ie"
-    return f"{number:,} {noun}{'es' if noun.endswith('s') else 's'}"

@@ -26,6 +26,15 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _KEPT = frozenset("\n\t")
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 success``, ``2 successes``, ``3,000 trajectories``, ``2 ways``."""
+    if number == 1:
+        return f"1 {noun}"
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        noun = noun[:-1] + "ie"
+    return f"{number:,} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
 def inert(text: str) -> str:
     """``text`` without control, format (bidirectional marks, joiners) and surrogate characters."""
     if text.isascii() and text.isprintable():

@@ -9,6 +9,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from tratree_cli.display.plain import counted
+
 if TYPE_CHECKING:
     from tratree_store import Entry
 
@@ -53,7 +55,7 @@ def evaluation_summary(entry: Entry) -> Group:
             (f"{summary['success_rate']:.1f} %", "bold"),
         ),
         Text(
-            f"{summary['tasks']} tasks, {summary['trajectories']} episodes: "
+            f"{counted(summary['tasks'], 'task')}, {counted(summary['trajectories'], 'episode')}: "
             f"{spoken(summary['endings'])}",
             "dim",
         ),

@@ -130,8 +130,7 @@ def _turns(messages: Sequence[Mapping[str, str]]) -> tuple[Turn, ...]:
 
 
 def _outcome(score: float, visits: int) -> str:
-    took = "1 trajectory" if visits == 1 else f"{visits} trajectories"
-    return f"G {score:.2f} at its end; {took} took this branch"
+    return f"G {score:.2f} at its end; {plain.counted(visits, 'trajectory')} took this branch"
 
 
 def _shared(steps: int) -> str:

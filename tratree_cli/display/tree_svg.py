@@ -209,8 +209,7 @@ def _in_words(root: Branch) -> str:
         path.append(following.text)
         current = following
     count = _divergences(root)
-    points = "1 divergence point" if count == 1 else f"{count} divergence points"
-    ends = "1 way" if _ends(root) == 1 else f"{_ends(root)} ways"
+    points, ends = plain.counted(count, "divergence point"), plain.counted(_ends(root), "way")
     best = f"; best path: {', then '.join(path)}" if path else ""
     return f"{ends} to an end, {points}{best}."
 

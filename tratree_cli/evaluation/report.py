@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tratree_cli.evaluation.artifact import Descriptor, Evaluation
 from tratree_cli.evaluation.charts import (
@@ -112,7 +112,7 @@ def build_report(
         ]
     if trees:
         sections.append(Section("tree", "Trajectory tree", blocks=tuple(trees)))
-    return ReportDocument(
+    document = ReportDocument(
         title=title,
         subtitle=subtitle,
         sections=tuple(section for section in (*sections, *extra) if section.blocks),
@@ -124,6 +124,15 @@ def build_report(
         ),
         next_step=next_step,
     )
+    if with_paper and not any(row.paper for table in document.tables() for row in table.rows):
+        document = replace(document, warnings=(*document.warnings, NO_PAPER))
+    return document
+
+
+NO_PAPER = (
+    "No figure of the paper stands here: what it prints is of the test sets of WebShop, "
+    "ScienceWorld and ALFWorld, with its methods."
+)
 
 
 def _section(key: str, title: str, *blocks: Block | None) -> Section:

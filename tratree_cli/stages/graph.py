@@ -175,10 +175,12 @@ class Result:
     """What a body reports: a summary for people and machines, or an artifact it stands for.
 
     ``adopt`` makes the recipe's result an object that exists already (the failure-safe case).
-    ``partial`` marks an artifact that is usable but incomplete (exit 3).
+    ``partial`` marks an artifact that is usable but incomplete (exit 3). ``said`` is false where
+    the warnings are part of what will be shown: they are recorded all the same.
     """
 
     summary: Mapping[str, Any]
     warnings: Sequence[str] = ()
     adopt: Entry | None = None
     partial: bool = False
+    said: bool = True

@@ -156,7 +156,7 @@ def run(job: Job) -> Result:
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
     (job.out / "report.json").write_bytes(orjson.dumps(document.to_json(), option=options))
     (job.out / ROWS).write_bytes(orjson.dumps([row.record() for row in rows], option=options))
-    return Result({"evaluations": len(rows)}, warnings=document.warnings)
+    return Result({"evaluations": len(rows)}, warnings=document.warnings, said=False)
 
 
 def _told(store: Store, rows: Sequence[MadeFrom], *, timed: bool) -> list[Told]:

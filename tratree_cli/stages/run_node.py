@@ -57,7 +57,7 @@ def run_node(
                 f"{label}: out of memory; lower sft.micro_batch, explore.block or the "
                 "number of workers"
             ) from error
-        for message in result.warnings:
+        for message in result.warnings if result.said else ():
             runtime.reporter.warn(f"{label}: {message}")
         provenance = {
             **_circumstances(runtime, cpu),
