@@ -28,17 +28,15 @@ def test_an_artifact_is_made_again_on_the_device_and_with_the_threads_of_then(
 ) -> None:
     ran: list[tuple[Any, Node, Any]] = []
     monkeypatch.setattr(rerun, "limit_threads", lambda _: None)
-    monkeypatch.setattr(
-        rerun,
-        "run_node",
-        lambda runtime, node, inputs, **_: ran.append((runtime, node, inputs)) or [0],
-    )
-    scratch: Any = SimpleNamespace(root=None, maker=lambda digest, _: f"maker of {digest}")
+    monkeypatch.setattr(rerun, "run_node", lambda *given: ran.append(given) or [0])
+    made = SimpleNamespace(object="one")
+    scratch: Any = SimpleNamespace(root=None, maker={"one": made}.get)
     rerun.rerun(entry(threads=2, device="cpu"), scratch)
     ((runtime, node, inputs),) = ran
     assert (runtime.options.threads, runtime.options.device) == (2, "cpu")
     assert node.params == {"rollouts": 7}
-    assert inputs == {"tree": ["maker of one"]}
+    assert inputs == {"tree": [made]}
+    assert node.key in runtime.forced
 
 
 def test_an_input_that_is_gone_is_named() -> None:
