@@ -125,6 +125,17 @@ def test_an_output_folder_that_does_not_exist_is_named(tratree: Command) -> None
     assert_refused(tratree("report", "--output", "nowhere/report.html"), "nowhere")
 
 
+@pytest.mark.parametrize("command", [("eval",), ("explore",), ("run", "--set")])
+def test_an_unknown_split_is_refused_before_anything_is_made_for_it(
+    tratree: Command, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    words = (*command, "eval.split=trian") if "--set" in command else (*command, "--split", "trian")
+    # The second time the names of the splits are remembered.
+    for _ in range(2):
+        assert_refused(tratree(*words), "webshop has no split 'trian'", "did you mean 'train'?")
+    assert not (tmp_path / ".tratree").exists()
+
+
 def test_the_test_split_is_not_explored_by_accident(tratree: Command) -> None:
     assert_refused(tratree("explore", "--split", "test"), "--allow-test")
 

@@ -1,14 +1,16 @@
 """The environment of a configuration: its key without opening it, and opening it.
 
 Opening a catalogue may take seconds; a cached stage must answer in a fraction of one. So the spec
-of an environment is remembered in the user's cache folder, under everything that could change it:
-name, parameters, and the sizes and times of the data files and of the environment's own code.
+of an environment and the names of its splits are remembered in the user's cache folder, under
+everything that could change them: name, parameters, and the sizes and times of the data files and
+of the environment's own code.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Collection
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -25,29 +27,49 @@ from tratree_cli.resources import template_folders, templates_dir, tree_digest
 
 def environment_spec(config: Config) -> EnvironmentSpec:
     """The spec that enters keys and lineage."""
-    return _spec(config.env.name, config.env.data, orjson.dumps(config.env.parameters))
+    return _known(config)[0]
+
+
+def require_split(config: Config, split: str) -> None:
+    """Refuse a split that the environment does not have before anything is made for it."""
+    spec, splits = _known(config)
+    if split not in splits:
+        raise no_such_split(spec.name, split, splits)
+
+
+def no_such_split(environment: str, split: str, splits: Collection[str]) -> InputError:
+    return InputError(
+        f"{environment} has no split '{split}'{did_you_mean(split, splits)}; "
+        f"it has {', '.join(splits)}"
+    )
+
+
+def _known(config: Config) -> tuple[EnvironmentSpec, tuple[str, ...]]:
+    return _remembered(config.env.name, config.env.data, orjson.dumps(config.env.parameters))
 
 
 @lru_cache(maxsize=8)
-def _spec(name: str, data: str, parameters: bytes) -> EnvironmentSpec:
+def _remembered(name: str, data: str, parameters: bytes) -> tuple[EnvironmentSpec, tuple[str, ...]]:
+    """The spec and the names of the splits, from the cache folder or by opening the environment."""
     remembered = _cache_folder() / f"{_fingerprint(name, data, parameters)}.json"
     try:
-        return EnvironmentSpec(**orjson.loads(remembered.read_bytes()))
-    except (OSError, TypeError, orjson.JSONDecodeError):
+        known = orjson.loads(remembered.read_bytes())
+        return EnvironmentSpec(**known["spec"]), tuple(known["splits"])
+    except (OSError, TypeError, KeyError, orjson.JSONDecodeError):
         pass
     from tratree_cli.envs.registry import open_environment
 
     opened = open_environment(name, data, orjson.loads(parameters))
-    spec = opened.spec
+    spec, splits = opened.spec, tuple(opened.splits())
     opened.close()
     try:
         remembered.parent.mkdir(parents=True, exist_ok=True)
         fresh = remembered.with_suffix(f".{os.getpid()}")
-        fresh.write_bytes(orjson.dumps(asdict(spec)))
+        fresh.write_bytes(orjson.dumps({"spec": asdict(spec), "splits": splits}))
         fresh.replace(remembered)
     except OSError:
         pass  # A cache that cannot be written costs time and nothing else.
-    return spec
+    return spec, splits
 
 
 def _cache_folder() -> Path:

@@ -7,7 +7,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config
-from tratree_cli.stages.environments import environment_key, open_environment, prompt_templates
+from tratree_cli.stages.environments import (
+    environment_key,
+    open_environment,
+    prompt_templates,
+    require_split,
+)
 from tratree_cli.stages.graph import Job, Node, Result, Stage
 from tratree_cli.stages.tasks import engine_params, external, failures, rollouts_summary, sample
 
@@ -33,6 +38,7 @@ def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of
     """
     params: dict[str, Any] = asdict(config.eval)
     params["split"] = split_named(config, config.eval.split)
+    require_split(config, params["split"])
     params["best_of"] = best_of
     if best_of > 1:
         params["samples"] = best_of

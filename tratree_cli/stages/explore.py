@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config
 from tratree_cli.stages import sft
-from tratree_cli.stages.environments import environment_key, prompt_templates
+from tratree_cli.stages.environments import environment_key, prompt_templates, require_split
 from tratree_cli.stages.graph import Job, Node, Result, Stage
 from tratree_cli.stages.tasks import (
     engine_params,
@@ -40,6 +40,7 @@ def node(
     """
     section = config.explore
     refuse_test_split(section.split, "explore", allowed=allow_test)
+    require_split(config, section.split)
     role = explorer or section.explorer
     given = tuple(policies) if policies else (sft.node(config, role),)
     models = [policy for policy in given if not isinstance(policy, str)]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tratree_cli.config import Config
 from tratree_cli.envs.protocol import Environment
 from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.stages.environments import no_such_split
 from tratree_cli.stages.graph import Job
 
 if TYPE_CHECKING:
@@ -26,10 +27,7 @@ def choose_tasks(environment: Environment, split: str, limit: int) -> Sequence[s
     """The first ``limit`` tasks of a split in its fixed order (0: all of them)."""
     splits = environment.splits()
     if split not in splits:
-        raise InputError(
-            f"{environment.spec.name} has no split '{split}'{did_you_mean(split, splits)}; "
-            f"it has {', '.join(splits)}"
-        )
+        raise no_such_split(environment.spec.name, split, splits)
     tasks = splits[split]
     return tasks[:limit] if limit else tasks
 
