@@ -126,6 +126,7 @@ def test_drawings_take_their_colours_from_the_page_and_have_a_description(
 
 
 def test_series_of_a_chart_are_told_apart_without_their_colours() -> None:
+    pytest.importorskip("matplotlib")
     series = tuple(Series(f"s{i}", (Point(1, i), Point(2, i + 1))) for i in range(12))
     drawn = figure_svg.draw(Figure("k", "Many", "lines", "x", "y", series))
     looks = re.findall(
