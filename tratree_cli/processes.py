@@ -19,28 +19,10 @@ from multiprocessing import connection, get_context, parent_process, resource_tr
 from typing import Any, TypeVar
 
 from tratree_cli.errors import StageError
+from tratree_cli.threads import one_thread
 
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _Item = TypeVar("_Item")
 _Made = TypeVar("_Made")
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """The environment that a spawned process inherits; libraries read it when they are imported.
-
-    Two OpenMP threads per process on a busy machine are many times slower than one.
-    """
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from tratree_store import Store
 from tratree_store.recompute import recompute
 
 from tratree_cli.stages.rerun import rerun
-from tratree_cli.stages.run_node import limit_threads
+from tratree_cli.threads import limit_threads
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from tratree_cli.agents.plan import Shard
 from tratree_cli.agents.rollout import OnProgress, Progress
 from tratree_cli.agents.workers import portable
 from tratree_cli.errors import InputError, StageError
-from tratree_cli.processes import THREADS
+from tratree_cli.threads import THREADS
 
 if TYPE_CHECKING:
     from tratree_cli.agents.shards import Job, ShardPlayer

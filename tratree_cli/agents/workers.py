@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 from tratree_cli.agents.plan import Shard
 from tratree_cli.agents.rollout import OnProgress, Progress
 from tratree_cli.errors import StageError, TratreeError
-from tratree_cli.processes import die_with_parent, interrupts_blocked, one_thread
+from tratree_cli.processes import die_with_parent, interrupts_blocked
+from tratree_cli.threads import one_thread
 
 if TYPE_CHECKING:
     from tratree_cli.agents.shards import Job

@@ -54,8 +54,8 @@ class Session(CommonOptions):
     def runtime(self) -> Runtime:
         from tratree_cli.display.progress import reporter
         from tratree_cli.stages.graph import Options
-        from tratree_cli.stages.run_node import limit_threads
         from tratree_cli.stages.runtime import Runtime
+        from tratree_cli.threads import limit_threads
 
         options = Options(workers=self.workers, device=self.device)
         limit_threads(options.threads)

@@ -52,11 +52,11 @@ def render_forest(
         Text(""),
         quality_line(found),
     ]
-    order = most_informative(tree)[:trees]
-    if order:
-        parts += [Text(""), _ranking(tree, most_informative(tree)[:10])]
+    ranked = most_informative(tree)
+    if ranked and trees:
+        parts += [Text(""), _ranking(tree, ranked[:10])]
     limits = {"max_depth": max_depth, "max_rows": _ROWS_IN_OVERVIEW}
-    for number in order:
+    for number in ranked[:trees]:
         parts += [Text(""), render_tree(tree, number, search, **limits, fold=True)]
     return Group(*parts)
 

@@ -46,7 +46,8 @@ def compute(
     runtime: Runtime, node: Node, inputs: Mapping[str, Sequence[Entry]]
 ) -> tuple[Entry, bool]:
     """A worker's task: one node, reported to the parent."""
-    from tratree_cli.stages.run_node import limit_threads, run_node
+    from tratree_cli.stages.run_node import run_node
+    from tratree_cli.threads import limit_threads
 
     assert _events is not None, "only a worker computes nodes here"
     limit_threads(runtime.options.threads)

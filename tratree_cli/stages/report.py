@@ -44,6 +44,8 @@ def of_evaluations(
 
     Policies with equal bytes share an evaluation; ``all_policies`` gives each of them its row.
     """
+    from tratree_store.keys import input_digests
+
     from tratree_cli.stages.remembering import Remembering
 
     store = Remembering(store)
@@ -51,12 +53,12 @@ def of_evaluations(
     asked = {
         digest: entry
         for entry in store.entries(stage=agreement.STAGE.name)
-        for digest in entry.document["inputs"]["policy"]
+        for digest in input_digests(entry.document)["policy"]
     }
     rows: list[dict[str, Any]] = []
     inputs: dict[str, list[Entry]] = {"evaluation": [], "policy": [], "agreement": []}
     for entry in evaluations:
-        digests = entry.document.get("inputs", {}).get("policy", ())
+        digests = input_digests(entry.document).get("policy", ())
         found = next((asked[digest] for digest in digests if digest in asked), None)
         policies: list[Entry | None] = []
         if all_policies:

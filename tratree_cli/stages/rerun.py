@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from tratree_cli.config import from_dict
 from tratree_cli.errors import InputError
 from tratree_cli.stages.graph import Node, Options, Stage
-from tratree_cli.stages.run_node import Quiet, limit_threads, run_node
+from tratree_cli.stages.run_node import Quiet, run_node
 from tratree_cli.stages.runtime import Runtime
+from tratree_cli.threads import limit_threads
 
 if TYPE_CHECKING:
     from tratree_store import Entry, Store

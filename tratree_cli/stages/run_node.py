@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import platform
 import resource
 import sys
@@ -128,14 +127,3 @@ class Quiet:
     def hint(self, command: str) -> None: ...
     def show(self, renderable: Any) -> None: ...
     def close(self) -> None: ...
-
-
-def limit_threads(threads: int) -> None:
-    """One thread per process unless told otherwise; must come before torch is imported.
-
-    Two OpenMP threads on a busy machine are many times slower than one (spin barriers), and the
-    number of threads changes the trained bytes, so it is set and recorded, never left to chance.
-    """
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, str(threads))
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

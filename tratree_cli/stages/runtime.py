@@ -111,22 +111,22 @@ class Runtime:
         if self.jobs > 1 and len(missing) > 2:
             self._run_side_by_side(missing, losses)
             return
-        for position, node in enumerate(missing):
-            if losses is not None and node.key in losses.keys:
-                continue
+        while missing:
+            node = missing.pop(0)
             try:
                 self._keep(node, *self._run(node))
             except StageError as error:
-                self._lose(node, error, losses, missing[position:])
+                missing = self._lose(node, error, losses, missing)
 
     def _lose(
         self, node: Node, error: StageError, losses: Losses | None, waiting: Sequence[Node]
-    ) -> None:
-        """Note that ``node`` failed and go on, if that is wanted."""
+    ) -> list[Node]:
+        """Note that ``node`` failed, if going on is wanted; returns what can still be had."""
         if losses is None:
             raise error
         losses.add(node, error, waiting)
         self.reporter.warn(f"{self.spoken(node)} failed: {error}")
+        return [other for other in waiting if other.key not in losses.keys]
 
     def plan(self, root: Node) -> list[PlanLine]:
         """What ``realise`` would do, without doing it."""
@@ -253,8 +253,7 @@ class Runtime:
                     try:
                         self._keep(running[future], *future.result())
                     except StageError as error:
-                        self._lose(running[future], error, losses, waiting)
-                        waiting = [n for n in waiting if not losses or n.key not in losses.keys]
+                        waiting = self._lose(running[future], error, losses, waiting)
                     except BrokenExecutor as error:
                         names = ", ".join(self.spoken(node) for node in running.values())
                         raise StageError(

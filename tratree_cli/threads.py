@@ -1,0 +1,35 @@
+"""How many threads numerical libraries take: they read it from the environment when imported.
+
+Two OpenMP threads on a busy machine are many times slower than one (spin barriers), and the number
+of threads changes the trained bytes, so it is set and recorded, never left to chance.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def limit_threads(threads: int) -> None:
+    """So many in this process unless told otherwise; must come before torch is imported."""
+    for name in THREADS:
+        os.environ.setdefault(name, str(threads))
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """One in each process that is spawned here, which inherits the environment."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
