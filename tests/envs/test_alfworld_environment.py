@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tratree_cli.envs.alfworld import data_files, open_environment
-from tratree_cli.envs.alfworld.brief import brief
+from tratree_cli.envs.alfworld.compact_observations import brief
 from tratree_cli.envs.alfworld.environment import AlfWorldEnvironment, Households, Parameters
 from tratree_cli.envs.alfworld.folder import eto_lists
 from tratree_cli.envs.alfworld.households.files import write_game
