@@ -66,7 +66,7 @@ def test_trouble_in_a_process_is_told_as_a_sentence(monkeypatch) -> None:
 
 def test_a_tree_has_the_same_bytes_whatever_the_number_of_processes(tmp_path, monkeypatch) -> None:
     from tratree_cli.formats.rollouts import write_rollouts
-    from tratree_cli.stages.build_tree import run
+    from tratree_cli.stages.build_tree import TreeParameters, run
 
     other = made_rollouts(
         [("cup", [("home", "search[mug]"), ("shelf", "!hm")], 0.5), ("mug", [], 0.0)],
@@ -85,7 +85,7 @@ def test_a_tree_has_the_same_bytes_whatever_the_number_of_processes(tmp_path, mo
         out = tmp_path / f"by-{workers}"
         out.mkdir()
         job = SimpleNamespace(
-            params={"merge": "exact"},
+            params=TreeParameters("exact"),
             inputs={"rollouts": inputs},
             out=out,
             scratch=lambda _: tmp_path / "scratch",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
 from tratree_cli.config import Config
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
@@ -58,9 +58,9 @@ def run(job: Job[TreeParameters]) -> Result:
     params = job.params
     embedder = params.embedder or "offline"
     policy = MergePolicy(
-        kind=params.merge,
+        kind=cast(Literal["exact", "similar"], params.merge),
         threshold=0.95 if params.threshold is None else params.threshold,
-        guard=params.guard or None,
+        guard=cast(Literal["numbers-equal"] | None, params.guard or None),
     )
     with Crew(job.options.workers) as crew:
         texts, columns = _copied(job, crew)

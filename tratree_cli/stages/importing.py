@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError, did_you_mean
@@ -17,6 +17,8 @@ from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages.environments import environment_spec
 
+Kind = Literal["rollouts", "demos", "pairs"]
+OnError = Literal["stop", "skip"]
 BODY = "tratree_cli.stages.importing:run"
 
 
@@ -25,8 +27,8 @@ class ImportParameters:
     """``file`` is the digest of the file's content; pairs have one format only and name none."""
 
     file: str
-    kind: str
-    on_error: str
+    kind: Kind
+    on_error: OnError
     format: str = keyed_unless("")
 
 
@@ -37,7 +39,12 @@ STAGES = {
 
 
 def node(
-    config: Config, path: Path, *, form: str = "", kind: str = "rollouts", on_error: str = "stop"
+    config: Config,
+    path: Path,
+    *,
+    form: str = "",
+    kind: str = "rollouts",
+    on_error: str = "stop",
 ) -> Node:
     """The import of ``path`` as ``kind``; raises InputError for a file that cannot be read.
 
@@ -65,7 +72,7 @@ def node(
         stage=STAGES[kind],
         label=f"imported {kind}",
         config=config,
-        params=ImportParameters(digest, kind, on_error, form),
+        params=ImportParameters(digest, cast(Kind, kind), cast(OnError, on_error), form),
         inputs={},
         environment=environment_spec(config).key(),
         files={digest: path},
