@@ -14,7 +14,7 @@ from tratree_cli.stages import explore
 if TYPE_CHECKING:
     from tratree_store import Entry
 
-    from tratree_cli.processes import Crew
+    from tratree_cli.processes import ParallelMap
     from tratree_cli.trees.columns import Columns
 
 
@@ -48,10 +48,10 @@ def node(config: Config, *, rollouts: Sequence[Node | Entry] | None = None) -> N
 
 
 def run(job: Job[TreeParameters]) -> Result:
-    """Lines and nodes go through a crew of processes; growing, the smallest part, stays here."""
+    """Lines and nodes go through several processes; growing, the smallest part, stays here."""
     from tratree_cli.embedding.similarity import TextSimilarity
     from tratree_cli.formats.trees import write_tree
-    from tratree_cli.processes import Crew
+    from tratree_cli.processes import ParallelMap
     from tratree_cli.trees.build import MergePolicy, build_forest
     from tratree_cli.trees.statistics import forest_statistics
 
@@ -62,8 +62,8 @@ def run(job: Job[TreeParameters]) -> Result:
         threshold=0.95 if params.threshold is None else params.threshold,
         guard=cast(Literal["numbers-equal"] | None, params.guard or None),
     )
-    with Crew(job.options.workers) as crew:
-        texts, columns = _copied(job, crew)
+    with ParallelMap(job.options.workers) as parallel:
+        texts, columns = _copied(job, parallel)
         similarity = TextSimilarity(
             texts,
             embedder,
@@ -77,7 +77,7 @@ def run(job: Job[TreeParameters]) -> Result:
             similarity.guard,
             progress=lambda done, total: job.progress(done, total, "merging"),
         )
-        write_tree(forest, job.out, {"policy": key_document(params)}, crew.map)
+        write_tree(forest, job.out, {"policy": key_document(params)}, parallel.map)
     statistics = forest_statistics(forest)
     merges = forest.merges
     summary = {
@@ -100,7 +100,7 @@ def run(job: Job[TreeParameters]) -> Result:
     return Result(summary, warnings=similarity.warnings)
 
 
-def _copied(job: Job[TreeParameters], crew: Crew) -> tuple[Sequence[str], Columns]:
+def _copied(job: Job[TreeParameters], parallel: ParallelMap) -> tuple[Sequence[str], Columns]:
     """Write the merged rollouts beside the tree to be; return their texts and their columns."""
     from tratree_cli.formats.merging import merge_heads
     from tratree_cli.formats.rollouts import TRAJECTORIES, read_head, write_head, write_lines
@@ -116,7 +116,7 @@ def _copied(job: Job[TreeParameters], crew: Crew) -> tuple[Sequence[str], Column
     def lines() -> Iterator[bytes]:
         done = 0
         pieces = (b for pair in zip(folders, shifts, strict=True) for b in blocks(*pair))
-        for moved, part in crew.map(Block.move, pieces):
+        for moved, part in parallel.map(Block.move, pieces):
             parts.append(part)
             done += len(part)
             job.progress(done, sum(counts), "reading")
