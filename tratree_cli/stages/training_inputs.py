@@ -26,11 +26,11 @@ def base_identity(name: str) -> str:
     return resolve_base(name, download=False).identity
 
 
-def base_folder(job: Job[Any], names: Sequence[str]) -> tuple[Path, dict[str, str]]:
+def base_folder(job: Job[Any]) -> tuple[Path, dict[str, str]]:
     """The folder of the base model that the node is keyed with, and its identity."""
     from tratree_cli.models.load import pinned_commit, resolve_base
 
-    wanted = job.node.models["base"]
+    wanted, names = job.node.models["base"], job.node.locations.base_models
     for name in names:
         base = resolve_base(name, pinned_commit(wanted, name))
         if base.identity == wanted:
