@@ -107,11 +107,8 @@ def place(case: Case) -> tuple[Any, list[str], list[dict[str, str]]]:
 
     config = load_recipe("quick")
     environment = open_environment(environment_spec(config))
-    return (
-        environment,
-        list(environment.splits()["train"])[: case.episodes],
-        read_prompt(prompt_folder(config)),
-    )
+    tasks = list(environment.splits()["train"])[: case.episodes]
+    return environment, tasks, read_prompt(prompt_folder(config))
 
 
 def peak_mb() -> float:
