@@ -66,7 +66,7 @@ def of(params: Mapping[str, Any]) -> int:
     return int(params.get("world", {}).get("processes", 1))
 
 
-def train_in_world(job: Job, task: Task, progress: Any) -> TrainingResult:
+def train_in_world(job: Job[Any], task: Task, progress: Any) -> TrainingResult:
     """Run ``task`` in the world that the job's node asks for."""
     from tratree_cli.training.launch import launch
 

@@ -7,7 +7,7 @@ recipe's own rule, and every trained policy is asked which side it prefers.
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
@@ -47,7 +47,7 @@ def node(config: Config, policy: Node | Entry, title: str) -> Node:
     )
 
 
-def run(job: Job) -> Result:
+def run(job: Job[Any]) -> Result:
     import orjson
 
     from tratree_cli.formats.pairs import read_pairs

@@ -6,7 +6,7 @@ tokenizers: DPO needs only the sum over the agent's tokens, each model in its ow
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
@@ -34,7 +34,7 @@ def node(config: Config, *, pairs: Node | Entry, reference: Node | Entry) -> Nod
     )
 
 
-def run(job: Job) -> Result:
+def run(job: Job[Any]) -> Result:
     import numpy as np
 
     from tratree_cli.formats.pairs import read_pairs

@@ -58,7 +58,7 @@ def sft_params(config: Config, *, diverging: bool = False) -> dict[str, Any]:
     return params
 
 
-def run(job: Job) -> Result:
+def run(job: Job[Any]) -> Result:
     from tratree_cli.formats.rollouts import conversation, read_rollouts
     from tratree_cli.stages.training_inputs import base_folder, imitate
 

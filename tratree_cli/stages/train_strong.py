@@ -146,7 +146,7 @@ def _reference(config: Config, chosen: str) -> Node:
     return sft.node(config, roles[chosen])
 
 
-def run(job: Job) -> Result:
+def run(job: Job[Any]) -> Result:
     from tratree_cli.stages.training_inputs import base_folder
 
     init = job.maybe("init")
@@ -159,7 +159,7 @@ def run(job: Job) -> Result:
     return _imitate(job, folder, identity)
 
 
-def _imitate(job: Job, folder: Path, identity: dict[str, str]) -> Result:
+def _imitate(job: Job[Any], folder: Path, identity: dict[str, str]) -> Result:
     """Eq. 8: imitation of e* (or of the best observed, or more of the demonstrations)."""
     from tratree_cli.formats.paths import read_paths
     from tratree_cli.stages.training_inputs import imitate
@@ -194,7 +194,7 @@ def steps_on(rows: int, training: Mapping[str, Any]) -> int:
     return math.ceil(float(training["epochs"]) * batches)
 
 
-def demonstrated(job: Job) -> tuple[list[Any], int]:
+def demonstrated(job: Job[Any]) -> tuple[list[Any], int]:
     """The demonstrations as conversations, and the length of their prompt."""
     from tratree_cli.formats.rollouts import conversation, read_rollouts
 
@@ -203,7 +203,7 @@ def demonstrated(job: Job) -> tuple[list[Any], int]:
     return [conversation(rollouts, t, prefix) for t in rollouts.trajectories], len(prefix)
 
 
-def _prefer(job: Job, folder: Path, identity: dict[str, str]) -> Result:
+def _prefer(job: Job[Any], folder: Path, identity: dict[str, str]) -> Result:
     """Eq. 6: DPO on pairs, against stored log-probabilities of the reference."""
     from tratree_cli.formats.pairs import read_pairs
     from tratree_cli.models.load import load_tokenizer
@@ -261,7 +261,7 @@ def _prefer(job: Job, folder: Path, identity: dict[str, str]) -> Result:
     )
 
 
-def _failure_safe(job: Job, reason: str) -> Result:
+def _failure_safe(job: Job[Any], reason: str) -> Result:
     """Nothing to learn from: the result is the initial model itself (section 3.3)."""
     init = job.maybe("init")
     if init is None:

@@ -36,7 +36,7 @@ def require_resolved(identity: str) -> None:
         resolve_base(name)
 
 
-def base_folder(job: Job, names: Sequence[str]) -> tuple[Path, dict[str, str]]:
+def base_folder(job: Job[Any], names: Sequence[str]) -> tuple[Path, dict[str, str]]:
     """The folder of the base model that the node is keyed with, and its identity."""
     from tratree_cli.models.load import pinned_commit, resolve_base
 
@@ -48,7 +48,7 @@ def base_folder(job: Job, names: Sequence[str]) -> tuple[Path, dict[str, str]]:
     raise InputError(f"the base model {' or '.join(names)} changed while it was about to be used")
 
 
-def _recorded(job: Job, base: BaseModel) -> dict[str, str]:
+def _recorded(job: Job[Any], base: BaseModel) -> dict[str, str]:
     """How an adapter names the model it belongs to: an object of its store goes without a path."""
     objects = (job.store_root / "objects").resolve()
     folder = base.folder.resolve()
@@ -79,7 +79,7 @@ def keyed(section: SftSection | DpoSection) -> dict[str, Any]:
 _NEVER = object()
 
 
-def training_arguments(job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
+def training_arguments(job: Job[Any], params: Mapping[str, Any]) -> dict[str, Any]:
     """The keyed training parameters in the words of ``training.params``."""
     from tratree_cli.stages import distributed
     from tratree_cli.training.params import LoraParams
@@ -135,7 +135,7 @@ def length_policy(params: Mapping[str, Any], model: Path) -> Any:
 
 
 @contextmanager
-def checkpoints(job: Job) -> Iterator[Path]:
+def checkpoints(job: Job[Any]) -> Iterator[Path]:
     """Where a killed training resumes from; emptied when the training is done.
 
     The folder is found by what is trained, not by where the store lies.
@@ -154,7 +154,7 @@ def checkpoints(job: Job) -> Iterator[Path]:
     shutil.rmtree(work, ignore_errors=True)
 
 
-def training_progress(job: Job) -> Progress:
+def training_progress(job: Job[Any]) -> Progress:
     """Optimizer steps as progress, with the loss (and DPO's margin and accuracy) as the note."""
 
     def show(done: int, total: int, facts: Mapping[str, float]) -> None:
@@ -169,7 +169,7 @@ def _short(value: float) -> str:
 
 
 def imitate(
-    job: Job,
+    job: Job[Any],
     *,
     base: Path,
     identity: Mapping[str, str],
