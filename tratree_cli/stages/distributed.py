@@ -17,8 +17,8 @@ from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job
 
 if TYPE_CHECKING:
-    from tratree_cli.training.launch import Task
     from tratree_cli.training.params import TrainingResult
+    from tratree_cli.training.trainer import TrainingTask
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def of(params: Mapping[str, Any]) -> int:
     return int(params.get("world", {}).get("processes", 1))
 
 
-def train_in_world(job: Job[Any], task: Task, progress: Any) -> TrainingResult:
+def train_in_world(job: Job[Any], task: TrainingTask[Any, Any], progress: Any) -> TrainingResult:
     """Run ``task`` in the world that the job's node asks for."""
     from tratree_cli.training.launch import launch
 

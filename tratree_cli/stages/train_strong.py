@@ -218,7 +218,6 @@ def _prefer(job: Job[Any], folder: Path, identity: dict[str, str]) -> Result:
         training_summary,
     )
     from tratree_cli.training.data import pair_rows
-    from tratree_cli.training.launch import Task
     from tratree_cli.training.params import DPOParams
     from tratree_cli.training.reference import (
         read_logps,
@@ -226,6 +225,7 @@ def _prefer(job: Job[Any], folder: Path, identity: dict[str, str]) -> Result:
         saturation_warning,
         with_reference,
     )
+    from tratree_cli.training.trainer import TrainingTask
 
     pairs = read_pairs(job.one("pairs").path)
     if not pairs.pairs:
@@ -248,7 +248,7 @@ def _prefer(job: Job[Any], folder: Path, identity: dict[str, str]) -> Result:
         rows = with_reference(rows, scores)
     other = live.path if live else (folder if config.explicit_kl else None)
     with checkpoints(job) as work:
-        task = Task("dpo", folder, rows, config, job.out, work, other, identity)
+        task = TrainingTask("preference", folder, rows, config, job.out, work, other, identity)
         result = train_in_world(job, task, training_progress(job))
     saturated = saturation_warning(result.facts)
     return Result(

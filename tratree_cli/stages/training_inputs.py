@@ -183,8 +183,8 @@ def imitate(
     from tratree_cli.models.load import load_tokenizer
     from tratree_cli.stages.distributed import train_in_world
     from tratree_cli.training.data import sft_rows
-    from tratree_cli.training.launch import Task
     from tratree_cli.training.params import SFTParams
+    from tratree_cli.training.trainer import TrainingTask
 
     arguments = training_arguments(job, params)
     if diverge_from is not None:
@@ -195,8 +195,8 @@ def imitate(
     tokenizer = load_tokenizer(base)
     rows, lengths = sft_rows(tokenizer, conversations, length_policy(params, base), prefix=prefix)
     with checkpoints(job) as work:
-        method = "sft" if diverge_from is None else "explorer"
-        task = Task(method, base, rows, config, job.out, work, diverge_from, identity)
+        trainer = "imitation" if diverge_from is None else "explorer"
+        task = TrainingTask(trainer, base, rows, config, job.out, work, diverge_from, identity)
         result = train_in_world(job, task, training_progress(job))
     return Result(
         {"conversations": len(rows), **training_summary(result, lengths)},
