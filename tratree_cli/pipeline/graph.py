@@ -66,6 +66,8 @@ class Node:
     templates: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
     """Where the user's files lie that ``params`` key by digest; a path is never keyed."""
+    modules: Sequence[str] = ()
+    """Modules that the body finds by name in a registry; their code is recorded with its own."""
 
     @cached_property
     def key_params(self) -> Mapping[str, Any]:
