@@ -17,8 +17,8 @@ from tratree_cli.pipeline.graph import Job
 from tratree_cli.pipeline.parameters import keyed_unless
 
 if TYPE_CHECKING:
-    from tratree_cli.training.launch import Task
     from tratree_cli.training.params import TrainingResult
+    from tratree_cli.training.trainer import TrainingTask
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def of(world: WorldParameters | None) -> int:
     return 1 if world is None else world.processes
 
 
-def train_in_world(job: Job[Any], task: Task, progress: Any) -> TrainingResult:
+def train_in_world(job: Job[Any], task: TrainingTask[Any, Any], progress: Any) -> TrainingResult:
     """Run ``task`` in the world that the job's node asks for."""
     from tratree_cli.training.launch import launch
 
