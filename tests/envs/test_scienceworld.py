@@ -88,6 +88,7 @@ def test_families_are_chosen_by_patterns() -> None:
         ("boil/01", "no variation"),
         ("boil/٣", "no variation"),
         ("boil", "no variation ''"),
+        ("boil/" + "9" * 5000, "no variation '9"),
         ("", "family/variation"),
     ],
 )
@@ -133,6 +134,8 @@ def test_a_java_on_the_search_path_serves_without_the_package(bare: Path) -> Non
         ("simplifications", "openDoor", "did you mean 'openDoors'"),
         ("max_steps", "ten", "whole number"),
         ("max_steps", -1, "or more"),
+        ("hash_code", 99, "hash_code is one of 0, 1, 2, 3, 4, 5, not 99"),
+        ("hash_code", -1, "hash_code is one of"),
     ],
 )
 def test_a_wrong_parameter_is_refused(name: str, value: object, message: str) -> None:
