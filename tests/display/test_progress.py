@@ -16,7 +16,7 @@ from tratree_cli.display.progress import (
     TerminalReporter,
     without_bars,
 )
-from tratree_cli.stages.tasks import episodes_progress
+from tratree_cli.stages.sampling import episodes_progress
 
 
 def console(*, terminal: bool) -> tuple[Console, io.StringIO]:

@@ -12,7 +12,7 @@ from tratree_cli.agents.episode import EpisodeRequest
 from tratree_cli.agents.policy import open_policy
 from tratree_cli.agents.rollout import play
 from tratree_cli.envs.alfworld import data_files, open_environment
-from tratree_cli.envs.alfworld.brief import brief
+from tratree_cli.envs.alfworld.compact_observations import brief
 from tratree_cli.envs.alfworld.environment import AlfWorldEnvironment, Households, Parameters
 from tratree_cli.envs.alfworld.folder import eto_lists
 from tratree_cli.envs.alfworld.households.files import write_game

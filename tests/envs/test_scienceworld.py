@@ -21,7 +21,7 @@ from tratree_cli.envs.scienceworld.gold import (
     plainly,
     with_looks,
 )
-from tratree_cli.envs.scienceworld.looks import brief
+from tratree_cli.envs.scienceworld.observation_view import brief
 from tratree_cli.envs.scienceworld.simulator import Simulator
 from tratree_cli.errors import InputError, StageError
 

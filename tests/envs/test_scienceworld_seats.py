@@ -9,8 +9,8 @@ import pytest
 
 from tratree_cli.envs.protocol import EnvironmentSpec
 from tratree_cli.envs.scienceworld.environment import PREFIX, ScienceWorldEnvironment
-from tratree_cli.envs.scienceworld.seats import Seats
 from tratree_cli.envs.scienceworld.simulator import Simulator, SimulatorLostError
+from tratree_cli.envs.scienceworld.simulator_pool import Seats
 from tratree_cli.errors import StageError
 
 

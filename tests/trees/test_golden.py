@@ -12,8 +12,8 @@ from tratree_cli.formats.columns import columns_from_rollouts
 from tratree_cli.trees.build import build_forest
 from tratree_cli.trees.columns import columns_from_lists
 from tratree_cli.trees.forest import Forest
-from tratree_cli.trees.mcts import best_observed, search
 from tratree_cli.trees.pairs import GAP, PER_TASK, STOP, mine, mine_whole
+from tratree_cli.trees.search.api import best_observed, search
 from tratree_cli.trees.statistics import forest_statistics
 
 # The tree of "mug", breadth first (the crash counts nowhere):

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from tratree_store import Entry, Store
 
     from tratree_cli.config import Config
-    from tratree_cli.stages.graph import Node
-    from tratree_cli.stages.runtime import Losses, Runtime
+    from tratree_cli.pipeline.graph import Node
+    from tratree_cli.pipeline.runtime import Losses, Runtime
 
 
 @dataclass
@@ -53,8 +53,8 @@ class Session(CommonOptions):
     @functools.cached_property
     def runtime(self) -> Runtime:
         from tratree_cli.display.progress import reporter
-        from tratree_cli.stages.graph import Options
-        from tratree_cli.stages.runtime import Runtime
+        from tratree_cli.pipeline.graph import Options
+        from tratree_cli.pipeline.runtime import Runtime
         from tratree_cli.threads import limit_threads
 
         options = Options(workers=self.workers, device=self.device)

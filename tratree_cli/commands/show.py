@@ -103,8 +103,8 @@ def _view(store: Store, entry: Entry, task: str | None) -> RenderableType:
     if entry.kind == "model":
         return _model(entry)
     if entry.kind == "report":
-        from tratree_cli.display.report_terminal import render
-        from tratree_cli.stages.report import document_of
+        from tratree_cli.reporting.render.terminal import render
+        from tratree_cli.reporting.report_stage import document_of
 
         return render(document_of(store, entry), None)
     from tratree_cli.display.summaries import facts
@@ -179,14 +179,15 @@ def _case_study(store: Store, entries: Sequence[Entry], task: str | None) -> Ren
 
 
 def _show_tree(entry: Entry, task: str | None, depth: int, min_visits: int, form: str) -> None:
-    from tratree_cli.display import forest, forest_exports
+    from tratree_cli.display import forest
     from tratree_cli.display.tree_rows import tree_rows
     from tratree_cli.formats.trees import read_tree
-    from tratree_cli.trees.mcts import search
+    from tratree_cli.reporting.render import tree_exports
+    from tratree_cli.trees.search.api import search
 
     tree = read_tree(entry.path)
     if form == "json":
-        records = forest_exports.tree_json(tree)
+        records = tree_exports.tree_json(tree)
         _stream(record for record in records if task is None or record["task"] == task)
         return
     found = search(tree.forest)
@@ -202,11 +203,11 @@ def _show_tree(entry: Entry, task: str | None, depth: int, min_visits: int, form
         _print(drawn)
     elif form == "html":
         numbers = [number] if task is not None else None
-        sys.stdout.write(forest_exports.forest_html(tree, numbers, found))
+        sys.stdout.write(tree_exports.forest_html(tree, numbers, found))
     else:
         rows = tree_rows(tree, number, found, depth, min_visits)
         name = tree.forest.columns.tasks[number]
-        draw = forest_exports.tree_mermaid if form == "mermaid" else forest_exports.tree_dot
+        draw = tree_exports.tree_mermaid if form == "mermaid" else tree_exports.tree_dot
         sys.stdout.write(draw(rows, name))
 
 
@@ -254,9 +255,9 @@ def _records(entry: Entry, task: str | None) -> Iterable[Any]:
 def _scored(store: Store, entry: Entry, task: str | None) -> list[str]:
     """The agent's words as the strong base model's tokenizer scores them, turn by turn."""
     from tratree_cli.config import from_dict
-    from tratree_cli.display.plain import inert
-    from tratree_cli.training.load import load_tokenizer, resolve_base
-    from tratree_cli.training.masks import encode_conversation, scored_texts
+    from tratree_cli.display.formatting import inert
+    from tratree_cli.models.load import load_tokenizer, resolve_base
+    from tratree_cli.models.masks import encode_conversation, scored_texts
 
     config = from_dict(entry.provenance["config"], f"the recipe of {entry.ref[:24]}")
     tokenizer = load_tokenizer(resolve_base(config.models.strong).folder)

@@ -286,8 +286,8 @@ def verify(
     if not problems and recompute:
         from tratree_store.recompute import recompute as run_again
 
-        from tratree_cli.stages.rerun import rerun
-        from tratree_cli.stages.sources import changed, listed
+        from tratree_cli.pipeline.code_digest import changed, listed
+        from tratree_cli.pipeline.recompute import rerun
 
         found = run_again(opened, entry, rerun)
         if found is not None:

@@ -9,14 +9,14 @@ from dataclasses import asdict
 from tratree_cli.config import Config
 from tratree_cli.envs.protocol import Environment
 from tratree_cli.errors import InputError
+from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.stages.environments import (
     environment_key,
     open_environment,
     prompt_templates,
     read_prompt,
 )
-from tratree_cli.stages.graph import Job, Node, Result, Stage
-from tratree_cli.stages.tasks import (
+from tratree_cli.stages.sampling import (
     choose_tasks,
     episodes_progress,
     refuse_test_split,

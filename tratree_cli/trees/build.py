@@ -14,10 +14,10 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from tratree_cli.trees.cells import gather_cells, rank_in_group
 from tratree_cli.trees.columns import NO_ACTION, ROOT_ACTION, Columns, FloatArray, IntArray
 from tratree_cli.trees.forest import Forest, MergeCounts
-from tratree_cli.trees.similar import Guard, Merger, Similarity
+from tratree_cli.trees.group_steps import gather_cells, rank_in_group
+from tratree_cli.trees.merge_observations import Guard, Merger, Similarity
 
 Progress: TypeAlias = Callable[[int, int], None]
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from tratree_cli.trees.columns import Columns
 from tratree_cli.trees.forest import Forest
-from tratree_cli.trees.offers import Offer
+from tratree_cli.trees.pair_index import Offer
 
 Rule: TypeAlias = Literal["tree", "unstructured", "eto", "ceiling"]
 BranchSelect: TypeAlias = Literal["best-worst", "all", "adjacent"]

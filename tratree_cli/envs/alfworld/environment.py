@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
-from tratree_cli.envs.alfworld.brief import brief
+from tratree_cli.envs.alfworld.compact_observations import brief
 from tratree_cli.envs.alfworld.engine import Play
 from tratree_cli.envs.alfworld.folder import GameFolder, read_folder
 from tratree_cli.envs.alfworld.gamefile import Game, parse_game, read_game

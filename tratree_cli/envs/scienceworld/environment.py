@@ -26,9 +26,9 @@ from tratree_cli.envs.scienceworld.installation import (
     find_java,
     jar_digest,
 )
-from tratree_cli.envs.scienceworld.looks import shown
-from tratree_cli.envs.scienceworld.seats import ATTEMPTS, Place, Seat, Seats
+from tratree_cli.envs.scienceworld.observation_view import shown
 from tratree_cli.envs.scienceworld.simulator import Simulator, SimulatorLostError
+from tratree_cli.envs.scienceworld.simulator_pool import ATTEMPTS, Place, Seat, Seats
 from tratree_cli.errors import InputError, StageError, did_you_mean
 
 T = TypeVar("T")
