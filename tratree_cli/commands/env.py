@@ -19,6 +19,7 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Environments: list, check, play, fetch data."
 )
 
+EMBEDDED = "embedded"
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Environment, as `env list` shows it.")]
 Data = Annotated[str, typer.Option("--data", help="`embedded` or a folder with its files.")]
 Parameters = Annotated[
@@ -32,13 +33,20 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stder
 
 @app.command("list")
 def list_environments(
-    data: Data = "embedded", parameters: Parameters = None, as_json: AsJson = False
+    data: Data = EMBEDDED, parameters: Parameters = None, as_json: AsJson = False
 ) -> None:
-    """Environments with their tasks per split, and what mends those that are not ready."""
+    """Environments with their tasks per split, and what mends those that are not ready.
+
+    A folder is shown with the environments that have files in it; the others are listed without.
+    """
     from tratree_cli.display.environments import environments_table
     from tratree_cli.envs.registry import environment_names
 
-    rows = [_describe(name, data, parameters) for name in environment_names()]
+    names = environment_names()
+    own = {name for name in names if _has_files(name, data)}
+    rows = [
+        _describe(name, data if name in own or not own else EMBEDDED, parameters) for name in names
+    ]
     if as_json:
         for row in rows:
             print_json(row)
@@ -49,7 +57,7 @@ def list_environments(
 @app.command("check")
 def check(
     name: Name,
-    data: Data = "embedded",
+    data: Data = EMBEDDED,
     split: Split = "train",
     task: Task = None,
     parameters: Parameters = None,
@@ -118,7 +126,7 @@ def play(
     name: Name,
     task: Task = None,
     split: Split = "train",
-    data: Data = "embedded",
+    data: Data = EMBEDDED,
     parameters: Parameters = None,
 ) -> None:
     """Play a task yourself: type an action, or the number of one that is offered; q leaves."""
@@ -180,6 +188,16 @@ def fetch(
         else:
             print_line(f"{item.sha256}  {item.path}")
     say(f"ready: tratree report --env {name} --data {to}")
+
+
+def _has_files(name: str, data: str) -> bool:
+    from tratree_cli.envs.registry import plugin
+    from tratree_cli.errors import TratreeError
+
+    try:
+        return data != EMBEDDED and any(True for _ in plugin(name).data_files(data))
+    except TratreeError:
+        return False
 
 
 def _describe(name: str, data: str, parameters: list[str] | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ person goes to stderr. Foreign text never reaches a terminal unfiltered (``displ
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -44,10 +45,11 @@ def print_json_lines(values: Iterable[Any]) -> None:
 
 
 def print_content(renderable: RenderableType) -> None:
-    """Content for people, on stdout: as wide as the terminal, ``WIDE`` columns elsewhere."""
+    """Content for people, on stdout: as wide as the terminal or ``COLUMNS``, else ``WIDE``."""
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else WIDE, highlight=False).print(renderable)
+    known = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
+    Console(width=None if known else WIDE, highlight=False).print(renderable)
 
 
 def entry_json(entry: Entry) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from tratree_cli.errors import InputError
+
 
 @dataclass(frozen=True)
 class EnvironmentSpec:
@@ -33,6 +35,10 @@ class EnvironmentSpec:
             "data_digest": self.data_digest,
             "parameters": dict(self.parameters),
         }
+
+
+class UnplayableTaskError(InputError):
+    """One task cannot be played (its file is broken, say); the environment's others can."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from tratree_cli.envs.alfworld.households.inventory import SEEN, UNSEEN
 from tratree_cli.envs.alfworld.households.tasks import TYPES
 from tratree_cli.envs.alfworld.logic import GRAMMARS
 from tratree_cli.envs.alfworld.sentences import MARK
-from tratree_cli.envs.protocol import EnvironmentSpec, Expert, Outcome
+from tratree_cli.envs.protocol import EnvironmentSpec, Expert, Outcome, UnplayableTaskError
 from tratree_cli.errors import InputError, did_you_mean
 
 EMBEDDED = "embedded"
@@ -179,7 +179,11 @@ class AlfWorldEnvironment:
         return SearchExpert(self.house(task).game.logic.put, notes=self._notes)
 
     def house(self, task: str) -> House:
-        """The house of a task; InputError for an unknown task and for a game that cannot be won."""
+        """The house of a task.
+
+        ``InputError`` for an unknown task, ``UnplayableTaskError`` for a game that cannot be read
+        or won.
+        """
         return self._house(self._checked(task))
 
     def close(self) -> None:
@@ -187,9 +191,12 @@ class AlfWorldEnvironment:
         self._house.cache_clear()
 
     def _open(self, task: str) -> House:
-        house = House(self._games.game(task))
+        try:
+            house = House(self._games.game(task))
+        except InputError as error:
+            raise UnplayableTaskError(str(error)) from error
         if not house.winnable():
-            raise InputError(
+            raise UnplayableTaskError(
                 f"{house.game.where} cannot be won: its goal asks for what its room does not "
                 "allow; leave this game out"
             )

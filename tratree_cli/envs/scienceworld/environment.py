@@ -54,6 +54,9 @@ PRESETS: Mapping[str, str] = {
 
 ``easy-open`` is what ETO's prompt describes; it lets the bees out and makes some solutions fail.
 """
+HASH_CODES = range(6)
+"""What Java's ``-XX:hashCode`` knows; any other number silently means its random default."""
+
 _NO_EFFECT = ("No known action matches", "Unknown action.")
 _AMBIGUOUS = "Ambiguous request"
 
@@ -283,6 +286,11 @@ def _checked(parameters: Mapping[str, Any]) -> Parameters:
             raise InputError(
                 f"ScienceWorld's {name} is {' or '.join(allowed)}, not '{getattr(chosen, name)}'"
             )
+    if chosen.hash_code not in HASH_CODES:
+        raise InputError(
+            f"ScienceWorld's hash_code is one of {', '.join(map(str, HASH_CODES))}, "
+            f"not {chosen.hash_code}"
+        )
     if chosen.max_steps < 0:
         raise InputError("ScienceWorld's max_steps is 0 (the published limits) or more")
     tasks.choose_families(chosen.families)

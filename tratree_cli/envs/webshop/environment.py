@@ -116,12 +116,12 @@ class WebShopEnvironment:
 
     def _index(self, task: str) -> int:
         # isdecimal alone would let in digits of other scripts and leading zeros.
-        if task.isascii() and task.isdecimal() and str(int(task)) == task:
+        if len(task) < 12 and task.isascii() and task.isdecimal() and str(int(task)) == task:
             index = int(task)
             if index < len(self.shop.goals):
                 return index
         raise InputError(
-            f"WebShop has no task '{task}'; tasks are goal numbers from 0 to "
+            f"WebShop has no task '{task[:80]}'; tasks are goal numbers from 0 to "
             f"{len(self.shop.goals) - 1}."
         )
 
