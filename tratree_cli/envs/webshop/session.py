@@ -53,7 +53,7 @@ class Session:
         """
         if isinstance(goal_index, bool) or not 0 <= goal_index < len(self._shop.goals):
             raise InputError(
-                f"there is no goal {goal_index}; goals are 0 to {len(self._shop.goals) - 1}."
+                f"there is no goal {goal_index}; goals are 0 to {len(self._shop.goals) - 1}"
             )
         self.goal: Goal = self._shop.goals[goal_index]
         self.goal_index = goal_index
