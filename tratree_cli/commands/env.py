@@ -207,6 +207,8 @@ def _describe(name: str, data: str, parameters: list[str] | None) -> dict[str, A
         environment = _open(name, data, parameters)
     except TratreeError as error:
         return {"environment": name, "data": data, "ready": False, "missing": str(error)}
+    from tratree_cli.envs.protocol import optional
+
     try:
         return {
             "environment": name,
@@ -214,7 +216,7 @@ def _describe(name: str, data: str, parameters: list[str] | None) -> dict[str, A
             "ready": True,
             "splits": {split: len(tasks) for split, tasks in environment.splits().items()},
             "parameters": dict(environment.spec.parameters),
-            "notes": list(getattr(environment, "notes", ())),
+            "notes": list(optional(environment, "notes")),
         }
     finally:
         environment.close()

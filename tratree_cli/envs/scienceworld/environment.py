@@ -165,7 +165,7 @@ class ScienceEpisode:
 class ScienceWorldEnvironment:
     """All tasks of the simulator. Episodes share its Java processes and nothing else."""
 
-    side_by_side = 1
+    concurrent_episodes = 1
     """Episodes that are played one after the other never have to be replayed."""
 
     def __init__(self, spec: EnvironmentSpec, pool: SimulatorPool) -> None:
