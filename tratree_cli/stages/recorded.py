@@ -25,9 +25,9 @@ def recorded_node(entry: Entry, inputs: Mapping[str, Sequence[Entry]]) -> Node:
     document, provenance = entry.document, entry.provenance
     origin = f"the recipe of {entry.ref[:24]}"
     stage, params = stage_named(entry.stage), document.get("params", {})
-    if document["version"] != stage.version:
+    if document["stage_version"] != stage.version:
         raise InputError(
-            f"{entry.ref[:24]} was made by version {document['version']} of the stage "
+            f"{entry.ref[:24]} was made by version {document['stage_version']} of the stage "
             f"'{stage.name}'; this tratree has version {stage.version}, which makes other bytes"
         )
     if stage.parameters is not None:
