@@ -15,11 +15,11 @@ from tratree_cli.stages.environments import (
     locations,
     prompt_templates,
     read_prompt,
+    require_training_split,
 )
 from tratree_cli.stages.sampling import (
     choose_tasks,
     episodes_progress,
-    refuse_test_split,
     rollouts_summary,
 )
 
@@ -37,7 +37,7 @@ STAGE = Stage("demos", 1, "demos", "tratree_cli.stages.demos:run", DemosParamete
 
 def node(config: Config) -> Node:
     section = config.demos
-    refuse_test_split(section.split, "demonstrate on")
+    require_training_split(config, section.split, "demonstrate on")
     return Node(
         stage=STAGE,
         label="demonstrations",

@@ -15,14 +15,13 @@ from tratree_cli.stages.environments import (
     environment_key,
     locations,
     prompt_templates,
-    require_split,
+    require_training_split,
 )
 from tratree_cli.stages.sampling import (
     EngineParameters,
     engine_parameters,
     external,
     failures,
-    refuse_test_split,
     rollouts_summary,
     sample,
 )
@@ -69,8 +68,7 @@ def node(
     A policy is a model (a node or an artifact) or the name of a scripted or served one.
     """
     section = config.explore
-    refuse_test_split(section.split, "explore", allowed=allow_test)
-    require_split(config, section.split)
+    require_training_split(config, section.split, "explore", allowed=allow_test)
     role = explorer or section.explorer
     given = tuple(policies) if policies else (sft.node(config, role),)
     models = [policy for policy in given if not isinstance(policy, str)]

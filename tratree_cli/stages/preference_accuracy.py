@@ -39,7 +39,9 @@ def held_out_pairs(config: Config) -> Node:
     """Pairs of the weak model's trees on ``report.held_out`` tasks of the dev split."""
     section = replace(config.explore, split=SPLIT, tasks=config.report.held_out, explorer="weak")
     elsewhere = replace(config, explore=section)
-    rollouts = replace(explore.node(elsewhere), label="held-out exploration")
+    # Nothing is trained on it, so the split may be one that is there to evaluate on.
+    explored = explore.node(elsewhere, allow_test=True)
+    rollouts = replace(explored, label="held-out exploration")
     tree = replace(build_tree.node(elsewhere, rollouts=(rollouts,)), label="held-out trees")
     return replace(mine_pairs.node(elsewhere, rule="tree", trees=(tree,)), label="held-out pairs")
 

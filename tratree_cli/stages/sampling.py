@@ -46,15 +46,6 @@ def chosen_by_name(environment: Environment, split: str, names: Sequence[str]) -
     return [task for task in known if task in wanted]
 
 
-def refuse_test_split(split: str, verb: str, *, allowed: bool = False) -> None:
-    """Training on what is evaluated is refused unless the user insists (``--allow-test``)."""
-    if split.startswith("test") and not allowed:
-        raise InputError(
-            f"refusing to {verb} the split '{split}': results on it would mean nothing; "
-            "use train or dev, or insist with --allow-test"
-        )
-
-
 @dataclass(frozen=True)
 class EngineParameters:
     """The settings of the engine that change an episode."""
@@ -92,9 +83,10 @@ def sample(
 ) -> Rollouts:
     """Play ``samples`` episodes of every task with the node's policies, resuming finished shards.
 
-    ``roles`` are what the seeds of each policy's episodes follow. ``names`` are tasks by name, of which ``tasks`` takes the first (0: all). ``part=(i, n)`` plays
-    only the i-th of n parts and returns that. What enters a shard's key is what changes an episode;
-    the number of samples and of tasks does not, so asking for more later plays only the difference.
+    ``roles`` are what the seeds of each policy's episodes follow. ``names`` are tasks by name, of
+    which ``tasks`` takes the first (0: all). ``part=(i, n)`` plays only the i-th of n parts and
+    returns that. What enters a shard's key is what changes an episode; the number of samples and of
+    tasks does not, so asking for more later plays only the difference.
     """
     from tratree_cli.agents.sampling_plan import SamplingPlan, setting_grid
     from tratree_cli.agents.shards import explore
