@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields, replace
 
 import pytest
 
-from tratree_cli.config import DpoSection, SftSection, TrainingSection, note
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.parameters import (
     KEY_RULE,
@@ -16,6 +15,8 @@ from tratree_cli.pipeline.parameters import (
     not_keyed,
     read_parameters,
 )
+from tratree_cli.sections import DpoSection, SftSection, TrainingSection
+from tratree_cli.settings import note
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,15 @@ if TYPE_CHECKING:
 PACKAGE = tratree_cli.__name__
 #: Parameters, errors, paths and the graph itself: what they decide is in the key.
 CARRIERS = frozenset(
-    {"config.py", "errors.py", "resources.py", "pipeline/graph.py", "pipeline/parameters.py"}
+    {
+        "config.py",
+        "errors.py",
+        "pipeline/graph.py",
+        "pipeline/parameters.py",
+        "resources.py",
+        "sections.py",
+        "settings.py",
+    }
 )
 
 
