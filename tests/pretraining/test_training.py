@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from tratree_cli.errors import StageError
+from tratree_cli.models.embedded import SHAPES
 from tratree_cli.pretraining.forward import hidden_states, rotations
-from tratree_cli.pretraining.model import SHAPES, new_model
+from tratree_cli.pretraining.model import new_model
 from tratree_cli.pretraining.training import PretrainConfig, pretrain
 
 SMALL = PretrainConfig(

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from tratree_cli.pretraining.model import HEAD, ROPE_THETA
+from tratree_cli.models.embedded import HEAD
+from tratree_cli.pretraining.model import ROPE_THETA
 
 
 def rotations(length: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -21,10 +21,11 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 from tratree_cli.errors import StageError
+from tratree_cli.models.embedded import SHAPES
 from tratree_cli.pretraining.corpus import DOCUMENTS_PER_BLOCK, Corpus, Mixture, corpus_of
 from tratree_cli.pretraining.forward import hidden_states, rotations
 from tratree_cli.pretraining.growth import grown
-from tratree_cli.pretraining.model import SHAPES, new_model
+from tratree_cli.pretraining.model import new_model
 from tratree_cli.pretraining.packing import Rows, encode, pack
 from tratree_cli.pretraining.tokenizer import build_tokenizer
 
