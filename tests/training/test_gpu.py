@@ -58,16 +58,17 @@ DPO = ("train-strong", "--pairs", "pairs.jsonl", "--model", "model", *QUICK)
 
 
 def test_the_gpu_and_bfloat16_are_chosen_by_themselves() -> None:
-    from tratree_cli.models.devices import choose_device, own_device, precision, weight_dtype
+    from tratree_cli.models.devices import choose_device, own_device, precision
     from tratree_cli.training.params import LoraParams, TrainingParams
+    from tratree_cli.training.trainer_args import weight_dtype
 
     full, adapter = TrainingParams(), TrainingParams(lora=LoraParams())
     wanted = "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
     assert choose_device("auto") == "cuda" and own_device("auto").startswith("cuda:")
-    assert precision(full) == wanted
+    assert precision("auto") == wanted
     # Frozen weights may be rounded; trained ones are kept whole.
     assert (weight_dtype(full), weight_dtype(adapter)) == ("float32", wanted)
-    assert choose_device("cpu") == "cpu" and precision(TrainingParams(device="cpu")) == "float32"
+    assert choose_device("cpu") == "cpu" and precision("cpu") == "float32"
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,14 @@ contents taken apart, so that contents never become control tokens.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from tratree_cli.agents.policy import Message
 from tratree_cli.errors import InputError
+
+Message = Mapping[str, str]
+"""``{"role": "system" | "user" | "assistant", "content": text}``."""
 
 _MARK = "\ue000{}\ue001"
 _SAMPLES = ("Open the door [SEP] 3 mugs.", "Thought: I go.\nAction: go[hall]", "You see a\n\nlamp.")

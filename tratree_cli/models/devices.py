@@ -13,7 +13,6 @@ from contextlib import contextmanager
 import torch
 
 from tratree_cli.errors import InputError, StageError, is_out_of_memory
-from tratree_cli.training.params import LOWER, TrainingParams
 
 
 def choose_device(device: str) -> str:
@@ -38,22 +37,12 @@ def own_device(device: str) -> str:
     return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if chosen == "cuda" else chosen
 
 
-def precision(config: TrainingParams) -> str:
-    """In what is computed: bfloat16 on a GPU that can, unless the parameters say otherwise."""
-    device = choose_device(config.device)
-    if config.dtype != "auto":
-        return config.dtype
-    return "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-
-
-def weight_dtype(config: TrainingParams) -> str:
-    """In what the weights are held: frozen weights may be bfloat16, trained ones stay float32."""
-    return precision(config) if config.lora else "float32"
-
-
-def world_size() -> int:
-    """Processes that train together (set by the launcher)."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+def precision(device: str, dtype: str = "auto") -> str:
+    """In what is computed: ``dtype``; for ``auto`` bfloat16 on a GPU that can, else float32."""
+    chosen = choose_device(device)
+    if dtype != "auto":
+        return dtype
+    return "bfloat16" if chosen == "cuda" and torch.cuda.is_bf16_supported() else "float32"
 
 
 @contextmanager
@@ -68,11 +57,11 @@ def threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def enough_memory() -> Iterator[None]:
-    """Running out of memory inside the block is a ``StageError`` that says what to lower."""
+def enough_memory(advice: str) -> Iterator[None]:
+    """Running out of memory inside the block is a ``StageError`` with ``advice`` on what to do."""
     try:
         yield
     except (MemoryError, RuntimeError, OSError) as error:
         if not is_out_of_memory(error):
             raise
-        raise StageError(f"not enough memory to train; {LOWER}") from error
+        raise StageError(f"not enough memory to train; {advice}") from error

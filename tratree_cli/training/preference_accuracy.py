@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tratree_cli.training.data import LengthPolicy, PairRow, fitting_pairs
-from tratree_cli.training.params import Progress, TrainingParams, silent
+from tratree_cli.training.params import LOWER, Progress, silent
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,9 @@ def agreement(
     if not shared:
         return Agreement(0, left_out=len(pairs))
     mine = [rows[number] for number in shared]
-    where = TrainingParams(device=device)
-    with quiet(), devices.threads(threads), devices.enough_memory():
+    with quiet(), devices.threads(threads), devices.enough_memory(LOWER):
         ours_model, theirs_model = (
-            load_model(folder, devices.precision(where)).to(devices.choose_device(device))
+            load_model(folder, devices.precision(device)).to(devices.choose_device(device))
             for folder in (policy, reference)
         )
         ours = reference_logps(ours_model, mine, threads=threads, progress=progress)

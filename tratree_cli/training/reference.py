@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from tratree_cli.errors import InputError
 from tratree_cli.training.data import PairRow
-from tratree_cli.training.params import Progress, TrainingParams, silent
+from tratree_cli.training.params import LOWER, Progress, TrainingParams, silent
 
 LOGPS_FILE = "ref-logps.safetensors"
 SATURATED = 4.0
@@ -69,10 +69,12 @@ def reference_logps(
     rejected = np.zeros(len(rows), dtype=np.float32)
     order = sorted(range(len(rows)), key=lambda i: (-rows[i].length, i))
     where = config or TrainingParams(device="cpu", dtype="float32")
-    with quiet(), devices.threads(threads), devices.enough_memory():
+    with quiet(), devices.threads(threads), devices.enough_memory(LOWER):
         scorer = model
         if isinstance(model, str | Path):
-            scorer = load_model(model, devices.precision(where), where.attention)
+            scorer = load_model(
+                model, devices.precision(where.device, where.dtype), where.attention
+            )
             scorer.to(devices.choose_device(where.device))
         if rows:
             batch = _rows_at_once(rows, scorer, batch)

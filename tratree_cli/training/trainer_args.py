@@ -19,7 +19,7 @@ from transformers.integrations import TensorBoardCallback  # isort: skip
 from transformers.trainer_callback import PrinterCallback  # isort: skip
 
 from tratree_cli.errors import StageError
-from tratree_cli.models.devices import choose_device, precision, world_size
+from tratree_cli.models.devices import choose_device, precision
 from tratree_cli.training import launch
 from tratree_cli.training.deterministic_trainer import Reporter, last_checkpoint
 from tratree_cli.training.params import LoraParams, Progress, TrainingParams, check_trackers
@@ -33,12 +33,22 @@ def total_steps(rows: int, config: TrainingParams, processes: int = 1) -> int:
     return max(1, math.ceil(config.epochs * math.ceil(batches / config.accumulation)))
 
 
+def world_size() -> int:
+    """Processes that train together (set by the launcher)."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def weight_dtype(config: TrainingParams) -> str:
+    """In what the weights are held: frozen weights may be bfloat16, trained ones stay float32."""
+    return precision(config.device, config.dtype) if config.lora else "float32"
+
+
 def arguments(
     kind: type[TrainingArguments], rows: int, config: TrainingParams, work: Path, **more: Any
 ) -> TrainingArguments:
     """TRL arguments for ``config``: every default that cuts, prints, saves or phones is off."""
     device = choose_device(config.device)
-    bfloat16 = precision(config) == "bfloat16"
+    bfloat16 = precision(config.device, config.dtype) == "bfloat16"
     total = total_steps(rows, config, world_size())
     logging = max(1, total // 40)
     every = config.checkpoint_every
