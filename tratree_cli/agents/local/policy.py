@@ -185,7 +185,7 @@ class LocalPolicy:
         size = self._model.get_output_embeddings().weight.shape[0]
         forbidden = torch.zeros(size, dtype=torch.bool)
         forbidden[known:] = True
-        forbidden[[number for number in self.chat.special_ids if number < size]] = True
+        forbidden[[number for number in self.chat.controls.special_ids if number < size]] = True
         forbidden[[number for number in self.chat.stop_ids if number < size]] = False
         return forbidden.to(self._device)
 
