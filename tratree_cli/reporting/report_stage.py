@@ -140,7 +140,7 @@ def _agreement(config: Config, cell: study.Cell, lost: Collection[str]) -> Node 
     return None if node.key in lost else node
 
 
-def run(job: Job) -> Result:
+def run(job: Job[Any]) -> Result:
     import orjson
     from tratree_store import Store
 
@@ -168,7 +168,7 @@ def _told(store: Store, rows: Sequence[MadeFrom], *, timed: bool) -> list[Told]:
     return settle([evaluated(store, row, timed=timed) for row in rows], rows, store)
 
 
-def _theory(store: Store, told: Sequence[Told], job: Job) -> tuple[Section, ...]:
+def _theory(store: Store, told: Sequence[Told], job: Job[Any]) -> tuple[Section, ...]:
     """Section 3.3's tables; they stay in the artifact, because measuring them reads every tree."""
     from tratree_cli.reporting.document import Section
 
@@ -182,7 +182,7 @@ def _theory(store: Store, told: Sequence[Told], job: Job) -> tuple[Section, ...]
     return (Section("theory", "What Theorem 1 rests on", blocks=tables),) if tables else ()
 
 
-def _rows(store: Store, job: Job) -> list[MadeFrom]:
+def _rows(store: Store, job: Job[Any]) -> list[MadeFrom]:
     policies = iter(job.inputs.get("policy", ()))
     rows = []
     for row, evaluation in zip(job.params["rows"], job.inputs["evaluation"], strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
@@ -34,7 +34,7 @@ def node(config: Config, *, select: str = "", trees: Sequence[Node | Entry] | No
     )
 
 
-def run(job: Job) -> Result:
+def run(job: Job[Any]) -> Result:
     from tratree_cli.formats.paths import render_paths, write_paths
     from tratree_cli.formats.trees import read_tree
     from tratree_cli.trees.search.api import search

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
@@ -47,7 +47,7 @@ def node(
     )
 
 
-def run(job: Job) -> Result:
+def run(job: Job[Any]) -> Result:
     from tratree_cli.formats.columns import columns_from_rollouts
     from tratree_cli.formats.merging import merge_rollouts
     from tratree_cli.formats.pairs import render_pairs, write_pairs
