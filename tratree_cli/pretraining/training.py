@@ -22,7 +22,8 @@ from safetensors.torch import load_file, save_file
 
 from tratree_cli.errors import StageError
 from tratree_cli.models.embedded import SHAPES
-from tratree_cli.pretraining.corpus import DOCUMENTS_PER_BLOCK, Corpus, Mixture, corpus_of
+from tratree_cli.pretraining.corpora import corpus_of
+from tratree_cli.pretraining.corpus import DOCUMENTS_PER_BLOCK, Corpus, Mixture
 from tratree_cli.pretraining.forward import hidden_states, rotations
 from tratree_cli.pretraining.growth import grown
 from tratree_cli.pretraining.model import new_model
