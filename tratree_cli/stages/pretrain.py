@@ -14,7 +14,7 @@ from tratree_cli.models.embedded import SHAPES
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.pretraining.model import GROWN_FROM, TOKENS
 
-STAGE = Stage("pretrain", 3, "model", "tratree_cli.stages.pretrain:run")
+STAGE = Stage("pretrain", 4, "model", "tratree_cli.stages.pretrain:run")
 NAMES = tuple(SHAPES)
 RECORD = "training.json"
 
