@@ -24,8 +24,9 @@ LORA = ("--set", "sft.lora_r=4", "--set", "sft.lora_alpha=8")
 
 
 @pytest.fixture
-def folder(tmp_path: Path, conversations: Any, pairs: Any) -> Path:
-    for name, records in (("demos", [{"messages": c} for c in conversations]), ("pairs", pairs)):
+def folder(tmp_path: Path, conversations: Any, pair_documents: Any) -> Path:
+    files = {"demos": [{"messages": c} for c in conversations], "pairs": pair_documents}
+    for name, records in files.items():
         text = "".join(json.dumps(record) + "\n" for record in records)
         (tmp_path / f"{name}.jsonl").write_text(text)
     make_model(tmp_path / "model", width=64)

@@ -35,11 +35,16 @@ def require_resolved(identity: str) -> None:
         resolve_base(name)
 
 
-def base_folder(job: Job[Any], names: Sequence[str]) -> tuple[Path, dict[str, str]]:
-    """The folder of the base model that the node is keyed with, and its identity."""
+def base_folder(
+    job: Job[Any], names: Sequence[str], role: str = "base"
+) -> tuple[Path, dict[str, str]]:
+    """The folder of the base model that the node is keyed with, and its identity.
+
+    ``names`` are those it may have, ``role`` that under which the node holds its identity.
+    """
     from tratree_cli.models.load import pinned_commit, resolve_base
 
-    wanted = job.node.models["base"]
+    wanted = job.node.models[role]
     for name in names:
         base = resolve_base(name, pinned_commit(wanted, name))
         if base.identity == wanted:
@@ -112,7 +117,7 @@ def _lora(training: TrainingSection) -> LoraParams:
 def length_policy(max_length: int, too_long: str, model: Path) -> Any:
     """The keyed length policy; nothing may be longer than the ``model`` itself can read."""
     from tratree_cli.models.load import longest_row
-    from tratree_cli.training.data import LengthPolicy
+    from tratree_cli.training.lengths import LengthPolicy
 
     return LengthPolicy(longest_row(model, max_length), too_long)
 
