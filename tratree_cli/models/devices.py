@@ -16,33 +16,37 @@ from tratree_cli.errors import InputError, StageError, is_out_of_memory
 
 
 def choose_device(device: str) -> str:
-    """``cuda``, ``mps`` or ``cpu``; ``InputError`` when the one asked for is not there."""
-    if device in ("auto", "cuda") and torch.cuda.is_available():
-        return "cuda"
-    if device in ("auto", "mps") and torch.backends.mps.is_available():
-        return "mps"
-    if device.startswith("cuda:"):
-        raise InputError(
-            f"--device {device}: a training takes the GPUs it sees; choose with "
-            f"CUDA_VISIBLE_DEVICES={device[5:]} --device cuda"
-        )
-    if device not in ("auto", "cpu"):
+    """``cpu``, ``cuda``, ``cuda:N`` or ``mps``; ``InputError`` when the one named is not there.
+
+    ``auto`` is CUDA's first GPU, else Apple's, else the CPU. ``cuda:1`` is the second GPU.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = {"cuda": gpus, "mps": int(torch.backends.mps.is_available()), "cpu": 1}
+    if device == "auto":
+        return next(kind for kind, count in there.items() if count)
+    kind, colon, number = device.partition(":")
+    if (colon and not number.isdecimal()) or int(number or 0) >= there.get(kind, 0):
         raise InputError(f"there is no device '{device}' here; use --device cpu or --device auto")
-    return "cpu"
+    return device
 
 
 def own_device(device: str) -> str:
     """The device of this very process: each of several has a GPU of its own."""
     chosen = choose_device(device)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and chosen.startswith("cuda:"):
+        raise InputError(
+            f"--device {device} is one GPU, but each process of a training takes one of its own; "
+            "choose them with CUDA_VISIBLE_DEVICES and use --device cuda"
+        )
     return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if chosen == "cuda" else chosen
 
 
 def precision(device: str, dtype: str = "auto") -> str:
     """In what is computed: ``dtype``; for ``auto`` bfloat16 on a GPU that can, else float32."""
-    chosen = choose_device(device)
+    on_gpu = choose_device(device).startswith("cuda")
     if dtype != "auto":
         return dtype
-    return "bfloat16" if chosen == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    return "bfloat16" if on_gpu and torch.cuda.is_bf16_supported() else "float32"
 
 
 @contextmanager
