@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tratree_cli.config import Config
-from tratree_cli.pipeline.graph import Job, Node, Result, Stage
+from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
 from tratree_cli.stages.training_inputs import (
     base_folder,
     base_identity,
@@ -56,6 +56,7 @@ def node(
         params=RefLogpsParameters(section.max_length, section.too_long, section.dtype),
         inputs=inputs,
         models=models,
+        locations=Locations(base_models=(config.models.strong,)),
     )
 
 
@@ -74,7 +75,7 @@ def run(job: Job[RefLogpsParameters]) -> Result:
         write_logps(ReferenceLogps.empty(), job.out)
         return Result({"pairs": 0, "tokens": 0})
     policy = job.maybe("policy")
-    trained = policy.path if policy else base_folder(job, (job.config.models.strong,), "policy")[0]
+    trained = policy.path if policy else base_folder(job, "policy")[0]
     readers = [
         Reader(load_tokenizer(folder), length_policy(params.max_length, params.too_long, folder))
         for folder in (model, trained)

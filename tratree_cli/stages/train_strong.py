@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config, DpoSection, SftSection, TrainingSection
 from tratree_cli.errors import InputError, did_you_mean
-from tratree_cli.pipeline.graph import Job, Node, Result, Stage
+from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.reporting.lineage import ONLY_COUNTED
 from tratree_cli.stages import demos, mcts, mine_pairs, ref_logps, sft
@@ -119,6 +119,7 @@ def node(
         inputs=inputs,
         models=models,
         files=processes.files,
+        locations=Locations(base_models=(config.models.strong,)),
     )
 
 
@@ -172,7 +173,7 @@ def run(job: Job[TrainStrongParameters]) -> Result:
     if init is not None:
         folder, identity = init.path, {"object": init.object}
     else:
-        folder, identity = base_folder(job, (job.config.models.strong,))
+        folder, identity = base_folder(job)
     if "pairs" in job.inputs:
         return _prefer(job, folder, identity)
     return _imitate(job, folder, identity)

@@ -26,25 +26,11 @@ def base_identity(name: str) -> str:
     return resolve_base(name, download=False).identity
 
 
-def require_resolved(identity: str) -> None:
-    """Raise what keeps a hub model from being used, before anything is computed for it."""
-    from tratree_cli.models.load import UNRESOLVED, resolve_base
-
-    name, _, commit = identity.removeprefix("hub:").partition("@")
-    if commit == UNRESOLVED:
-        resolve_base(name)
-
-
-def base_folder(
-    job: Job[Any], names: Sequence[str], role: str = "base"
-) -> tuple[Path, dict[str, str]]:
-    """The folder of the base model that the node is keyed with, and its identity.
-
-    ``names`` are those it may have, ``role`` that under which the node holds its identity.
-    """
+def base_folder(job: Job[Any], role: str = "base") -> tuple[Path, dict[str, str]]:
+    """The folder of the base model that the node is keyed with as ``role``, and its identity."""
     from tratree_cli.models.load import pinned_commit, resolve_base
 
-    wanted = job.node.models[role]
+    wanted, names = job.node.models[role], job.node.locations.base_models
     for name in names:
         base = resolve_base(name, pinned_commit(wanted, name))
         if base.identity == wanted:
