@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.agents.toy import ToyEnvironment, open_environment
-from tratree_cli.agents.episode import EpisodeRequest, parse, storable
+from tratree_cli.agents.episode import EpisodeRequest
 from tratree_cli.agents.policy import Opening, Policy, Reply, Turn, open_policy
 from tratree_cli.agents.rollout import Progress, play
 from tratree_cli.agents.scripted import ScriptedPolicy
@@ -29,6 +29,7 @@ from tratree_cli.formats.rollouts import (
     read_rollouts,
     write_rollouts,
 )
+from tratree_cli.formats.text import parse_output, storable
 
 
 def saying(*outputs: str) -> Policy:
@@ -62,7 +63,7 @@ def one(policy: Policy, **parameters: Any) -> tuple[Trajectory, TextTable]:
 def test_the_action_is_everything_after_the_first_mark(
     output: str, parsed: tuple[str | None, str | None]
 ) -> None:
-    assert parse(output) == parsed
+    assert parse_output(output) == parsed
 
 
 def test_an_expert_episode_is_recorded_whole() -> None:
@@ -73,7 +74,7 @@ def test_an_expert_episode_is_recorded_whole() -> None:
     assert texts[trajectory.thoughts[0]] == "I must get to the kitchen."
     assert len(trajectory.observations) == 3
     assert texts[trajectory.instruction] == "Task 0: light the lamp."
-    assert trajectory.tokens == ()
+    assert trajectory.sampled_tokens == 0
 
 
 def test_an_output_without_action_is_a_step_and_does_not_reach_the_environment() -> None:

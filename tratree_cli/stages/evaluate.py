@@ -50,7 +50,7 @@ class EvalParameters:
     policies: tuple[str, ...]
 
 
-STAGE = Stage("eval", 1, "evaluation", "tratree_cli.stages.evaluate:run", EvalParameters)
+STAGE = Stage("eval", 2, "evaluation", "tratree_cli.stages.evaluate:run", EvalParameters)
 
 
 def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of: int = 1) -> Node:

@@ -48,7 +48,7 @@ class ExploreParameters:
     task_ids: tuple[str, ...] = keyed_unless(())
 
 
-STAGE = Stage("explore", 1, "rollouts", "tratree_cli.stages.explore:run", ExploreParameters)
+STAGE = Stage("explore", 2, "rollouts", "tratree_cli.stages.explore:run", ExploreParameters)
 
 
 def node(
