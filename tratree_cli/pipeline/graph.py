@@ -3,7 +3,7 @@
 A ``Stage`` is a declared name, version, kind and body. A ``Node`` is one use of it: parameters that
 are keyed, inputs that are either other nodes (their default producers) or artifacts that exist,
 and the effective configuration, which is recorded and inherited but not keyed. Nothing here runs
-anything; ``stages.runtime`` does.
+anything; ``pipeline.runtime`` does.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import orjson
 
-from tratree_cli.config import Config
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.parameters import key_document
 
 if TYPE_CHECKING:
     from tratree_store import Entry, Recipe
+
+    from tratree_cli.envs.protocol import EnvironmentSpec
 
 _Parameters = TypeVar("_Parameters")
 
@@ -51,13 +52,35 @@ class Stage:
         return loaded
 
 
+class Configuration(Protocol):
+    """The effective configuration, which is recorded and inherited but not keyed."""
+
+    @property
+    def recipe(self) -> str: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Locations:
+    """Where the things lie here that a node is keyed with by their content; no key and no record.
+
+    ``environment`` names the folder of its data, ``prompt`` is the folder of the prompt,
+    ``base_models`` are the names or folders that a base model may have.
+    """
+
+    environment: EnvironmentSpec | None = None
+    prompt: Path | None = None
+    base_models: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Node:
     """One use of a stage: everything its recipe is made of, plus what is only recorded."""
 
     stage: Stage
     label: str
-    config: Config
+    config: Configuration
     params: Any
     """A value of the stage's parameter type."""
     inputs: Mapping[str, Sequence[Node | Entry]] = field(default_factory=dict)
@@ -66,6 +89,9 @@ class Node:
     templates: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
     """Where the user's files lie that ``params`` key by digest; a path is never keyed."""
+    locations: Locations = Locations()
+    recorded: Mapping[str, Any] = field(default_factory=dict)
+    """What else the provenance of the artifact says of it, and no key."""
     modules: Sequence[str] = ()
     """Modules that the body finds by name in a registry; their code is recorded with its own."""
 
@@ -84,8 +110,8 @@ class Node:
         computed counts by its own key.
         """
         sources = {
-            role: [s.key if isinstance(s, Node) else s.object for s in found]
-            for role, found in self.inputs.items()
+            role: [s.key if isinstance(s, Node) else s.object for s in given]
+            for role, given in self.inputs.items()
         }
         document = [
             self.stage.name,
@@ -120,7 +146,7 @@ class Node:
             version=self.stage.version,
             kind=self.stage.kind,
             params=self.key_params,
-            inputs={role: [entry.object for entry in found] for role, found in entries.items()},
+            inputs={role: [entry.object for entry in given] for role, given in entries.items()},
             templates=self.templates,
             models=self.models,
             environment=self.environment,
@@ -175,8 +201,16 @@ class Job(Generic[_Parameters]):
         return parameters
 
     @property
-    def config(self) -> Config:
-        return self.node.config
+    def environment(self) -> EnvironmentSpec:
+        """The environment to open; it is an error of the stage to have none."""
+        assert self.node.locations.environment is not None, f"{self.node.label}: no environment"
+        return self.node.locations.environment
+
+    @property
+    def prompt(self) -> Path:
+        """The folder of the prompt; it is an error of the stage to have none."""
+        assert self.node.locations.prompt is not None, f"{self.node.label}: no prompt"
+        return self.node.locations.prompt
 
     def one(self, role: str) -> Entry:
         """The only input in ``role``."""
@@ -184,8 +218,8 @@ class Job(Generic[_Parameters]):
         return entry
 
     def maybe(self, role: str) -> Entry | None:
-        found = self.inputs.get(role, ())
-        return found[0] if found else None
+        given = self.inputs.get(role, ())
+        return given[0] if given else None
 
 
 @dataclass(frozen=True)

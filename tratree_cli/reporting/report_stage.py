@@ -8,7 +8,7 @@ them from the store whenever the report is shown.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tratree_cli.config import Config
 from tratree_cli.evaluation.methods import title
@@ -136,7 +136,9 @@ def _agreement(config: Config, cell: study.Cell, lost: Collection[str]) -> Node 
         return None
     if cell.varied or cell.method in preference_accuracy.NOT_MEASURED:
         return None
-    node = preference_accuracy.node(cell.evaluation.config, cell.policy, title(cell.method))
+    node = preference_accuracy.node(
+        cast(Config, cell.evaluation.config), cell.policy, title(cell.method)
+    )
     return None if node.key in lost else node
 
 

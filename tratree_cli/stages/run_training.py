@@ -60,12 +60,12 @@ class TrainingRun:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def starting_point(job: Job[Any], bases: Sequence[str]) -> StartingPoint:
-    """The input model, or else the base model of ``bases`` that the node is keyed with."""
+def starting_point(job: Job[Any]) -> StartingPoint:
+    """The input model, or else the base model that the node is keyed with."""
     init = job.maybe("init")
     if init is not None:
         return StartingPoint(init.path, {"object": init.object})
-    return StartingPoint(*base_folder(job, bases))
+    return StartingPoint(*base_folder(job))
 
 
 def run_training(job: Job[Any], run: TrainingRun, examples: Conversations | Pairs) -> Result:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config, SftSection
 from tratree_cli.errors import InputError
-from tratree_cli.pipeline.graph import Job, Node, Result, Stage
+from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages import demos
 from tratree_cli.stages.distributed import ALONE, World, WorldParameters
@@ -46,6 +46,7 @@ def node(
     }
     if diverge_from is not None:
         inputs["diverge_from"] = (diverge_from,)
+    base = config.models.weak if role == "weak" else config.models.strong
     return Node(
         stage=STAGE,
         label=f"SFT {role} model" + (" (explorer, Eq. 5)" if diverge_from is not None else ""),
@@ -56,8 +57,10 @@ def node(
             world=processes.params,
         ),
         inputs=inputs,
-        models={"base": base_identity(getattr(config.models, role))},
+        models={"base": base_identity(base)},
         files=processes.files,
+        locations=Locations(base_models=(base,)),
+        recorded={"role": role},
         modules=_trainer(diverge_from is not None).modules,
     )
 
@@ -74,12 +77,12 @@ def _trainer(diverging: bool) -> Trainer:
 def run(job: Job[SftParameters]) -> Result:
     from tratree_cli.stages.run_training import TrainingRun, run_training, starting_point
 
-    models, diverge_from = job.config.models, job.maybe("diverge_from")
+    diverge_from = job.maybe("diverge_from")
     return run_training(
         job,
         TrainingRun(
             trainer=_trainer(diverge_from is not None),
-            start=starting_point(job, (models.weak, models.strong)),
+            start=starting_point(job),
             training=job.params.sft,
             other=diverge_from.path if diverge_from is not None else None,
         ),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tratree_cli.config import Config, DpoSection, SftSection, TrainingSection
 from tratree_cli.errors import InputError
 from tratree_cli.methods.method import Method
-from tratree_cli.pipeline.graph import Job, Node, Result, Stage
+from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
 from tratree_cli.pipeline.lineage import ONLY_COUNTED
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages import ref_logps, sft
@@ -99,6 +99,7 @@ def node(
         inputs=inputs,
         models=models,
         files=processes.files,
+        locations=Locations(base_models=(config.models.strong,)),
         modules=declared.modules,
     )
 
@@ -179,7 +180,7 @@ def run(job: Job[TrainStrongParameters]) -> Result:
         return failure_safe(job, reason)
     asked = TrainingRun(
         trainer=declared,
-        start=starting_point(job, (job.config.models.strong,)),
+        start=starting_point(job),
         training=params.training,
         dpo=params.dpo,
         max_steps=max_steps,

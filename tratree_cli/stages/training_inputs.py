@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -26,20 +26,11 @@ def base_identity(name: str) -> str:
     return resolve_base(name, download=False).identity
 
 
-def require_resolved(identity: str) -> None:
-    """Raise what keeps a hub model from being used, before anything is computed for it."""
-    from tratree_cli.models.load import UNRESOLVED, resolve_base
-
-    name, _, commit = identity.removeprefix("hub:").partition("@")
-    if commit == UNRESOLVED:
-        resolve_base(name)
-
-
-def base_folder(job: Job[Any], names: Sequence[str]) -> tuple[Path, dict[str, str]]:
+def base_folder(job: Job[Any]) -> tuple[Path, dict[str, str]]:
     """The folder of the base model that the node is keyed with, and its identity."""
     from tratree_cli.models.load import pinned_commit, resolve_base
 
-    wanted = job.node.models["base"]
+    wanted, names = job.node.models["base"], job.node.locations.base_models
     for name in names:
         base = resolve_base(name, pinned_commit(wanted, name))
         if base.identity == wanted:
