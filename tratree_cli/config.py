@@ -199,11 +199,7 @@ class TreeSection:
 
 @dataclass(frozen=True)
 class PairsSection:
-    rule: str = note(
-        "tree",
-        "tree, unstructured, eto or ceiling",
-        words=("tree", "unstructured", "eto", "ceiling"),
-    )
+    rule: str = note("tree", "the pair rule: tree, unstructured, eto, ceiling or a plug-in's")
     select: str = note(
         "best-worst",
         "which branches are paired: all, best-worst, adjacent (ours)",
@@ -213,6 +209,7 @@ class PairsSection:
     per_node: int = note(1, "pairs per divergence point, 0 for no limit (ours)", least=0)
     per_task: int = note(2, "pairs per task, 0 for no limit (ours)", least=0)
     horizon: int = note(0, "steps of each continuation, 0 to the end (ours)", least=0)
+    parameters: dict[str, Any] = note({}, "settings of plug-ins' pair rules, each under its name")
 
 
 @dataclass(frozen=True)
@@ -232,6 +229,7 @@ class TrainSection:
     init: str = note("sft", "where the strong model starts: sft, base, or a reference")
     epochs: float = note(3.0, "passes over the e* paths (ours)", above=0)
     learning_rate: float = note(1e-5, "peak learning rate of imitation (section 4.1)", above=0)
+    parameters: dict[str, Any] = note({}, "settings of plug-ins' trainers, each under its name")
 
 
 @dataclass(frozen=True)
@@ -308,6 +306,20 @@ class Config:
 def from_dict(document: Mapping[str, Any], origin: str) -> Config:
     """The configuration stored in an artifact's provenance."""
     return Config().with_values(document, origin)
+
+
+_Settings = typing.TypeVar("_Settings")
+
+
+def read_settings(
+    settings: type[_Settings], values: Mapping[str, Any], origin: str, path: str
+) -> _Settings:
+    """A plug-in's own dataclass of settings, its defaults overlaid with ``values``.
+
+    ``path`` is where they stand in a configuration. Raises ``InputError``, which names ``origin``,
+    for a setting that the plug-in does not have or a value of another type.
+    """
+    return typing.cast(_Settings, _overlay(settings(), values, origin, f"{path}."))
 
 
 def recipes() -> list[str]:
@@ -395,7 +407,7 @@ def _overlay(target: Any, values: Mapping[str, Any], origin: str, path: str) -> 
     for key, value in values.items():
         dotted = f"{path}{key}"
         if key not in hints:
-            hint = did_you_mean(dotted, all_keys())
+            hint = did_you_mean(dotted, [*all_keys(), *(path + name for name in hints)])
             raise InputError(f"{origin}: unknown parameter '{dotted}'{hint}")
         current = getattr(target, key)
         if is_dataclass(current):
@@ -403,7 +415,7 @@ def _overlay(target: Any, values: Mapping[str, Any], origin: str, path: str) -> 
                 raise InputError(f"{origin}: '{dotted}' is a section, not a value")
             changes[key] = _overlay(current, value, origin, f"{dotted}.")
         elif isinstance(current, dict) and isinstance(value, Mapping):
-            changes[key] = {**current, **value}
+            changes[key] = _merged(current, value)
         else:
             changes[key] = _coerce(value, hints[key], origin, dotted)
             for one in changes[key] if isinstance(changes[key], list) else [changes[key]]:
@@ -411,6 +423,18 @@ def _overlay(target: Any, values: Mapping[str, Any], origin: str, path: str) -> 
                     hint = did_you_mean(str(one), bounds[key].words)
                     raise InputError(f"{origin}: '{dotted}' must be {wanted}, not {one!r}{hint}")
     return dataclasses.replace(target, **changes)
+
+
+def _merged(current: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` laid over ``current``, tables of both over each other."""
+    merged = dict(current)
+    for key, value in values.items():
+        below = merged.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merged(below, value)
+        else:
+            merged[key] = value
+    return merged
 
 
 def _coerce(value: Any, hint: Any, origin: str, dotted: str) -> Any:

@@ -14,7 +14,14 @@ from typing import TypeVar
 
 from tratree_cli.agents.played import PlayedEpisode
 from tratree_cli.agents.policy import Reply
-from tratree_cli.envs.protocol import INVALID_FORMAT, Environment, Episode, Outcome
+from tratree_cli.envs.agent_text import UNPARSABLE_LIMIT, storable
+from tratree_cli.envs.protocol import (
+    INVALID_FORMAT,
+    Environment,
+    Episode,
+    Outcome,
+    UnplayableTaskError,
+)
 from tratree_cli.errors import InputError
 from tratree_cli.formats.rollouts import (
     DONE,
@@ -26,8 +33,6 @@ from tratree_cli.formats.rollouts import (
 from tratree_cli.formats.text import parse_output, storable
 
 LONGEST_DETAIL = 300
-UNPARSABLE_LIMIT = 3
-"""So many outputs without an action in a row end the episode."""
 
 T = TypeVar("T")
 
@@ -214,6 +219,8 @@ class LiveEpisode:
                     # Not even a fresh episode came up: the environment itself may be gone.
                     self._renew()
                 return act()
+            except UnplayableTaskError as error:
+                raise EnvironmentBrokenError(str(error)) from error
             except (EnvironmentBrokenError, InputError):
                 raise
             # An environment is foreign code (a JVM, a web server): whatever it raises is its crash.

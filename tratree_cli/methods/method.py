@@ -14,7 +14,8 @@ from tratree_cli.registry import UNRANKED
 
 Group: TypeAlias = Literal["scale", "baseline", "main", "control"]
 """An end of the scale, a baseline, a method in question, or a control of one."""
-LearnsFrom: TypeAlias = Literal["nothing", "demonstrations", "pairs", "paths"]
+LearnsFrom: TypeAlias = Literal["nothing", "demonstrations", "pairs", "paths", "rollouts", "trees"]
+"""What its trainer is given. Of rollouts and trees a trainer makes conversations by itself."""
 Model: TypeAlias = Literal["", "weak", "strong"]
 
 

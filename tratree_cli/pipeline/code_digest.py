@@ -37,7 +37,7 @@ CARRIERS = frozenset(
 
 def reachable_files(node: Node) -> dict[str, str]:
     """File (relative to the package) → sha256 of it, for all code that the node's stage reaches."""
-    modules = [node.stage.body.partition(":")[0]]
+    modules = [node.stage.body.partition(":")[0], *node.modules]
     if node.environment is not None:
         from tratree_cli.envs.registry import find_plugin
 

@@ -92,6 +92,8 @@ class Node:
     locations: Locations = Locations()
     recorded: Mapping[str, Any] = field(default_factory=dict)
     """What else the provenance of the artifact says of it, and no key."""
+    modules: Sequence[str] = ()
+    """Modules that the body finds by name in a registry; their code is recorded with its own."""
 
     @cached_property
     def key_params(self) -> Mapping[str, Any]:

@@ -25,7 +25,7 @@ from tratree_cli.reporting.rows import (
     policies_of,
     settle,
 )
-from tratree_cli.stages import methods, preference_accuracy
+from tratree_cli.stages import method_graph, preference_accuracy
 
 if TYPE_CHECKING:
     from tratree_store import Entry, Store
@@ -111,7 +111,7 @@ def of_cells(config: Config, cells: Sequence[study.Cell], lost: Collection[str] 
     ]
     names = study.labels(cells) if lost else {}
     missing = [names[cell.evaluation.key] for cell in cells if cell.evaluation.key in lost]
-    tree = methods.tree(config)
+    tree = method_graph.tree(config)
     inputs: dict[str, Sequence[Node]] = {
         "evaluation": tuple(cell.evaluation for cell in kept),
         # The policies themselves, because two methods may end in one object (the failure-safe
