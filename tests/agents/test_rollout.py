@@ -13,7 +13,7 @@ from tratree_cli.agents.episode import EpisodeRequest
 from tratree_cli.agents.policy import Opening, Policy, Reply, Turn, open_policy
 from tratree_cli.agents.rollout import Progress, play
 from tratree_cli.agents.scripted import ScriptedPolicy
-from tratree_cli.envs.agent_text import storable
+from tratree_cli.envs.agent_text import parse, storable
 from tratree_cli.envs.protocol import INVALID_FORMAT
 from tratree_cli.errors import InputError
 from tratree_cli.formats.rollouts import (
@@ -30,7 +30,6 @@ from tratree_cli.formats.rollouts import (
     read_rollouts,
     write_rollouts,
 )
-from tratree_cli.formats.text import parse_output, storable
 
 
 def saying(*outputs: str) -> Policy:
@@ -64,7 +63,7 @@ def one(policy: Policy, **parameters: Any) -> tuple[Trajectory, TextTable]:
 def test_the_action_is_everything_after_the_first_mark(
     output: str, parsed: tuple[str | None, str | None]
 ) -> None:
-    assert parse_output(output) == parsed
+    assert parse(output) == parsed
 
 
 def test_an_expert_episode_is_recorded_whole() -> None:

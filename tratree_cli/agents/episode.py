@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from tratree_cli.agents.played import PlayedEpisode
 from tratree_cli.agents.policy import Reply
-from tratree_cli.envs.agent_text import UNPARSABLE_LIMIT, storable
+from tratree_cli.envs.agent_text import UNPARSABLE_LIMIT, parse, storable
 from tratree_cli.envs.protocol import (
     INVALID_FORMAT,
     Environment,
@@ -30,7 +30,6 @@ from tratree_cli.formats.rollouts import (
     UNPARSABLE,
     UNSCORED,
 )
-from tratree_cli.formats.text import parse_output, storable
 
 LONGEST_DETAIL = 300
 
@@ -120,7 +119,7 @@ class LiveEpisode:
             self._break_off(reply.end, reply.detail)
             return
         output = storable(reply.text)
-        _, action = parse_output(output)
+        _, action = parse(output)
         self.outputs.append(output)
         self.sampled_tokens += len(reply.tokens)
         self.actions.append(action)

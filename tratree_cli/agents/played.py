@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tratree_cli.envs.agent_text import parse
 from tratree_cli.formats.rollouts import TextTable, Trajectory
-from tratree_cli.formats.text import parse_output
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def interned(episode: PlayedEpisode, texts: TextTable) -> Trajectory:
         observations.append(texts.intern(observation))
         if turn < len(episode.outputs):
             output = episode.outputs[turn]
-            thought, action = parse_output(output)
+            thought, action = parse(output)
             outputs.append(texts.intern(output))
             thoughts.append(-1 if thought is None else texts.intern(thought))
             actions.append(-1 if action is None else texts.intern(action))

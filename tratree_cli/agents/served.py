@@ -27,7 +27,6 @@ from tratree_cli.agents.policy import Opening, PolicyOutageError, Reply, Turn
 from tratree_cli.envs.agent_text import storable
 from tratree_cli.errors import InputError
 from tratree_cli.formats.rollouts import CONTEXT_OVERFLOW, POLICY_ERROR
-from tratree_cli.formats.text import storable
 
 KEY_VARIABLES = ("TRATREE_API_KEY", "OPENAI_API_KEY")
 LONGEST_ANSWER = 1 << 20
