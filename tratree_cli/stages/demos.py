@@ -32,7 +32,7 @@ class DemosParameters:
     min_score: float
 
 
-STAGE = Stage("demos", 1, "demos", "tratree_cli.stages.demos:run", DemosParameters)
+STAGE = Stage("demos", 2, "demos", "tratree_cli.stages.demos:run", DemosParameters)
 
 
 def node(config: Config) -> Node:

@@ -33,7 +33,7 @@ class ImportParameters:
 
 
 STAGES = {
-    kind: Stage("import", 1, kind, BODY, ImportParameters)
+    kind: Stage("import", 2, kind, BODY, ImportParameters)
     for kind in ("rollouts", "demos", "pairs")
 }
 

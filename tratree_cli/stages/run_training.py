@@ -27,12 +27,13 @@ from tratree_cli.stages.training_inputs import (
 )
 
 if TYPE_CHECKING:
-    from tratree_cli.training.data import LengthPolicy, LengthReport, PairRow
+    from tratree_cli.formats.pairs import PairMessages
+    from tratree_cli.training.data import PairRow
+    from tratree_cli.training.lengths import LengthReport
     from tratree_cli.training.params import DPOParams, SFTParams
-    from tratree_cli.training.trainer import Conversations, Messages, Trainer
+    from tratree_cli.training.trainer import Conversations, Trainer
 
-Pairs: TypeAlias = "Sequence[Mapping[str, Messages]]"
-"""Pairs as ``formats.pairs.PairRecord.messages`` gives them."""
+Pairs: TypeAlias = "Sequence[PairMessages]"
 
 
 @dataclass(frozen=True)
@@ -78,17 +79,14 @@ def run_training(job: Job[Any], run: TrainingRun, examples: Conversations | Pair
     config = training_config(job, run)
     job.progress(0, 0, f"encoding {declared.rows}")
     tokenizer = load_tokenizer(folder)
-    policy = length_policy(run.training.max_length, run.training.too_long, folder)
     rows: Sequence[Any]
     lengths: LengthReport
     if isinstance(examples, Conversations):
         given = len(examples.messages)
-        rows, lengths = _conversation_rows(tokenizer, examples, policy)
+        rows, lengths = _conversation_rows(tokenizer, examples, run)
     else:
         given = len(examples)
-        rows, lengths = _pair_rows(tokenizer, examples, policy)
-        if declared.reference:
-            rows = _with_reference(job, rows, run, config)
+        rows, lengths = _pair_rows(job, tokenizer, examples, run, config)
     with checkpoints(job) as work:
         task = TrainingTask(
             trainer=declared.name,
@@ -150,35 +148,43 @@ def failure_safe(job: Job[Any], reason: str) -> Result:
 
 
 def _conversation_rows(
-    tokenizer: Any, examples: Conversations, policy: LengthPolicy
+    tokenizer: Any, examples: Conversations, run: TrainingRun
 ) -> tuple[Sequence[Any], LengthReport]:
     from tratree_cli.training.data import sft_rows
 
+    policy = length_policy(run.training.max_length, run.training.too_long, run.start.folder)
     return sft_rows(tokenizer, examples.messages, policy, prefix=examples.prefix)
 
 
 def _pair_rows(
-    tokenizer: Any, examples: Pairs, policy: LengthPolicy
+    job: Job[Any],
+    tokenizer: Any,
+    pairs: Pairs,
+    run: TrainingRun,
+    config: SFTParams | DPOParams,
 ) -> tuple[list[PairRow], LengthReport]:
+    """The rows, with a reference's log-probabilities where they can be had beforehand.
+
+    A stored reference was scored on words that both models can read; these are the rows then.
+    """
     from tratree_cli.training.data import pair_rows
+    from tratree_cli.training.reference import (
+        read_logps,
+        reference_logps,
+        rows_as_scored,
+        with_reference,
+    )
 
-    return pair_rows(tokenizer, examples, policy)
-
-
-def _with_reference(
-    job: Job[Any], rows: Sequence[PairRow], run: TrainingRun, config: SFTParams | DPOParams
-) -> list[PairRow]:
-    """The rows with the reference's log-probabilities, as far as they can be had beforehand."""
-    from tratree_cli.training.reference import read_logps, reference_logps, with_reference
-
-    stored = job.maybe("reference")
+    stored = job.maybe("reference") if run.trainer.reference else None
     if stored is not None:
-        return with_reference(rows, read_logps(stored.path))
-    if run.dpo is not None and run.dpo.explicit_kl:
-        return list(rows)
+        return rows_as_scored(tokenizer, pairs, read_logps(stored.path))
+    policy = length_policy(run.training.max_length, run.training.too_long, run.start.folder)
+    rows, lengths = pair_rows(tokenizer, pairs, policy)
+    if not run.trainer.reference or (run.dpo is not None and run.dpo.explicit_kl):
+        return rows, lengths
     # Without a KL reference, DPO is taken against where the training starts.
     scores = reference_logps(run.start.folder, rows, threads=config.threads, config=config)
-    return with_reference(rows, scores)
+    return with_reference(rows, scores), lengths
 
 
 def _second_model(job: Job[Any], run: TrainingRun) -> Path | None:

@@ -207,7 +207,7 @@ def rollouts_summary(trajectories: Sequence[Trajectory], *, tasks: int) -> dict[
         "success_rate": round(100 * sum(t.success for t in trajectories if t.counted) / n, 2),
         "strict_success_rate": round(100 * sum(score >= 1.0 for score in scores) / n, 2),
         "steps": sum(t.steps for t in trajectories),
-        "tokens": sum(len(turn) for t in trajectories for turn in t.tokens),
+        "tokens": sum(t.sampled_tokens for t in trajectories),
         "endings": dict(sorted(endings.items())),
         **({"reasons": dict(details.most_common(3))} if details else {}),
     }

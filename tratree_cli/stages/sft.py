@@ -29,7 +29,7 @@ class SftParameters:
     world: WorldParameters | None = keyed_unless(None)
 
 
-STAGE = Stage("sft", 1, "model", "tratree_cli.stages.sft:run", SftParameters)
+STAGE = Stage("sft", 2, "model", "tratree_cli.stages.sft:run", SftParameters)
 ROLES = ("weak", "strong")
 
 
