@@ -16,7 +16,7 @@ from tratree_cli.stages.environments import no_such_split
 
 if TYPE_CHECKING:
     from tratree_cli.agents.rollout import Progress
-    from tratree_cli.agents.shards import Source
+    from tratree_cli.agents.shard_player import PolicySource
     from tratree_cli.formats.rollouts import Rollouts, Trajectory
 
 
@@ -135,8 +135,10 @@ def sample(
     )
 
 
-def _sources(job: Job[Any], policies: Sequence[str], engine: EngineParameters) -> list[Source]:
-    from tratree_cli.agents.shards import Source
+def _sources(
+    job: Job[Any], policies: Sequence[str], engine: EngineParameters
+) -> list[PolicySource]:
+    from tratree_cli.agents.shard_player import PolicySource
 
     limits = {
         "max_new_tokens": engine.max_new_tokens,
@@ -148,14 +150,14 @@ def _sources(job: Job[Any], policies: Sequence[str], engine: EngineParameters) -
     for name in policies:
         if name == "model":
             entry = next(models)
-            sources.append(Source(entry.object, str(entry.path), limits))
+            sources.append(PolicySource(entry.object, str(entry.path), limits))
         elif name.startswith(BASE):
-            sources.append(Source(name, _place(job, name), limits))
+            sources.append(PolicySource(name, _place(job, name), limits))
         elif name.startswith(SERVED):
             served = {"max_new_tokens": engine.max_new_tokens}
-            sources.append(Source(name, _place(job, name), served))
+            sources.append(PolicySource(name, _place(job, name), served))
         else:
-            sources.append(Source(name, name))
+            sources.append(PolicySource(name, name))
     return sources
 
 
