@@ -77,11 +77,11 @@ def run_shards(
     """Play the shards that ``folder`` does not have yet, and put them there."""
     finished, missing = Progress(), []
     for shard in shards:
-        found = folder.read(shard)
-        if found is None:
+        content = folder.read(shard)
+        if content is None:
             missing.append(shard)
         else:
-            finished += _summary(found)
+            finished += _summary(content)
     total = sum(len(shard.requests) for shard in shards)
 
     def report(now: Progress) -> None:

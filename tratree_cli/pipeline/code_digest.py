@@ -70,7 +70,7 @@ def changed(entry: Entry) -> list[str]:
 
 
 def code_mismatch(entry: Entry) -> str:
-    """What ``--strict-code`` has against an entry: that other code made it."""
+    """Why ``--strict-code`` does not accept an entry; empty where the same code made it."""
     if "code" not in entry.provenance:
         return "it is not recorded which source code made it"
     files = changed(entry)

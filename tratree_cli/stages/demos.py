@@ -96,7 +96,7 @@ def run(job: Job[DemosParameters]) -> Result:
             **({"not_demonstrated": dict(Counter(missing.values()))} if missing else {}),
             **rollouts_summary(kept, tasks=len(tasks)),
         },
-        warnings=_spoken(missing, len(tasks)),
+        warnings=_warnings(missing, len(tasks)),
     )
 
 
@@ -113,7 +113,7 @@ def _missing(
     return missing
 
 
-def _spoken(missing: Mapping[str, str], tasks: int) -> list[str]:
+def _warnings(missing: Mapping[str, str], tasks: int) -> list[str]:
     if not missing:
         return []
     reasons = ", ".join(f"{count} {why}" for why, count in Counter(missing.values()).items())

@@ -111,10 +111,10 @@ def _cache_folder() -> Path:
 def _fingerprint(name: str, data: str, parameters: bytes) -> str:
     from tratree_cli.envs.registry import plugin
 
-    found = plugin(name)
+    environment = plugin(name)
     package = Path(envs.__file__).parent
-    code = {*package.glob("*.py"), *found.code_files()}
-    files = [*sorted(code), *found.data_files(data)]
+    code = {*package.glob("*.py"), *environment.code_files()}
+    files = [*sorted(code), *environment.data_files(data)]
     stamps = [
         f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}" for path in files if (stat := path.stat())
     ]
