@@ -27,12 +27,13 @@ from tratree_cli.stages.training_inputs import (
 )
 
 if TYPE_CHECKING:
-    from tratree_cli.training.data import LengthPolicy, LengthReport, PairRow
+    from tratree_cli.formats.pairs import PairMessages
+    from tratree_cli.training.data import PairRow
+    from tratree_cli.training.lengths import LengthPolicy, LengthReport
     from tratree_cli.training.params import DPOParams, SFTParams
-    from tratree_cli.training.trainer import Conversations, Messages, Trainer
+    from tratree_cli.training.trainer import Conversations, Trainer
 
-Pairs: TypeAlias = "Sequence[Mapping[str, Messages]]"
-"""Pairs as ``formats.pairs.PairRecord.messages`` gives them."""
+Pairs: TypeAlias = "Sequence[PairMessages]"
 
 
 @dataclass(frozen=True)
@@ -78,17 +79,14 @@ def run_training(job: Job[Any], run: TrainingRun, examples: Conversations | Pair
     config = training_config(job, run)
     job.progress(0, 0, f"encoding {declared.rows}")
     tokenizer = load_tokenizer(folder)
-    policy = length_policy(run.training.max_length, run.training.too_long, folder)
     rows: Sequence[Any]
     lengths: LengthReport
     if isinstance(examples, Conversations):
         given = len(examples.messages)
-        rows, lengths = _conversation_rows(tokenizer, examples, policy)
+        rows, lengths = _conversation_rows(tokenizer, examples, _length_policy(run))
     else:
         given = len(examples)
-        rows, lengths = _pair_rows(tokenizer, examples, policy)
-        if declared.reference:
-            rows = _with_reference(job, rows, run, config)
+        rows, lengths = _pair_rows(job, run, config, tokenizer, examples)
     with checkpoints(job) as work:
         task = TrainingTask(
             trainer=declared.name,
@@ -158,27 +156,33 @@ def _conversation_rows(
 
 
 def _pair_rows(
-    tokenizer: Any, examples: Pairs, policy: LengthPolicy
-) -> tuple[list[PairRow], LengthReport]:
+    job: Job[Any], run: TrainingRun, config: SFTParams | DPOParams, tokenizer: Any, pairs: Pairs
+) -> tuple[Sequence[PairRow], LengthReport]:
+    """Rows of tokens, with the reference's log-probabilities as far as they can be had before."""
     from tratree_cli.training.data import pair_rows
-
-    return pair_rows(tokenizer, examples, policy)
-
-
-def _with_reference(
-    job: Job[Any], rows: Sequence[PairRow], run: TrainingRun, config: SFTParams | DPOParams
-) -> list[PairRow]:
-    """The rows with the reference's log-probabilities, as far as they can be had beforehand."""
-    from tratree_cli.training.reference import read_logps, reference_logps, with_reference
+    from tratree_cli.training.reference import (
+        read_logps,
+        reference_logps,
+        rows_as_scored,
+        with_reference,
+    )
 
     stored = job.maybe("reference")
     if stored is not None:
-        return with_reference(rows, read_logps(stored.path))
-    if run.dpo is not None and run.dpo.explicit_kl:
-        return list(rows)
+        return rows_as_scored(tokenizer, pairs, read_logps(stored.path))
+    rows, lengths = pair_rows(tokenizer, pairs, _length_policy(run))
+    if not run.trainer.reference or (run.dpo is not None and run.dpo.explicit_kl):
+        return rows, lengths
     # Without a KL reference, DPO is taken against where the training starts.
     scores = reference_logps(run.start.folder, rows, threads=config.threads, config=config)
-    return with_reference(rows, scores)
+    return with_reference(rows, scores), lengths
+
+
+def _length_policy(run: TrainingRun) -> LengthPolicy:
+    policy: LengthPolicy = length_policy(
+        run.training.max_length, run.training.too_long, run.start.folder
+    )
+    return policy
 
 
 def _second_model(job: Job[Any], run: TrainingRun) -> Path | None:

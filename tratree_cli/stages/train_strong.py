@@ -88,7 +88,8 @@ def node(
         )
     inputs[role] = (examples,)
     if declared.reference:
-        inputs |= _reference_inputs(config, record, examples, reference)
+        policy = next(iter(inputs.get("init", ())), None)
+        inputs |= _reference_inputs(config, record, examples, reference, policy)
     if record.steps_of:
         inputs[ONLY_COUNTED] = (paths_of_equal_steps(config, record),)
     return Node(
@@ -137,15 +138,22 @@ def imitation(config: Config) -> SftSection:
 
 
 def _reference_inputs(
-    config: Config, record: Method, pairs: Node | Entry, given: Node | Entry | None
+    config: Config,
+    record: Method,
+    pairs: Node | Entry,
+    given: Node | Entry | None,
+    policy: Node | Entry | None,
 ) -> dict[str, Sequence[Node | Entry]]:
-    """The KL reference's scores of the pairs, and the model itself where it is needed live."""
+    """The KL reference's scores of the pairs, and the model itself where it is needed live.
+
+    ``policy`` is the model that is trained, where it is no base model.
+    """
     chosen = config.dpo.ref or {"weak": "weak"}.get(record.reference, "strong-sft")
     if given is None and chosen == "none":
         return {}
     model = given or _reference(config, chosen)
     inputs: dict[str, Sequence[Node | Entry]] = {
-        "reference": (ref_logps.node(config, pairs=pairs, reference=model),)
+        "reference": (ref_logps.node(config, pairs=pairs, reference=model, policy=policy),)
     }
     return {**inputs, "reference_model": (model,)} if config.dpo.explicit_kl else inputs
 
