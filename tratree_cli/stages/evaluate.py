@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 EVALUATION_SEED = 0
 """Sampling seeds of an evaluation do not follow the training seed, so that runs can be paired."""
 
+EVALUATED = "evaluated"
+"""The one role of all evaluated policies, so that each of them is played with the same draws."""
+
 SPOKEN_SPLITS: Mapping[str, Mapping[str, str]] = {
     "alfworld": {"unseen": "test", "seen": "test-seen"},
     "scienceworld": {"unseen": "test", "seen": "dev"},
@@ -50,7 +53,7 @@ class EvalParameters:
     policies: tuple[str, ...]
 
 
-STAGE = Stage("eval", 1, "evaluation", "tratree_cli.stages.evaluate:run", EvalParameters)
+STAGE = Stage("eval", 2, "evaluation", "tratree_cli.stages.evaluate:run", EvalParameters)
 
 
 def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of: int = 1) -> Node:
@@ -102,6 +105,7 @@ def run(job: Job[EvalParameters]) -> Result:
     rollouts = sample(
         job,
         policies=params.policies,
+        roles=(EVALUATED,),
         engine=params.engine,
         split=params.split,
         tasks=params.tasks,

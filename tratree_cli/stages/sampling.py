@@ -79,6 +79,7 @@ def sample(
     job: Job[Any],
     *,
     policies: Sequence[str],
+    roles: Sequence[str],
     engine: EngineParameters,
     split: str,
     tasks: int,
@@ -91,7 +92,7 @@ def sample(
 ) -> Rollouts:
     """Play ``samples`` episodes of every task with the node's policies, resuming finished shards.
 
-    ``names`` are tasks by name, of which ``tasks`` takes the first (0: all). ``part=(i, n)`` plays
+    ``roles`` are what the seeds of each policy's episodes follow. ``names`` are tasks by name, of which ``tasks`` takes the first (0: all). ``part=(i, n)`` plays
     only the i-th of n parts and returns that. What enters a shard's key is what changes an episode;
     the number of samples and of tasks does not, so asking for more later plays only the difference.
     """
@@ -118,6 +119,7 @@ def sample(
         # A person plays one episode after the other, and none is lost when they stop.
         block=1 if alone else engine.block,
         sources=[source.name for source in sources],
+        roles=roles,
         context={
             "environment": dict(job.node.environment or {}),
             "prompt": prompt,

@@ -102,6 +102,7 @@ def node(
         files=processes.files,
         locations=Locations(base_models=(config.models.strong,)),
         modules=declared.modules,
+        recorded={"role": record.role},
     )
 
 
