@@ -59,6 +59,7 @@ def explore(
     from tratree_cli.commands.policies import open_policies
     from tratree_cli.display.progress import without_bars
     from tratree_cli.stages import explore as stage
+    from tratree_cli.stages.sampling import is_interactive
 
     part = part_of(shard) if shard is not None else None
     _check_engine(engine, address)
@@ -84,7 +85,7 @@ def explore(
         )
     node = stage.node(config, policies=policies or None, allow_test=allow_test)
     session.use(engine=engine, address=address)
-    if "human" in policies:
+    if is_interactive([policy for policy in policies if isinstance(policy, str)]):
         # Bars would be drawn over what a person types.
         session.runtime.reporter = without_bars(session.runtime.reporter)
     if part is not None and not session.dry_run:
