@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from tratree_cli.commands.registered import complete_policy, listed
+from tratree_cli.commands.registered import policies as policy_forms
 from tratree_cli.commands.session import Session, stage_command
 from tratree_cli.errors import InputError
 
@@ -21,7 +23,11 @@ def explore(
     ] = None,
     policy: Annotated[
         list[str] | None,
-        typer.Option("--policy", help="A model's reference, expert, random, openai:URL#model, ..."),
+        typer.Option(
+            "--policy",
+            help=f"A model's reference, or one of {listed(policy_forms())}.",
+            autocompletion=complete_policy,
+        ),
     ] = None,
     m: Annotated[int | None, typer.Option("-m", help="Trajectories per task.", min=1)] = None,
     temperature: Annotated[
