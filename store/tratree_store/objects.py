@@ -23,6 +23,7 @@ from pathlib import Path, PurePosixPath
 from tratree_store.atomic import make_folder, read_plain, sync_file, sync_folder, unique
 from tratree_store.errors import StoreError, VerificationError
 from tratree_store.faults import point
+from tratree_store.group_access import is_shared, widen
 from tratree_store.keys import dump, is_digest, sha256
 
 MANIFEST = "manifest.json"
@@ -165,6 +166,9 @@ def place(work: Path, objects: Path, manifest: Manifest, *, durable: bool) -> Pa
         if durable:
             sync_file(path)
     (work / MANIFEST).chmod(0o444)
+    if is_shared(work.parent):  # the stage made its folders with the umask of its user
+        for folder, _, _ in os.walk(work):
+            widen(Path(folder))
     if durable:
         sync_file(work / MANIFEST)
         for folder, _, _ in os.walk(work):
@@ -316,7 +320,10 @@ def _reflink(source: Path, target: Path) -> bool:
 def unreadable(folder: Path) -> bool:
     """Whether something under ``folder`` may not be read by this user."""
     try:
-        return any(not os.access(path, os.R_OK) for _, path, _ in walk(folder))
+        return any(
+            not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
+            for _, path, _ in walk(folder)
+        )
     except PermissionError:
         return True
     except OSError:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from tratree_store import refs as ref_lines
 from tratree_store import sharing
+from tratree_store.atomic import make_folder
 from tratree_store.entries import Entry
 from tratree_store.errors import (
     AmbiguousReference,
@@ -27,6 +28,7 @@ from tratree_store.errors import (
     VerificationError,
     explained,
 )
+from tratree_store.group_access import inherit
 from tratree_store.keys import is_digest
 from tratree_store.locks import Lock
 from tratree_store.objects import (
@@ -205,7 +207,7 @@ def pull(
     counter = _Counter(announced.size, on_progress)
     incoming = store.root / "incoming"
     with explained("pull", store.root), sharing.arrival(store) as folder:
-        incoming.mkdir(exist_ok=True)
+        make_folder(incoming, store.durable)
 
         def fetch(file: File) -> None:
             _fetch(store, remote, incoming, folder, file, counter.add)
@@ -264,6 +266,8 @@ def _fetch(
             # more from the beginning.
             with contextlib.suppress(FileNotFoundError):
                 if not whole.exists():
+                    part.touch()
+                    inherit(part)  # another member of the group may go on with it
                     remote.stream(sharing.blob_name(file.sha256), part, file, moved)
                     part.replace(whole)
                 if hash_file(whole) == (file.sha256, file.size):

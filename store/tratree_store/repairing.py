@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from tratree_store import entries as records
 from tratree_store import gone
-from tratree_store.atomic import unique
+from tratree_store.atomic import make_folder, unique
 from tratree_store.errors import VerificationError, explained
 from tratree_store.findings import Finding, Report
 from tratree_store.leftovers import leftovers
@@ -29,7 +29,7 @@ def repair(store: Store, report: Report) -> list[str]:
     store.prepare()
     done: list[str] = []
     with explained("repair the store", store.root):
-        store.quarantine.mkdir(exist_ok=True)
+        make_folder(store.quarantine, store.durable)
         with locked(store.locks / "gc.lock"):
             for finding in report.findings:
                 done += _repair_one(store, finding)

@@ -21,7 +21,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tratree_store import entries as records
-from tratree_store.atomic import unique
+from tratree_store.atomic import make_folder, unique
 from tratree_store.entries import Entry
 from tratree_store.errors import StoreError, VerificationError
 from tratree_store.locks import Lock
@@ -151,7 +151,7 @@ def arrival(store: Store) -> Iterator[Path]:
     # A large file may take hours in which nothing in the folder changes: the lock says that
     # somebody is at work.
     with Lock(store.locks / f"{folder.name}.lock"):
-        folder.mkdir(parents=True)
+        make_folder(folder, durable=False)
         try:
             yield folder
         finally:

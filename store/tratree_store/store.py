@@ -24,6 +24,7 @@ from tratree_store.entries import Entry
 from tratree_store.errors import StoreError, UnknownReference, VerificationError, explained
 from tratree_store.faults import point
 from tratree_store.gone import Gone
+from tratree_store.group_access import widen_all
 from tratree_store.holders import Holder
 from tratree_store.index import Index
 from tratree_store.keys import JSON, Recipe, canonical_json, input_digests, sha256
@@ -231,6 +232,29 @@ class Store:
                 data = canonical_json({"format": STORE_FORMAT}) + b"\n"
                 write_atomic(self.root / FORMAT_FILE, data, self.tmp, self.durable)
 
+    def share(self) -> None:
+        """Let every member of the folder's group use and add to the store, whatever their umask.
+
+        Raises ``StoreError`` for files of other users, whose owners must do the same, and for a
+        group that is not this user's.
+        """
+        self.prepare()
+        group = self.root.stat().st_gid
+        if os.geteuid() != 0 and group not in {os.getegid(), *os.getgroups()}:
+            raise StoreError(
+                f"{self.root} belongs to group {group}, and you are not in it; give it to yours "
+                "first (chgrp)"
+            )
+        with explained("share the store", self.root):
+            for name in ("gone", "incoming", "partial", "pending", "quarantine", "refs"):
+                make_folder(self.root / name, self.durable)
+            foreign = widen_all(self.root)
+        if foreign:
+            raise StoreError(
+                f"{len(foreign)} files in {self.root} belong to other users (the first is "
+                f"{foreign[0]}); their owners must run the same command"
+            )
+
     @contextmanager
     def build(
         self,
@@ -291,7 +315,7 @@ class Store:
         """Move a folder with ``files/`` to its place; inside ``adding``, before its record."""
         broken = place(work, self.objects, manifest, durable=self.durable)
         if broken is not None:
-            self.quarantine.mkdir(exist_ok=True)
+            make_folder(self.quarantine, self.durable)
             with contextlib.suppress(OSError):
                 broken.rename(self.quarantine / broken.name)
 
