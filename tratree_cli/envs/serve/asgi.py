@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -32,11 +32,20 @@ class EnvironmentApp:
         self._openenv = OpenEnvHttp(service)
         self._agentgym = dialect_of(service)
 
-    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+    def __call__(
+        self, scope: Mapping[str, Any], receive: Receive, send: Send
+    ) -> Coroutine[Any, Any, None]:
         path = self._path(scope)
+        if scope["type"] == "websocket" and path == "/ws":
+            # Nothing around it, because a thousand of them wait in memory.
+            return Conversation(self.service, receive, send).run()
         if scope["type"] == "websocket":
-            await self._socket(path, receive, send)
-            return
+            return _refuse(receive, send)
+        return self._http(scope, path, receive, send)
+
+    async def _http(
+        self, scope: Mapping[str, Any], path: str | None, receive: Receive, send: Send
+    ) -> None:
         if path is None and scope["path"] == "/health":
             path = "/health"  # says nothing but that the server is there
         if path is None:
@@ -76,14 +85,6 @@ class EnvironmentApp:
             assert self._peers is not None
             return await self._peers.ask(elsewhere.worker, request)
 
-    async def _socket(self, path: str | None, receive: Receive, send: Send) -> None:
-        if path == "/ws":
-            await Conversation(self.service, receive, send).run()
-            return
-        await receive()
-        # Before it is accepted this refuses the handshake with 403.
-        await send({"type": "websocket.close"})
-
     async def _body(self, receive: Receive) -> bytes:
         most = self.service.limits.message_bytes
         parts, size = [], 0
@@ -112,6 +113,12 @@ class EnvironmentApp:
 
     def _matches(self, token: bytes) -> bool:
         return hmac.compare_digest(token, self._token.encode())
+
+
+async def _refuse(receive: Receive, send: Send) -> None:
+    await receive()
+    # Before a connection is accepted this refuses the handshake with 403.
+    await send({"type": "websocket.close"})
 
 
 async def _send(send: Send, reply: Reply) -> None:

@@ -22,7 +22,7 @@ DRAIN_SECONDS = 1.2
 """Seconds in which answers that are being made are waited for."""
 LARGEST_FRAME = 16
 """A WebSocket message up to so many times the allowed size is refused with an error message; a
-larger one is not even read and closes the connection (code 1009)."""
+larger one is not even read and costs the connection."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class Worker:
             access_log=False,
             server_header=False,
             date_header=False,
+            interface="asgi3",
+            proxy_headers=False,
             backlog=BACKLOG,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=1,
