@@ -17,6 +17,7 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
+from tratree_cli.training.tree_packing import segments
 from tratree_cli.training.tree_packing.forward import row_log_probs
 from tratree_cli.training.tree_packing.trie import build_tries
 
@@ -43,8 +44,9 @@ CONFIGS = {
 }
 
 
-def tiny(name: str, attention: str = "sdpa") -> Any:
+def tiny(name: str, attention: str = segments.NAME) -> Any:
     torch.manual_seed(1)
+    segments.register()
     model = AutoModelForCausalLM.from_config(CONFIGS[name], attn_implementation=attention)
     return model.float().train()
 
@@ -106,12 +108,6 @@ def test_log_probabilities_and_gradients_are_those_of_the_rows(
     name: str, case: tuple[list[list[int]], list[list[int]]], budget: int
 ) -> None:
     assert_equal(tiny(name), *case, budget)
-
-
-def test_eager_attention_gives_the_same() -> None:
-    rows = [[1, 2, 3, 4, 5], [1, 2, 3, 9], [1, 2, 3, 4, 5], [7, 8]]
-    scored = [[0, 1, 1, 1, 1], [0, 0, 1, 1], [0, 1, 0, 1, 1], [0, 1]]
-    assert_equal(tiny("llama", "eager"), rows, scored, 0)
 
 
 def test_a_chain_two_hundred_deep_with_a_branch_at_every_token() -> None:

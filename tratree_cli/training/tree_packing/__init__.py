@@ -6,7 +6,6 @@ from the root, and it attends to its ancestors only. The loss stays defined on t
 row's log-probabilities are read off its path, and gradients add up where rows share tokens, so
 loss and gradients are those of the rows (up to the order of floating-point sums).
 
-``trie`` lays rows out, ``masks`` makes the attention mask, ``forward`` computes, ``support`` says
-which models can be computed so. The trade-off: the mask is dense inside one piece of a trie, so
-attention costs the square of its distinct tokens; pieces are kept below a token budget.
+``trie`` lays rows out, ``segments`` computes attention on them, ``forward`` reads log-probabilities
+off, ``support`` says which models can be computed so.
 """

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tratree_cli.training.tree_packing.masks import attention_mask, packed_input
+from tratree_cli.training.tree_packing import segments
 from tratree_cli.training.tree_packing.trie import TokenTrie
 
 
@@ -21,7 +21,7 @@ from tratree_cli.training.tree_packing.trie import TokenTrie
 class ScoredTokens:
     """Where the scored tokens of all rows lie in the packed batch.
 
-    ``parents[L]`` are the distinct positions (flat in ``[P * U]``) whose logits are needed,
+    ``parents[L]`` are the distinct positions whose logits are needed,
     ``targets[S]`` the distinct scored tokens' ids and ``parent_of[S]`` their places in
     ``parents``; ``entries[i]`` says for every scored token of row i, in its order, which of the S
     it is.
@@ -34,20 +34,20 @@ class ScoredTokens:
 
 
 def scored_tokens(
-    tries: Sequence[TokenTrie], scored: Sequence[Sequence[int]], device: torch.device
+    tries: Sequence[TokenTrie], plan: segments.Plan, scored: Sequence[Sequence[int]]
 ) -> ScoredTokens:
     """``scored[i]`` is row i's 0/1 mask over its tokens; the first token of a row has no parent."""
-    width = max(map(len, tries))
+    device = plan.input_ids.device
     children: list[np.ndarray] = []
     parents: list[np.ndarray] = []
     tokens: list[np.ndarray] = []
     placed: list[tuple[int, np.ndarray]] = []
-    for number, trie in enumerate(tries):
+    for offset, trie in zip(plan.offsets, tries, strict=True):
         for row, path in zip(trie.rows, trie.paths, strict=True):
             chosen = path[np.flatnonzero(np.asarray(scored[row])[1:]) + 1]
-            placed.append((row, chosen + number * width))
-            children.append(chosen + number * width)
-            parents.append(trie.parent[chosen] + number * width)
+            placed.append((row, chosen + offset))
+            children.append(chosen + offset)
+            parents.append(trie.parent[chosen] + offset)
             tokens.append(trie.tokens[chosen])
     child, first = np.unique(np.concatenate(children), return_index=True)
     parent, parent_of = np.unique(np.concatenate(parents)[first], return_inverse=True)
@@ -62,22 +62,20 @@ def scored_tokens(
     )
 
 
-def packed_logits(model: Any, tries: Sequence[TokenTrie], parents: torch.Tensor) -> torch.Tensor:
-    """Logits ``[L, vocabulary]`` at the positions ``parents`` of one packed forward pass.
+def packed_logits(model: Any, plan: segments.Plan, positions: torch.Tensor) -> torch.Tensor:
+    """Logits ``[L, vocabulary]`` at ``positions`` of one packed forward pass.
 
-    ``model`` is the causal language model itself (no PEFT wrapper).
+    ``model`` is the causal language model itself (no PEFT wrapper), set to ``segments.NAME``.
     """
-    device = parents.device
-    packed = packed_input(tries, device)
-    config = model.config.get_text_config()
-    embedding = model.get_input_embeddings()
     hidden = model.base_model(
-        input_ids=packed.input_ids,
-        attention_mask=attention_mask(packed, config, embedding.weight.dtype),
-        position_ids=packed.position_ids,
+        input_ids=plan.input_ids,
+        # A mask that is made already; nothing reads it, and transformers makes none.
+        attention_mask=plan.input_ids.new_ones((1, 1, 1, 1), dtype=torch.bool),
+        position_ids=plan.position_ids,
         use_cache=False,
+        **{segments.PLAN: plan},
     ).last_hidden_state
-    return model.get_output_embeddings()(hidden.flatten(0, 1)[parents])
+    return model.get_output_embeddings()(hidden[0, positions])
 
 
 def row_log_probs(
@@ -86,7 +84,8 @@ def row_log_probs(
     scored: Sequence[Sequence[int]],
 ) -> list[torch.Tensor]:
     """The log-probabilities (nats) of each row's scored tokens, in the rows' order."""
-    where = scored_tokens(tries, scored, model.get_input_embeddings().weight.device)
-    logits = packed_logits(model, tries, where.parents).float()
+    plan = segments.plan(tries, model.get_input_embeddings().weight.device)
+    where = scored_tokens(tries, plan, scored)
+    logits = packed_logits(model, plan, where.parents).float()
     logp = torch.log_softmax(logits, dim=-1)[where.parent_of, where.targets]
     return [logp[entry] for entry in where.entries]
