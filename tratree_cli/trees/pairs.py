@@ -93,8 +93,8 @@ def mine(
 ) -> PairSet:
     """Pairs at the divergence points of a forest (Eq. 6).
 
-    Branches are paired best against worst, all against all, or each with the next in value, when
-    their means differ by more than ``min_gap``. Limits of 0 are no limits; the widest gaps stay,
+    Branches are paired best against worst (the widest gap among different actions), all against
+    all, or each with the next in value, when their means differ by more than ``min_gap``. Limits of 0 are no limits; the widest gaps stay,
     equal gaps are drawn by ``seed``. Raises ValueError for parameters out of range.
     """
     if select not in BRANCH_SELECTIONS:
@@ -228,9 +228,7 @@ def _branch_pairs(
     elif select == "adjacent":
         candidates = list(pairwise(ranked))
     else:
-        # Equal values at the bottom: the first inserted is the worst.
-        worst = min(ranked, key=lambda child: (forest.mean[child], child))
-        candidates = [(ranked[0], worst)]
+        candidates = [_widest_gap(forest, ranked)]
     for better, worse in candidates:
         if forest.mean[better] - forest.mean[worse] <= min_gap:
             dropped[GAP] += 1
@@ -238,6 +236,22 @@ def _branch_pairs(
             dropped[SAME_ACTION] += 1
         else:
             yield better, worse
+
+
+def _widest_gap(forest: Forest, ranked: list[int]) -> tuple[int, int]:
+    """The better and the worse branch with the widest gap among different actions.
+
+    ``ranked`` stand by descending value and hold at least two actions. Merging by similarity can
+    leave the best and the worst with one action: then one of the two is paired with the branch of
+    another action that is farthest from it, the best one where both are equally far.
+    """
+    # Equal values at the bottom: the first inserted is the worst.
+    rising = sorted(ranked, key=lambda child: (forest.mean[child], child))
+    best, worst = ranked[0], rising[0]
+    below = next(child for child in rising if forest.action[child] != forest.action[best])
+    above = next(child for child in ranked if forest.action[child] != forest.action[worst])
+    gaps = forest.mean[best] - forest.mean[below], forest.mean[above] - forest.mean[worst]
+    return (best, below) if gaps[0] >= gaps[1] else (above, worst)
 
 
 def _stops(forest: Forest, node: int, min_gap: float) -> int:
