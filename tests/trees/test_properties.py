@@ -234,3 +234,12 @@ def test_best_and_worst_of_one_action_leave_the_widest_gap_among_different_actio
         found = mine(forest, select="best-worst", min_gap=0.1)
         assert [(pair.chosen, pair.rejected) for pair in found.pairs] == [expected]
         assert found.pairs[0].gap == max(pair.gap for pair in mine(forest, select="all").pairs)
+
+
+def test_a_limit_per_node_counts_pairs_that_differ() -> None:
+    # Branches 1 and 2 say the same words (action 5), so half of the pairs say a thing twice.
+    columns = similar_states([0.5, 0.9, 0.9, 0.3], actions=[7, 5, 5, 8])
+    forest = build_forest(columns, MERGED_BY_ANGLE, by_angle)
+    found = mine(forest, select="all", per_node=2)
+    assert [(pair.chosen, pair.rejected) for pair in found.pairs] == [(1, 0), (1, 3)]
+    assert found.dropped["duplicate"] == 2 and found.dropped["over the limit per node"] == 1

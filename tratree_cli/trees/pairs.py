@@ -94,8 +94,9 @@ def mine(
     """Pairs at the divergence points of a forest (Eq. 6).
 
     Branches are paired best against worst (the widest gap among different actions), all against
-    all, or each with the next in value, when their means differ by more than ``min_gap``. Limits of 0 are no limits; the widest gaps stay,
-    equal gaps are drawn by ``seed``. Raises ValueError for parameters out of range.
+    all, or each with the next in value, when their means differ by more than ``min_gap``. Limits
+    of 0 are no limits; the widest gaps stay, equal gaps are drawn by ``seed``. Raises ValueError
+    for parameters out of range.
     """
     if select not in BRANCH_SELECTIONS:
         known = ", ".join(BRANCH_SELECTIONS)
@@ -103,7 +104,7 @@ def mine(
     dropped: Counter[str] = Counter()
     words = Words(forest.columns)
     extremes = _Extremes(forest)
-    found: list[Pair] = []
+    pairs: list[Pair] = []
     divergences = 0
     for node in np.flatnonzero(forest.child_count + forest.has_stop > 1).tolist():
         dropped[STOP] += _stops(forest, node, min_gap)
@@ -125,9 +126,10 @@ def mine(
                         horizon=horizon,
                     )
                 )
-        found += _widest(here, per_node, seed, dropped, PER_NODE)
-    kept = [pair for pair in found if words.differ(pair, dropped)]
-    return _limited(kept, per_task, seed, dropped, divergences)
+        # A limit counts pairs that differ: what says the same twice takes up no place.
+        different = [pair for pair in here if words.differ(pair, dropped)]
+        pairs += _widest(different, per_node, seed, dropped, PER_NODE)
+    return _limited(pairs, per_task, seed, dropped, divergences)
 
 
 def mine_whole(
