@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from tests.evaluation.conftest import evaluated
+from tests.reporting.conftest import evaluated
 from tratree_cli.reporting.rows import MadeFrom, settle
 from tratree_cli.reporting.theory import blocks
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.evaluation.conftest import evaluated
+from tests.reporting.conftest import evaluated
 from tratree_cli.config import load_recipe
 from tratree_cli.reporting.build_report import Evaluated
 from tratree_cli.reporting.lineage import budget
