@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from tratree_cli.display.case_study import compare_on_task, first_difference, most_telling_task
-from tratree_cli.display.show_evaluation import evaluation_view
 from tratree_cli.display.show_model import model_card
 from tratree_cli.display.show_rollouts import rollouts_view, trajectory_view
 from tratree_cli.display.sparkline import bar, sparkline
@@ -19,6 +18,7 @@ from tratree_cli.display.terminal_blocks import ComparisonText
 from tratree_cli.errors import InputError
 from tratree_cli.formats.rollouts import Rollouts, TextTable, Trajectory
 from tratree_cli.reporting.build_report import Evaluated
+from tratree_cli.reporting.evaluation_view import evaluation_view
 
 
 def rollouts(*episodes: tuple[str, Sequence[str], float | None]) -> Rollouts:

@@ -10,14 +10,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tratree_cli.evaluation.artifact import Budget
+from tratree_cli.pipeline.lineage import ONLY_COUNTED
 from tratree_cli.reporting.cohorts import Effort
 
 if TYPE_CHECKING:
     from tratree_store import Entry, Store
-
-
-ONLY_COUNTED = "budget"
-"""The role of an input that decides how long a control trains, and that nothing is learned from."""
 
 
 def ancestors(store: Store, entries: Sequence[Entry], *, learned_from: bool = False) -> list[Entry]:

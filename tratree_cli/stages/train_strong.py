@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
-from tratree_cli.reporting.lineage import ONLY_COUNTED
+from tratree_cli.pipeline.lineage import ONLY_COUNTED
 from tratree_cli.stages import demos, mcts, mine_pairs, ref_logps, sft
 from tratree_cli.stages.distributed import ALONE, World
 from tratree_cli.stages.training_inputs import SINCE, base_identity, keyed
