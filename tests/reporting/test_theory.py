@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 from tests.reporting.conftest import evaluated
-from tratree_cli.reporting.rows import MadeFrom, settle
-from tratree_cli.reporting.theory import blocks
+from tratree_cli.reporting.report_data import ReportData
+from tratree_cli.reporting.rows import EvaluationRow, RowLineage
+from tratree_cli.reporting.tables.theory import table
+from tratree_cli.reporting.varied_settings import infer_varied_settings
 
 
 class Store:
@@ -17,24 +20,33 @@ class Store:
         return None
 
 
-def row(recipe: str, method: str = "mcts", environment: str = "webshop", **parameters: Any) -> Any:
+def row(
+    recipe: str, method: str = "mcts", environment: str = "webshop", **parameters: Any
+) -> EvaluationRow:
     config = {"recipe": "micro", "env": {"name": environment}}
     made: Any = SimpleNamespace(
-        recipe=recipe, document={}, summary={}, provenance={"config": config}, created=0.0
+        recipe=recipe,
+        document={},
+        inputs={},
+        summary={},
+        provenance={"config": config},
+        created=0.0,
     )
-    told = evaluated(method, [0.0, 1.0], environment=environment, parameters=parameters)
-    return told, MadeFrom(method, made, made)
+    read = evaluated(method, [0.0, 1.0], environment=environment, parameters=parameters)
+    return replace(read, lineage=RowLineage(method, made, made))
 
 
 def measured(accuracy: float) -> Any:
     return SimpleNamespace(summary={"pairs": 10, "accuracy": accuracy, "margin": 0.0})
 
 
-def preferred(rows: list[Any], agreements: dict[str, Any]) -> dict[str, float]:
+def preferred(rows: list[EvaluationRow], agreements: dict[str, Any]) -> dict[str, float]:
     store: Any = Store()
-    told = settle([one for one, _ in rows], [made for _, made in rows])
-    (table,) = blocks(store, told, agreements, ())
-    return {str(one.cells[0].value): float(one.cells[3].value or 0) for one in table.rows}
+    shown = table(
+        ReportData(tuple(infer_varied_settings(rows)), store=store, accuracies=agreements)
+    )
+    assert shown is not None
+    return {str(one.cells[0].value): float(one.cells[3].value or 0) for one in shown.rows}
 
 
 def test_seeds_of_one_method_are_averaged() -> None:

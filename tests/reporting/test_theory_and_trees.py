@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from scipy import stats
 
+from tests.reporting.conftest import report_of
 from tests.trees.making import SHOP
 from tratree_cli.display.blocks import Branch
 from tratree_cli.display.tree_outline import informative_outlines, pair_comparison, tree_outline
 from tratree_cli.formats.columns import columns_from_rollouts
 from tratree_cli.formats.pairs import render_pairs
 from tratree_cli.formats.trees import TreeFile
-from tratree_cli.reporting.build_report import build_report, tree_table
+from tratree_cli.reporting.document import Section
 from tratree_cli.reporting.render.html import render
-from tratree_cli.reporting.tables.theory import (
-    Informativeness,
-    PreferenceEvidence,
-    informativeness_table,
-    theory_table,
-    wilson,
-)
+from tratree_cli.reporting.tables.informativeness import Informativeness, informativeness_table
+from tratree_cli.reporting.tables.theory import PreferenceEvidence, theory_table, wilson
+from tratree_cli.reporting.tables.tree import tree_table
 from tratree_cli.trees.build import build_forest
 from tratree_cli.trees.pairs import mine
 from tratree_cli.trees.search.api import search
@@ -57,7 +56,8 @@ def test_a_cut_outline_says_how_much_is_missing() -> None:
 def test_trees_and_pairs_appear_in_the_page() -> None:
     pairs = list(render_pairs(mine(TREE.forest), SHOP))
     blocks = (*informative_outlines(TREE), pair_comparison(pairs[0]))
-    page = render(build_report([], [tree_table("Trees", {"trees": 1}), *blocks]))
+    section = Section("tree", "Trees", blocks=(tree_table("Trees", {"trees": 1}), *blocks))
+    page = render(replace(report_of([]), sections=(section,)))
     assert "diverges" in page
     assert "preferred" in page and "rejected" in page
 
