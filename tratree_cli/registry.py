@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from functools import cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from tratree_cli.errors import InputError, did_you_mean
 
@@ -102,12 +102,16 @@ class Registry(Generic[Record]):
 
 def declared(group: str) -> EntryPoints:
     """The entry points of ``group`` in all installed packages."""
-    return _all_entry_points(tuple(sys.path)).select(group=group)
+    points: EntryPoints = _all_entry_points(tuple(sys.path)).select(group=group)
+    return points
 
 
 @cache
-def _all_entry_points(path: tuple[str, ...]) -> EntryPoints:
-    """Reading all packages' metadata once per search path is enough."""
+def _all_entry_points(path: tuple[str, ...]) -> Any:
+    """All groups at once, of a type that Python 3.12 replaced; ``select`` is common to both.
+
+    Reading all packages' metadata once per search path is enough for every registry.
+    """
     return entry_points()
 
 

@@ -98,8 +98,8 @@ def test_paths_are_recorded_trajectories_with_the_best_observed_beside_them(
 def test_the_expert_is_preferred_to_lower_explorations() -> None:
     demos = made_rollouts([("mug", [("home", "search[red mug]"), ("item", "buy")], 1.0)])
     own = merge_rollouts([SHOP])
-    pairs = mine_whole(columns_from_rollouts(own), "ceiling", demos=columns_from_rollouts(demos))
-    records = list(render_pairs(pairs, own, demos))
+    pairs = mine_whole(columns_from_rollouts(own), demos=columns_from_rollouts(demos))
+    records = list(render_pairs(pairs, own, demos, rule="ceiling"))
     assert len(records) == 4
     assert {r.chosen[0]["content"] for r in records} == {"Action: search[red mug]"}
 

@@ -78,16 +78,16 @@ class PairFile:
 
 
 def render_pairs(
-    pairs: PairSet, rollouts: Rollouts, demos: Rollouts | None = None
+    pairs: PairSet, rollouts: Rollouts, demos: Rollouts | None = None, *, rule: str = "tree"
 ) -> Iterator[PairRecord]:
     """Put the words in: the agent's outputs exactly as they were sampled.
 
-    ``rollouts`` are those the pair rule saw (a tree's own, for the rule ``tree``); ``demos`` hold
-    the preferred side under the rule ``ceiling``.
+    ``rollouts`` are those the pair rule saw (a tree's own, for rules on trees); ``demos`` hold the
+    preferred side of pairs that are demonstrated. ``rule`` is the rule's name.
     """
-    chosen_from = demos if pairs.rule == "ceiling" and demos is not None else rollouts
+    chosen_from = demos if pairs.demonstrated and demos is not None else rollouts
     for pair in pairs.pairs:
-        yield _record(pair, pairs.rule, chosen_from, rollouts)
+        yield _record(pair, rule, chosen_from, rollouts)
 
 
 def write_pairs(

@@ -36,7 +36,7 @@ CARRIERS = frozenset({"config.py", "errors.py", "resources.py", "stages/graph.py
 
 def reached(node: Node) -> dict[str, str]:
     """File (relative to the package) → sha256 of it, for all code that the node's stage reaches."""
-    modules = [node.stage.body.partition(":")[0]]
+    modules = [node.stage.body.partition(":")[0], *node.modules]
     if node.environment is not None:
         from tratree_cli.envs.registry import find_plugin
 

@@ -10,19 +10,23 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import orjson
 
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError
+from tratree_cli.pipeline.parameters import key_document
 
 if TYPE_CHECKING:
     from tratree_store import Entry, Recipe
+
+_Parameters = TypeVar("_Parameters")
 
 Progress = Callable[[int, int, str], None]
 """``progress(done, total, note)``; ``total`` 0 means that the end is not known."""
@@ -38,9 +42,12 @@ class Stage:
     body: str
     """``module:function``, imported only when the stage really runs."""
 
-    def load(self) -> Callable[[Job], Result]:
+    parameters: type[Any] | None = None
+    """The frozen dataclass of its parameters (``pipeline.parameters``)."""
+
+    def load(self) -> Callable[[Job[Any]], Result]:
         module, _, function = self.body.partition(":")
-        loaded: Callable[[Job], Result] = getattr(importlib.import_module(module), function)
+        loaded: Callable[[Job[Any]], Result] = getattr(importlib.import_module(module), function)
         return loaded
 
 
@@ -51,13 +58,23 @@ class Node:
     stage: Stage
     label: str
     config: Config
-    params: Mapping[str, Any]
+    params: Any
+    """A value of the stage's parameter type."""
     inputs: Mapping[str, Sequence[Node | Entry]] = field(default_factory=dict)
     environment: Mapping[str, Any] | None = None
     models: Mapping[str, str] = field(default_factory=dict)
     templates: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
     """Where the user's files lie that ``params`` key by digest; a path is never keyed."""
+    modules: Sequence[str] = ()
+    """Modules that the body finds by name in a registry; their code is recorded with its own."""
+
+    @cached_property
+    def key_params(self) -> Mapping[str, Any]:
+        """The parameters as they are keyed and stored."""
+        if self.stage.parameters is None:
+            return typing.cast(Mapping[str, Any], self.params)
+        return key_document(self.params)
 
     @cached_property
     def key(self) -> str:
@@ -73,7 +90,7 @@ class Node:
         document = [
             self.stage.name,
             self.stage.version,
-            self.params,
+            self.key_params,
             sources,
             self.environment,
             self.models,
@@ -102,7 +119,7 @@ class Node:
             stage=self.stage.name,
             version=self.stage.version,
             kind=self.stage.kind,
-            params=self.params,
+            params=self.key_params,
             inputs={role: [entry.object for entry in found] for role, found in entries.items()},
             templates=self.templates,
             models=self.models,
@@ -141,8 +158,8 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Job:
-    """What a stage body is handed: where to read, where to write, whom to tell."""
+class Job(Generic[_Parameters]):
+    """What a stage body is handed: its parameters, where to read and where to write."""
 
     node: Node
     inputs: Mapping[str, Sequence[Entry]]
@@ -153,8 +170,9 @@ class Job:
     progress: Progress
 
     @property
-    def params(self) -> Mapping[str, Any]:
-        return self.node.params
+    def params(self) -> _Parameters:
+        parameters: _Parameters = self.node.params
+        return parameters
 
     @property
     def config(self) -> Config:

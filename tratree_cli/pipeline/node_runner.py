@@ -38,7 +38,7 @@ def run_node(
             return build.entry, True
         runtime.reporter.started(label, in_short(build.reason))
         began, cpu = time.monotonic(), _cpu_seconds()
-        job = Job(
+        job: Job[Any] = Job(
             node=node,
             inputs=inputs,
             out=build.path,

@@ -10,6 +10,7 @@ from tratree_cli.config import from_dict
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Node, Options, Stage
 from tratree_cli.pipeline.node_runner import Quiet, run_node
+from tratree_cli.pipeline.parameters import read_parameters
 from tratree_cli.pipeline.runtime import Runtime
 from tratree_cli.threads import limit_threads
 
@@ -71,11 +72,14 @@ def rerun(entry: Entry, scratch: Store) -> Entry:
         if None in found:
             raise InputError(f"an input ({role}) of {entry.ref[:24]} is no longer in the store")
         inputs[role] = [made for made in found if made is not None]
+    stage, params = stage_named(entry.stage), document.get("params", {})
+    if stage.parameters is not None:
+        params = read_parameters(stage.parameters, params, f"the parameters of {entry.ref[:24]}")
     node = Node(
-        stage=stage_named(entry.stage),
+        stage=stage,
         label=str(provenance.get("label", entry.stage)),
         config=from_dict(provenance["config"], f"the recipe of {entry.ref[:24]}"),
-        params=document.get("params", {}),
+        params=params,
         inputs=inputs,
         environment=document.get("environment"),
         models=document.get("models", {}),

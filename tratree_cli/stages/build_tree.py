@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
@@ -34,7 +34,7 @@ def node(config: Config, *, rollouts: Sequence[Node | Entry] | None = None) -> N
     )
 
 
-def run(job: Job) -> Result:
+def run(job: Job[Any]) -> Result:
     """Lines and nodes go through a crew of processes; growing, the smallest part, stays here."""
     from tratree_cli.embedding.similarity import TextSimilarity
     from tratree_cli.formats.trees import write_tree
@@ -86,7 +86,7 @@ def run(job: Job) -> Result:
     return Result(summary, warnings=similarity.warnings)
 
 
-def _copied(job: Job, crew: Crew) -> tuple[Sequence[str], Columns]:
+def _copied(job: Job[Any], crew: Crew) -> tuple[Sequence[str], Columns]:
     """Write the merged rollouts beside the tree to be; return their texts and their columns."""
     from tratree_cli.formats.merging import merge_heads
     from tratree_cli.formats.rollouts import TRAJECTORIES, read_head, write_head, write_lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from tratree_cli.config import Config
 from tratree_cli.envs.protocol import Environment
@@ -38,7 +39,7 @@ def node(config: Config) -> Node:
     )
 
 
-def run(job: Job) -> Result:
+def run(job: Job[Any]) -> Result:
     from tratree_cli.agents.policy import open_policy
     from tratree_cli.agents.rollout import EpisodeRequest, play
     from tratree_cli.formats.rollouts import Rollouts, write_rollouts
@@ -88,7 +89,7 @@ def run(job: Job) -> Result:
     )
 
 
-def _missing(job: Job, environment: Environment, tasks: Sequence[str]) -> dict[str, str]:
+def _missing(job: Job[Any], environment: Environment, tasks: Sequence[str]) -> dict[str, str]:
     """Tasks that the expert knows it cannot show, and why; most environments have none."""
     reason: Callable[[str], str] | None = getattr(environment, "no_demonstration", None)
     missing: dict[str, str] = {}

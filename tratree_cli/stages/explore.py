@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tratree_cli.config import Config
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
+from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages import sft
 from tratree_cli.stages.environments import environment_key, prompt_templates, require_split
 from tratree_cli.stages.sampling import (
-    engine_params,
+    EngineParameters,
+    engine_parameters,
     external,
     failures,
     refuse_test_split,
@@ -24,7 +27,23 @@ if TYPE_CHECKING:
     from tratree_cli.formats.rollouts import Rollouts
     from tratree_cli.pipeline.runtime import Runtime
 
-STAGE = Stage("explore", 1, "rollouts", "tratree_cli.stages.explore:run")
+
+@dataclass(frozen=True)
+class ExploreParameters:
+    """``policies`` has ``model`` for each input model, else the name of a policy."""
+
+    m: int
+    temperature: tuple[float, ...]
+    top_p: tuple[float, ...]
+    split: str
+    tasks: int
+    engine: EngineParameters
+    seed: int
+    policies: tuple[str, ...]
+    task_ids: tuple[str, ...] = keyed_unless(())
+
+
+STAGE = Stage("explore", 1, "rollouts", "tratree_cli.stages.explore:run", ExploreParameters)
 
 
 def node(
@@ -44,18 +63,17 @@ def node(
     role = explorer or section.explorer
     given = tuple(policies) if policies else (sft.node(config, role),)
     models = [policy for policy in given if not isinstance(policy, str)]
-    params: dict[str, Any] = {
-        "m": section.m,
-        "temperature": section.temperature,
-        "top_p": section.top_p,
-        "split": section.split,
-        "tasks": section.tasks,
-        "engine": engine_params(config),
-        "seed": config.seed,
-    }
-    if section.task_ids:
-        params["task_ids"] = list(section.task_ids)
-    params["policies"] = [policy if isinstance(policy, str) else "model" for policy in given]
+    params = ExploreParameters(
+        m=section.m,
+        temperature=tuple(section.temperature),
+        top_p=tuple(section.top_p),
+        split=section.split,
+        tasks=section.tasks,
+        engine=engine_parameters(config),
+        seed=config.seed,
+        policies=tuple(policy if isinstance(policy, str) else "model" for policy in given),
+        task_ids=tuple(section.task_ids),
+    )
     who = "strong" if policies is None and role == "strong" else ""
     return Node(
         stage=STAGE,
@@ -68,7 +86,7 @@ def node(
     )
 
 
-def run(job: Job) -> Result:
+def run(job: Job[ExploreParameters]) -> Result:
     from tratree_cli.formats.rollouts import write_rollouts
 
     rollouts = played(job)
@@ -76,23 +94,25 @@ def run(job: Job) -> Result:
     tasks = len({t.task for t in rollouts.trajectories})
     summary = rollouts_summary(rollouts.trajectories, tasks=tasks)
     warnings = failures(summary)
-    summary.update(external(job.params["policies"]))
+    summary.update(external(job.params.policies))
     return Result(summary, warnings=warnings, partial=bool(warnings))
 
 
-def played(job: Job, part: tuple[int, int] | None = None) -> Rollouts:
+def played(job: Job[ExploreParameters], part: tuple[int, int] | None = None) -> Rollouts:
     """The node's rollouts, or the i-th of n parts of them; finished shards are kept."""
-    section = job.config.explore
+    params = job.params
     return sample(
         job,
-        split=section.split,
-        tasks=section.tasks,
-        samples=section.m,
-        temperatures=section.temperature,
-        top_ps=section.top_p,
-        seed=job.config.seed,
+        policies=params.policies,
+        engine=params.engine,
+        split=params.split,
+        tasks=params.tasks,
+        samples=params.m,
+        temperatures=params.temperature,
+        top_ps=params.top_p,
+        seed=params.seed,
         part=part,
-        names=section.task_ids,
+        names=params.task_ids,
     )
 
 
@@ -106,7 +126,7 @@ def play_part(runtime: Runtime, chosen: Node, part: tuple[int, int]) -> int:
         for role, s in chosen.inputs.items()
     }
     runtime.reporter.started(chosen.label, f"part {part[0]}/{part[1]}")
-    job = Job(
+    job: Job[ExploreParameters] = Job(
         node=chosen,
         inputs=inputs,
         out=runtime.store_root,

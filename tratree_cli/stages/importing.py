@@ -54,7 +54,7 @@ def node(
     )
 
 
-def run(job: Job) -> Result:
+def run(job: Job[Any]) -> Result:
     from dataclasses import asdict
 
     from tratree_cli.formats.importing import import_trajectories
@@ -80,7 +80,7 @@ def run(job: Job) -> Result:
     return _result(summary, found.skipped)
 
 
-def _pairs(job: Job, path: Path) -> Result:
+def _pairs(job: Job[Any], path: Path) -> Result:
     from tratree_cli.formats.importing_pairs import RULE, import_pairs
     from tratree_cli.formats.pairs import write_pairs
 

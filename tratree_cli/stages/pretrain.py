@@ -37,7 +37,7 @@ def node(config: Config, name: str, tokens: int | None = None) -> Node:
     )
 
 
-def run(job: Job) -> Result:
+def run(job: Job[Any]) -> Result:
     """Pretrain, then ask the model what it can do; both are written beside the weights."""
     from tratree_cli.pretraining.training import GROWING, PretrainConfig, pretrain
 

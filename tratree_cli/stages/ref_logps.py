@@ -6,6 +6,7 @@ tokenizers: DPO needs only the sum over the agent's tokens, each model in its ow
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tratree_cli.config import Config
@@ -15,7 +16,14 @@ if TYPE_CHECKING:
     from tratree_store import Entry
 
 
-STAGE = Stage("ref-logps", 1, "ref-logps", "tratree_cli.stages.ref_logps:run")
+@dataclass(frozen=True)
+class RefLogpsParameters:
+    max_length: int
+    too_long: str
+    dtype: str
+
+
+STAGE = Stage("ref-logps", 1, "ref-logps", "tratree_cli.stages.ref_logps:run", RefLogpsParameters)
 
 
 def node(config: Config, *, pairs: Node | Entry, reference: Node | Entry) -> Node:
@@ -25,16 +33,12 @@ def node(config: Config, *, pairs: Node | Entry, reference: Node | Entry) -> Nod
         stage=STAGE,
         label=f"reference scores of {of}",
         config=config,
-        params={
-            "max_length": section.max_length,
-            "too_long": section.too_long,
-            "dtype": section.dtype,
-        },
+        params=RefLogpsParameters(section.max_length, section.too_long, section.dtype),
         inputs={"pairs": (pairs,), "model": (reference,)},
     )
 
 
-def run(job: Job) -> Result:
+def run(job: Job[RefLogpsParameters]) -> Result:
     import numpy as np
 
     from tratree_cli.formats.pairs import read_pairs
@@ -44,6 +48,7 @@ def run(job: Job) -> Result:
     from tratree_cli.training.params import TrainingParams
     from tratree_cli.training.reference import ReferenceLogps, reference_logps, write_logps
 
+    params = job.params
     pairs = read_pairs(job.one("pairs").path)
     model = job.one("model").path
     if not pairs.pairs:
@@ -53,9 +58,11 @@ def run(job: Job) -> Result:
         return Result({"pairs": 0, "tokens": 0})
     tokenizer = load_tokenizer(model)
     rows, lengths = pair_rows(
-        tokenizer, [pair.messages() for pair in pairs.pairs], length_policy(job.params, model)
+        tokenizer,
+        [pair.messages() for pair in pairs.pairs],
+        length_policy(params.max_length, params.too_long, model),
     )
-    config = TrainingParams(dtype=job.params["dtype"], device=job.options.device)
+    config = TrainingParams(dtype=params.dtype, device=job.options.device)
     scored = reference_logps(
         model, rows, threads=job.options.threads, progress=training_progress(job), config=config
     )

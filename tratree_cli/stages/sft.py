@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tratree_cli.config import Config
+from tratree_cli.config import Config, SftSection
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
+from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages import demos
-from tratree_cli.stages.distributed import ALONE, World
-from tratree_cli.stages.training_inputs import base_identity, keyed
+from tratree_cli.stages.distributed import ALONE, World, WorldParameters
+from tratree_cli.stages.training_inputs import base_identity
 
 if TYPE_CHECKING:
     from tratree_store import Entry
 
-STAGE = Stage("sft", 1, "model", "tratree_cli.stages.sft:run")
+
+@dataclass(frozen=True)
+class SftParameters:
+    sft: SftSection
+    seed: int
+    world: WorldParameters | None = keyed_unless(None)
+
+
+STAGE = Stage("sft", 1, "model", "tratree_cli.stages.sft:run", SftParameters)
 ROLES = ("weak", "strong")
 
 
@@ -37,28 +47,23 @@ def node(
         stage=STAGE,
         label=f"SFT {role} model" + (" (explorer, Eq. 5)" if diverge_from is not None else ""),
         config=config,
-        params={
-            "sft": sft_params(config, diverging=diverge_from is not None),
-            "seed": config.seed,
-            **processes.params,
-        },
+        params=SftParameters(
+            sft=config.sft if diverge_from is not None else plain(config.sft),
+            seed=config.seed,
+            world=processes.params,
+        ),
         inputs=inputs,
         models={"base": base_identity(getattr(config.models, role))},
         files=processes.files,
     )
 
 
-def sft_params(config: Config, *, diverging: bool = False) -> dict[str, Any]:
-    """The keyed training parameters; Eq. 5's only where it is used."""
-    params = keyed(config.sft)
-    params.pop("diverge_from")
-    if not diverging:
-        params.pop("diverge_weight")
-        params.pop("diverge_cap")
-    return params
+def plain(section: SftSection) -> SftSection:
+    """The section without Eq. 5's term, which is keyed only where it is used."""
+    return replace(section, diverge_weight=0.0, diverge_cap=0.0)
 
 
-def run(job: Job) -> Result:
+def run(job: Job[SftParameters]) -> Result:
     from tratree_cli.formats.rollouts import conversation, read_rollouts
     from tratree_cli.stages.training_inputs import base_folder, imitate
 
@@ -83,6 +88,6 @@ def run(job: Job) -> Result:
         identity=identity,
         conversations=conversations,
         prefix=len(prefix),
-        params=job.params["sft"],
+        params=job.params.sft,
         diverge_from=diverge.path if diverge else None,
     )

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tratree_cli.config import Config
+from tratree_cli.config import Config, DpoSection, SftSection, TrainingSection
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.pipeline.lineage import ONLY_COUNTED
+from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages import demos, mcts, mine_pairs, ref_logps, sft
-from tratree_cli.stages.distributed import ALONE, World
-from tratree_cli.stages.training_inputs import SINCE, base_identity, keyed
+from tratree_cli.stages.distributed import ALONE, World, WorldParameters
+from tratree_cli.stages.training_inputs import base_identity
 
 if TYPE_CHECKING:
     from tratree_store import Entry
 
-STAGE = Stage("train-strong", 1, "model", "tratree_cli.stages.train_strong:run")
+
+@dataclass(frozen=True)
+class TrainStrongParameters:
+    """``training`` is whole for imitation; preference training has a schedule of its own."""
+
+    method: str
+    seed: int
+    training: SftSection | TrainingSection
+    dpo: DpoSection | None = keyed_unless(None)
+    world: WorldParameters | None = keyed_unless(None)
+
+
+STAGE = Stage(
+    "train-strong", 1, "model", "tratree_cli.stages.train_strong:run", TrainStrongParameters
+)
 
 PAIR_RULES = {
     "tree-dpo": "tree",
@@ -72,20 +87,19 @@ def node(
             "is named to train-strong itself (--init)"
         )
 
-    params: dict[str, Any] = {"method": method, "seed": config.seed, **processes.params}
-    shared = sft.sft_params(config)
+    params = TrainStrongParameters(
+        method=method, seed=config.seed, training=config.sft.shared, world=processes.params
+    )
     if method in PAIR_RULES or method == OWN_PAIRS:
         pairs = data or _mined(config, method)
         inputs["pairs"] = (pairs,)
-        dpo = keyed(config.dpo)
-        chosen = dpo.pop("ref") or ("weak" if method in WEAK_REFERENCE else "strong-sft")
+        chosen = config.dpo.ref or ("weak" if method in WEAK_REFERENCE else "strong-sft")
         if reference is not None or chosen != "none":
             model = reference or _reference(config, chosen)
             inputs["reference"] = (ref_logps.node(config, pairs=pairs, reference=model),)
             if config.dpo.explicit_kl:
                 inputs["reference_model"] = (model,)
-        params["dpo"] = dpo
-        params["training"] = {k: v for k, v in shared.items() if k not in (*dpo, "packing")}
+        params = replace(params, dpo=config.dpo)
     else:
         if method == "sft-more":
             inputs["demos"] = (data or demos.node(config),)
@@ -93,7 +107,7 @@ def node(
             inputs[ONLY_COUNTED] = (mcts.node(config),)
         else:
             inputs["paths"] = (data or mcts.node(config, select=PATH_RULES[method]),)
-        params["training"] = {**shared, **imitation(config)}
+        params = replace(params, training=imitation(config))
     return Node(
         stage=STAGE,
         label=f"strong model, {method}",
@@ -111,11 +125,13 @@ def _mined(config: Config, method: str) -> Node:
     return mine_pairs.node(config, rule=PAIR_RULES[method])
 
 
-def imitation(config: Config) -> dict[str, Any]:
-    """The parameters in which imitation of paths differs from SFT on demonstrations."""
-    section = asdict(config.train)
-    section.pop("init")
-    return section
+def imitation(config: Config) -> SftSection:
+    """The parameters of imitation: those of SFT, with its own epochs and learning rate."""
+    return replace(
+        sft.plain(config.sft),
+        epochs=config.train.epochs,
+        learning_rate=config.train.learning_rate,
+    )
 
 
 def input_kind(method: str) -> str:
@@ -146,7 +162,7 @@ def _reference(config: Config, chosen: str) -> Node:
     return sft.node(config, roles[chosen])
 
 
-def run(job: Job) -> Result:
+def run(job: Job[TrainStrongParameters]) -> Result:
     from tratree_cli.stages.training_inputs import base_folder
 
     init = job.maybe("init")
@@ -159,18 +175,19 @@ def run(job: Job) -> Result:
     return _imitate(job, folder, identity)
 
 
-def _imitate(job: Job, folder: Path, identity: dict[str, str]) -> Result:
+def _imitate(job: Job[TrainStrongParameters], folder: Path, identity: dict[str, str]) -> Result:
     """Eq. 8: imitation of e* (or of the best observed, or more of the demonstrations)."""
     from tratree_cli.formats.paths import read_paths
     from tratree_cli.stages.training_inputs import imitate
 
-    max_steps = 0
-    if job.params["method"] == "sft-more":
+    max_steps, training = 0, job.params.training
+    assert isinstance(training, SftSection), "imitation has a schedule"
+    if job.params.method == "sft-more":
         conversations, prefix = demonstrated(job)
         paths = read_paths(job.one(ONLY_COUNTED).path)
         if not paths.paths:
             return _failure_safe(job, "no path scores above mcts.min_score, so it has no steps")
-        max_steps = steps_on(len(paths.paths), job.params["training"])
+        max_steps = steps_on(len(paths.paths), training)
     else:
         paths = read_paths(job.one("paths").path)
         conversations = [path.messages for path in paths.paths]
@@ -183,18 +200,18 @@ def _imitate(job: Job, folder: Path, identity: dict[str, str]) -> Result:
         identity=identity,
         conversations=conversations,
         prefix=prefix,
-        params=job.params["training"],
+        params=training,
         max_steps=max_steps,
     )
 
 
-def steps_on(rows: int, training: Mapping[str, Any]) -> int:
+def steps_on(rows: int, training: SftSection) -> int:
     """Optimizer steps that training on ``rows`` rows takes (as ``engine.total_steps``)."""
-    batches = math.ceil(rows / int(training["batch_size"]))
-    return math.ceil(float(training["epochs"]) * batches)
+    batches = math.ceil(rows / training.batch_size)
+    return math.ceil(training.epochs * batches)
 
 
-def demonstrated(job: Job) -> tuple[list[Any], int]:
+def demonstrated(job: Job[TrainStrongParameters]) -> tuple[list[Any], int]:
     """The demonstrations as conversations, and the length of their prompt."""
     from tratree_cli.formats.rollouts import conversation, read_rollouts
 
@@ -203,7 +220,7 @@ def demonstrated(job: Job) -> tuple[list[Any], int]:
     return [conversation(rollouts, t, prefix) for t in rollouts.trajectories], len(prefix)
 
 
-def _prefer(job: Job, folder: Path, identity: dict[str, str]) -> Result:
+def _prefer(job: Job[TrainStrongParameters], folder: Path, identity: dict[str, str]) -> Result:
     """Eq. 6: DPO on pairs, against stored log-probabilities of the reference."""
     from tratree_cli.formats.pairs import read_pairs
     from tratree_cli.models.load import load_tokenizer
@@ -218,7 +235,6 @@ def _prefer(job: Job, folder: Path, identity: dict[str, str]) -> Result:
         training_summary,
     )
     from tratree_cli.training.data import pair_rows
-    from tratree_cli.training.launch import Task
     from tratree_cli.training.params import DPOParams
     from tratree_cli.training.reference import (
         read_logps,
@@ -226,19 +242,24 @@ def _prefer(job: Job, folder: Path, identity: dict[str, str]) -> Result:
         saturation_warning,
         with_reference,
     )
+    from tratree_cli.training.trainer import TrainingTask
 
     pairs = read_pairs(job.one("pairs").path)
     if not pairs.pairs:
         return _failure_safe(job, "no pair is informative")
-    training, dpo = job.params["training"], job.params["dpo"]
-    arguments = training_arguments(job, {**training, **dpo})
-    dpo = {**SINCE, **dpo}
-    own = ("beta", "nll_weight", "explicit_kl", "loss_type", "label_smoothing")
-    config = DPOParams(**arguments, **{name: dpo[name] for name in own})
-    tokenizer = load_tokenizer(folder)
-    rows, lengths = pair_rows(
-        tokenizer, [pair.messages() for pair in pairs.pairs], length_policy(training, folder)
+    training, dpo = job.params.training, job.params.dpo
+    assert dpo is not None, "preference training has DPO's parameters"
+    config = DPOParams(
+        **training_arguments(job, training, dpo),
+        beta=dpo.beta,
+        nll_weight=dpo.nll_weight,
+        explicit_kl=dpo.explicit_kl,
+        loss_type=dpo.loss_type,
+        label_smoothing=dpo.label_smoothing,
     )
+    tokenizer = load_tokenizer(folder)
+    policy = length_policy(training.max_length, training.too_long, folder)
+    rows, lengths = pair_rows(tokenizer, [pair.messages() for pair in pairs.pairs], policy)
     stored, live = job.maybe("reference"), job.maybe("reference_model")
     if stored is not None:
         rows = with_reference(rows, read_logps(stored.path))
@@ -248,7 +269,7 @@ def _prefer(job: Job, folder: Path, identity: dict[str, str]) -> Result:
         rows = with_reference(rows, scores)
     other = live.path if live else (folder if config.explicit_kl else None)
     with checkpoints(job) as work:
-        task = Task("dpo", folder, rows, config, job.out, work, other, identity)
+        task = TrainingTask("preference", folder, rows, config, job.out, work, other, identity)
         result = train_in_world(job, task, training_progress(job))
     saturated = saturation_warning(result.facts)
     return Result(
@@ -261,7 +282,7 @@ def _prefer(job: Job, folder: Path, identity: dict[str, str]) -> Result:
     )
 
 
-def _failure_safe(job: Job, reason: str) -> Result:
+def _failure_safe(job: Job[TrainStrongParameters], reason: str) -> Result:
     """Nothing to learn from: the result is the initial model itself (section 3.3)."""
     init = job.maybe("init")
     if init is None:

@@ -19,6 +19,7 @@ from tratree_cli.training.data import SFTRow
 from tratree_cli.training.imitation import IGNORED, AgentSFTTrainer, train_sft
 from tratree_cli.training.params import Progress, SFTParams, TrainingResult, silent
 from tratree_cli.training.scored_head import score_only_the_agent, token_divergence
+from tratree_cli.training.trainer import TrainingTask
 
 import torch  # isort: skip
 
@@ -53,6 +54,25 @@ class ExplorerTrainer(AgentSFTTrainer):
             processes = self.accelerator.num_processes
             share = processes * float(scored) / max(1.0, float(num_items_in_batch))
         return loss - self.weight * share * torch.clamp(divergence, max=self.cap)
+
+
+def train(task: TrainingTask[SFTRow, SFTParams], progress: Progress = silent) -> TrainingResult:
+    """``train_explorer`` as the registry of trainers calls it; the other model is the frozen one.
+
+    Raises ``InputError`` where there is none.
+    """
+    if task.other is None:
+        raise InputError("the explorer (Eq. 5) needs a model to diverge from")
+    return train_explorer(
+        task.model,
+        task.rows,
+        task.other,
+        task.config,
+        task.out,
+        task.work,
+        progress,
+        task.base,
+    )
 
 
 def train_explorer(

@@ -20,6 +20,7 @@ from tratree_cli.training.data import SFTRow
 from tratree_cli.training.deterministic_trainer import SteadyTrainer, curves, prepare_work
 from tratree_cli.training.params import Progress, SFTParams, TrainingResult, silent
 from tratree_cli.training.scored_head import score_only_the_agent
+from tratree_cli.training.trainer import TrainingTask
 
 from trl import SFTConfig, SFTTrainer  # isort: skip  (after quiet)
 
@@ -29,6 +30,19 @@ IGNORED = -100
 
 class AgentSFTTrainer(SteadyTrainer, SFTTrainer):
     """TRL's SFT trainer on rows of tokens and labels."""
+
+
+def train(task: TrainingTask[SFTRow, SFTParams], progress: Progress = silent) -> TrainingResult:
+    """``train_sft`` as the registry of trainers calls it."""
+    return train_sft(
+        task.model,
+        task.rows,
+        task.config,
+        task.out,
+        task.work,
+        progress,
+        task.base,
+    )
 
 
 def train_sft(

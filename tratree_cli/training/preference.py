@@ -25,6 +25,7 @@ from tratree_cli.training.launch import SHARDED, STRATEGY
 from tratree_cli.training.params import DPOParams, Progress, TrainingResult, silent
 from tratree_cli.training.reference import starting_point
 from tratree_cli.training.scored_head import score_only_the_agent, token_divergence
+from tratree_cli.training.trainer import TrainingTask
 
 import torch  # isort: skip  (after quiet)
 from trl import DPOConfig, DPOTrainer  # isort: skip
@@ -82,6 +83,20 @@ class TreeDPOTrainer(SteadyTrainer, DPOTrainer):
         with torch.no_grad():
             reference = self.ref_model(**words, labels=labels, scored_logits=True)
         return token_divergence(policy, reference).mean()
+
+
+def train(task: TrainingTask[PairRow, DPOParams], progress: Progress = silent) -> TrainingResult:
+    """``train_dpo`` as the registry of trainers calls it; the other model is a live reference."""
+    return train_dpo(
+        task.model,
+        task.rows,
+        task.config,
+        task.out,
+        task.work,
+        progress,
+        task.other,
+        task.base,
+    )
 
 
 def train_dpo(
