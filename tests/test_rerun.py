@@ -10,7 +10,7 @@ import pytest
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline import recompute
-from tratree_cli.pipeline.graph import Node
+from tratree_cli.pipeline.node_runner import NodeRun
 
 
 def entry(**provenance: Any) -> Any:
@@ -26,17 +26,17 @@ def entry(**provenance: Any) -> Any:
 def test_an_artifact_is_made_again_on_the_device_and_with_the_threads_of_then(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ran: list[tuple[Any, Node, Any]] = []
+    ran: list[tuple[NodeRun, Any, Any]] = []
     monkeypatch.setattr(recompute, "limit_threads", lambda _: None)
     monkeypatch.setattr(recompute, "run_node", lambda *given: ran.append(given) or [0])
     made = SimpleNamespace(object="one")
     scratch: Any = SimpleNamespace(root=None, maker={"one": made}.get)
     recompute.rerun(entry(threads=2, device="cpu"), scratch)
-    ((runtime, node, inputs),) = ran
-    assert (runtime.options.threads, runtime.options.device) == (2, "cpu")
-    assert node.params == {"rollouts": 7}
-    assert inputs == {"tree": [made]}
-    assert node.key in runtime.forced
+    ((run, _, _),) = ran
+    assert (run.options.threads, run.options.device) == (2, "cpu")
+    assert run.node.key_params == {"rollouts": 7}
+    assert run.inputs == {"tree": [made]}
+    assert run.forced
 
 
 def test_an_input_that_is_gone_is_named() -> None:

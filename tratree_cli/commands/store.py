@@ -286,13 +286,13 @@ def verify(
     if not problems and recompute:
         from tratree_store.recompute import recompute as run_again
 
-        from tratree_cli.pipeline.code_digest import changed, listed
+        from tratree_cli.pipeline.code_digest import changed, join_names
         from tratree_cli.pipeline.recompute import rerun
 
         found = run_again(opened, entry, rerun)
         if found is not None:
             files = changed(entry)
-            since = f" Source code changed since: {listed(files)}." if files else ""
+            since = f" Source code changed since: {join_names(files)}." if files else ""
             problems = [found + since]
     for problem in problems:
         say(problem)

@@ -13,7 +13,7 @@ from rich.text import Text
 from tratree_cli.display.progress import spoken_seconds, stdout_console
 
 if TYPE_CHECKING:
-    from tratree_cli.pipeline.runtime import PlanLine
+    from tratree_cli.pipeline.plan import PlanLine
 
 
 def print_plan(lines: Sequence[PlanLine], *, as_json: bool) -> None:

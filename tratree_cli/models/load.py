@@ -43,6 +43,13 @@ class BaseModel:
     identity: str
 
 
+def require_resolved(identity: str) -> None:
+    """Raise what keeps a hub model from being used, before anything is computed for it."""
+    name, _, commit = identity.removeprefix("hub:").partition("@")
+    if commit == UNRESOLVED:
+        resolve_base(name)
+
+
 def resolve_base(name: str, revision: str | None = None, download: bool = True) -> BaseModel:
     """The base model that ``name`` means: embedded, a local folder, or on the hub.
 

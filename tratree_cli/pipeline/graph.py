@@ -3,7 +3,7 @@
 A ``Stage`` is a declared name, version, kind and body. A ``Node`` is one use of it: parameters that
 are keyed, inputs that are either other nodes (their default producers) or artifacts that exist,
 and the effective configuration, which is recorded and inherited but not keyed. Nothing here runs
-anything; ``stages.runtime`` does.
+anything; ``pipeline.runtime`` does.
 """
 
 from __future__ import annotations
@@ -68,6 +68,8 @@ class Node:
     """Where the user's files lie that ``params`` key by digest; a path is never keyed."""
     modules: Sequence[str] = ()
     """Modules that the body finds by name in a registry; their code is recorded with its own."""
+    recorded: Mapping[str, Any] = field(default_factory=dict)
+    """What else the provenance of the artifact says of it, and no key."""
 
     @cached_property
     def key_params(self) -> Mapping[str, Any]:
@@ -84,8 +86,8 @@ class Node:
         computed counts by its own key.
         """
         sources = {
-            role: [s.key if isinstance(s, Node) else s.object for s in found]
-            for role, found in self.inputs.items()
+            role: [s.key if isinstance(s, Node) else s.object for s in given]
+            for role, given in self.inputs.items()
         }
         document = [
             self.stage.name,
@@ -120,7 +122,7 @@ class Node:
             version=self.stage.version,
             kind=self.stage.kind,
             params=self.key_params,
-            inputs={role: [entry.object for entry in found] for role, found in entries.items()},
+            inputs={role: [entry.object for entry in given] for role, given in entries.items()},
             templates=self.templates,
             models=self.models,
             environment=self.environment,
@@ -184,8 +186,8 @@ class Job(Generic[_Parameters]):
         return entry
 
     def maybe(self, role: str) -> Entry | None:
-        found = self.inputs.get(role, ())
-        return found[0] if found else None
+        given = self.inputs.get(role, ())
+        return given[0] if given else None
 
 
 @dataclass(frozen=True)

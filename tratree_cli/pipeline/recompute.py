@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from tratree_cli.config import from_dict
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Node, Options, Stage
-from tratree_cli.pipeline.node_runner import Quiet, run_node
+from tratree_cli.pipeline.node_runner import NodeRun, run_node
 from tratree_cli.pipeline.parameters import read_parameters
-from tratree_cli.pipeline.runtime import Runtime
+from tratree_cli.pipeline.reporter import SilentReporter
 from tratree_cli.threads import limit_threads
 
 if TYPE_CHECKING:
@@ -68,10 +68,10 @@ def rerun(entry: Entry, scratch: Store) -> Entry:
     limit_threads(options.threads)
     inputs: dict[str, Sequence[Entry]] = {}
     for role, digests in input_digests(document).items():
-        found = [scratch.maker(digest, entry) for digest in digests]
-        if None in found:
+        makers = [scratch.maker(digest, entry) for digest in digests]
+        if None in makers:
             raise InputError(f"an input ({role}) of {entry.ref[:24]} is no longer in the store")
-        inputs[role] = [made for made in found if made is not None]
+        inputs[role] = [maker for maker in makers if maker is not None]
     stage, params = stage_named(entry.stage), document.get("params", {})
     if stage.parameters is not None:
         params = read_parameters(stage.parameters, params, f"the parameters of {entry.ref[:24]}")
@@ -85,5 +85,5 @@ def rerun(entry: Entry, scratch: Store) -> Entry:
         models=document.get("models", {}),
         templates=document.get("templates", {}),
     )
-    runtime = Runtime(scratch.root, Quiet(), options, forced=frozenset({node.key}))
-    return run_node(runtime, node, inputs)[0]
+    run = NodeRun(node, inputs, node.label, options, forced=True)
+    return run_node(run, scratch, SilentReporter())[0]

@@ -121,20 +121,10 @@ def play_part(runtime: Runtime, chosen: Node, part: tuple[int, int]) -> int:
 
     Nothing is published and the recipe is not locked, so that many machines may do this at once.
     """
-    inputs = {
-        role: [source if not isinstance(source, Node) else runtime.realise(source) for source in s]
-        for role, s in chosen.inputs.items()
-    }
+    for source in chosen.upstream():
+        runtime.realise(source)
+    run = runtime.prepared(chosen)
+    assert run is not None, "its inputs were just made"
     runtime.reporter.started(chosen.label, f"part {part[0]}/{part[1]}")
-    job: Job[ExploreParameters] = Job(
-        node=chosen,
-        inputs=inputs,
-        out=runtime.store_root,
-        store_root=runtime.store_root,
-        scratch=runtime.store.partial,
-        options=runtime.options,
-        progress=lambda done, total, note: runtime.reporter.progress(
-            chosen.label, done, total, note
-        ),
-    )
+    job = run.job(runtime.store_root, runtime.store, runtime.reporter)
     return len(played(job, part).trajectories)

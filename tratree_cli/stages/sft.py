@@ -55,6 +55,7 @@ def node(
         inputs=inputs,
         models={"base": base_identity(getattr(config.models, role))},
         files=processes.files,
+        recorded={"role": role},
     )
 
 

@@ -26,15 +26,6 @@ def base_identity(name: str) -> str:
     return resolve_base(name, download=False).identity
 
 
-def require_resolved(identity: str) -> None:
-    """Raise what keeps a hub model from being used, before anything is computed for it."""
-    from tratree_cli.models.load import UNRESOLVED, resolve_base
-
-    name, _, commit = identity.removeprefix("hub:").partition("@")
-    if commit == UNRESOLVED:
-        resolve_base(name)
-
-
 def base_folder(job: Job[Any], names: Sequence[str]) -> tuple[Path, dict[str, str]]:
     """The folder of the base model that the node is keyed with, and its identity."""
     from tratree_cli.models.load import pinned_commit, resolve_base
