@@ -125,6 +125,6 @@ def test_what_stands_on_a_failing_node_is_lost_and_nothing_else(config: Config) 
         "report",
     }
     rest = report_stage.of_cells(config, found, losses.keys)
-    assert [row["method"] for row in rest.params["rows"]] == ["sft-strong", "tree-dpo"]
-    assert rest.params["missing"] == ["evaluation of W2SG MCTS"]
+    assert [row.method for row in rest.params.rows] == ["sft-strong", "tree-dpo"]
+    assert rest.params.missing == ("evaluation of W2SG MCTS",)
     assert not {node.key for node in order([rest])} & losses.keys

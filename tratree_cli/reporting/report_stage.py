@@ -7,12 +7,14 @@ bytes: ``document_of`` adds them from the store.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config
 from tratree_cli.methods.registry import is_method, method, title
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
+from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.reporting import lineage, study
 from tratree_cli.reporting.rows import RowLineage, environment_of
 from tratree_cli.stages import methods as method_graphs
@@ -28,7 +30,38 @@ DOCUMENT = "report.json"
 POLICIES = "rows.json"
 """Each policy of the report with the recipes behind its runs, so that the lineage is exact."""
 
-STAGE = Stage("report", 5, "report", "tratree_cli.reporting.report_stage:run")
+
+@dataclass(frozen=True)
+class RowParameters:
+    """One row: its method, and what is given for it beside its evaluation.
+
+    ``explicit_policy``: its policy is an input of its own, because two methods may end in one
+    object (the failure-safe case) and an evaluation knows its policy by the object alone.
+    ``has_accuracy``: so is its policy's preference accuracy. ``settings`` and ``varied`` are what a
+    study says of it; ``varied`` is None for an evaluation that was handed in.
+    """
+
+    method: str
+    explicit_policy: bool
+    has_accuracy: bool
+    settings: Mapping[str, Any] | None = keyed_unless(None)
+    varied: tuple[str, ...] | None = keyed_unless(None)
+
+
+@dataclass(frozen=True)
+class ReportParameters:
+    """The rows in the order of the input ``evaluation``.
+
+    ``with_paper`` sets the paper's printed figures beside one's own; ``missing`` names the cells of
+    a study that failed.
+    """
+
+    rows: tuple[RowParameters, ...]
+    with_paper: bool = keyed_unless(False, since=5)
+    missing: tuple[str, ...] = keyed_unless(())
+
+
+STAGE = Stage("report", 5, "report", "tratree_cli.reporting.report_stage:run", ReportParameters)
 
 
 def of_evaluations(
@@ -53,7 +86,7 @@ def of_evaluations(
         for entry in store.entries(stage=preference_accuracy.STAGE.name)
         for digest in entry.inputs["policy"]
     }
-    rows: list[dict[str, Any]] = []
+    rows: list[RowParameters] = []
     inputs: dict[str, list[Entry]] = {"evaluation": [], "policy": [], "agreement": []}
     for evaluation in evaluations:
         digests = evaluation.inputs.get("policy", ())
@@ -63,11 +96,11 @@ def of_evaluations(
             policies += policies_of(store, evaluation, models)
         for policy in policies or [None]:
             rows.append(
-                {
-                    "method": method_of(store, evaluation, policy),
-                    "explicit_policy": policy is not None,
-                    "has_accuracy": accuracy is not None,
-                }
+                RowParameters(
+                    method_of(store, evaluation, policy),
+                    explicit_policy=policy is not None,
+                    has_accuracy=accuracy is not None,
+                )
             )
             inputs["evaluation"].append(evaluation)
             inputs["policy"] += [policy] if policy is not None else []
@@ -78,7 +111,7 @@ def of_evaluations(
         stage=STAGE,
         label="report",
         config=config,
-        params={"rows": rows, "with_paper": with_paper},
+        params=ReportParameters(tuple(rows), with_paper),
         inputs=given,
     )
 
@@ -110,34 +143,31 @@ def of_cells(
     """
     kept = [cell for cell in cells if cell.evaluation.key not in lost]
     accuracies = [_accuracy(config, cell, lost) for cell in kept]
-    rows = [
-        {
-            "method": cell.method,
-            "explicit_policy": cell.policy is not None,
-            "settings": dict(cell.settings),
-            "varied": list(cell.varied),
-            "has_accuracy": accuracy is not None,
-        }
+    rows = tuple(
+        RowParameters(
+            cell.method,
+            explicit_policy=cell.policy is not None,
+            has_accuracy=accuracy is not None,
+            settings=cell.settings,
+            varied=cell.varied,
+        )
         for cell, accuracy in zip(kept, accuracies, strict=True)
-    ]
+    )
     names = study.labels(cells) if lost else {}
-    missing = [names[cell.evaluation.key] for cell in cells if cell.evaluation.key in lost]
+    missing = tuple(names[cell.evaluation.key] for cell in cells if cell.evaluation.key in lost)
     tree = method_graphs.tree(config)
     inputs: dict[str, Sequence[Node]] = {
         "evaluation": tuple(cell.evaluation for cell in kept),
-        # The policies themselves, because two methods may end in one object (the failure-safe
-        # case) and an evaluation knows its policy by the object alone.
         "policy": tuple(cell.policy for cell in kept if cell.policy is not None),
         "tree": () if tree.key in lost else (tree,),
     }
     if config.report.held_out:
         inputs["agreement"] = tuple(node for node in accuracies if node is not None)
-    params: dict[str, Any] = {"rows": rows, "with_paper": with_paper}
     return Node(
         stage=STAGE,
         label="report",
         config=config,
-        params={**params, "missing": missing} if missing else params,
+        params=ReportParameters(rows, with_paper, missing),
         inputs=inputs,
     )
 
@@ -152,7 +182,7 @@ def _accuracy(config: Config, cell: study.Cell, lost: Collection[str]) -> Node |
     return None if node.key in lost else node
 
 
-def run(job: Job) -> Result:
+def run(job: Job[ReportParameters]) -> Result:
     import orjson
     from tratree_store import Store
 
@@ -168,7 +198,7 @@ def run(job: Job) -> Result:
     rows, remarks = latest_per_cell(every_row)
     data = ReportData(
         tuple(rows),
-        with_paper=job.params["with_paper"],
+        with_paper=job.params.with_paper,
         store=store,
         trees={environment_of(tree): tree for tree in job.inputs.get("tree", ())},
         accuracies=_accuracies(job, every_row),
@@ -178,7 +208,7 @@ def run(job: Job) -> Result:
         data,
         title=heading,
         subtitle=subtitle,
-        warnings=_missing(job.params.get("missing", ())),
+        warnings=_missing(job.params.missing),
         remarks=remarks,
     )
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
@@ -210,34 +240,28 @@ def document_of(store: Store, report: Entry) -> ReportDocument:
     return document if costs is None else with_cost(document, costs)
 
 
-def _rows(store: Store, job: Job) -> list[EvaluationRow]:
+def _rows(store: Store, job: Job[ReportParameters]) -> list[EvaluationRow]:
     from tratree_cli.reporting.read_rows import read_row
 
     policies = iter(job.inputs.get("policy", ()))
     rows = []
-    for given, evaluation in zip(job.params["rows"], job.inputs["evaluation"], strict=True):
-        if given["explicit_policy"]:
+    for given, evaluation in zip(job.params.rows, job.inputs["evaluation"], strict=True):
+        if given.explicit_policy:
             policy: Entry | None = next(policies)
         else:
             policy = next(iter(lineage.inputs(store, evaluation, "policy")), None)
-        varied = given.get("varied")
-        made_from = RowLineage(
-            given["method"],
-            evaluation,
-            policy,
-            given.get("settings", {}),
-            None if varied is None else tuple(varied),
-        )
+        settings = given.settings or {}
+        made_from = RowLineage(given.method, evaluation, policy, settings, given.varied)
         rows.append(read_row(store, made_from))
     return rows
 
 
-def _accuracies(job: Job, rows: Sequence[EvaluationRow]) -> dict[str, Entry]:
+def _accuracies(job: Job[ReportParameters], rows: Sequence[EvaluationRow]) -> dict[str, Entry]:
     """The measured preference accuracies by the recipe digest of their policy."""
     measured = iter(job.inputs.get("agreement", ()))
     accuracies: dict[str, Entry] = {}
-    for given, row in zip(job.params["rows"], rows, strict=True):
-        accuracy = next(measured) if given["has_accuracy"] else None
+    for given, row in zip(job.params.rows, rows, strict=True):
+        accuracy = next(measured) if given.has_accuracy else None
         if accuracy is not None and row.lineage and row.lineage.policy:
             accuracies[row.lineage.policy.recipe] = accuracy
     return accuracies
