@@ -9,7 +9,7 @@ import pytest
 
 from tests.reporting.conftest import evaluated
 from tratree_cli.config import load_recipe
-from tratree_cli.reporting.lineage import budget
+from tratree_cli.reporting.lineage import budget, inputs
 from tratree_cli.reporting.read_rows import method_of, policies_of
 from tratree_cli.reporting.row_commands import command
 from tratree_cli.reporting.row_settings import differing_settings, keyed_settings
@@ -194,3 +194,47 @@ def test_the_command_of_a_policy_of_ones_own_evaluates_it_again() -> None:
         f"tratree report {options} --methods expert --set eval.tasks=3",
         f"tratree eval {options} --policy python:mine:agent --set eval.tasks=3",
     ]
+
+
+class Records:
+    """A store of entries by recipe digest, which resolves an object to ``newest``."""
+
+    def __init__(self, *entries: Entry, newest: Entry) -> None:
+        self.entries, self.newest = entries, newest
+
+    def records_of(self, recipe: str) -> list[Entry]:
+        return [entry for entry in self.entries if entry.recipe == recipe]
+
+    def maker(self, digest: str, user: Entry) -> Entry:
+        return self.newest
+
+
+def test_an_input_is_the_recipe_that_was_recorded_whatever_gave_the_same_object_later() -> (
+    None
+):
+    trained = Entry("train-strong", {"params": {"method": "mcts"}}, "r1", "same")
+    adopted = Entry("train-strong", {"params": {"method": "tree-dpo"}}, "r2", "same")
+    store: Any = Records(trained, adopted, newest=adopted)
+    document = {"inputs": {"policy": ["same"]}, "params": {}}
+    exact: Any = Entry("eval", document, provenance={"inputs": {"policy": ["r1"]}})
+    assert [entry.recipe for entry in inputs(store, exact)] == ["r1"]
+    assert method_of(store, exact) == "mcts"
+    # An artifact of an earlier version recorded none: the newest maker is taken, as it was then.
+    old: Any = Entry("eval", document)
+    assert [entry.recipe for entry in inputs(store, old)] == ["r2"]
+    collected: Any = Entry("eval", document, provenance={"inputs": {"policy": ["gone"]}})
+    assert inputs(store, collected) == []
+
+
+def test_an_sft_model_is_weak_or_strong_by_its_recorded_role_and_an_old_one_by_its_label() -> None:
+    def method(provenance: dict[str, Any], samples: int = 1) -> str:
+        model = Entry("sft", {}, "r", "o", provenance)
+        evaluation = Entry("eval", {"inputs": {}, "params": {"best_of": samples}})
+        return method_of(cast(Any, None), cast(Any, evaluation), cast(Any, model))
+
+    assert method({"label": "renamed", "role": "weak"}) == "sft-weak"
+    assert method({"label": "SFT weak model", "role": "strong"}) == "sft-strong"
+    assert method({"label": "renamed", "role": "strong"}, samples=8) == "best-of-n"
+    assert method({"label": "SFT weak model"}) == "sft-weak"
+    assert method({"label": "SFT strong model"}) == "sft-strong"
+    assert method({"label": "explorer of mine"}) == "explorer of mine"

@@ -17,7 +17,7 @@ def config() -> Config:
     return load_recipe("micro")
 
 
-def cells(config: Config, *names: str, seeds: int = 1, sweep: str = "") -> list[study.Cell]:
+def cells(config: Config, *names: str, seeds: int = 1, sweep: str = "") -> list[study.StudyCell]:
     sweeps = study.parse_sweeps(sweep.split() if sweep else [], config)
     return study.cells(config, names, seeds=seeds, sweeps=sweeps)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tratree_cli.config import Config
     from tratree_cli.reporting.document import ReportDocument
-    from tratree_cli.reporting.study import Cell
+    from tratree_cli.reporting.study import StudyCell
 
 app = typer.Typer()
 
@@ -119,7 +119,7 @@ def check_output(form: str, output: Path | None) -> None:
 def deliver_cells(
     session: Session,
     config: Config,
-    cells: Sequence[Cell],
+    cells: Sequence[StudyCell],
     form: str,
     output: Path | None,
     with_paper: bool,

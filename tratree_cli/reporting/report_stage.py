@@ -131,7 +131,7 @@ def _trees_behind(store: Store, evaluations: Sequence[Entry]) -> list[Entry]:
 
 def of_cells(
     config: Config,
-    cells: Sequence[study.Cell],
+    cells: Sequence[study.StudyCell],
     lost: Collection[str] = (),
     *,
     with_paper: bool = False,
@@ -172,7 +172,7 @@ def of_cells(
     )
 
 
-def _accuracy(config: Config, cell: study.Cell, lost: Collection[str]) -> Node | None:
+def _accuracy(config: Config, cell: study.StudyCell, lost: Collection[str]) -> Node | None:
     """The preference accuracy of the cell's policy (section 3.3), where it can be measured."""
     if not config.report.held_out or cell.policy is None or cell.varied:
         return None
