@@ -209,9 +209,7 @@ class Records:
         return self.newest
 
 
-def test_an_input_is_the_recipe_that_was_recorded_whatever_gave_the_same_object_later() -> (
-    None
-):
+def test_an_input_is_the_recipe_that_was_recorded_whatever_gave_the_same_object_later() -> None:
     trained = Entry("train-strong", {"params": {"method": "mcts"}}, "r1", "same")
     adopted = Entry("train-strong", {"params": {"method": "tree-dpo"}}, "r2", "same")
     store: Any = Records(trained, adopted, newest=adopted)

@@ -1,22 +1,23 @@
 """Evaluations that differ in nothing but the training seed, taken together.
 
 A cohort is one cell of a table: a method on an environment, a split, with a strong and a weak
-model and one setting of the swept parameters. Its reward is the mean over seeds; its interval
-resamples tasks (each task's reward averaged over seeds), its spread is the standard deviation over
-seeds. The two answer different questions and are never mixed.
+model and one setting of the swept parameters. Its reward is the mean of the runs' own average
+rewards, each over the tasks that the run has a score on; its interval resamples tasks, its spread
+is the standard deviation over seeds. The two answer different questions and are never mixed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean, stdev
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tratree_cli.evaluation.artifact import Budget, Descriptor
-from tratree_cli.evaluation.bootstrap import Interval, mean_interval, mean_intervals
+from tratree_cli.evaluation.bootstrap import Interval, mean_over_runs_intervals
 from tratree_cli.evaluation.metrics import task_curves, task_rewards
 from tratree_cli.methods.registry import is_method, method, rank
 from tratree_cli.reporting.rows import EvaluationRow
@@ -69,36 +70,33 @@ class Cohort:
 
     @cached_property
     def task_rewards(self) -> dict[str, float]:
-        """Reward in [0, 1] per task, averaged over the runs; only tasks that all runs scored."""
-        tables = [task_rewards(run.evaluation.results, run.descriptor.best_of) for run in self.runs]
-        shared = [task for task in tables[0] if all(task in table for table in tables)]
-        return {task: fmean(table[task] for table in tables) for task in shared}
+        """Reward in [0, 1] per task, averaged over the runs that have a score there."""
+        by_task: dict[str, list[float]] = {}
+        for table in self._tables:
+            for task, reward in table.items():
+                by_task.setdefault(task, []).append(reward)
+        return {task: fmean(rewards) for task, rewards in by_task.items()}
 
     @cached_property
     def reward(self) -> Interval | None:
-        """Mean over seeds of the average reward times 100, interval over tasks."""
+        """Mean over seeds of each run's average reward times 100, interval over tasks."""
         if not self.rewards:
             return None
         if len(self.runs) == 1:
             return self.runs[0].evaluation.metrics.reward
-        if not self.task_rewards:
-            return Interval(fmean(self.rewards))
-        return self._over_tasks(list(self.task_rewards.values()))
+        return self._mean_over_runs(self._tables)
 
     @cached_property
     def by_type(self) -> dict[str, Interval]:
         """``reward`` of the tasks of each type."""
-        types = {result.task: result.type for result in self.runs[0].evaluation.results}
-        by_type: dict[str, list[float]] = {}
-        for task, reward in self.task_rewards.items():
-            by_type.setdefault(types[task], []).append(reward)
-        return {name: self._over_tasks(rewards) for name, rewards in by_type.items()}
-
-    def _over_tasks(self, rewards: Sequence[float]) -> Interval:
-        metrics = self.runs[0].evaluation.metrics
-        return mean_interval(
-            rewards, resamples=metrics.resamples, level=metrics.level, seed=metrics.seed
-        ).scaled(100)
+        types = {result.task: result.type for run in self.runs for result in run.evaluation.results}
+        names = dict.fromkeys(types[task] for task in self.task_rewards)
+        return {
+            name: self._mean_over_runs(
+                [{t: r for t, r in table.items() if types[t] == name} for table in self._tables]
+            )
+            for name in names
+        }
 
     @cached_property
     def curve(self) -> tuple[Interval, ...]:
@@ -108,13 +106,32 @@ class Cohort:
             return curves[0]
         length = max(map(len, curves))
         tables = [task_curves(run.evaluation.results, length) for run in self.runs]
-        shared = [task for task in tables[0] if all(task in table for table in tables)]
-        if not length or not shared:
+        if not length or not any(tables):
             return ()
+        return self._intervals(tables, length)
+
+    @cached_property
+    def _tables(self) -> list[dict[str, float]]:
+        """Reward per task of each run; tasks that it has no score on are missing."""
+        return [task_rewards(run.evaluation.results, run.descriptor.best_of) for run in self.runs]
+
+    def _mean_over_runs(self, tables: Sequence[Mapping[str, float]]) -> Interval:
+        return self._intervals([{t: [r] for t, r in table.items()} for table in tables], 1)[0]
+
+    def _intervals(
+        self, tables: Sequence[Mapping[str, ArrayLike]], figures: int
+    ) -> tuple[Interval, ...]:
+        """The mean over runs of so many figures per task, each run over the tasks it has."""
+        tasks = list(dict.fromkeys(task for table in tables for task in table))
+        sums = np.zeros((len(tasks), len(tables), figures))
+        counts = np.zeros((len(tasks), len(tables)))
+        for run, table in enumerate(tables):
+            for place, task in enumerate(tasks):
+                if task in table:
+                    sums[place, run], counts[place, run] = table[task], 1
         metrics = self.runs[0].evaluation.metrics
-        means = np.mean([[table[task] for task in shared] for table in tables], axis=0)
-        intervals = mean_intervals(
-            means, resamples=metrics.resamples, level=metrics.level, seed=metrics.seed
+        intervals = mean_over_runs_intervals(
+            sums, counts, resamples=metrics.resamples, level=metrics.level, seed=metrics.seed
         )
         return tuple(interval.scaled(100) for interval in intervals)
 
