@@ -14,11 +14,13 @@ from tests.training.conftest import make_model
 
 
 @pytest.fixture
-def tratree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, conversations: Any, pairs: Any) -> Any:
+def tratree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, conversations: Any, pair_documents: Any
+) -> Any:
     """A folder with ``demos.jsonl`` and ``pairs.jsonl``."""
     folder = Folder(tmp_path, monkeypatch)
     folder.write("demos.jsonl", ({"messages": c} for c in conversations))
-    folder.write("pairs.jsonl", pairs)
+    folder.write("pairs.jsonl", pair_documents)
     return folder
 
 

@@ -6,6 +6,7 @@ store's own errors carry sentences and exit codes, so nothing is caught here.
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from typing import Annotated
@@ -288,8 +289,9 @@ def verify(
 
         from tratree_cli.pipeline.code_digest import changed, join_names
         from tratree_cli.pipeline.recompute import rerun
+        from tratree_cli.stages.recorded import recorded_node
 
-        found = run_again(opened, entry, rerun)
+        found = run_again(opened, entry, functools.partial(rerun, node_of=recorded_node))
         if found is not None:
             files = changed(entry)
             since = f" Source code changed since: {join_names(files)}." if files else ""

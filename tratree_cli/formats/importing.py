@@ -105,7 +105,7 @@ def import_trajectories(
             episode = read(record, place if kind == "demos" else "")
             if episode.score is None and kind == "rollouts":
                 raise RecordError("field 'score' is missing (rollouts need one in [0, 1])")
-            prefix, turns = _split_prompt(episode.messages)
+            prefix, turns = split_prompt(episode.messages)
             _check_turns(turns)
             if prompt is None:
                 prompt = prefix
@@ -240,7 +240,7 @@ def _outcome(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _split_prompt(messages: list[Message]) -> tuple[list[Message], list[Message]]:
+def split_prompt(messages: list[Message]) -> tuple[list[Message], list[Message]]:
     """The prompt in front (system messages, an instruction answered by "OK") and the episode."""
     start = 0
     while start < len(messages) and messages[start]["role"] == "system":

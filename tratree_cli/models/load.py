@@ -16,8 +16,8 @@ from typing import Any
 
 import tratree_cli.models.library_logging  # noqa: F401  (sets what the libraries read at import time)
 from tratree_cli.errors import InputError, did_you_mean, is_out_of_memory
+from tratree_cli.models.embedded import SHAPES
 from tratree_cli.models.fast_imports import MODELS, TOKENIZERS, import_leanly
-from tratree_cli.pretraining.model import SHAPES
 from tratree_cli.resources import templates_dir, tree_digest
 
 EMBEDDED = tuple(SHAPES)

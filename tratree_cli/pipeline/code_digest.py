@@ -18,10 +18,10 @@ import ast
 import hashlib
 from collections.abc import Iterator, Mapping
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tratree_cli
+from tratree_cli.pipeline.registry import ROOT, defines_stage
 
 if TYPE_CHECKING:
     from tratree_store import Entry
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from tratree_cli.pipeline.graph import Node
 
 PACKAGE = tratree_cli.__name__
-ROOT = Path(tratree_cli.__file__).parent
 #: Parameters, errors, paths and the graph itself: what they decide is in the key.
 CARRIERS = frozenset(
     {"config.py", "errors.py", "resources.py", "pipeline/graph.py", "pipeline/parameters.py"}
@@ -49,7 +48,7 @@ def reachable_files(node: Node) -> dict[str, str]:
     own = set(todo)
     while todo:
         file = todo.pop()
-        if file in reached or file in CARRIERS or (file not in own and _is_stage(file)):
+        if file in reached or file in CARRIERS or (file not in own and defines_stage(file)):
             continue
         reached.add(file)
         todo += _imported_by(file)
@@ -88,11 +87,6 @@ def _imported_by(file: str) -> tuple[str, ...]:
     path = ROOT / file
     tree = ast.parse(path.read_bytes(), str(path))
     return tuple(dict.fromkeys(f for name in _imports(tree) for f in _files_of(name)))
-
-
-@cache
-def _is_stage(file: str) -> bool:
-    return file.startswith("stages/") and b"\nSTAGE = " in (ROOT / file).read_bytes()
 
 
 def _imports(tree: ast.AST) -> Iterator[str]:

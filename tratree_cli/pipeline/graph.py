@@ -15,16 +15,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import orjson
 
-from tratree_cli.config import Config
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.parameters import key_document
 
 if TYPE_CHECKING:
     from tratree_store import Entry, Recipe
+
+    from tratree_cli.envs.protocol import EnvironmentSpec
 
 _Parameters = TypeVar("_Parameters")
 
@@ -51,13 +52,35 @@ class Stage:
         return loaded
 
 
+class Configuration(Protocol):
+    """The effective configuration, which is recorded and inherited but not keyed."""
+
+    @property
+    def recipe(self) -> str: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Locations:
+    """Where the things lie here that a node is keyed with by their content; no key and no record.
+
+    ``environment`` names the folder of its data, ``prompt`` is the folder of the prompt,
+    ``base_models`` are the names or folders that a base model may have.
+    """
+
+    environment: EnvironmentSpec | None = None
+    prompt: Path | None = None
+    base_models: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Node:
     """One use of a stage: everything its recipe is made of, plus what is only recorded."""
 
     stage: Stage
     label: str
-    config: Config
+    config: Configuration
     params: Any
     """A value of the stage's parameter type."""
     inputs: Mapping[str, Sequence[Node | Entry]] = field(default_factory=dict)
@@ -68,6 +91,7 @@ class Node:
     """Where the user's files lie that ``params`` key by digest; a path is never keyed."""
     modules: Sequence[str] = ()
     """Modules that the body finds by name in a registry; their code is recorded with its own."""
+    locations: Locations = Locations()
     recorded: Mapping[str, Any] = field(default_factory=dict)
     """What else the provenance of the artifact says of it, and no key."""
 
@@ -177,8 +201,16 @@ class Job(Generic[_Parameters]):
         return parameters
 
     @property
-    def config(self) -> Config:
-        return self.node.config
+    def environment(self) -> EnvironmentSpec:
+        """The environment to open; it is an error of the stage to have none."""
+        assert self.node.locations.environment is not None, f"{self.node.label}: no environment"
+        return self.node.locations.environment
+
+    @property
+    def prompt(self) -> Path:
+        """The folder of the prompt; it is an error of the stage to have none."""
+        assert self.node.locations.prompt is not None, f"{self.node.label}: no prompt"
+        return self.node.locations.prompt
 
     def one(self, role: str) -> Entry:
         """The only input in ``role``."""

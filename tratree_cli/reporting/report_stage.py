@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tratree_cli.config import Config
 from tratree_cli.methods.registry import is_method, method, title
@@ -178,7 +178,9 @@ def _accuracy(config: Config, cell: study.StudyCell, lost: Collection[str]) -> N
         return None
     if is_method(cell.method) and not method(cell.method).theorem:
         return None
-    node = preference_accuracy.node(cell.evaluation.config, cell.policy, title(cell.method))
+    node = preference_accuracy.node(
+        cast(Config, cell.evaluation.config), cell.policy, title(cell.method)
+    )
     return None if node.key in lost else node
 
 

@@ -12,7 +12,7 @@ from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.stages.environments import (
     environment_key,
-    open_environment,
+    locations,
     prompt_templates,
     read_prompt,
 )
@@ -45,17 +45,19 @@ def node(config: Config) -> Node:
         params=DemosParameters(section.policy, section.split, section.tasks, section.min_score),
         environment=environment_key(config),
         templates=prompt_templates(config),
+        locations=locations(config),
     )
 
 
 def run(job: Job[DemosParameters]) -> Result:
     from tratree_cli.agents.policy import open_policy
     from tratree_cli.agents.rollout import EpisodeRequest, play
+    from tratree_cli.envs.registry import open_environment
     from tratree_cli.formats.rollouts import Rollouts, write_rollouts
 
-    config, params = job.config, job.params
-    environment = open_environment(config)
-    prompt = read_prompt(config)
+    params = job.params
+    environment = open_environment(job.environment)
+    prompt = read_prompt(job.prompt)
     tasks = choose_tasks(environment, params.split, params.tasks)
     missing = _missing(job, environment, tasks) if params.policy == "expert" else {}
     trajectories, texts = play(
@@ -82,7 +84,7 @@ def run(job: Job[DemosParameters]) -> Result:
         trajectories=kept,
         settings=[{}],
         sources=[params.policy],
-        environment=environment_key(config),
+        environment=job.environment.key(),
         split=params.split,
         prompt={"messages": prompt},
     )

@@ -10,7 +10,7 @@ from tratree_cli.config import Config
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.stages.environments import (
     environment_key,
-    open_environment,
+    locations,
     prompt_templates,
     require_split,
 )
@@ -80,6 +80,7 @@ def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of
         inputs={} if isinstance(policy, str) else {"policy": (policy,)},
         environment=environment_key(config),
         templates=prompt_templates(config),
+        locations=locations(config),
     )
 
 
@@ -91,6 +92,7 @@ def split_named(config: Config, name: str) -> str:
 
 
 def run(job: Job[EvalParameters]) -> Result:
+    from tratree_cli.envs.registry import open_environment
     from tratree_cli.evaluation.artifact import Descriptor, write_evaluation
     from tratree_cli.evaluation.metrics import summarise
     from tratree_cli.evaluation.results import episode_results
@@ -109,7 +111,7 @@ def run(job: Job[EvalParameters]) -> Result:
         # The same tasks, seeds and order for every policy and training seed: paired comparisons.
         seed=EVALUATION_SEED,
     )
-    environment = open_environment(job.config)
+    environment = open_environment(job.environment)
     types = {t.task: environment.task_type(t.task) for t in rollouts.trajectories}
     environment.close()
     best_of = params.best_of if params.best_of > 1 else None
@@ -119,7 +121,7 @@ def run(job: Job[EvalParameters]) -> Result:
     descriptor = Descriptor(
         label=policy,
         method=policy,
-        environment=job.config.env.name,
+        environment=job.environment.name,
         split=params.split,
         best_of=best_of,
         warnings=("decoding was restricted to available actions",)

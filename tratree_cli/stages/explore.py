@@ -10,7 +10,12 @@ from tratree_cli.config import Config
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages import sft
-from tratree_cli.stages.environments import environment_key, prompt_templates, require_split
+from tratree_cli.stages.environments import (
+    environment_key,
+    locations,
+    prompt_templates,
+    require_split,
+)
 from tratree_cli.stages.sampling import (
     EngineParameters,
     engine_parameters,
@@ -83,6 +88,7 @@ def node(
         inputs={"policy": tuple(models)} if models else {},
         environment=environment_key(config),
         templates=prompt_templates(config),
+        locations=locations(config),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError, did_you_mean
-from tratree_cli.pipeline.graph import Job, Node, Result, Stage
+from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages.environments import environment_spec
 
@@ -68,13 +68,15 @@ def node(
         from tratree_cli.formats.importing import guess_format
 
         form = guess_format(path)
+    environment = environment_spec(config)
     return Node(
         stage=STAGES[kind],
         label=f"imported {kind}",
         config=config,
         params=ImportParameters(digest, cast(Kind, kind), cast(OnError, on_error), form),
         inputs={},
-        environment=environment_spec(config).key(),
+        environment=environment.key(),
+        locations=Locations(environment=environment),
         files={digest: path},
     )
 
@@ -97,7 +99,7 @@ def run(job: Job[ImportParameters]) -> Result:
         params.format,
         kind=params.kind,
         on_error=params.on_error,
-        environment=asdict(environment_spec(job.config)),
+        environment=asdict(job.environment),
     )
     write_rollouts(found.rollouts, job.out)
     trajectories = found.rollouts.trajectories

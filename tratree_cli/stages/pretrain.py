@@ -10,8 +10,9 @@ import orjson
 
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.models.embedded import SHAPES
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
-from tratree_cli.pretraining.model import GROWN_FROM, SHAPES, TOKENS
+from tratree_cli.pretraining.model import GROWN_FROM, TOKENS
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class PretrainParameters:
     seed: int
 
 
-STAGE = Stage("pretrain", 3, "model", "tratree_cli.stages.pretrain:run", PretrainParameters)
+STAGE = Stage("pretrain", 4, "model", "tratree_cli.stages.pretrain:run", PretrainParameters)
 NAMES = tuple(SHAPES)
 RECORD = "training.json"
 

@@ -97,9 +97,10 @@ def sample(
     """
     from tratree_cli.agents.sampling_plan import SamplingPlan, setting_grid
     from tratree_cli.agents.shards import explore
-    from tratree_cli.stages.environments import environment_spec, open_environment, read_prompt
+    from tratree_cli.envs.registry import open_environment
+    from tratree_cli.stages.environments import read_prompt
 
-    environment = open_environment(job.config)
+    environment = open_environment(job.environment)
     if names:
         chosen = chosen_by_name(environment, split, names)[: tasks or None]
     else:
@@ -108,7 +109,7 @@ def sample(
     sources = _sources(job, policies, engine)
     alone = HUMAN in policies
     constrain = {"constrain": True} if engine.constrain else {}
-    prompt = read_prompt(job.config)
+    prompt = read_prompt(job.prompt)
     plan = SamplingPlan(
         tasks=chosen,
         m=samples,
@@ -125,7 +126,7 @@ def sample(
         },
     )
     return explore(
-        environment_spec(job.config),
+        job.environment,
         sources,
         plan,
         work=job.scratch({"shards": 1}),

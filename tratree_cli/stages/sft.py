@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config, SftSection
 from tratree_cli.errors import InputError
-from tratree_cli.pipeline.graph import Job, Node, Result, Stage
+from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages import demos
 from tratree_cli.stages.distributed import ALONE, World, WorldParameters
@@ -43,6 +43,7 @@ def node(
     }
     if diverge_from is not None:
         inputs["diverge_from"] = (diverge_from,)
+    base = config.models.weak if role == "weak" else config.models.strong
     return Node(
         stage=STAGE,
         label=f"SFT {role} model" + (" (explorer, Eq. 5)" if diverge_from is not None else ""),
@@ -53,8 +54,9 @@ def node(
             world=processes.params,
         ),
         inputs=inputs,
-        models={"base": base_identity(getattr(config.models, role))},
+        models={"base": base_identity(base)},
         files=processes.files,
+        locations=Locations(base_models=(base,)),
         recorded={"role": role},
     )
 
@@ -81,8 +83,7 @@ def run(job: Job[SftParameters]) -> Result:
         prefix = before
         conversations += [conversation(rollouts, t, prefix) for t in rollouts.trajectories]
     diverge = job.maybe("diverge_from")
-    models = job.config.models
-    folder, identity = base_folder(job, (models.weak, models.strong))
+    folder, identity = base_folder(job)
     return imitate(
         job,
         base=folder,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config, DpoSection, SftSection, TrainingSection
 from tratree_cli.errors import InputError, did_you_mean
-from tratree_cli.pipeline.graph import Job, Node, Result, Stage
+from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
 from tratree_cli.pipeline.lineage import ONLY_COUNTED
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages import demos, mcts, mine_pairs, ref_logps, sft
@@ -96,7 +96,10 @@ def node(
         chosen = config.dpo.ref or ("weak" if method in WEAK_REFERENCE else "strong-sft")
         if reference is not None or chosen != "none":
             model = reference or _reference(config, chosen)
-            inputs["reference"] = (ref_logps.node(config, pairs=pairs, reference=model),)
+            scores = ref_logps.node(
+                config, pairs=pairs, reference=model, policy=inputs.get("init", (None,))[0]
+            )
+            inputs["reference"] = (scores,)
             if config.dpo.explicit_kl:
                 inputs["reference_model"] = (model,)
         params = replace(params, dpo=config.dpo)
@@ -116,6 +119,7 @@ def node(
         inputs=inputs,
         models=models,
         files=processes.files,
+        locations=Locations(base_models=(config.models.strong,)),
     )
 
 
@@ -169,7 +173,7 @@ def run(job: Job[TrainStrongParameters]) -> Result:
     if init is not None:
         folder, identity = init.path, {"object": init.object}
     else:
-        folder, identity = base_folder(job, (job.config.models.strong,))
+        folder, identity = base_folder(job)
     if "pairs" in job.inputs:
         return _prefer(job, folder, identity)
     return _imitate(job, folder, identity)
@@ -239,6 +243,7 @@ def _prefer(job: Job[TrainStrongParameters], folder: Path, identity: dict[str, s
     from tratree_cli.training.reference import (
         read_logps,
         reference_logps,
+        rows_as_scored,
         saturation_warning,
         with_reference,
     )
@@ -258,12 +263,14 @@ def _prefer(job: Job[TrainStrongParameters], folder: Path, identity: dict[str, s
         label_smoothing=dpo.label_smoothing,
     )
     tokenizer = load_tokenizer(folder)
-    policy = length_policy(training.max_length, training.too_long, folder)
-    rows, lengths = pair_rows(tokenizer, [pair.messages() for pair in pairs.pairs], policy)
+    given = [pair.messages() for pair in pairs.pairs]
     stored, live = job.maybe("reference"), job.maybe("reference_model")
     if stored is not None:
-        rows = with_reference(rows, read_logps(stored.path))
-    elif not config.explicit_kl:
+        rows, lengths = rows_as_scored(tokenizer, given, read_logps(stored.path))
+    else:
+        policy = length_policy(training.max_length, training.too_long, folder)
+        rows, lengths = pair_rows(tokenizer, given, policy)
+    if stored is None and not config.explicit_kl:
         # Without a KL reference, DPO is taken against where the training starts.
         scores = reference_logps(folder, rows, threads=config.threads, config=config)
         rows = with_reference(rows, scores)

@@ -26,11 +26,11 @@ def base_identity(name: str) -> str:
     return resolve_base(name, download=False).identity
 
 
-def base_folder(job: Job[Any], names: Sequence[str]) -> tuple[Path, dict[str, str]]:
-    """The folder of the base model that the node is keyed with, and its identity."""
+def base_folder(job: Job[Any], role: str = "base") -> tuple[Path, dict[str, str]]:
+    """The folder of the base model that the node is keyed with as ``role``, and its identity."""
     from tratree_cli.models.load import pinned_commit, resolve_base
 
-    wanted = job.node.models["base"]
+    wanted, names = job.node.models[role], job.node.locations.base_models
     for name in names:
         base = resolve_base(name, pinned_commit(wanted, name))
         if base.identity == wanted:
@@ -103,7 +103,7 @@ def _lora(training: TrainingSection) -> LoraParams:
 def length_policy(max_length: int, too_long: str, model: Path) -> Any:
     """The keyed length policy; nothing may be longer than the ``model`` itself can read."""
     from tratree_cli.models.load import longest_row
-    from tratree_cli.training.data import LengthPolicy
+    from tratree_cli.training.lengths import LengthPolicy
 
     return LengthPolicy(longest_row(model, max_length), too_long)
 

@@ -57,8 +57,7 @@ class _Dialogue:
 class LocalPolicy:
     """A model folder (or hub name) as a policy.
 
-    ``device`` is ``auto`` (CUDA if there is one), ``cpu`` or ``cuda``; ``dtype`` is ``auto``
-    (bfloat16 on CUDA, else float32) or a torch name. ``max_context`` (tokens; at most what the
+    ``device`` and ``dtype`` as in ``models.devices``. ``max_context`` (tokens; at most what the
     model has positions for) ends conversations that outgrow it; ``max_new_tokens`` is the longest
     turn. Raises ``InputError`` for a model that the engine cannot run.
     """
@@ -185,7 +184,7 @@ class LocalPolicy:
         size = self._model.get_output_embeddings().weight.shape[0]
         forbidden = torch.zeros(size, dtype=torch.bool)
         forbidden[known:] = True
-        forbidden[[number for number in self.chat.special_ids if number < size]] = True
+        forbidden[[number for number in self.chat.controls.special_ids if number < size]] = True
         forbidden[[number for number in self.chat.stop_ids if number < size]] = False
         return forbidden.to(self._device)
 
@@ -230,6 +229,8 @@ class LocalPolicy:
 
     def _append(self, part: Sequence[_Dialogue], logits: torch.Tensor) -> None:
         logits = logits.masked_fill(self._forbidden, float("-inf"))
+        if self._device.type == "mps":
+            logits = logits.cpu()  # Sampling needs float64, which there is not on Apple's GPUs.
         for number, dialogue in enumerate(part):
             if dialogue.constrained:
                 self._constrain(logits[number], dialogue)

@@ -11,6 +11,8 @@ from tratree_cli.config import Config
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline import recompute
 from tratree_cli.pipeline.node_runner import NodeRun
+from tratree_cli.pipeline.registry import stage_named
+from tratree_cli.stages.recorded import recorded_node
 
 
 def entry(**provenance: Any) -> Any:
@@ -31,7 +33,7 @@ def test_an_artifact_is_made_again_on_the_device_and_with_the_threads_of_then(
     monkeypatch.setattr(recompute, "run_node", lambda *given: ran.append(given) or [0])
     made = SimpleNamespace(object="one")
     scratch: Any = SimpleNamespace(root=None, maker={"one": made}.get)
-    recompute.rerun(entry(threads=2, device="cpu"), scratch)
+    recompute.rerun(entry(threads=2, device="cpu"), scratch, node_of=recorded_node)
     ((run, _, _),) = ran
     assert (run.options.threads, run.options.device) == (2, "cpu")
     assert run.node.key_params == {"rollouts": 7}
@@ -42,4 +44,11 @@ def test_an_artifact_is_made_again_on_the_device_and_with_the_threads_of_then(
 def test_an_input_that_is_gone_is_named() -> None:
     gone: Any = SimpleNamespace(root=None, maker=lambda *_: None)
     with pytest.raises(InputError, match=r"an input \(tree\)"):
-        recompute.rerun(entry(), gone)
+        recompute.rerun(entry(), gone, node_of=recorded_node)
+
+
+def test_a_stage_is_found_by_its_name_wherever_it_is_defined() -> None:
+    for name in ("explore", "eval", "train-strong", "report", "pretrain"):
+        assert stage_named(name).name == name
+    with pytest.raises(InputError, match="no stage 'explode'"):
+        stage_named("explode")
