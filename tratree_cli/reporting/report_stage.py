@@ -81,11 +81,10 @@ def of_evaluations(
 
     store = CachedLineage(store)
     models = list(store.entries(kind="model")) if all_policies else []
-    accuracies = {
-        digest: entry
-        for entry in store.entries(stage=preference_accuracy.STAGE.name)
-        for digest in entry.inputs["policy"]
-    }
+    accuracies: dict[str, Entry] = {}
+    for entry in store.entries(stage=preference_accuracy.STAGE.name):
+        for digest in entry.inputs["policy"]:
+            accuracies.setdefault(digest, entry)  # the newest comes first
     rows: list[RowParameters] = []
     inputs: dict[str, list[Entry]] = {"evaluation": [], "policy": [], "agreement": []}
     for evaluation in evaluations:

@@ -127,7 +127,7 @@ def cells(
     effective: set[str] = set()
     for seed in range(config.seed, config.seed + seeds):
         own = replace(config, seed=seed)
-        home = {sweep.key: sweep.value_in(own) for sweep in sweeps}
+        recipe_values = {sweep.key: sweep.value_in(own) for sweep in sweeps}
         plans = list(_plans(own, sweeps, grid))
         for name in names:
             base = method_graphs.evaluation(own, name)
@@ -139,21 +139,26 @@ def cells(
                 key
                 for settings, node in swept
                 for key in settings
-                if node.key != base.key and _only(key, settings, home)
+                if node.key != base.key and _only(key, settings, recipe_values)
             }
             effective |= dependent
-            at_home = {key: value for key, value in home.items() if key in dependent}
+            dependent_values = {
+                key: value for key, value in recipe_values.items() if key in dependent
+            }
             for settings, node in [({}, base), *swept]:
-                own_settings = {**at_home, **{k: v for k, v in settings.items() if k in at_home}}
+                own_settings = {
+                    **dependent_values,
+                    **{k: v for k, v in settings.items() if k in dependent_values},
+                }
                 varied = tuple(
                     key
                     for key, value in own_settings.items()
-                    if value != home[key] and not _identifies(key)
+                    if value != recipe_values[key] and not _identifies(key)
                 )
                 distinct.setdefault(
                     (name, node.key), StudyCell(name, node, own_settings, varied, seed)
                 )
-    _refuse_idle(config, names, sweeps, effective)
+    _refuse_ineffective(config, names, sweeps, effective)
     return list(distinct.values())
 
 
@@ -184,9 +189,9 @@ def _plans(
     if grid:
         # With the recipe's own values among them, so that single changes are there too.
         ranges = [
-            [home, *(value for value in sweep.values if value != home)]
+            [own, *(value for value in sweep.values if value != own)]
             for sweep in sweeps
-            for home in [sweep.value_in(config)]
+            for own in [sweep.value_in(config)]
         ]
         for values in product(*ranges):
             changed = config
@@ -199,12 +204,12 @@ def _plans(
             yield {sweep.key: value}, sweep.at(config, value)
 
 
-def _only(key: str, settings: Mapping[str, Any], home: Mapping[str, Any]) -> bool:
+def _only(key: str, settings: Mapping[str, Any], recipe_values: Mapping[str, Any]) -> bool:
     """Whether ``key`` is the only setting that differs from the recipe's own."""
-    return [name for name, value in settings.items() if value != home[name]] == [key]
+    return [name for name, value in settings.items() if value != recipe_values[name]] == [key]
 
 
-def _refuse_idle(
+def _refuse_ineffective(
     config: Config, names: Sequence[str], sweeps: Sequence[Sweep], effective: set[str]
 ) -> None:
     """A sweep that changes no method would print a table that looks like a finding."""

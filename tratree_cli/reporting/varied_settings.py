@@ -69,7 +69,7 @@ def _inferred(rows: Sequence[EvaluationRow]) -> list[EvaluationRow]:
     differing = {name for name in names if len(_values(descriptors, name)) > 1}
     explicit = {name for row in rows for name in _origin(row).settings}
     kept = {*SHOWN, *differing, *explicit}
-    home = {name: _home(rows, name) for name in differing}
+    main = {name: _main_value(rows, name) for name in differing}
     inferred = []
     for row in rows:
         parameters = row.descriptor.parameters
@@ -78,7 +78,7 @@ def _inferred(rows: Sequence[EvaluationRow]) -> list[EvaluationRow]:
             varied = tuple(
                 name
                 for name in sorted(differing)
-                if name in parameters and parameters[name] != home[name]
+                if name in parameters and parameters[name] != main[name]
             )
         shown = {name: value for name, value in sorted(parameters.items()) if name in kept}
         inferred.append(row.described(parameters=shown, varied=varied))
@@ -123,7 +123,7 @@ def _values(descriptors: Sequence[Descriptor], name: str) -> list[Any]:
     return values
 
 
-def _home(rows: Sequence[EvaluationRow], name: str) -> Any:
+def _main_value(rows: Sequence[EvaluationRow], name: str) -> Any:
     """The main value of a setting: the recipe's own where some row has it, else the most usual."""
     values = [row.descriptor.parameters[name] for row in rows if name in row.descriptor.parameters]
     section, _, key = name.partition(".")

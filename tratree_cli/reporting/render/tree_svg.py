@@ -114,10 +114,10 @@ def _place(
     place = len(placed)
     placed.append(_Placed(branch, len(way), 0.0))
     below = [
-        found
+        child_place
         for index, child in enumerate(branch.children)
         if any(end[: len(way) + 1] == (*way, index) for end in kept)
-        and (found := _place(child, (*way, index), kept, placed, row)) is not None
+        and (child_place := _place(child, (*way, index), kept, placed, row)) is not None
     ]
     if below:
         y = (below[0].y + below[-1].y) / 2
