@@ -177,6 +177,7 @@ class ExploreSection:
     explorer: str = note(
         "weak", "whose exploration: weak or strong (the SFT models)", words=("weak", "strong")
     )
+    backend: str = note("local", "the engine that plays models: local, or a plug-in's")
     max_new_tokens: int = note(256, "longest answer in tokens (ours)", least=1)
     max_context: int = note(4096, "longest conversation in tokens (ours)", least=1)
     constrain: bool = note(False, "decode only available actions; labelled wherever it is used")
@@ -209,7 +210,7 @@ class PairsSection:
     per_node: int = note(1, "pairs per divergence point, 0 for no limit (ours)", least=0)
     per_task: int = note(2, "pairs per task, 0 for no limit (ours)", least=0)
     horizon: int = note(0, "steps of each continuation, 0 to the end (ours)", least=0)
-    parameters: dict[str, Any] = note({}, "settings of a plug-in's pair rule, by its own names")
+    parameters: dict[str, Any] = note({}, "settings of plug-ins' pair rules, each under its name")
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,7 @@ class TrainSection:
     init: str = note("sft", "where the strong model starts: sft, base, or a reference")
     epochs: float = note(3.0, "passes over the e* paths (ours)", above=0)
     learning_rate: float = note(1e-5, "peak learning rate of imitation (section 4.1)", above=0)
-    parameters: dict[str, Any] = note({}, "settings of a plug-in's trainer, by its own names")
+    parameters: dict[str, Any] = note({}, "settings of plug-ins' trainers, each under its name")
 
 
 @dataclass(frozen=True)
@@ -415,7 +416,7 @@ def _overlay(target: Any, values: Mapping[str, Any], origin: str, path: str) -> 
                 raise InputError(f"{origin}: '{dotted}' is a section, not a value")
             changes[key] = _overlay(current, value, origin, f"{dotted}.")
         elif isinstance(current, dict) and isinstance(value, Mapping):
-            changes[key] = {**current, **value}
+            changes[key] = _merged(current, value)
         else:
             changes[key] = _coerce(value, hints[key], origin, dotted)
             for one in changes[key] if isinstance(changes[key], list) else [changes[key]]:
@@ -423,6 +424,18 @@ def _overlay(target: Any, values: Mapping[str, Any], origin: str, path: str) -> 
                     hint = did_you_mean(str(one), bounds[key].words)
                     raise InputError(f"{origin}: '{dotted}' must be {wanted}, not {one!r}{hint}")
     return dataclasses.replace(target, **changes)
+
+
+def _merged(current: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` laid over ``current``, tables of both over each other."""
+    merged = dict(current)
+    for key, value in values.items():
+        below = merged.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merged(below, value)
+        else:
+            merged[key] = value
+    return merged
 
 
 def _coerce(value: Any, hint: Any, origin: str, dotted: str) -> Any:

@@ -22,9 +22,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from tratree_cli.agents.episode import storable
 from tratree_cli.agents.http_client import Answer, JsonClient, Unreachable
 from tratree_cli.agents.policy import Opening, PolicyOutageError, Reply, Turn
+from tratree_cli.envs.agent_text import storable
 from tratree_cli.errors import InputError
 from tratree_cli.formats.rollouts import CONTEXT_OVERFLOW, POLICY_ERROR
 
@@ -192,3 +192,8 @@ class ServedPolicy:
         if self._on_refusal is not None:
             self._on_refusal(record)
         return Reply(slot, end=POLICY_ERROR, detail=why)
+
+
+def open_served(argument: str, options: Mapping[str, Any], batch: int) -> ServedPolicy:
+    """The served model ``URL[,URL...]#model``, with ``batch`` requests at once."""
+    return ServedPolicy.open(argument, concurrency=batch, **options)

@@ -14,7 +14,8 @@ from tratree_cli.registry import UNRANKED
 
 Group: TypeAlias = Literal["scale", "baseline", "main", "control"]
 """An end of the scale, a baseline, a method in question, or a control of one."""
-LearnsFrom: TypeAlias = Literal["nothing", "demonstrations", "pairs", "paths"]
+LearnsFrom: TypeAlias = Literal["nothing", "demonstrations", "pairs", "paths", "rollouts", "trees"]
+"""What its trainer is given. Of rollouts and trees a trainer makes conversations by itself."""
 Model: TypeAlias = Literal["", "weak", "strong"]
 
 
@@ -110,6 +111,11 @@ class Method:
             and self.init == "base"
             and self.trainer == "imitation"
         )
+
+    @property
+    def trained(self) -> bool:
+        """Whether the stage ``train-strong`` trains it."""
+        return not self.policy and not self.supervised
 
     @property
     def uses_weak(self) -> bool:

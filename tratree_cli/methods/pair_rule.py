@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tratree_cli.registry import UNRANKED, Registry
@@ -69,10 +69,10 @@ class PairRule:
     reads: tuple[str, ...] = ()
     """Parameters of the section ``pairs`` that it reads beside ``min_gap`` and ``per_task``."""
     settings: type[Any] | None = None
-    """A frozen dataclass with defaults: its own settings, which ``pairs.parameters`` sets."""
+    """A frozen dataclass with defaults: its own settings, which ``pairs.parameters.NAME`` sets."""
     version: int = 1
     """Raised when equal parameters and inputs give other pairs than before."""
-    rank: int = field(default=UNRANKED)
+    rank: int = UNRANKED
 
     def load(self) -> Mine:
         module, _, function = self.body.partition(":")

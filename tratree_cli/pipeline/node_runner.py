@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import platform
 import resource
 import sys
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tratree_cli import startup
 from tratree_cli.errors import StageError, is_out_of_memory
 from tratree_cli.pipeline import code_digest
 from tratree_cli.pipeline.graph import Job, Node, Options, Result
@@ -54,7 +54,7 @@ class NodeRun:
 
 def run_node(run: NodeRun, store: Store, reporter: Reporter) -> tuple[Entry, bool]:
     """Compute one node under the store's lock; returns the entry and whether it was there."""
-    gc.set_threshold(700, 10, 10)  # what start-up had raised (``app``)
+    startup.collect_as_usual()
     node = run.node
     accept = code_digest.code_mismatch if run.strict_code else None
 

@@ -17,8 +17,7 @@ from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.reporting import lineage, study
 from tratree_cli.reporting.rows import RowLineage, environment_of
-from tratree_cli.stages import methods as method_graphs
-from tratree_cli.stages import preference_accuracy
+from tratree_cli.stages import method_graph, preference_accuracy
 
 if TYPE_CHECKING:
     from tratree_store import Entry, Store
@@ -154,7 +153,7 @@ def of_cells(
     )
     names = study.labels(cells) if lost else {}
     missing = tuple(names[cell.evaluation.key] for cell in cells if cell.evaluation.key in lost)
-    tree = method_graphs.tree(config)
+    tree = method_graph.tree(config)
     inputs: dict[str, Sequence[Node]] = {
         "evaluation": tuple(cell.evaluation for cell in kept),
         "policy": tuple(cell.policy for cell in kept if cell.policy is not None),

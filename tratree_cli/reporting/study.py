@@ -18,7 +18,7 @@ from tratree_cli.config import Config, parse_assignment
 from tratree_cli.errors import InputError
 from tratree_cli.methods.registry import method, methods
 from tratree_cli.pipeline.graph import Node, order
-from tratree_cli.stages import methods as method_graphs
+from tratree_cli.stages import method_graph
 
 IDENTITY = ("env", "models", "eval.split")
 """Sections and parameters that a table has rows or columns of its own for: never 'varied'."""
@@ -130,9 +130,9 @@ def cells(
         recipe_values = {sweep.key: sweep.value_in(own) for sweep in sweeps}
         plans = list(_plans(own, sweeps, grid))
         for name in names:
-            base = method_graphs.evaluation(own, name)
+            base = method_graph.evaluation(own, name)
             swept = [
-                (settings, method_graphs.evaluation(changed, name)) for settings, changed in plans
+                (settings, method_graph.evaluation(changed, name)) for settings, changed in plans
             ]
             # Only where nothing else differs does a changed graph show what it depends on.
             dependent = {

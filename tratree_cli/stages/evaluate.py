@@ -15,10 +15,12 @@ from tratree_cli.stages.environments import (
     require_split,
 )
 from tratree_cli.stages.sampling import (
+    MODEL,
     EngineParameters,
     engine_parameters,
     external,
     failures,
+    policy_modules,
     rollouts_summary,
     sample,
 )
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 EVALUATION_SEED = 0
 """Sampling seeds of an evaluation do not follow the training seed, so that runs can be paired."""
+
+EVALUATED = "evaluated"
+"""The one role of all evaluated policies, so that each of them is played with the same draws."""
 
 SPOKEN_SPLITS: Mapping[str, Mapping[str, str]] = {
     "alfworld": {"unseen": "test", "seen": "test-seen"},
@@ -50,7 +55,7 @@ class EvalParameters:
     policies: tuple[str, ...]
 
 
-STAGE = Stage("eval", 1, "evaluation", "tratree_cli.stages.evaluate:run", EvalParameters)
+STAGE = Stage("eval", 2, "evaluation", "tratree_cli.stages.evaluate:run", EvalParameters)
 
 
 def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of: int = 1) -> Node:
@@ -61,7 +66,7 @@ def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of
     section = config.eval
     split = split_named(config, section.split)
     require_split(config, split)
-    name = policy if isinstance(policy, str) else "model"
+    name = policy if isinstance(policy, str) else MODEL
     params = EvalParameters(
         split=split,
         tasks=section.tasks,
@@ -69,7 +74,7 @@ def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of
         temperature=(section.temperature or 1.0) if best_of > 1 else section.temperature,
         top_p=section.top_p,
         best_of=best_of,
-        engine=engine_parameters(config),
+        engine=engine_parameters(config, (name,)),
         policies=(name,),
     )
     return Node(
@@ -81,6 +86,7 @@ def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of
         environment=environment_key(config),
         templates=prompt_templates(config),
         locations=locations(config),
+        modules=policy_modules(config, (name,)),
     )
 
 
@@ -102,6 +108,7 @@ def run(job: Job[EvalParameters]) -> Result:
     rollouts = sample(
         job,
         policies=params.policies,
+        roles=(EVALUATED,),
         engine=params.engine,
         split=params.split,
         tasks=params.tasks,

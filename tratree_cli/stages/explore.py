@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,10 +18,12 @@ from tratree_cli.stages.environments import (
     require_split,
 )
 from tratree_cli.stages.sampling import (
+    MODEL,
     EngineParameters,
     engine_parameters,
     external,
     failures,
+    policy_modules,
     refuse_test_split,
     rollouts_summary,
     sample,
@@ -35,7 +38,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExploreParameters:
-    """``policies`` has ``model`` for each input model, else the name of a policy."""
+    """``policies`` has ``model`` for each input model, else the name of a policy.
+
+    ``roles`` are what the policies are in the experiment: ``weak``, ``strong``, the name of a
+    policy that is no model, or empty where it is not known. Seeds follow them.
+    """
 
     m: int
     temperature: tuple[float, ...]
@@ -45,10 +52,11 @@ class ExploreParameters:
     engine: EngineParameters
     seed: int
     policies: tuple[str, ...]
+    roles: tuple[str, ...]
     task_ids: tuple[str, ...] = keyed_unless(())
 
 
-STAGE = Stage("explore", 1, "rollouts", "tratree_cli.stages.explore:run", ExploreParameters)
+STAGE = Stage("explore", 2, "rollouts", "tratree_cli.stages.explore:run", ExploreParameters)
 
 
 def node(
@@ -68,15 +76,17 @@ def node(
     role = explorer or section.explorer
     given = tuple(policies) if policies else (sft.node(config, role),)
     models = [policy for policy in given if not isinstance(policy, str)]
+    names = tuple(policy if isinstance(policy, str) else MODEL for policy in given)
     params = ExploreParameters(
         m=section.m,
         temperature=tuple(section.temperature),
         top_p=tuple(section.top_p),
         split=section.split,
         tasks=section.tasks,
-        engine=engine_parameters(config),
+        engine=engine_parameters(config, names),
         seed=config.seed,
-        policies=tuple(policy if isinstance(policy, str) else "model" for policy in given),
+        policies=names,
+        roles=distinct_roles(given),
         task_ids=tuple(section.task_ids),
     )
     who = "strong" if policies is None and role == "strong" else ""
@@ -89,7 +99,27 @@ def node(
         environment=environment_key(config),
         templates=prompt_templates(config),
         locations=locations(config),
+        modules=policy_modules(config, names),
     )
+
+
+def distinct_roles(policies: Sequence[Node | Entry | str]) -> tuple[str, ...]:
+    """The role of each policy; the second of the same role has a number, for draws of its own."""
+    seen = Counter[str]()
+    roles = []
+    for policy in policies:
+        role = _role(policy)
+        seen[role] += 1
+        roles.append(role if seen[role] == 1 else f"{role}-{seen[role]}")
+    return tuple(roles)
+
+
+def _role(policy: Node | Entry | str) -> str:
+    if isinstance(policy, str):
+        return policy
+    if isinstance(policy, Node):
+        return str(policy.recorded.get("role", ""))
+    return str(policy.provenance.get("role", ""))
 
 
 def run(job: Job[ExploreParameters]) -> Result:
@@ -110,6 +140,7 @@ def played(job: Job[ExploreParameters], part: tuple[int, int] | None = None) -> 
     return sample(
         job,
         policies=params.policies,
+        roles=params.roles,
         engine=params.engine,
         split=params.split,
         tasks=params.tasks,

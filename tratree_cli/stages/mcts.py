@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from tratree_store import Entry
 
     from tratree_cli.trees.forest import Forest
-    from tratree_cli.trees.search.api import SearchResult, Select
+    from tratree_cli.trees.search.api import SearchResult
+    from tratree_cli.trees.search.node_statistics import Select
 
 BEST_OBSERVED = "best-observed"
 """The selection that searches nothing: each task's best recorded trajectory (a control)."""

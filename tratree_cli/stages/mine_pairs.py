@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tratree_cli.config import Config, read_settings
+from tratree_cli.config import Config
 from tratree_cli.methods.pair_rule import (
     PAIR_RULES,
     MiningParameters,
@@ -17,6 +17,7 @@ from tratree_cli.methods.pair_rule import (
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages import build_tree, demos, explore
+from tratree_cli.stages.plugin_settings import own_settings
 
 if TYPE_CHECKING:
     from tratree_store import Entry
@@ -49,17 +50,25 @@ def node(
     config: Config,
     *,
     rule: str = "",
+    explorer: str = "",
     trees: Sequence[Node | Entry] | None = None,
     rollouts: Sequence[Node | Entry] | None = None,
     demonstrations: Sequence[Node | Entry] | None = None,
 ) -> Node:
-    """Pairs by ``rule`` (default: the configuration's), each with its own inputs and producers."""
+    """Pairs by ``rule`` (default: the configuration's), each with its own inputs and producers.
+
+    ``explorer`` is whose exploration is mined where nothing is given; empty leaves it to the rule.
+    """
     chosen = pair_rule(rule or config.pairs.rule)
+
+    def explored() -> tuple[Node | Entry, ...]:
+        return (explore.node(config, explorer=explorer or chosen.explorer),)
+
     inputs: dict[str, Sequence[Node | Entry]] = {}
     if "tree" in chosen.sources:
-        inputs["tree"] = tuple(trees or (build_tree.node(config),))
+        inputs["tree"] = tuple(trees or (build_tree.node(config, rollouts=explored()),))
     if "rollouts" in chosen.sources:
-        inputs["rollouts"] = tuple(rollouts or (explore.node(config, explorer=chosen.explorer),))
+        inputs["rollouts"] = tuple(rollouts or explored())
     if "demos" in chosen.sources:
         inputs["demos"] = tuple(demonstrations or (demos.node(config),))
     return Node(
@@ -68,19 +77,12 @@ def node(
         config=config,
         params=_parameters(config, chosen),
         inputs=inputs,
-        modules=(PAIR_RULES.module(chosen.name), chosen.body.partition(":")[0]),
+        modules=(chosen.body.partition(":")[0],),
     )
 
 
 def _parameters(config: Config, rule: PairRule) -> MinePairsParameters:
     section = config.pairs
-    own = None
-    if rule.settings is not None:
-        own = asdict(
-            read_settings(
-                rule.settings, section.parameters, f"pair rule {rule.name}", "pairs.parameters"
-            )
-        )
     return MinePairsParameters(
         rule=rule.name,
         min_gap=section.min_gap,
@@ -89,7 +91,9 @@ def _parameters(config: Config, rule: PairRule) -> MinePairsParameters:
         select=section.select if "select" in rule.reads else None,
         per_node=section.per_node if "per_node" in rule.reads else None,
         horizon=section.horizon if "horizon" in rule.reads else None,
-        parameters=own,
+        parameters=own_settings(
+            PAIR_RULES, rule.name, rule.settings, section.parameters, "pairs.parameters"
+        ),
         rule_version=rule.version,
     )
 

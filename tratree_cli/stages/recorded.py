@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tratree_cli.config import from_dict
+from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Locations, Node
 from tratree_cli.pipeline.parameters import read_parameters
 from tratree_cli.pipeline.registry import stage_named
@@ -18,11 +19,17 @@ if TYPE_CHECKING:
 def recorded_node(entry: Entry, inputs: Mapping[str, Sequence[Entry]]) -> Node:
     """The node that made ``entry``, with these artifacts as its inputs.
 
-    Raises ``InputError`` where this version of tratree does not know the stage or its parameters.
+    Raises ``InputError`` where this version of tratree does not know the stage or its parameters,
+    or has another version of the stage.
     """
     document, provenance = entry.document, entry.provenance
     origin = f"the recipe of {entry.ref[:24]}"
     stage, params = stage_named(entry.stage), document.get("params", {})
+    if document["stage_version"] != stage.version:
+        raise InputError(
+            f"{entry.ref[:24]} was made by version {document['stage_version']} of the stage "
+            f"'{stage.name}'; this tratree has version {stage.version}, which makes other bytes"
+        )
     if stage.parameters is not None:
         params = read_parameters(stage.parameters, params, f"the parameters in {origin}")
     config = from_dict(provenance["config"], origin)

@@ -13,9 +13,12 @@ from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages import demos
 from tratree_cli.stages.distributed import ALONE, World, WorldParameters
 from tratree_cli.stages.training_inputs import base_identity
+from tratree_cli.training.trainer import Trainer, trainer
 
 if TYPE_CHECKING:
     from tratree_store import Entry
+
+    from tratree_cli.training.trainer import Conversations
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ def node(
         files=processes.files,
         locations=Locations(base_models=(base,)),
         recorded={"role": role},
+        modules=_trainer(diverge_from is not None).modules,
     )
 
 
@@ -66,30 +70,41 @@ def plain(section: SftSection) -> SftSection:
     return replace(section, diverge_weight=0.0, diverge_cap=0.0)
 
 
-def run(job: Job[SftParameters]) -> Result:
-    from tratree_cli.formats.rollouts import conversation, read_rollouts
-    from tratree_cli.stages.training_inputs import base_folder, imitate
+def _trainer(diverging: bool) -> Trainer:
+    return trainer("explorer" if diverging else "imitation")
 
-    conversations: list[Any] = []
+
+def run(job: Job[SftParameters]) -> Result:
+    from tratree_cli.stages.run_training import TrainingRun, run_training, starting_point
+
+    diverge_from = job.maybe("diverge_from")
+    return run_training(
+        job,
+        TrainingRun(
+            trainer=_trainer(diverge_from is not None),
+            start=starting_point(job),
+            training=job.params.sft,
+            other=diverge_from.path if diverge_from is not None else None,
+        ),
+        demonstrations_of(job.inputs["demos"]),
+    )
+
+
+def demonstrations_of(entries: Sequence[Entry]) -> Conversations:
+    """The demonstrations of several artifacts as conversations; all have one prompt's length."""
+    from tratree_cli.formats.rollouts import conversation, read_rollouts
+    from tratree_cli.training.trainer import Conversations
+
+    messages: list[Any] = []
     prefix: list[dict[str, str]] = []
-    for entry in job.inputs["demos"]:
+    for entry in entries:
         rollouts = read_rollouts(entry.path)
         before = rollouts.prompt.get("messages", [])
-        if conversations and len(before) != len(prefix):
+        if messages and len(before) != len(prefix):
             raise InputError(
                 f"{entry.ref[:20]} has a prompt of {len(before)} messages, the demonstrations "
                 f"before it one of {len(prefix)}; train on one kind at a time"
             )
         prefix = before
-        conversations += [conversation(rollouts, t, prefix) for t in rollouts.trajectories]
-    diverge = job.maybe("diverge_from")
-    folder, identity = base_folder(job)
-    return imitate(
-        job,
-        base=folder,
-        identity=identity,
-        conversations=conversations,
-        prefix=len(prefix),
-        params=job.params.sft,
-        diverge_from=diverge.path if diverge else None,
-    )
+        messages += [conversation(rollouts, t, prefix) for t in rollouts.trajectories]
+    return Conversations(messages, len(prefix))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import DpoSection, SftSection, TrainingSection
 from tratree_cli.errors import InputError
-from tratree_cli.pipeline.graph import Job, Result
+from tratree_cli.pipeline.graph import Job
 
 if TYPE_CHECKING:
     from tratree_cli.models.load import BaseModel
@@ -140,46 +140,6 @@ def training_progress(job: Job[Any]) -> Progress:
 
 def _short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def imitate(
-    job: Job[Any],
-    *,
-    base: Path,
-    identity: Mapping[str, str],
-    conversations: Sequence[Sequence[Mapping[str, str]]],
-    prefix: int,
-    params: SftSection,
-    diverge_from: Path | None = None,
-    max_steps: int = 0,
-) -> Result:
-    """Supervised training on conversations (Eq. 4 and Eq. 8; Eq. 5 with ``diverge_from``)."""
-    from tratree_cli.models.load import load_tokenizer
-    from tratree_cli.stages.distributed import train_in_world
-    from tratree_cli.training.data import sft_rows
-    from tratree_cli.training.params import SFTParams
-    from tratree_cli.training.trainer import TrainingTask
-
-    arguments = training_arguments(job, params, params)
-    if diverge_from is not None:
-        arguments["diverge_weight"] = params.diverge_weight
-        arguments["diverge_cap"] = params.diverge_cap
-    config = SFTParams(**arguments, packing=params.packing, max_steps=max_steps)
-    job.progress(0, 0, "encoding conversations")
-    tokenizer = load_tokenizer(base)
-    policy = length_policy(params.max_length, params.too_long, base)
-    rows, lengths = sft_rows(tokenizer, conversations, policy, prefix=prefix)
-    with checkpoints(job) as work:
-        trainer = "imitation" if diverge_from is None else "explorer"
-        task = TrainingTask(trainer, base, rows, config, job.out, work, diverge_from, identity)
-        result = train_in_world(job, task, training_progress(job))
-    return Result(
-        {"conversations": len(rows), **training_summary(result, lengths)},
-        warnings=[
-            *length_warnings(lengths, len(conversations), "conversations"),
-            *template_warnings(tokenizer),
-        ],
-    )
 
 
 def template_warnings(tokenizer: Any) -> list[str]:

@@ -58,6 +58,7 @@ def read_task(path: Path) -> TrainingTask[Any, Any]:
         work=Path(document["work"]),
         other=Path(document["other"]) if document["other"] else None,
         base=document["base"],
+        settings=declared.settings(**document["settings"]) if declared.settings else None,
     )
 
 

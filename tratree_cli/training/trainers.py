@@ -1,13 +1,11 @@
 """The paper's trainers, declared: imitation (Eq. 4 and 8), the explorer (Eq. 5), DPO (Eq. 6)."""
 
-from tratree_cli.training.params import DPOParams, SFTParams
 from tratree_cli.training.trainer import Trainer
 
 IMITATION = Trainer(
     name="imitation",
     summary="the negative log-likelihood of the agent's tokens (Eq. 4 and 8)",
     rows="conversations",
-    params=SFTParams,
     body="tratree_cli.training.imitation:train",
     rank=10,
 )
@@ -15,7 +13,6 @@ EXPLORER = Trainer(
     name="explorer",
     summary="imitation that moves away from an earlier model (Eq. 5)",
     rows="conversations",
-    params=SFTParams,
     body="tratree_cli.training.explorer:train",
     rank=20,
 )
@@ -23,7 +20,6 @@ PREFERENCE = Trainer(
     name="preference",
     summary="DPO on pairs, near a reference (Eq. 6)",
     rows="pairs",
-    params=DPOParams,
     body="tratree_cli.training.preference:train",
     reference=True,
     rank=30,

@@ -13,9 +13,10 @@ enter only through float rounding. The same submissions in the same order give t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -314,3 +315,8 @@ class LocalPolicy:
             dialogue = self._by_row[row]
             if dialogue is not None:
                 dialogue.row = row
+
+
+def open_local(argument: str, options: Mapping[str, Any], batch: int) -> LocalPolicy:
+    """The model in the folder ``argument`` (or of that name on the hub)."""
+    return LocalPolicy(argument, **options)
