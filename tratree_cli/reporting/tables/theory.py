@@ -49,8 +49,8 @@ def evidence(data: ReportData) -> list[PreferenceEvidence]:
     groups: dict[_Group, dict[str, Entry]] = {}
     for row in data.rows:
         descriptor, policy = row.descriptor, row.lineage.policy if row.lineage else None
-        sampled = is_method(descriptor.method) and method(descriptor.method).best_of > 1
-        if policy is not None and not descriptor.varied and not sampled:
+        applies = not is_method(descriptor.method) or method(descriptor.method).theorem
+        if policy is not None and not descriptor.varied and applies:
             group = _Group(
                 descriptor.environment, descriptor.method, descriptor.family, descriptor.weak
             )
