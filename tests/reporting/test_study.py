@@ -17,7 +17,7 @@ def config() -> Config:
     return load_recipe("micro")
 
 
-def cells(config: Config, *names: str, seeds: int = 1, sweep: str = "") -> list[study.Cell]:
+def cells(config: Config, *names: str, seeds: int = 1, sweep: str = "") -> list[study.StudyCell]:
     sweeps = study.parse_sweeps(sweep.split() if sweep else [], config)
     return study.cells(config, names, seeds=seeds, sweeps=sweeps)
 
@@ -125,6 +125,6 @@ def test_what_stands_on_a_failing_node_is_lost_and_nothing_else(config: Config) 
         "report",
     }
     rest = report_stage.of_cells(config, found, losses.keys)
-    assert [row["method"] for row in rest.params["rows"]] == ["sft-strong", "tree-dpo"]
-    assert rest.params["missing"] == ["evaluation of W2SG MCTS"]
+    assert [row.method for row in rest.params.rows] == ["sft-strong", "tree-dpo"]
+    assert rest.params.missing == ("evaluation of W2SG MCTS",)
     assert not {node.key for node in order([rest])} & losses.keys

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tratree_cli.reporting.build_report import Evaluated, build_report
+from tests.reporting.conftest import report_of
+from tratree_cli.reporting.rows import EvaluationRow
 
-Maker = Callable[..., Evaluated]
-Study = Callable[..., list[Evaluated]]
+Maker = Callable[..., EvaluationRow]
+Study = Callable[..., list[EvaluationRow]]
 
 
-def sentences(rows: list[Evaluated]) -> tuple[str, ...]:
-    section = build_report(rows).section("summary")
+def sentences(rows: list[EvaluationRow]) -> tuple[str, ...]:
+    section = report_of(rows).section("summary")
     assert section is not None
     return section.text
 

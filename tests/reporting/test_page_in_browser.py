@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.reporting.conftest import report_of
 from tratree_cli.display.blocks import Branch, Cell, Column, Outline, Row, Table
-from tratree_cli.reporting.build_report import Evaluated, build_report, tree_table
 from tratree_cli.reporting.document import ReportDocument, Section
 from tratree_cli.reporting.render import html
+from tratree_cli.reporting.rows import EvaluationRow
+from tratree_cli.reporting.tables.tree import tree_table
 
 pytestmark = pytest.mark.slow
-Study = Callable[..., list[Evaluated]]
+Study = Callable[..., list[EvaluationRow]]
 
 
 @pytest.fixture
@@ -114,9 +116,10 @@ def test_a_page_over_5000_tasks_is_small_and_opens_quickly(
     tree = Outline("o", "Tree", Branch("u", children=leaves))
     tasks = tuple(Row((Cell(f"task {i}"), Cell(i / 50))) for i in range(5000))
     columns = (Column("Task", "text"), Column("Reward"))
-    report = build_report(make_study(1, 5000), [tree_table("Trees", {"trees": 5000}), tree])
+    report = report_of(make_study(1, 5000))
+    forest = Section("tree", "Trees", (), (tree_table("Trees", {"trees": 5000}), tree))
     large = Section("tasks", "Tasks", (), (Table("tasks", "Tasks", columns, tasks),))
-    report = replace(report, sections=(*report.sections, large))
+    report = replace(report, sections=(*report.sections, forest, large))
     page = tmp_path / "report.html"
     page.write_text(html.render(report), "utf-8")
     assert page.stat().st_size < 5_000_000

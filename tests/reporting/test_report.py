@@ -8,17 +8,18 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from tests.reporting.conftest import report_of
 from tratree_cli.display.blocks import BEST, SECOND, Row, Table
 from tratree_cli.evaluation.artifact import UNKNOWN_BUDGET, Budget
 from tratree_cli.evaluation.metrics import summarise_results
 from tratree_cli.evaluation.significance import ONE_SEED
-from tratree_cli.reporting.build_report import NO_PAPER, Evaluated, ReportDocument, build_report
-from tratree_cli.reporting.cohorts import Effort
-from tratree_cli.reporting.document import document_from
+from tratree_cli.reporting.build_report import NO_PAPER
+from tratree_cli.reporting.document import ReportDocument, document_from
 from tratree_cli.reporting.published import PUBLISHED, published
+from tratree_cli.reporting.rows import EvaluationRow
 
-Maker = Callable[..., Evaluated]
-Study = Callable[..., list[Evaluated]]
+Maker = Callable[..., EvaluationRow]
+Study = Callable[..., list[EvaluationRow]]
 
 
 def table(report: ReportDocument, key: str) -> Table:
@@ -38,7 +39,7 @@ def values(found: Row) -> list[object]:
 
 
 def test_the_summary_lists_policies_in_the_order_of_the_quick_report(make_study: Study) -> None:
-    summary = table(build_report(make_study(1)[::-1]), "summary")
+    summary = table(report_of(make_study(1)[::-1]), "summary")
     assert [r.cells[0].value for r in summary.rows] == [
         "expert",
         "random",
@@ -49,11 +50,11 @@ def test_the_summary_lists_policies_in_the_order_of_the_quick_report(make_study:
         "unstructured DPO",
         "ceiling",
     ]
-    assert values(row(summary, "W2SG MCTS"))[1:] == [75.0, 160, 1200, pytest.approx(15.64)]
+    assert values(row(summary, "W2SG MCTS"))[1:] == [75.0, 160, 1200]
 
 
 def test_seeds_become_one_row_with_mean_spread_and_interval(make: Maker) -> None:
-    report = build_report(
+    report = report_of(
         [make("mcts", [1.0, 0.0, 0.0, 0.0], seed=0), make("mcts", [1.0, 1.0, 1.0, 0.0], seed=1)]
     )
     cell = table(report, "summary").rows[0].cells[1]
@@ -64,13 +65,13 @@ def test_seeds_become_one_row_with_mean_spread_and_interval(make: Maker) -> None
 
 
 def test_one_seed_prints_that_there_is_no_test(make_study: Study) -> None:
-    versus = table(build_report(make_study(1)), "versus-webshop-test")
+    versus = table(report_of(make_study(1)), "versus-webshop-test")
     assert "Welch p" not in [column.title for column in versus.columns]
     assert any(note.startswith(ONE_SEED.capitalize()) for note in versus.notes)
 
 
 def test_several_seeds_are_tested_against_sft_strong(make_study: Study) -> None:
-    versus = table(build_report(make_study(3)), "versus-webshop-test")
+    versus = table(report_of(make_study(3)), "versus-webshop-test")
     assert titles(versus) == [
         "Policy",
         "Difference",
@@ -92,14 +93,14 @@ def test_several_seeds_are_tested_against_sft_strong(make_study: Study) -> None:
 
 
 def test_the_recovered_gap_may_pass_one_and_the_table_says_why(make_study: Study) -> None:
-    versus = table(build_report(make_study(1)), "versus-webshop-test")
+    versus = table(report_of(make_study(1)), "versus-webshop-test")
     gap = dict(zip(titles(versus), row(versus, "W2SG MCTS").cells, strict=True))["Gap"].value
     assert gap == pytest.approx((75 - 35) / (70 - 35))
     assert any("may exceed 1" in note for note in versus.notes)
 
 
 def test_without_a_ceiling_the_gap_ends_at_sft_strong_and_says_so(make: Maker) -> None:
-    report = build_report(
+    report = report_of(
         [
             make("sft-weak", [0.0, 0.0, 1.0, 0.0]),
             make("sft-strong", [0.0, 1.0, 1.0, 0.0]),
@@ -113,7 +114,7 @@ def test_without_a_ceiling_the_gap_ends_at_sft_strong_and_says_so(make: Maker) -
 
 
 def test_table_1_ranks_own_figures_and_never_the_papers(make_study: Study) -> None:
-    report = build_report(make_study(1), with_paper=True)
+    report = report_of(make_study(1), with_paper=True)
     found = table(report, "table-1")
     assert row(found, "W2SG MCTS").cells[1].mark == BEST
     assert row(found, "ceiling").cells[1].mark == SECOND
@@ -123,18 +124,18 @@ def test_table_1_ranks_own_figures_and_never_the_papers(make_study: Study) -> No
 
 
 def test_the_papers_figures_appear_only_when_asked_for(make_study: Study) -> None:
-    report = build_report(make_study(1))
+    report = report_of(make_study(1))
     assert not any(r.paper for one in report.tables() for r in one.rows)
 
 
 def test_the_papers_figures_are_of_test_sets_and_a_report_without_one_says_so(make: Maker) -> None:
-    shown = build_report([make("mcts", [0.0, 1.0])], with_paper=True)
+    shown = report_of([make("mcts", [0.0, 1.0])], with_paper=True)
     assert NO_PAPER not in shown.warnings
     dev = make("mcts", [0.0, 1.0])
     told = replace(dev.evaluation.descriptor, split="dev")
     dev = replace(dev, evaluation=replace(dev.evaluation, descriptor=told))
-    assert NO_PAPER in build_report([dev], with_paper=True).warnings
-    assert NO_PAPER not in build_report([dev]).warnings
+    assert NO_PAPER in report_of([dev], with_paper=True).warnings
+    assert NO_PAPER not in report_of([dev]).warnings
 
 
 def test_only_printed_tables_are_published() -> None:
@@ -147,7 +148,9 @@ def test_only_printed_tables_are_published() -> None:
 
 
 def test_a_sweep_fills_table_3_and_figure_4_and_stays_out_of_table_1(make: Maker) -> None:
-    def cell(method: str, m: int, beta: float, solved: int, varied: tuple[str, ...]) -> Evaluated:
+    def cell(
+        method: str, m: int, beta: float, solved: int, varied: tuple[str, ...]
+    ) -> EvaluationRow:
         return make(
             method,
             [float(i < solved) for i in range(10)],
@@ -155,7 +158,7 @@ def test_a_sweep_fills_table_3_and_figure_4_and_stays_out_of_table_1(make: Maker
             varied=varied,
         )
 
-    report = build_report(
+    report = report_of(
         [
             make("sft-strong", [1.0] * 4 + [0.0] * 6),
             cell("tree-dpo", 6, 0.1, 6, ()),
@@ -192,14 +195,14 @@ def test_families_and_weak_models_get_their_tables(make: Maker) -> None:
                     weak="" if method == "sft-strong" else weak,
                 )
             )
-    report = build_report(evaluations)
+    report = report_of(evaluations)
     assert {r.cells[0].value for r in table(report, "tables-2-4-8").rows} == {"big", "huge"}
     weak_rows = table(report, "tables-6-7").rows
     assert {r.cells[0].value for r in weak_rows} == {"tiny", "small"}
 
 
 def test_two_environments_stand_side_by_side_in_table_1(make: Maker) -> None:
-    report = build_report(
+    report = report_of(
         [
             make("sft-strong", [1.0, 0.0]),
             make("mcts", [1.0, 1.0]),
@@ -216,30 +219,12 @@ def test_two_environments_stand_side_by_side_in_table_1(make: Maker) -> None:
     assert values(row(table(report, "table-1"), "SFT strong"))[2] is None
 
 
-def test_tree_and_search_seconds_stand_apart(make_study: Study) -> None:
-    cost = table(build_report(make_study(1)), "cost")
-    assert titles(cost)[:3] == ["Policy", "Seconds", "Tree + search"]
-    assert values(cost.rows[0])[:2] == pytest.approx([15.64, 0.64])
-    stages = table(build_report(make_study(1)), "stages")
-    assert titles(stages) == ["Policy", "sft", "build-tree", "mcts", "eval"]
-
-
-def test_gpu_and_processor_time_have_columns_where_they_are_known(make: Maker) -> None:
-    plain = make("mcts", [0.0, 1.0])
-    known = replace(plain, effort=Effort(episodes=7, cpu_seconds=3.0, gpu_seconds=2.0))
-    cost = table(build_report([known, make("sft-strong", [0.0, 1.0])]), "cost")
-    assert titles(cost)[3:] == ["CPU", "GPU", "Episodes"]
-    assert values(row(cost, "W2SG MCTS"))[2:] == [3.0, 2.0, 7]
-    assert values(row(cost, "SFT strong"))[2:] == [None, None, None]
-    assert "GPU" not in titles(table(build_report([plain]), "cost"))
-
-
 def test_unequal_numbers_of_seeds_stand_in_their_rows(make: Maker) -> None:
     runs = [make("sft-strong", [0.0, 1.0], seed=seed) for seed in range(3)]
-    summary = table(build_report([*runs, make("mcts", [1.0, 1.0])]), "summary")
+    summary = table(report_of([*runs, make("mcts", [1.0, 1.0])]), "summary")
     seeds = {r.cells[0].value: r.cells[titles(summary).index("Seeds")].value for r in summary.rows}
     assert seeds == {"SFT strong": 3, "W2SG MCTS": 1}
-    assert "Seeds" not in titles(table(build_report(runs), "summary"))
+    assert "Seeds" not in titles(table(report_of(runs), "summary"))
 
 
 def test_unequal_data_stands_beside_the_comparison(make: Maker) -> None:
@@ -248,14 +233,14 @@ def test_unequal_data_stands_beside_the_comparison(make: Maker) -> None:
         replace_budget(make("mcts", [1.0, 1.0]), Budget(60, 1440, 124)),
         replace_budget(make("best-of-n", [1.0, 1.0], best_of=8), Budget(60, 0, 64)),
     ]
-    versus = table(build_report(rows), "versus-webshop-test")
+    versus = table(report_of(rows), "versus-webshop-test")
     extra = {r.cells[0].value: r.cells[-1].value for r in versus.rows}
     assert extra["W2SG MCTS"] == "+1,440 episodes, +60 updates"
     assert extra["SFT strong, best of 8"] == "reward of 8 samples a tested task"
     assert any("method and data together" in note for note in versus.notes)
 
 
-def replace_budget(one: Evaluated, budget: Budget) -> Evaluated:
+def replace_budget(one: EvaluationRow, budget: Budget) -> EvaluationRow:
     descriptor = replace(one.evaluation.descriptor, budget=budget)
     return replace(one, evaluation=replace(one.evaluation, descriptor=descriptor))
 
@@ -267,21 +252,21 @@ def test_holm_counts_the_tests_that_were_made_not_the_rows(make: Maker) -> None:
         for method, found in share.items()
         for seed, solved in enumerate(found)
     ]
-    versus = table(build_report(rows), "versus-webshop-test")
+    versus = table(report_of(rows), "versus-webshop-test")
     assert any("Holm-corrected for 1 and 0 comparisons" in note for note in versus.notes)
     assert any(note == "Some comparisons: one seed, no test." for note in versus.notes)
 
 
 def test_the_curve_over_seeds_has_an_interval_over_tasks(make: Maker) -> None:
     runs = [make("mcts", [0.0, 1.0, 0.5, 1.0], seed=seed) for seed in range(2)]
-    figure = next(f for f in build_report(runs).figures() if f.key.startswith("figure-3"))
+    figure = next(f for f in report_of(runs).figures() if f.key.startswith("figure-3"))
     last = figure.series[0].points[-1]
     assert last.y == pytest.approx(62.5)
     assert last.low is not None and last.high is not None and last.low < last.y < last.high
 
 
 def test_an_empty_report_says_so() -> None:
-    report = build_report([])
+    report = report_of([])
     assert report.sections == ()
     assert report.warnings == ("There are no evaluations, so there is nothing to report.",)
 
@@ -298,7 +283,7 @@ def test_an_evaluation_without_any_score_is_reported_with_its_reason(make: Maker
             descriptor=replace(good.evaluation.descriptor, method="mcts", label="W2SG MCTS"),
         ),
     )
-    report = build_report([good, broken])
+    report = report_of([good, broken])
     assert row(table(report, "summary"), "W2SG MCTS").cells[1].value is None
     assert any("No episode has a score" in warning for warning in report.warnings)
     assert any("no scored task" in note for note in table(report, "versus-webshop-test").notes)
@@ -313,12 +298,12 @@ def test_a_warning_of_several_seeds_is_one_sentence_with_the_range_of_its_figure
         "9% of 1,010 pairs start saturated (mean margin -1.5)",
     )
 
-    def warned(seed: int, *texts: str) -> Evaluated:
+    def warned(seed: int, *texts: str) -> EvaluationRow:
         made = make("tree-dpo", [0.0, 1.0], seed=seed)
         told = replace(made.evaluation.descriptor, warnings=texts)
         return replace(made, evaluation=replace(made.evaluation, descriptor=told))
 
-    report = build_report(
+    report = report_of(
         [warned(0, said[0], "alone"), warned(1, said[1]), warned(2, said[2]), make("mcts", [1.0])]
     )
     label = "tree-dpo"
@@ -334,29 +319,29 @@ def test_a_warning_of_several_seeds_is_one_sentence_with_the_range_of_its_figure
 def test_a_report_is_read_back_from_its_json(
     make_study: Study, hostile_report: ReportDocument
 ) -> None:
-    for report in (build_report(make_study(2), with_paper=True), hostile_report, build_report([])):
+    for report in (report_of(make_study(2), with_paper=True), hostile_report, report_of([])):
         plain = orjson.loads(orjson.dumps(report.to_json()))
         assert document_from(plain) == report
 
 
 def test_the_same_evaluations_in_any_order_give_the_same_tables(make_study: Study) -> None:
     evaluations = make_study(2)
-    forwards, backwards = build_report(evaluations), build_report(evaluations[::-1])
+    forwards, backwards = report_of(evaluations), report_of(evaluations[::-1])
     assert forwards.tables() == backwards.tables()
 
 
 def test_what_nobody_knows_has_no_column(make: Maker) -> None:
     known = make("mcts", [1.0, 0.0])
     descriptor = replace(known.evaluation.descriptor, budget=UNKNOWN_BUDGET)
-    bare = Evaluated(replace(known.evaluation, descriptor=descriptor))
-    report = build_report([bare])
+    bare = EvaluationRow(replace(known.evaluation, descriptor=descriptor))
+    report = report_of([bare])
     titles = [column.title for column in table(report, "summary").columns]
     assert titles == ["Policy", "Avg reward", "Success"]
     assert report.section("cost") is None
 
 
 def test_any_varied_setting_has_a_row_beside_the_recipes_own(make: Maker) -> None:
-    report = build_report(
+    report = report_of(
         [
             make("sft-strong", [1.0, 0.0]),
             make("mcts", [1.0, 1.0], parameters={"explore.explorer": "weak"}),
@@ -378,11 +363,11 @@ def test_any_varied_setting_has_a_row_beside_the_recipes_own(make: Maker) -> Non
 
 
 def test_fewer_demonstrations_make_a_weaker_weak_model(make: Maker) -> None:
-    def cell(method: str, demos: int, varied: tuple[str, ...] = ()) -> Evaluated:
+    def cell(method: str, demos: int, varied: tuple[str, ...] = ()) -> EvaluationRow:
         parameters = {"demos.tasks": demos}
         return make(method, [1.0, 0.0], weak="small", parameters=parameters, varied=varied)
 
-    report = build_report(
+    report = report_of(
         [
             *(cell(method, 20) for method in ("sft-weak", "mcts")),
             *(cell(method, 5, ("demos.tasks",)) for method in ("sft-weak", "mcts")),
@@ -401,7 +386,7 @@ def test_every_environment_has_its_own_main_models(make: Maker) -> None:
         for method in ("sft-weak", "sft-strong", "mcts")
     ]
     other = make("mcts", [0.0, 0.0], **{**rooms, "family": "tratree-l"})
-    summary = table(build_report([*rows, other]), "summary")
+    summary = table(report_of([*rows, other]), "summary")
     shown = [(str(found.cells[0].value), found.cells[1].value) for found in summary.rows]
     assert [reward for _, reward in shown] == [50.0] * 3 + [100.0] * 3
     assert all(("ALFWorld" in name) == (reward == 100.0) for name, reward in shown)

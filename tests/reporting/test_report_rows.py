@@ -7,20 +7,15 @@ from typing import Any, cast
 
 import pytest
 
-from tests.evaluation.conftest import evaluated
+from tests.reporting.conftest import evaluated
 from tratree_cli.config import load_recipe
-from tratree_cli.reporting.build_report import Evaluated
-from tratree_cli.reporting.lineage import budget
+from tratree_cli.reporting.lineage import budget, inputs
+from tratree_cli.reporting.read_rows import method_of, policies_of
+from tratree_cli.reporting.row_commands import command
 from tratree_cli.reporting.row_settings import differing_settings, keyed_settings
-from tratree_cli.reporting.rows import (
-    MadeFrom,
-    _command,
-    main_rows,
-    method_of,
-    newest,
-    policies_of,
-    settle,
-)
+from tratree_cli.reporting.rows import EvaluationRow, RowLineage
+from tratree_cli.reporting.selection import main_rows
+from tratree_cli.reporting.varied_settings import infer_varied_settings, latest_per_cell
 
 
 @dataclass(frozen=True)
@@ -34,66 +29,58 @@ class Made:
     )
 
 
-def row(name: str, created: float = 0.0, method: str = "mcts", **parameters: Any) -> Any:
-    made = MadeFrom(method, cast(Any, Made(name, created)), None)
-    return evaluated(method, [0.0, 1.0], parameters=parameters), made
+def row(name: str, created: float = 0.0, method: str = "mcts", **parameters: Any) -> EvaluationRow:
+    made = RowLineage(method, cast(Any, Made(name, created)), None)
+    return replace(evaluated(method, [0.0, 1.0], parameters=parameters), lineage=made)
 
 
-def described(given: Any, **fields: Any) -> Any:
-    """The row with other fields of its evaluation's description."""
-    found, made = given
-    descriptor = replace(found.evaluation.descriptor, **fields)
-    return replace(found, evaluation=replace(found.evaluation, descriptor=descriptor)), made
-
-
-def settled(*rows: Any) -> list[tuple[Evaluated, MadeFrom]]:
-    return settle([one for one, _ in rows], [made for _, made in rows])
+def varied(*rows: EvaluationRow) -> list[tuple[str, ...]]:
+    return [row.descriptor.varied for row in infer_varied_settings(rows)]
 
 
 def test_a_setting_is_varied_where_it_is_not_the_recipes_own() -> None:
     # The recipe micro explores three times, so four is the variation although it is as frequent.
-    found = settled(row("a", **{"explore.m": 4}), row("b", **{"explore.m": 3}))
-    assert [one.evaluation.descriptor.varied for one, _ in found] == [("explore.m",), ()]
+    rows = (row("a", **{"explore.m": 4}), row("b", **{"explore.m": 3}))
+    assert varied(*rows) == [("explore.m",), ()]
 
 
 def test_where_no_row_has_the_recipes_own_value_the_most_usual_one_is_home() -> None:
-    found = settled(*(row(name, **{"explore.m": m}) for name, m in (("a", 8), ("b", 9), ("c", 9))))
-    assert [one.evaluation.descriptor.varied for one, _ in found] == [("explore.m",), (), ()]
+    rows = [row(name, **{"explore.m": m}) for name, m in (("a", 8), ("b", 9), ("c", 9))]
+    assert varied(*rows) == [("explore.m",), (), ()]
 
 
 def test_only_rows_of_one_environment_and_split_are_compared() -> None:
     shop, house = row("a", **{"eval.tasks": 16}), row("b", **{"eval.tasks": 9})
     for place in ({"environment": "alfworld"}, {"split": "dev"}):
-        found = settled(shop, described(house, **place))
-        assert [one.evaluation.descriptor.varied for one, _ in found] == [(), ()]
-    varied = settled(shop, house)
-    assert [one.evaluation.descriptor.varied for one, _ in varied] == [(), ("eval.tasks",)]
+        assert varied(shop, house.described(**place)) == [(), ()]
+    assert varied(shop, house) == [(), ("eval.tasks",)]
 
 
 def test_settings_that_never_differ_are_no_columns() -> None:
-    (found, _), *_ = settled(row("a", **{"sft.epochs": 3.0, "explore.m": 3}), row("b"))
-    assert dict(found.evaluation.descriptor.parameters) == {"explore.m": 3}
+    rows = (row("a", **{"sft.epochs": 3.0, "explore.m": 3}), row("b"))
+    assert dict(infer_varied_settings(rows)[0].descriptor.parameters) == {"explore.m": 3}
 
 
 def test_main_rows_are_the_recipes_own_of_each_environments_main_models() -> None:
     rows = [
-        described(row("own", **{"explore.m": 3}), weak="small"),
-        described(row("swept", **{"explore.m": 4}), weak="small"),
-        described(row("other model", **{"explore.m": 3}), weak="medium"),
-        described(row("rooms", **{"explore.m": 3}), weak="medium", environment="alfworld"),
+        row("own", **{"explore.m": 3}).described(weak="small"),
+        row("swept", **{"explore.m": 4}).described(weak="small"),
+        row("other model", **{"explore.m": 3}).described(weak="medium"),
+        row("rooms", **{"explore.m": 3}).described(weak="medium", environment="alfworld"),
     ]
-    main = main_rows(settled(*rows))
-    assert {name: [one.evaluation.recipe for one in rows] for name, rows in main.items()} == {
-        "webshop": ["own"],
-        "alfworld": ["rooms"],
+    main = main_rows(infer_varied_settings(rows))
+    recipes = {
+        name: [row.lineage.evaluation.recipe for row in rows if row.lineage]
+        for name, rows in main.items()
     }
+    assert recipes == {"webshop": ["own"], "alfworld": ["rooms"]}
 
 
 def test_of_equal_descriptions_the_newest_counts_and_the_report_says_so() -> None:
-    rows, remarks = newest(settled(row("old", 1.0), row("new", 2.0), row("other", method="eto")))
+    rows, remarks = latest_per_cell([row("old", 1.0), row("new", 2.0), row("other", method="eto")])
     assert len(rows) == 2
     assert "1 older evaluation is left out" in remarks[0]
-    same, silent = newest(settled(row("one", 1.0), row("one", 1.0)))
+    same, silent = latest_per_cell([row("one", 1.0), row("one", 1.0)])
     assert (len(same), silent) == (1, ())
 
 
@@ -108,6 +95,10 @@ class Entry:
     provenance: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     kind: str = ""
+
+    @property
+    def inputs(self) -> dict[str, list[str]]:
+        return dict(self.document.get("inputs", {}))
 
 
 def trained(**params: Any) -> Entry:
@@ -163,12 +154,12 @@ def test_the_line_that_makes_a_row_again_names_a_seed_that_is_not_the_recipes_ow
         config = {"recipe": "micro", "env": {"name": "webshop"}, "eval": {}}
         policy = Entry("sft", {"params": {"seed": seed}}, provenance={"config": config})
         evaluation = Entry("eval", {"params": {}}, provenance={"config": config})
-        return _command(MadeFrom("sft-weak", cast(Any, evaluation), cast(Any, policy)))
+        return command(RowLineage("sft-weak", cast(Any, evaluation), cast(Any, policy)))
 
     assert "--seed" not in typed(0)
     assert "--seed 2" in typed(2)
     own = replace(load_recipe("micro", "webshop"), seed=2)
-    monkeypatch.setattr("tratree_cli.reporting.rows._shipped", lambda *_: own)
+    monkeypatch.setattr("tratree_cli.reporting.row_commands._shipped", lambda *_: own)
     assert "--seed 0" in typed(0)
     assert "--seed" not in typed(2)
 
@@ -197,9 +188,51 @@ def test_what_only_decided_how_long_a_control_trained_is_no_data_of_its() -> Non
 def test_the_command_of_a_policy_of_ones_own_evaluates_it_again() -> None:
     config = load_recipe("micro", "webshop").with_values({"eval": {"tasks": 3}}, "--limit")
     made = Entry("eval", {"params": {}}, provenance={"config": config.to_dict()})
-    given = [MadeFrom(name, cast(Any, made), None) for name in ("expert", "python:mine:agent")]
+    given = [RowLineage(name, cast(Any, made), None) for name in ("expert", "python:mine:agent")]
     options = "--recipe micro --env webshop"
-    assert [_command(row) for row in given] == [
+    assert [command(row) for row in given] == [
         f"tratree report {options} --methods expert --set eval.tasks=3",
         f"tratree eval {options} --policy python:mine:agent --set eval.tasks=3",
     ]
+
+
+class Records:
+    """A store of entries by recipe digest, which resolves an object to ``newest``."""
+
+    def __init__(self, *entries: Entry, newest: Entry) -> None:
+        self.entries, self.newest = entries, newest
+
+    def records_of(self, recipe: str) -> list[Entry]:
+        return [entry for entry in self.entries if entry.recipe == recipe]
+
+    def maker(self, digest: str, user: Entry) -> Entry:
+        return self.newest
+
+
+def test_an_input_is_the_recipe_that_was_recorded_whatever_gave_the_same_object_later() -> None:
+    trained = Entry("train-strong", {"params": {"method": "mcts"}}, "r1", "same")
+    adopted = Entry("train-strong", {"params": {"method": "tree-dpo"}}, "r2", "same")
+    store: Any = Records(trained, adopted, newest=adopted)
+    document = {"inputs": {"policy": ["same"]}, "params": {}}
+    exact: Any = Entry("eval", document, provenance={"inputs": {"policy": ["r1"]}})
+    assert [entry.recipe for entry in inputs(store, exact)] == ["r1"]
+    assert method_of(store, exact) == "mcts"
+    # An artifact of an earlier version recorded none: the newest maker is taken, as it was then.
+    old: Any = Entry("eval", document)
+    assert [entry.recipe for entry in inputs(store, old)] == ["r2"]
+    collected: Any = Entry("eval", document, provenance={"inputs": {"policy": ["gone"]}})
+    assert inputs(store, collected) == []
+
+
+def test_an_sft_model_is_weak_or_strong_by_its_recorded_role_and_an_old_one_by_its_label() -> None:
+    def method(provenance: dict[str, Any], samples: int = 1) -> str:
+        model = Entry("sft", {}, "r", "o", provenance)
+        evaluation = Entry("eval", {"inputs": {}, "params": {"best_of": samples}})
+        return method_of(cast(Any, None), cast(Any, evaluation), cast(Any, model))
+
+    assert method({"label": "renamed", "role": "weak"}) == "sft-weak"
+    assert method({"label": "SFT weak model", "role": "strong"}) == "sft-strong"
+    assert method({"label": "renamed", "role": "strong"}, samples=8) == "best-of-n"
+    assert method({"label": "SFT weak model"}) == "sft-weak"
+    assert method({"label": "SFT strong model"}) == "sft-strong"
+    assert method({"label": "explorer of mine"}) == "explorer of mine"

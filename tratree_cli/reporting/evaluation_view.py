@@ -10,16 +10,20 @@ from tratree_cli.display.terminal_tables import FittingTable
 from tratree_cli.display.text import one_line
 from tratree_cli.evaluation.artifact import Evaluation
 from tratree_cli.evaluation.metrics import task_rewards
-from tratree_cli.reporting.build_report import Evaluated, build_report
+from tratree_cli.reporting.build_report import build_report
 from tratree_cli.reporting.render import terminal
+from tratree_cli.reporting.report_data import ReportData
+from tratree_cli.reporting.rows import EvaluationRow
 
 
 def evaluation_view(evaluation: Evaluation, ref: str = "", tasks: int = 10) -> RenderableType:
     """One evaluation in full: every table that one policy can fill, and its ``tasks`` worst."""
-    report = build_report([Evaluated(evaluation, ref)], title=evaluation.descriptor.label)
-    parts: list[RenderableType] = [
-        terminal.render(report, ("summary", "figures", "details", "cost"))
-    ]
+    report = build_report(
+        ReportData((EvaluationRow(evaluation, ref=ref),)),
+        title=evaluation.descriptor.label,
+        only=("summary", "figures", "details", "cost"),
+    )
+    parts: list[RenderableType] = [terminal.render(report, None)]
     worst = _worst_tasks(evaluation, tasks)
     if worst.rows:
         parts += [Text(""), FittingTable(worst)]

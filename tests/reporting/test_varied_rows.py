@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from tests.reporting.conftest import report_of
 from tratree_cli.display.blocks import Figure, Table
-from tratree_cli.reporting.build_report import Evaluated, build_report
 from tratree_cli.reporting.document import ReportDocument
+from tratree_cli.reporting.rows import EvaluationRow
 
-Maker = Callable[..., Evaluated]
+Maker = Callable[..., EvaluationRow]
 
 
 def table(report: ReportDocument, key: str) -> Table:
@@ -20,7 +21,9 @@ def figure_4(report: ReportDocument) -> Figure:
     return next(one for one in report.figures() if one.key == "figure-4")
 
 
-def cell(make: Maker, m: int, solved: int, weak: str = "small", split: str = "dev") -> Evaluated:
+def cell(
+    make: Maker, m: int, solved: int, weak: str = "small", split: str = "dev"
+) -> EvaluationRow:
     """MCTS with so many trajectories a task; 6 are the recipe's own."""
     return make(
         "mcts",
@@ -33,7 +36,7 @@ def cell(make: Maker, m: int, solved: int, weak: str = "small", split: str = "de
 
 
 def test_figure_4_is_of_one_weak_model_and_one_split_a_line(make: Maker) -> None:
-    report = build_report(
+    report = report_of(
         [
             *(cell(make, m, solved) for m, solved in ((3, 4), (6, 5), (10, 6))),
             cell(make, 6, 9, split="test"),
@@ -49,7 +52,7 @@ def test_figure_4_is_of_one_weak_model_and_one_split_a_line(make: Maker) -> None
 def test_settings_stand_in_the_order_of_their_values_whenever_they_were_made(make: Maker) -> None:
     # SFT strong has no weak model, which makes no second one.
     other = make("sft-strong", [1.0], split="dev", varied=("eval.samples",))
-    report = build_report([*(cell(make, m, 5) for m in (10, 3, 8, 6)), other])
+    report = report_of([*(cell(make, m, 5) for m in (10, 3, 8, 6)), other])
     settings = [row.cells[1].value for row in table(report, "sweep").rows]
     own = "the recipe's own"
     assert settings == ["eval.samples=None", own, "explore.m=3", "explore.m=8", "explore.m=10"]
@@ -57,7 +60,7 @@ def test_settings_stand_in_the_order_of_their_values_whenever_they_were_made(mak
 
 def test_a_grid_over_models_and_settings_has_a_row_for_every_cell(make: Maker) -> None:
     solved = {("small", 6): 1, ("small", 8): 2, ("medium", 6): 3, ("medium", 8): 4}
-    report = build_report([cell(make, m, n, weak) for (weak, m), n in solved.items()])
+    report = report_of([cell(make, m, n, weak) for (weak, m), n in solved.items()])
     shown = {row.cells[1].value: row.cells[2].value for row in table(report, "sweep").rows}
     assert shown == {
         "the recipe's own, small": 10.0,
@@ -68,7 +71,7 @@ def test_a_grid_over_models_and_settings_has_a_row_for_every_cell(make: Maker) -
 
 
 def test_every_place_names_its_split_where_one_must(make: Maker) -> None:
-    report = build_report(
+    report = report_of(
         [
             make("sft-strong", [1.0, 0.0]),
             make("sft-strong", [1.0, 0.0], split="dev"),
@@ -83,9 +86,9 @@ def test_every_place_names_its_split_where_one_must(make: Maker) -> None:
 
 
 def test_the_longer_side_of_policies_and_types_goes_down_the_page(make: Maker) -> None:
-    few = build_report([make("mcts", [1.0, 0.0, 1.0])])
+    few = report_of([make("mcts", [1.0, 0.0, 1.0])])
     assert [c.title for c in table(few, "types-webshop-test").columns][:2] == ["Type", "Tasks"]
-    many = build_report([make(name, [1.0, 0.0, 1.0]) for name in ("random", "sft-weak", "mcts")])
+    many = report_of([make(name, [1.0, 0.0, 1.0]) for name in ("random", "sft-weak", "mcts")])
     found = table(many, "types-webshop-test")
     assert [c.title for c in found.columns] == ["Policy", "shirts (2)", "shoes (1)"]
     assert [(r.cells[0].value, r.cells[1].value) for r in found.rows] == [
@@ -99,10 +102,10 @@ def test_environments_with_models_of_their_own_are_no_comparison_of_models(make:
     shop = {"environment": "webshop", "family": "shop-m", "weak": "shop-s"}
     rooms = {"environment": "alfworld", "family": "rooms-m", "weak": "rooms-s"}
     rows = [make(m, [1.0, 0.0], **at) for at in (shop, rooms) for m in ("sft-weak", "mcts")]
-    keys = {one.key for one in build_report(rows).tables()}
+    keys = {one.key for one in report_of(rows).tables()}
     assert not keys & {"tables-2-4-8", "tables-6-7"}
     other = make("mcts", [1.0, 0.0], **{**rooms, "family": "rooms-l", "weak": "rooms-m"})
-    keys = {one.key for one in build_report([*rows, other]).tables()}
+    keys = {one.key for one in report_of([*rows, other]).tables()}
     assert keys >= {"tables-2-4-8", "tables-6-7"}
 
 
@@ -112,14 +115,14 @@ def test_a_policy_whose_episodes_all_ended_keeps_its_score_in_figure_3(make: Mak
     curve = long.evaluation.metrics.curve
     longer = replace(long.evaluation.metrics, curve=(*curve, curve[-1], curve[-1]))
     long = replace(long, evaluation=replace(long.evaluation, metrics=longer))
-    figure = next(f for f in build_report([short, long]).figures() if "Fig. 3" in f.title)
+    figure = next(f for f in report_of([short, long]).figures() if "Fig. 3" in f.title)
     assert [len(one.points) for one in figure.series] == [5, 5]
     assert [p.y for p in figure.series[0].points] == [0.0, 25.0, 50.0, 50.0, 50.0]
 
 
 def test_a_warning_names_its_row_unless_several_rows_share_it(make: Maker) -> None:
     shared = ("from the base model",)
-    report = build_report(
+    report = report_of(
         [
             make("mcts", [1.0, 0.0], seed=0, warnings=shared),
             make("mcts", [1.0, 0.0], seed=1, warnings=(*shared, "88% saturated")),
@@ -139,7 +142,7 @@ def test_rewards_by_type_are_counted_as_the_reward_is(make: Maker) -> None:
     better = [replace(r, sample=1, score=1.0) for r in worse.evaluation.results if r.task != "t1"]
     both = (*worse.evaluation.results, *better)
     best = replace(worse, evaluation=replace(worse.evaluation, results=both))
-    found = table(build_report([*seeds, best]), "types-webshop-test")
+    found = table(report_of([*seeds, best]), "types-webshop-test")
     shown = {row.cells[0].value: row.cells[1:] for row in found.rows}
     assert [c.title for c in found.columns] == ["Policy", "shirts (2)", "shoes (2)"]
     assert [cell.value for cell in shown["SFT strong"]] == [50.0, 0.0]
@@ -149,7 +152,7 @@ def test_rewards_by_type_are_counted_as_the_reward_is(make: Maker) -> None:
 
 def test_the_papers_figures_stand_under_test_sets_alone(make: Maker) -> None:
     both = [make(m, [1.0, 0.0], split=s) for s in ("test", "dev") for m in ("sft-strong", "mcts")]
-    found = table(build_report(both, with_paper=True), "table-1")
+    found = table(report_of(both, with_paper=True), "table-1")
     assert [column.title for column in found.columns[1::2]] == [
         "WebShop test reward",
         "WebShop dev reward",
@@ -157,5 +160,5 @@ def test_the_papers_figures_stand_under_test_sets_alone(make: Maker) -> None:
     papers = [row for row in found.rows if row.paper]
     assert papers and all(row.cells[1].value is not None for row in papers)
     assert all(row.cells[3].value is None for row in papers)
-    dev = build_report(both[2:], with_paper=True)
+    dev = report_of(both[2:], with_paper=True)
     assert not any(row.paper for one in dev.tables() for row in one.rows)

@@ -7,6 +7,7 @@ import io
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,16 +15,17 @@ from markdown_it import MarkdownIt
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
+from tests.reporting.conftest import report_of
 from tratree_cli.display import formatting
 from tratree_cli.display.blocks import COUNT, P_VALUE, SECONDS, TEXT, Cell, Column, Row, Table
 from tratree_cli.display.text import inert, one_line
-from tratree_cli.reporting.build_report import Evaluated, build_report
 from tratree_cli.reporting.document import ReportDocument, Section
 from tratree_cli.reporting.render import csv as csv_render
 from tratree_cli.reporting.render import json as json_render
 from tratree_cli.reporting.render import latex, markdown, terminal
+from tratree_cli.reporting.rows import EvaluationRow
 
-Study = Callable[..., list[Evaluated]]
+Study = Callable[..., list[EvaluationRow]]
 
 
 def printed(renderable: RenderableType, width: int = 80, **options: object) -> str:
@@ -37,7 +39,7 @@ def printed(renderable: RenderableType, width: int = 80, **options: object) -> s
 @pytest.mark.parametrize("seeds", [1, 5])
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_no_cell_is_cut_at_any_width(make_study: Study, seeds: int, width: int) -> None:
-    report = build_report(make_study(seeds), with_paper=True)
+    report = report_of(make_study(seeds), with_paper=True)
     text = printed(terminal.render(report, None), width)
     assert all(cell_len(line) <= width for line in text.splitlines())
     assert "…" not in text
@@ -58,21 +60,21 @@ def test_a_table_in_pieces_repeats_what_tells_its_rows_apart() -> None:
 
 
 def test_the_quick_table_keeps_one_line_a_policy_at_80_columns(make_study: Study) -> None:
-    text = printed(terminal.render(build_report(make_study(3)), ("summary",)))
+    text = printed(terminal.render(report_of(make_study(3)), ("summary",)))
     lines = [line for line in text.splitlines() if line.startswith("unstructured DPO")]
     assert len(lines) == 1
     assert "±" in lines[0] and "[" in lines[0]
 
 
 def test_the_short_answer_names_what_it_leaves_out(make_study: Study) -> None:
-    text = printed(terminal.render(build_report(make_study(1), next_step="tratree show x")))
+    text = printed(terminal.render(replace(report_of(make_study(1)), next_step="tratree show x")))
     assert "Not shown here" in text
     assert "Data and cost" in text
     assert text.rstrip().endswith("Next: tratree show x")
 
 
 def test_without_colour_marks_are_still_there(make_study: Study) -> None:
-    report = build_report(make_study(1), with_paper=True)
+    report = report_of(make_study(1), with_paper=True)
     text = printed(terminal.render(report, None), 100, no_color=True)
     assert "\x1b" not in text
     assert "(paper)" in text
@@ -129,7 +131,7 @@ def test_latex_has_balanced_braces_and_no_foreign_command(
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX is installed")
 def test_latex_sets_every_table_within_the_text(make_study: Study, tmp_path: Path) -> None:
-    report = build_report(make_study(2), with_paper=True)
+    report = report_of(make_study(2), with_paper=True)
     (tmp_path / "tables.tex").write_text(latex.render(report), "utf-8")
     (tmp_path / "paper.tex").write_text(
         r"\documentclass{article}\usepackage{booktabs,graphicx}"
@@ -147,7 +149,7 @@ def test_latex_sets_every_table_within_the_text(make_study: Study, tmp_path: Pat
 
 
 def test_latex_marks_the_best_and_the_papers_rows(make_study: Study) -> None:
-    text = latex.render(build_report(make_study(1), with_paper=True))
+    text = latex.render(report_of(make_study(1), with_paper=True))
     assert r"\textbf{75.0" in text
     assert "(paper)" in text
     assert r"Table 3" not in text
@@ -172,8 +174,8 @@ def test_a_cell_that_looks_like_a_formula_is_quoted() -> None:
 
 def test_every_format_gives_the_same_bytes_twice(make_study: Study) -> None:
     for module in (json_render, csv_render, latex, markdown):
-        first = module.render(build_report(make_study(2)))
-        assert first == module.render(build_report(make_study(2)))
+        first = module.render(report_of(make_study(2)))
+        assert first == module.render(report_of(make_study(2)))
 
 
 @pytest.mark.parametrize(

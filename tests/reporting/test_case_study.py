@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from tratree_cli.display.case_study import compare_on_task, first_difference, most_telling_task
-from tratree_cli.display.show_evaluation import evaluation_view
 from tratree_cli.display.show_model import model_card
 from tratree_cli.display.show_rollouts import rollouts_view, trajectory_view
 from tratree_cli.display.sparkline import bar, sparkline
 from tratree_cli.display.terminal_blocks import ComparisonText
 from tratree_cli.errors import InputError
 from tratree_cli.formats.rollouts import Rollouts, TextTable, Trajectory
-from tratree_cli.reporting.build_report import Evaluated
+from tratree_cli.reporting.evaluation_view import evaluation_view
+from tratree_cli.reporting.rows import EvaluationRow
 
 
 def rollouts(*episodes: tuple[str, Sequence[str], float | None]) -> Rollouts:
@@ -131,7 +131,7 @@ def test_an_episode_shows_unparsable_outputs_as_they_were() -> None:
 
 def test_an_evaluation_shows_its_figures_and_worst_tasks(make: object, hostile: str) -> None:
     one = make("mcts", [0.2, 1.0, 0.4], label=hostile, parameters={"dpo.beta": 0.1})  # type: ignore[operator]
-    assert isinstance(one, Evaluated)
+    assert isinstance(one, EvaluationRow)
     text = shown(evaluation_view(one.evaluation, one.ref))
     assert "Tasks with the lowest reward" in text
     assert "dpo.beta=0.1" in text

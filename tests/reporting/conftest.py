@@ -11,8 +11,11 @@ from tratree_cli.display.blocks import Branch, Comparison, Lane, Outline, Turn
 from tratree_cli.evaluation.artifact import Budget, Descriptor, Evaluation
 from tratree_cli.evaluation.metrics import summarise_results
 from tratree_cli.evaluation.results import EpisodeResult
-from tratree_cli.reporting.build_report import Evaluated, build_report, tree_table
+from tratree_cli.reporting.build_report import build_report
 from tratree_cli.reporting.document import ReportDocument, Section
+from tratree_cli.reporting.report_data import ReportData
+from tratree_cli.reporting.rows import EvaluationRow
+from tratree_cli.reporting.tables.tree import tree_table
 
 HOSTILE = (
     "<script>fetch('//evil')</script><img src=x onerror=alert(1)>\"'>"
@@ -20,7 +23,7 @@ HOSTILE = (
     "\x1b[31mred\x1b]0;title\x07 \u202egnitir\u202c `tick` | pipe $x$ \\input{passwd} %"
 )
 
-Maker = Callable[..., Evaluated]
+Maker = Callable[..., EvaluationRow]
 
 
 def evaluated(
@@ -32,7 +35,7 @@ def evaluated(
     split: str = "test",
     label: str = "",
     **fields: object,
-) -> Evaluated:
+) -> EvaluationRow:
     """An evaluation with one greedy episode per score; tasks are t0, t1, ..."""
     results = tuple(
         EpisodeResult(
@@ -59,15 +62,19 @@ def evaluated(
         **fields,  # type: ignore[arg-type]
     )
     metrics = summarise_results(results, resamples=200)
-    return Evaluated(
+    return EvaluationRow(
         Evaluation(descriptor, metrics, results),
         ref=f"evaluation:{method}{seed}",
-        seconds={"sft": 10.0, "build-tree": 0.41, "mcts": 0.23, "eval": 5.0},
         command=f"tratree eval {method}",
     )
 
 
-def study(seeds: int = 3, tasks: int = 20) -> list[Evaluated]:
+def report_of(rows: Sequence[EvaluationRow], *, with_paper: bool = False) -> ReportDocument:
+    """The report over rows that no store knows."""
+    return build_report(ReportData(tuple(rows), with_paper=with_paper))
+
+
+def study(seeds: int = 3, tasks: int = 20) -> list[EvaluationRow]:
     """All methods of the quick report over some seeds; better methods get more tasks right."""
     share = {
         "expert": 0.9,
@@ -93,7 +100,7 @@ def make() -> Maker:
 
 
 @pytest.fixture
-def make_study() -> Callable[..., list[Evaluated]]:
+def make_study() -> Callable[..., list[EvaluationRow]]:
     return study
 
 
@@ -140,12 +147,13 @@ def hostile_report() -> ReportDocument:
         evaluated("sft-strong", [0.5, 1.0, 0.0], environment=HOSTILE, split=HOSTILE),
         evaluated("mcts", [0.5, 1.0, 1.0], environment=HOSTILE, split=HOSTILE),
     ]
-    return build_report(
-        evaluations,
-        [replace(tree_table(HOSTILE, {HOSTILE: HOSTILE, "nodes": 3}), notes=(HOSTILE,)), tree],
-        title=HOSTILE,
-        subtitle=HOSTILE,
-        next_step=HOSTILE,
-        with_paper=True,
-        extra=(Section(HOSTILE, HOSTILE, (HOSTILE,), (case,)),),
+    report = build_report(
+        ReportData(tuple(evaluations), with_paper=True), title=HOSTILE, subtitle=HOSTILE
     )
+    facts = replace(tree_table(HOSTILE, {HOSTILE: HOSTILE, "nodes": 3}), notes=(HOSTILE,))
+    sections = (
+        *report.sections,
+        Section("tree", HOSTILE, blocks=(facts, tree)),
+        Section(HOSTILE, HOSTILE, (HOSTILE,), (case,)),
+    )
+    return replace(report, sections=sections, next_step=HOSTILE)

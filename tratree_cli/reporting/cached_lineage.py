@@ -9,15 +9,21 @@ from __future__ import annotations
 from tratree_store import Entry, Store
 
 
-class Remembering(Store):
-    """What it has been asked it remembers, so it must not outlive the report that it serves."""
+class CachedLineage(Store):
+    """Keeps every answer about lineage, so it must not outlive the report that it serves."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(store.root, durable=store.durable, on_warning=store.on_warning)
         self._makers: dict[tuple[str, str, str], Entry | None] = {}
+        self._records: dict[str, list[Entry]] = {}
 
     def maker(self, digest: str, user: Entry) -> Entry | None:
-        asked = (digest, user.recipe, user.object)
-        if asked not in self._makers:
-            self._makers[asked] = super().maker(digest, user)
-        return self._makers[asked]
+        key = (digest, user.recipe, user.object)
+        if key not in self._makers:
+            self._makers[key] = super().maker(digest, user)
+        return self._makers[key]
+
+    def records_of(self, recipe: str) -> list[Entry]:
+        if recipe not in self._records:
+            self._records[recipe] = super().records_of(recipe)
+        return self._records[recipe]

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import pytest
 
+from tests.reporting.conftest import report_of
 from tratree_cli.display.blocks import (
     Branch,
     Cell,
@@ -21,13 +22,13 @@ from tratree_cli.display.blocks import (
     Series,
     Table,
 )
-from tratree_cli.reporting.build_report import Evaluated, build_report
 from tratree_cli.reporting.document import Artifact, ReportDocument, Section
 from tratree_cli.reporting.render import figure_svg, html, html_blocks, tree_svg
+from tratree_cli.reporting.rows import EvaluationRow
 from tratree_cli.resources import templates_dir
 
-Maker = Callable[..., Evaluated]
-Study = Callable[..., list[Evaluated]]
+Maker = Callable[..., EvaluationRow]
+Study = Callable[..., list[EvaluationRow]]
 VOID = {"meta", "link", "br", "img", "use", "input", "hr"}
 
 
@@ -89,7 +90,7 @@ def test_hostile_texts_stay_texts(
 
 
 def test_the_policy_of_the_page_forbids_scripts_and_every_request(make_study: Study) -> None:
-    read = Reader(html.render(build_report(make_study(1))))
+    read = Reader(html.render(report_of(make_study(1))))
     policy = next(v for tag, name, v in read.attributes if (tag, name) == ("meta", "content"))
     assert "default-src 'none'" in policy
     assert "script-src" not in policy
@@ -97,7 +98,7 @@ def test_the_policy_of_the_page_forbids_scripts_and_every_request(make_study: St
 
 
 def test_the_page_is_accessible_in_its_structure(make_study: Study) -> None:
-    page = html.render(build_report(make_study(2)))
+    page = html.render(report_of(make_study(2)))
     read = Reader(page)
     assert ("html", "lang", "en") in read.attributes
     assert read.tags.count("h1") == 1
@@ -114,7 +115,7 @@ def test_drawings_take_their_colours_from_the_page_and_have_a_description(
     make_study: Study,
 ) -> None:
     pytest.importorskip("matplotlib")
-    page = html.render(build_report(make_study(1)))
+    page = html.render(report_of(make_study(1)))
     drawings = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
     assert len(drawings) == 3
     for drawn in drawings:
@@ -145,8 +146,8 @@ def test_paper_shows_no_colour_of_the_dark_page() -> None:
 
 
 def test_equal_reports_give_equal_pages(make_study: Study) -> None:
-    first = html.render(build_report(make_study(1)))
-    assert first == html.render(build_report(make_study(1)))
+    first = html.render(report_of(make_study(1)))
+    assert first == html.render(report_of(make_study(1)))
 
 
 def test_the_colours_of_light_and_dark_are_legible() -> None:
@@ -176,7 +177,7 @@ def test_large_tables_and_trees_are_cut_and_say_so() -> None:
     rows = tuple(Row((Cell(f"task {i}"), Cell(i))) for i in range(5000))
     leaves = tuple(Branch(f"click[{i}]", "seen " * 50, 0.5, 1) for i in range(5000))
     report = replace(
-        build_report([]),
+        report_of([]),
         sections=(
             Section(
                 "large",
@@ -245,7 +246,7 @@ def test_a_long_run_of_steps_without_a_choice_is_drawn_as_one() -> None:
 
 
 def test_the_lineage_leads_from_every_figure_to_the_demonstrations(make: Maker) -> None:
-    report = build_report([make("mcts", [0.0, 1.0])])
+    report = report_of([make("mcts", [0.0, 1.0])])
     lineage = (
         Artifact("demos:" + "a" * 64, "demonstrations"),
         Artifact("model:" + "b" * 64, "strong model, mcts, seed 0", ("demos:" + "a" * 64,)),
