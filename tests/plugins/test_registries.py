@@ -19,6 +19,7 @@ from tratree_cli.methods.pair_rule import MiningParameters, PairRule, PairSource
 from tratree_cli.methods.registry import METHODS, method, methods, shown_in, trained_methods
 from tratree_cli.pipeline.graph import Node, order
 from tratree_cli.registry import Registry
+from tratree_cli.reporting import study
 from tratree_cli.stages import evaluate, explore, method_graph, mine_pairs
 from tratree_cli.training.trainer import TRAINERS
 
@@ -84,6 +85,21 @@ def test_settings_of_a_plugin_are_typed_and_keyed() -> None:
     other = config(train={"parameters": {"accepted-onyl": {"least_score": 1}}})
     with pytest.raises(InputError, match=r"no trainer 'accepted-onyl' \(did you mean"):
         method_graph.evaluation(other, "mcts")
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_setting_of_a_plugin_can_be_swept() -> None:
+    key = "train.parameters.accepted-only.least_score"
+    with pytest.raises(InputError, match=f"the recipe does not name {key}"):
+        study.parse_sweep(f"{key}=0.3,0.6", config())
+    given = config(train={"parameters": {"accepted-only": {"least_score": 0.9}}})
+    sweeps = study.parse_sweeps([f"{key}=0.3,0.9"], given)
+    cells = study.cells(given, ["mcts", "rejection-sampling"], sweeps=sweeps)
+    assert [(cell.method, dict(cell.settings), cell.varied) for cell in cells] == [
+        ("mcts", {}, ()),
+        ("rejection-sampling", {key: 0.9}, ()),
+        ("rejection-sampling", {key: 0.3}, (key,)),
+    ]
 
 
 @pytest.mark.usefixtures("plugin")
@@ -214,3 +230,14 @@ def declare(folder: Path, group: str, name: str, value: str) -> None:
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: another\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text(f"[{group}]\n{name} = {value}\n")
+
+
+def test_a_table_of_settings_is_typed_as_the_command_line_reads_it() -> None:
+    import shlex
+
+    from tratree_cli.config import parse_assignment
+    from tratree_cli.reporting.row_commands import _typed
+
+    table = {"accepted-only": {"least_score": 0.3, "kind": "two words", "strict": True}}
+    (typed,) = shlex.split(f"train.parameters={_typed(table)}")
+    assert parse_assignment(typed) == {"train": {"parameters": table}}

@@ -66,7 +66,7 @@ def run(
     )
     session.runtime.labels = study.labels(cells)
     if session.dry_run:
-        _print_plan(session, stage.of_cells(config, cells))
+        _print_plan(session, stage.of_cells(config, cells, with_paper=with_paper))
     else:
         deliver_cells(session, config, cells, form, output, with_paper)
 

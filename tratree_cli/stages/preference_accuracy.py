@@ -6,6 +6,7 @@ recipe's own rule, and every trained policy is asked which side it prefers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -24,22 +25,22 @@ class PreferenceAccuracyParameters:
 
 STAGE = Stage(
     "agreement",
-    1,
+    2,
     "agreement",
     "tratree_cli.stages.preference_accuracy:run",
     PreferenceAccuracyParameters,
 )
 MEASURED = "agreement.json"
 SPLIT = "dev"
-NOT_MEASURED = ("expert", "random", "sft-weak", "best-of-n")
-"""Policies without weights of their own to ask, and the reference itself."""
 
 
 def held_out_pairs(config: Config) -> Node:
     """Pairs of the weak model's trees on ``report.held_out`` tasks of the dev split."""
     section = replace(config.explore, split=SPLIT, tasks=config.report.held_out, explorer="weak")
     elsewhere = replace(config, explore=section)
-    rollouts = replace(explore.node(elsewhere), label="held-out exploration")
+    # Nothing is trained on it, so the split may be one that is there to evaluate on.
+    explored = explore.node(elsewhere, allow_test=True)
+    rollouts = replace(explored, label="held-out exploration")
     tree = replace(build_tree.node(elsewhere, rollouts=(rollouts,)), label="held-out trees")
     return replace(mine_pairs.node(elsewhere, rule="tree", trees=(tree,)), label="held-out pairs")
 
@@ -76,11 +77,26 @@ def run(job: Job[PreferenceAccuracyParameters]) -> Result:
         progress=training_progress(job),
         device=job.options.device,
     )
+    figures = asdict(measured)
+    tasks = {pair.messages().identity: pair.task for pair in pairs}
+    margins = [(tasks[identity], margin) for identity, margin in figures.pop("margins")]
+    document = {**figures, "by_task": preferred_by_task(margins)}
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
-    (job.out / MEASURED).write_bytes(orjson.dumps(asdict(measured), option=options))
+    (job.out / MEASURED).write_bytes(orjson.dumps(document, option=options))
     warnings = []
     if not pairs:
         warnings.append("no held-out pair is informative; raise report.held_out")
     elif measured.left_out:
         warnings.append(f"{measured.left_out} of {len(pairs)} pairs are too long and left out")
-    return Result(asdict(measured), warnings=warnings)
+    return Result(figures, warnings=warnings)
+
+
+def preferred_by_task(margins: Sequence[tuple[str, float]]) -> dict[str, dict[str, float]]:
+    """Of each task: its ``pairs``, and how many have a positive margin (ties count half)."""
+    by_task: dict[str, list[float]] = {}
+    for task, margin in margins:
+        by_task.setdefault(task, []).append(margin)
+    return {
+        task: {"pairs": len(of_task), "preferred": sum((m > 0) + (m == 0) / 2 for m in of_task)}
+        for task, of_task in by_task.items()
+    }

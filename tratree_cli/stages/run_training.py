@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tratree_cli.config import DpoSection, SftSection, TrainingSection
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job, Result
+from tratree_cli.sections import DpoSection, SftSection, TrainingSection
 from tratree_cli.stages.distributed import train_distributed
 from tratree_cli.stages.training_inputs import (
     base_folder,

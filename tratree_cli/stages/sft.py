@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tratree_cli.config import Config, SftSection
+from tratree_cli.config import Config
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
 from tratree_cli.pipeline.parameters import keyed_unless
+from tratree_cli.sections import SftSection
 from tratree_cli.stages import demos
 from tratree_cli.stages.distributed import SINGLE_PROCESS, ProcessGroupParameters, ProcessGroupSpec
 from tratree_cli.stages.training_inputs import base_identity

@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tratree_cli.config import Config, DpoSection, SftSection, TrainingSection
+from tratree_cli.config import Config
 from tratree_cli.errors import InputError
 from tratree_cli.methods.method import Method
 from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
 from tratree_cli.pipeline.lineage import ONLY_COUNTED
 from tratree_cli.pipeline.parameters import keyed_unless
+from tratree_cli.sections import DpoSection, SftSection, TrainingSection
 from tratree_cli.stages import ref_logps, sft
 from tratree_cli.stages.distributed import SINGLE_PROCESS, ProcessGroupParameters, ProcessGroupSpec
 from tratree_cli.stages.method_inputs import (

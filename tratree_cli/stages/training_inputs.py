@@ -9,9 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tratree_cli.config import DpoSection, SftSection, TrainingSection
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job
+from tratree_cli.sections import DpoSection, SftSection, TrainingSection
 
 if TYPE_CHECKING:
     from tratree_cli.models.load import BaseModel

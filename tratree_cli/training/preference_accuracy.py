@@ -27,7 +27,8 @@ class PreferenceAccuracy:
     log π(τ) - log π_ref(τ) (ties count half), ``margin`` the mean difference of the log-ratios in
     nats (β times this is DPO's implicit reward margin), ``likelier`` the share whose preferred side
     is simply the likelier one per token, ``kl`` the mean KL(π ‖ π_ref) over the agent's ``tokens``
-    in nats, None for models that read different tokens.
+    in nats, None for models that read different tokens. ``margins`` are the differences of the
+    log-ratios by the pairs' identities (``PairMessages.identity``).
     """
 
     pairs: int
@@ -37,6 +38,7 @@ class PreferenceAccuracy:
     kl: float | None = None
     tokens: int = 0
     left_out: int = 0
+    margins: tuple[tuple[str, float], ...] = ()
 
 
 def preference_accuracy(
@@ -95,6 +97,9 @@ def preference_accuracy(
         kl=kl,
         tokens=tokens,
         left_out=len(pairs) - len(policy_rows),
+        margins=tuple(
+            (row.identity, float(margin)) for row, margin in zip(policy_rows, margins, strict=True)
+        ),
     )
 
 
