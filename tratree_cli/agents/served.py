@@ -24,8 +24,8 @@ from typing import Any
 
 from tratree_cli.agents.http_client import Answer, JsonClient, Unreachable
 from tratree_cli.agents.policy import Opening, PolicyOutageError, Reply, Turn
-from tratree_cli.envs.agent_text import storable
 from tratree_cli.errors import InputError
+from tratree_cli.formats.agent_text import storable
 from tratree_cli.formats.rollouts import CONTEXT_OVERFLOW, POLICY_ERROR
 
 KEY_VARIABLES = ("TRATREE_API_KEY", "OPENAI_API_KEY")

@@ -18,8 +18,8 @@ from typing import Any, Literal
 import orjson
 import zstandard
 
-from tratree_cli.envs.agent_text import ACTION
 from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.formats.agent_text import ACTION
 from tratree_cli.formats.pairs import Message
 from tratree_cli.formats.rollouts import DONE, ENDINGS, STEP_LIMIT, Rollouts, TextTable, Trajectory
 
