@@ -75,7 +75,7 @@ def test_the_words_of_a_parameter_are_those_that_its_stage_knows() -> None:
 
     def words(section: Any, key: str) -> set[str]:
         (found,) = (one for one in fields(section) if one.name == key)
-        return set(found.metadata["bounds"].words)
+        return set(found.metadata["bounds"].choices)
 
     merge = get_type_hints(MergePolicy)
     assert words(Config().tree, "merge") == set(get_args(merge["kind"]))

@@ -55,8 +55,8 @@ def interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def die_with_parent() -> None:
-    """A killed parent cannot tell its workers; they watch it, so that none is left computing."""
+def exit_with_parent() -> None:
+    """Exit when the parent dies: a killed parent cannot stop its workers, so they watch it."""
     parent = parent_process()
 
     def watch() -> None:
@@ -83,7 +83,7 @@ class Pool(ProcessPoolExecutor):
 
     def end(self) -> None:
         """Stop all processes at once, whatever they are doing."""
-        # They are forgotten by the pool as soon as it is told to stop.
+        # ``shutdown`` removes them from the pool, so they are listed before.
         processes = list((getattr(self, "_processes", None) or {}).values())
         self.shutdown(wait=False, cancel_futures=True)
         for process in processes:
@@ -91,7 +91,7 @@ class Pool(ProcessPoolExecutor):
 
 
 def _begin(begin: Callable[..., object] | None, arguments: Sequence[Any]) -> None:
-    die_with_parent()
+    exit_with_parent()
     if begin is not None:
         begin(*arguments)
 
@@ -146,7 +146,7 @@ class ParallelMap:
 
 
 class Workers(Generic[_Item]):
-    """``size`` processes that each work on one task at a time and die alone.
+    """``size`` processes that each work on one task at a time; the death of one stops no other.
 
     A process that dies fails its own task with ``ProcessDiedError`` and is replaced; the others go
     on. ``begin(*arguments)`` is called first in each process. ``single_thread`` limits numerical

@@ -65,7 +65,8 @@ def run(workers: int, tasks: int, samples: int) -> Run:
     """Play ``samples`` shards of ``tasks`` episodes each, in this process or in workers."""
     began = time.perf_counter()
     from tratree_cli.agents.sampling_plan import SamplingPlan
-    from tratree_cli.agents.shards import Source, explore
+    from tratree_cli.agents.shard_player import PolicySource
+    from tratree_cli.agents.shards import explore
     from tratree_cli.config import load_recipe
     from tratree_cli.envs.registry import open_environment
     from tratree_cli.resources import templates_dir
@@ -75,7 +76,7 @@ def run(workers: int, tasks: int, samples: int) -> Run:
     names = list(open_environment(environment_spec(config)).splits()["train"])[:tasks]
     plan = SamplingPlan(names, m=samples, block=tasks, sources=("tratree-s",))
     limits = {"max_new_tokens": 96, "max_context": 1024, "device": "cpu"}
-    source = Source("tratree-s", str(templates_dir() / "models" / "tratree-s"), limits)
+    source = PolicySource("tratree-s", str(templates_dir() / "models" / "tratree-s"), limits)
     with tempfile.TemporaryDirectory() as work, Watch() as watch:
         played = explore(
             environment_spec(config),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import pytest
 
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.parameters import (
+    KEY_RULE,
+    NEVER,
     key_document,
     keyed_unless,
     not_keyed,
     read_parameters,
 )
+from tratree_cli.sections import DpoSection, SftSection, TrainingSection
+from tratree_cli.settings import note
 
 
 @dataclass(frozen=True)
@@ -63,3 +67,36 @@ def test_a_document_with_another_shape_is_an_error_that_names_the_field() -> Non
         read_parameters(Parameters, {**KEYED, "colour": 1})
     with pytest.raises(InputError, match="lack the field 'seed'"):
         read_parameters(Parameters, {"weights": KEYED["weights"]})
+
+
+def test_a_literal_of_the_key_does_not_follow_the_default_of_today() -> None:
+    @dataclass(frozen=True)
+    class Section:
+        packing: bool = note(True, "the default was changed after the key was made", absent=False)
+
+    assert key_document(Section()) == {"packing": True}
+    assert key_document(Section(packing=False)) == {}
+    assert read_parameters(Section, {}) == Section(packing=False)
+
+
+def test_what_older_versions_did_is_written_down_for_every_field_that_they_lack() -> None:
+    """Changing one of these makes every stored training of that kind a miss."""
+    literals = {
+        f"{section.__name__}.{field.name}": field.metadata[KEY_RULE].absent
+        for section in (TrainingSection, SftSection, DpoSection)
+        for field in fields(section)
+        if field.name in section.__annotations__ and field.metadata[KEY_RULE].absent is not NEVER
+    }
+    assert literals == {
+        "TrainingSection.lora_targets": ["all-linear"],
+        "TrainingSection.lora_dropout": 0.0,
+        "TrainingSection.lora_merge": True,
+        "TrainingSection.attention": "auto",
+        "TrainingSection.gradient_checkpointing": False,
+        "TrainingSection.save_dtype": "float32",
+        "SftSection.packing": False,
+        "SftSection.diverge_weight": 0.0,
+        "SftSection.diverge_cap": 0.0,
+        "DpoSection.loss_type": "sigmoid",
+        "DpoSection.label_smoothing": 0.0,
+    }

@@ -10,15 +10,12 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING
 
 from tratree_cli.agents.rollout import OnProgress, Progress
 from tratree_cli.agents.sampling_plan import Shard
-from tratree_cli.errors import StageError, TratreeError
+from tratree_cli.agents.shard_player import RolloutJob, ShardPlayer, portable
+from tratree_cli.errors import StageError
 from tratree_cli.processes import ProcessDiedError, Workers, send
-
-if TYPE_CHECKING:
-    from tratree_cli.agents.shards import Job, ShardPlayer
 
 RETRIES = 2
 
@@ -27,7 +24,7 @@ _player: ShardPlayer | None = None
 
 
 def play_in_processes(
-    job: Job, shards: Sequence[Shard], workers: int, report: OnProgress
+    job: RolloutJob, shards: Sequence[Shard], workers: int, report: OnProgress
 ) -> Generator[tuple[Shard, bytes]]:
     """Play shards in ``workers`` processes; yields them in the order in which they finish."""
     waiting, deaths = deque(shards), Counter[str]()
@@ -70,10 +67,8 @@ def _result(shard: Shard, result: Callable[[], bytes], deaths: Counter[str]) -> 
         ) from error
 
 
-def _play(job: Job, shard: Shard) -> bytes:
+def _play(job: RolloutJob, shard: Shard) -> bytes:
     """A worker's task. Whatever goes wrong is shown by the parent, where its user can see it."""
-    from tratree_cli.agents.shards import ShardPlayer
-
     global _player
     try:
         if _player is None:
@@ -84,10 +79,3 @@ def _play(job: Job, shard: Shard) -> bytes:
             _player.close()
             _player = None
         raise portable(error) from None
-
-
-def portable(error: Exception) -> TratreeError:
-    """An error as it travels between processes: ours as it is, any other as a sentence."""
-    if isinstance(error, TratreeError):
-        return error
-    return StageError(f"a worker failed: {type(error).__name__}: {error}")

@@ -59,7 +59,9 @@ def explore(
         str | None,
         typer.Option("--shard", metavar="I/N", help="Play only part I of N, publish nothing."),
     ] = None,
-    allow_test: Annotated[bool, typer.Option("--allow-test", help="Explore a test split.")] = False,
+    allow_test: Annotated[
+        bool, typer.Option("--allow-test", help="Explore a split that is there to evaluate on.")
+    ] = False,
 ) -> None:
     """Let a policy play training tasks M times each (section 3.1)."""
     from tratree_cli.commands.policies import open_policies

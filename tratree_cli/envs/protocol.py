@@ -120,6 +120,9 @@ class OptionalFeatures:
     concurrent_episodes: int = 32
     """How many live episodes are worth having in one process at once."""
 
+    training_splits: Sequence[str] = ("train", "dev")
+    """Splits that may be explored and demonstrated on; all others are for evaluation alone."""
+
     def no_demonstration(self, task: str) -> str:
         """Why the expert cannot demonstrate a task; empty where it can."""
         return ""

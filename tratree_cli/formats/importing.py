@@ -18,12 +18,12 @@ from typing import Any, Literal
 import orjson
 import zstandard
 
+from tratree_cli.envs.agent_text import ACTION
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.formats.pairs import Message
 from tratree_cli.formats.rollouts import DONE, ENDINGS, STEP_LIMIT, Rollouts, TextTable, Trajectory
 
 FORMATS = ("eto", "sharegpt", "jsonl")
-ACTION = "Action: "
 _ROLES = {
     "human": "user", "user": "user", "observation": "user", "tool": "user",
     "gpt": "assistant", "assistant": "assistant", "system": "system",
@@ -270,10 +270,10 @@ def _trajectory(
     words = [m["content"] for m in turns if m["role"] == "assistant"]
     score = 1.0 if episode.score is None else episode.score
     outputs, thoughts, actions = [], [], []
-    for said in words:
-        before, mark, action = said.partition(ACTION)
+    for output in words:
+        before, mark, action = output.partition(ACTION)
         thought = before.strip().removeprefix("Thought:").strip() if mark else ""
-        outputs.append(texts.intern(said))
+        outputs.append(texts.intern(output))
         thoughts.append(texts.intern(thought) if thought else -1)
         actions.append(texts.intern(action) if mark else -1)
     scores = episode.scores if len(episode.scores) == len(words) else (score,) * len(words)

@@ -31,7 +31,15 @@ if TYPE_CHECKING:
 PACKAGE = tratree_cli.__name__
 #: Parameters, errors, paths and the graph itself: what they decide is in the key.
 CARRIERS = frozenset(
-    {"config.py", "errors.py", "resources.py", "pipeline/graph.py", "pipeline/parameters.py"}
+    {
+        "config.py",
+        "errors.py",
+        "pipeline/graph.py",
+        "pipeline/parameters.py",
+        "resources.py",
+        "sections.py",
+        "settings.py",
+    }
 )
 
 
@@ -62,7 +70,7 @@ def changed(entry: Entry) -> list[str]:
 
 
 def code_mismatch(entry: Entry) -> str:
-    """What ``--strict-code`` has against an entry: that other code made it."""
+    """Why ``--strict-code`` does not accept an entry; empty where the same code made it."""
     if "code" not in entry.provenance:
         return "it is not recorded which source code made it"
     files = changed(entry)

@@ -89,11 +89,11 @@ class Node:
     templates: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
     """Where the user's files lie that ``params`` key by digest; a path is never keyed."""
+    modules: Sequence[str] = ()
+    """Modules that the body finds by name in a registry; their code is recorded with its own."""
     locations: Locations = Locations()
     recorded: Mapping[str, Any] = field(default_factory=dict)
     """What else the provenance of the artifact says of it, and no key."""
-    modules: Sequence[str] = ()
-    """Modules that the body finds by name in a registry; their code is recorded with its own."""
 
     @cached_property
     def key_params(self) -> Mapping[str, Any]:

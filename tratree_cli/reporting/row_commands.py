@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping
 from functools import cache
@@ -63,8 +64,14 @@ def _assignments(row: RowLineage, maker: Entry) -> list[str]:
 
 
 def _typed(value: Any) -> str:
+    """A value as it is typed after ``=``; the command line reads it as TOML, or as a plain word."""
     if isinstance(value, Mapping):
-        inner = ", ".join(f"{key} = {_typed(item)}" for key, item in value.items())
-        return shlex.quote("{ " + inner + " }")
+        return shlex.quote(_toml(value))
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return shlex.quote(text)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
+    return json.dumps(value)  # TOML writes numbers, strings, lists and truth as JSON does

@@ -33,13 +33,23 @@ class Sweep:
 
     def at(self, config: Config, value: Any) -> Config:
         """The configuration with the parameter at ``value``."""
-        section, _, key = self.key.partition(".")
-        return config.with_values({section: {key: value}}, f"--sweep {self.key}")
+        nested: Any = value
+        for part in reversed(self.key.split(".")):
+            nested = {part: nested}
+        return config.with_values(nested, f"--sweep {self.key}")
 
     def value_in(self, config: Config) -> Any:
-        """What the parameter is in ``config``."""
-        section, _, key = self.key.partition(".")
-        return getattr(getattr(config, section), key)
+        """What the parameter is in ``config``; None for a plug-in's setting that it does not name.
+
+        Settings of environments and plug-ins stand in tables below their section.
+        """
+        value: Any = config
+        for part in self.key.split("."):
+            if isinstance(value, Mapping):
+                value = value.get(part)
+            elif value is not None:
+                value = getattr(value, part)
+        return value
 
 
 @dataclass(frozen=True)
@@ -76,14 +86,19 @@ def parse_sweep(text: str, config: Config) -> Sweep:
             f"--sweep {text}: run every environment by itself (their recipes differ) and put them "
             "together with tratree report --existing"
         )
-    values = []
+    values: list[Any] = []
     for literal in literals:
         changed = config.with_values(parse_assignment(f"{key}={literal}"), f"--sweep {text}")
         value = Sweep(key, ()).value_in(changed)
         if value in values:
             raise InputError(f"--sweep {text}: the value {literal} is there twice")
         values.append(value)
-    return Sweep(key, tuple(values))
+    sweep = Sweep(key, tuple(values))
+    if sweep.value_in(config) is None:
+        raise InputError(
+            f"--sweep {text}: the recipe does not name {key}; say its own value with --set {key}=…"
+        )
+    return sweep
 
 
 def parse_sweeps(texts: Sequence[str], config: Config) -> tuple[Sweep, ...]:

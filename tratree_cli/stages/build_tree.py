@@ -28,7 +28,7 @@ class TreeParameters:
     embedder: str | None = keyed_unless(None)
 
 
-STAGE = Stage("build-tree", 1, "tree", "tratree_cli.stages.build_tree:run", TreeParameters)
+STAGE = Stage("build-tree", 2, "tree", "tratree_cli.stages.build_tree:run", TreeParameters)
 
 
 def node(config: Config, *, rollouts: Sequence[Node | Entry] | None = None) -> Node:

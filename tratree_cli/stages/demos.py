@@ -15,11 +15,11 @@ from tratree_cli.stages.environments import (
     locations,
     prompt_templates,
     read_prompt,
+    require_training_split,
 )
 from tratree_cli.stages.sampling import (
     choose_tasks,
     episodes_progress,
-    refuse_test_split,
     rollouts_summary,
 )
 
@@ -32,12 +32,12 @@ class DemosParameters:
     min_score: float
 
 
-STAGE = Stage("demos", 1, "demos", "tratree_cli.stages.demos:run", DemosParameters)
+STAGE = Stage("demos", 2, "demos", "tratree_cli.stages.demos:run", DemosParameters)
 
 
 def node(config: Config) -> Node:
     section = config.demos
-    refuse_test_split(section.split, "demonstrate on")
+    require_training_split(config, section.split, "demonstrate on")
     return Node(
         stage=STAGE,
         label="demonstrations",
@@ -96,7 +96,7 @@ def run(job: Job[DemosParameters]) -> Result:
             **({"not_demonstrated": dict(Counter(missing.values()))} if missing else {}),
             **rollouts_summary(kept, tasks=len(tasks)),
         },
-        warnings=_spoken(missing, len(tasks)),
+        warnings=_warnings(missing, len(tasks)),
     )
 
 
@@ -113,7 +113,7 @@ def _missing(
     return missing
 
 
-def _spoken(missing: Mapping[str, str], tasks: int) -> list[str]:
+def _warnings(missing: Mapping[str, str], tasks: int) -> list[str]:
     if not missing:
         return []
     reasons = ", ".join(f"{count} {why}" for why, count in Counter(missing.values()).items())

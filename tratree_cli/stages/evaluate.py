@@ -34,7 +34,7 @@ EVALUATION_SEED = 0
 EVALUATED = "evaluated"
 """The one role of all evaluated policies, so that each of them is played with the same draws."""
 
-SPOKEN_SPLITS: Mapping[str, Mapping[str, str]] = {
+PAPER_SPLITS: Mapping[str, Mapping[str, str]] = {
     "alfworld": {"unseen": "test", "seen": "test-seen"},
     "scienceworld": {"unseen": "test", "seen": "dev"},
 }
@@ -92,7 +92,7 @@ def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of
 
 def split_named(config: Config, name: str) -> str:
     """The split that ``seen`` or ``unseen`` means here; any other name is its own."""
-    split = SPOKEN_SPLITS.get(config.env.name, {}).get(name, name)
+    split = PAPER_SPLITS.get(config.env.name, {}).get(name, name)
     # The official games have no second test set: their seen rooms are the split that one tunes on.
     return "dev" if split == "test-seen" != name and config.env.data != "embedded" else split
 

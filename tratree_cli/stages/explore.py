@@ -15,7 +15,7 @@ from tratree_cli.stages.environments import (
     environment_key,
     locations,
     prompt_templates,
-    require_split,
+    require_training_split,
 )
 from tratree_cli.stages.sampling import (
     MODEL,
@@ -24,7 +24,6 @@ from tratree_cli.stages.sampling import (
     external,
     failures,
     policy_modules,
-    refuse_test_split,
     rollouts_summary,
     sample,
 )
@@ -71,8 +70,7 @@ def node(
     A policy is a model (a node or an artifact) or the name of a scripted or served one.
     """
     section = config.explore
-    refuse_test_split(section.split, "explore", allowed=allow_test)
-    require_split(config, section.split)
+    require_training_split(config, section.split, "explore", allowed=allow_test)
     role = explorer or section.explorer
     given = tuple(policies) if policies else (sft.node(config, role),)
     models = [policy for policy in given if not isinstance(policy, str)]

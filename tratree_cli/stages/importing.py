@@ -33,7 +33,7 @@ class ImportParameters:
 
 
 STAGES = {
-    kind: Stage("import", 1, kind, BODY, ImportParameters)
+    kind: Stage("import", 2, kind, BODY, ImportParameters)
     for kind in ("rollouts", "demos", "pairs")
 }
 
@@ -48,7 +48,7 @@ def node(
 ) -> Node:
     """The import of ``path`` as ``kind``; raises InputError for a file that cannot be read.
 
-    Without a ``form`` it is told by the first record; pairs have only one.
+    Without a ``form`` the first record decides; pairs have only one.
     """
     if kind not in STAGES:
         raise InputError(
@@ -94,26 +94,26 @@ def run(job: Job[ImportParameters]) -> Result:
         raise InputError("the imported file is not known any more; import it again by its path")
     if params.kind == "pairs":
         return _pairs(job, path)
-    found = import_trajectories(
+    imported = import_trajectories(
         path,
         params.format,
         kind=params.kind,
         on_error=params.on_error,
         environment=asdict(job.environment),
     )
-    write_rollouts(found.rollouts, job.out)
-    trajectories = found.rollouts.trajectories
+    write_rollouts(imported.rollouts, job.out)
+    trajectories = imported.rollouts.trajectories
     summary = rollouts_summary(trajectories, tasks=len({t.task for t in trajectories}))
-    return _result(summary, found.skipped)
+    return _result(summary, imported.skipped)
 
 
 def _pairs(job: Job[ImportParameters], path: Path) -> Result:
     from tratree_cli.formats.importing_pairs import RULE, import_pairs
     from tratree_cli.formats.pairs import write_pairs
 
-    found = import_pairs(path, on_error=job.params.on_error)
-    write_pairs(found.pairs, job.out, meta={"rule": RULE, "dropped": dict(found.skipped)})
-    return _result({"pairs": len(found.pairs)}, found.skipped)
+    imported = import_pairs(path, on_error=job.params.on_error)
+    write_pairs(imported.pairs, job.out, meta={"rule": RULE, "dropped": dict(imported.skipped)})
+    return _result({"pairs": len(imported.pairs)}, imported.skipped)
 
 
 def _result(summary: Mapping[str, Any], skipped: Mapping[str, int]) -> Result:

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from tratree_cli.config import read_settings
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.registry import Registry
+from tratree_cli.settings import read_settings
 
 
 def own_settings(

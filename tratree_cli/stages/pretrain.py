@@ -47,22 +47,22 @@ def node(config: Config, name: str, tokens: int | None = None) -> Node:
 
 
 def run(job: Job[PretrainParameters]) -> Result:
-    """Pretrain, then ask the model what it can do; both are written beside the weights."""
+    """Pretrain and measure the model's competence; both are written beside the weights."""
     from tratree_cli.pretraining.training import GROWING, PretrainConfig, pretrain
 
     smaller = [entry for entries in job.inputs.values() for entry in entries]
     chosen = asdict(job.params)
     config = replace(GROWING, **chosen) if smaller else PretrainConfig(**chosen)
-    scratch = job.scratch({"pretrain": chosen, "from": [one.object for one in smaller]})
+    scratch = job.scratch({"pretrain": chosen, "from": [entry.object for entry in smaller]})
     folder = smaller[0].path if smaller else None
     facts = pretrain(config, job.out, scratch, job.progress, folder)
-    job.progress(facts["tokens"], facts["tokens"], "asking what it can do")
-    able = _competence(job.out, SHAPES[job.params.name].text)
+    job.progress(facts["tokens"], facts["tokens"], "measuring competence")
+    measured = _competence(job.out, SHAPES[job.params.name].text)
     record = {
         "steps": facts["steps"],
         "tokens": facts["tokens"],
         "curves": {"loss": facts["curve"]},
-        "facts": able,
+        "facts": measured,
         "parameters": facts["config"],
     }
     (job.out / RECORD).write_bytes(
@@ -74,7 +74,7 @@ def run(job: Job[PretrainParameters]) -> Result:
             "tokens": facts["tokens"],
             "optimizer_steps": facts["steps"],
             "final_loss": facts["curve"][-1][1],
-            **able,
+            **measured,
         }
     )
 

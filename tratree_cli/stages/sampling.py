@@ -18,7 +18,7 @@ from tratree_cli.stages.environments import no_such_split
 
 if TYPE_CHECKING:
     from tratree_cli.agents.rollout import Progress
-    from tratree_cli.agents.shards import Source
+    from tratree_cli.agents.shard_player import PolicySource
     from tratree_cli.formats.rollouts import Rollouts, Trajectory
 
 
@@ -38,23 +38,14 @@ def choose_tasks(environment: Environment, split: str, limit: int) -> Sequence[s
 def chosen_by_name(environment: Environment, split: str, names: Sequence[str]) -> Sequence[str]:
     """The named tasks of a split, in the split's order; each must be there."""
     known = choose_tasks(environment, split, 0)
-    wanted = set(names)
+    chosen = set(names)
     for name in names:
         if name not in known:
             raise InputError(
                 f"there is no task '{name}' in the split '{split}'{did_you_mean(name, known)}; "
                 f"`tratree env show {environment.spec.name}` lists them"
             )
-    return [task for task in known if task in wanted]
-
-
-def refuse_test_split(split: str, verb: str, *, allowed: bool = False) -> None:
-    """Training on what is evaluated is refused unless the user insists (``--allow-test``)."""
-    if split.startswith("test") and not allowed:
-        raise InputError(
-            f"refusing to {verb} the split '{split}': results on it would mean nothing; "
-            "use train or dev, or insist with --allow-test"
-        )
+    return [task for task in known if task in chosen]
 
 
 @dataclass(frozen=True)
@@ -130,7 +121,7 @@ def sample(
         chosen = choose_tasks(environment, split, tasks)
     environment.close()
     sources = _sources(job, policies, engine)
-    alone = is_interactive(policies)
+    by_person = is_interactive(policies)
     constrain = {"constrain": True} if engine.constrain else {}
     prompt = read_prompt(job.prompt)
     plan = SamplingPlan(
@@ -139,7 +130,7 @@ def sample(
         settings=[{**setting, **constrain} for setting in setting_grid(temperatures, top_ps)],
         seed=seed,
         # A person plays one episode after the other, and none is lost when they stop.
-        block=1 if alone else engine.block,
+        block=1 if by_person else engine.block,
         sources=[source.name for source in sources],
         roles=roles,
         context={
@@ -159,16 +150,18 @@ def sample(
         prompt=prompt,
         split=split,
         # Only this process has the terminal.
-        workers=1 if alone else job.options.workers,
-        engine="local" if alone else job.options.engine,
+        workers=1 if by_person else job.options.workers,
+        engine="local" if by_person else job.options.engine,
         address=job.options.address,
         part=part,
         progress=episodes_progress(job),
     )
 
 
-def _sources(job: Job[Any], policies: Sequence[str], engine: EngineParameters) -> list[Source]:
-    from tratree_cli.agents.shards import Source
+def _sources(
+    job: Job[Any], policies: Sequence[str], engine: EngineParameters
+) -> list[PolicySource]:
+    from tratree_cli.agents.shard_player import PolicySource
 
     limits = {
         "max_new_tokens": engine.max_new_tokens,
@@ -181,25 +174,23 @@ def _sources(job: Job[Any], policies: Sequence[str], engine: EngineParameters) -
         backend = backend_of(name)
         if name == MODEL:
             entry = next(models)
-            sources.append(Source(entry.object, str(entry.path), limits, engine.backend))
+            sources.append(PolicySource(entry.object, str(entry.path), limits, engine.backend))
         elif backend is None:
-            sources.append(Source(name, _place(job, name), limits, engine.backend))
+            sources.append(PolicySource(name, _location(job, name), limits, engine.backend))
         elif backend.kind == "served":
             served = {"max_new_tokens": engine.max_new_tokens}
-            sources.append(Source(name, _place(job, name), served))
+            sources.append(PolicySource(name, _location(job, name), served))
         else:
-            sources.append(Source(name, name))
+            sources.append(PolicySource(name, name))
     return sources
 
 
-def _place(job: Job[Any], name: str) -> str:
-    """Where the policy that a recipe knows by name (and never by place) is to be found now."""
-    place = job.options.policies.get(name, name if "#" in name else "")
-    if not place:
-        raise InputError(
-            f"nobody says where the policy {name} is; name its address or folder with --policy"
-        )
-    return place
+def _location(job: Job[Any], name: str) -> str:
+    """The address or folder of a policy that a recipe knows by its name alone."""
+    location = job.options.policies.get(name, name if "#" in name else "")
+    if not location:
+        raise InputError(f"the policy {name} has no address or folder here; name it with --policy")
+    return location
 
 
 def external(policies: Sequence[str]) -> dict[str, bool]:
@@ -247,7 +238,7 @@ def rollouts_summary(trajectories: Sequence[Trajectory], *, tasks: int) -> dict[
         "success_rate": round(100 * sum(t.success for t in trajectories if t.counted) / n, 2),
         "strict_success_rate": round(100 * sum(score >= 1.0 for score in scores) / n, 2),
         "steps": sum(t.steps for t in trajectories),
-        "tokens": sum(len(turn) for t in trajectories for turn in t.tokens),
+        "tokens": sum(t.sampled_tokens for t in trajectories),
         "endings": dict(sorted(endings.items())),
         **({"reasons": dict(details.most_common(3))} if details else {}),
     }
@@ -255,16 +246,16 @@ def rollouts_summary(trajectories: Sequence[Trajectory], *, tasks: int) -> dict[
 
 def failures(summary: Mapping[str, Any]) -> list[str]:
     """A sentence when some episodes ended through no doing of the agent."""
-    bad = {
+    unscored = {
         end: count
         for end, count in summary["endings"].items()
         if end in ("environment-error", "policy-error")
     }
-    if not bad:
+    if not unscored:
         return []
-    spoken = ", ".join(f"{count} by {end}" for end, count in bad.items())
+    by_ending = ", ".join(f"{count} by {end}" for end, count in unscored.items())
     reasons = "".join(
         f"; {count} times: {why}" for why, count in summary.get("reasons", {}).items()
     )
-    left_out = f"{sum(bad.values())} episodes have no score and are left out of statistics"
-    return [f"{left_out} ({spoken}){reasons}"]
+    left_out = f"{sum(unscored.values())} episodes have no score and are left out of statistics"
+    return [f"{left_out} ({by_ending}){reasons}"]

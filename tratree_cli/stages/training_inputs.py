@@ -9,9 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tratree_cli.config import DpoSection, SftSection, TrainingSection
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job
+from tratree_cli.sections import DpoSection, SftSection, TrainingSection
 
 if TYPE_CHECKING:
     from tratree_cli.models.load import BaseModel
@@ -57,7 +57,7 @@ def training_arguments(
     """
     from tratree_cli.stages import distributed
 
-    batch, processes = schedule.batch_size, distributed.of(job.params.world)
+    batch, processes = schedule.batch_size, distributed.process_count(job.params.world)
     if batch % processes:
         raise InputError(f"batch_size {batch} is not a multiple of {processes} processes")
     share = batch // processes

@@ -93,9 +93,10 @@ def mine(
 ) -> PairSet:
     """Pairs at the divergence points of a forest (Eq. 6).
 
-    Branches are paired best against worst, all against all, or each with the next in value, when
-    their means differ by more than ``min_gap``. Limits of 0 are no limits; the widest gaps stay,
-    equal gaps are drawn by ``seed``. Raises ValueError for parameters out of range.
+    Branches are paired best against worst (the widest gap among different actions), all against
+    all, or each with the next in value, when their means differ by more than ``min_gap``. Limits
+    of 0 are no limits; the widest gaps stay, equal gaps are drawn by ``seed``. Raises ValueError
+    for parameters out of range.
     """
     if select not in BRANCH_SELECTIONS:
         known = ", ".join(BRANCH_SELECTIONS)
@@ -103,7 +104,7 @@ def mine(
     dropped: Counter[str] = Counter()
     words = Words(forest.columns)
     extremes = _Extremes(forest)
-    found: list[Pair] = []
+    pairs: list[Pair] = []
     divergences = 0
     for node in np.flatnonzero(forest.child_count + forest.has_stop > 1).tolist():
         dropped[STOP] += _stops(forest, node, min_gap)
@@ -125,9 +126,10 @@ def mine(
                         horizon=horizon,
                     )
                 )
-        found += _widest(here, per_node, seed, dropped, PER_NODE)
-    kept = [pair for pair in found if words.differ(pair, dropped)]
-    return _limited(kept, per_task, seed, dropped, divergences)
+        # A limit counts pairs that differ: what says the same twice takes up no place.
+        different = [pair for pair in here if words.differ(pair, dropped)]
+        pairs += _widest(different, per_node, seed, dropped, PER_NODE)
+    return _limited(pairs, per_task, seed, dropped, divergences)
 
 
 def mine_whole(
@@ -228,9 +230,7 @@ def _branch_pairs(
     elif select == "adjacent":
         candidates = list(pairwise(ranked))
     else:
-        # Equal values at the bottom: the first inserted is the worst.
-        worst = min(ranked, key=lambda child: (forest.mean[child], child))
-        candidates = [(ranked[0], worst)]
+        candidates = [_widest_gap(forest, ranked)]
     for better, worse in candidates:
         if forest.mean[better] - forest.mean[worse] <= min_gap:
             dropped[GAP] += 1
@@ -238,6 +238,22 @@ def _branch_pairs(
             dropped[SAME_ACTION] += 1
         else:
             yield better, worse
+
+
+def _widest_gap(forest: Forest, ranked: list[int]) -> tuple[int, int]:
+    """The better and the worse branch with the widest gap among different actions.
+
+    ``ranked`` stand by descending value and hold at least two actions. Merging by similarity can
+    leave the best and the worst with one action: then one of the two is paired with the branch of
+    another action that is farthest from it, the best one where both are equally far.
+    """
+    # Equal values at the bottom: the first inserted is the worst.
+    rising = sorted(ranked, key=lambda child: (forest.mean[child], child))
+    best, worst = ranked[0], rising[0]
+    below = next(child for child in rising if forest.action[child] != forest.action[best])
+    above = next(child for child in ranked if forest.action[child] != forest.action[worst])
+    gaps = forest.mean[best] - forest.mean[below], forest.mean[above] - forest.mean[worst]
+    return (best, below) if gaps[0] >= gaps[1] else (above, worst)
 
 
 def _stops(forest: Forest, node: int, min_gap: float) -> int:
