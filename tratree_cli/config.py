@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tratree_cli.errors import InputError, did_you_mean
-from tratree_cli.resources import template_folders, templates_dir
+from tratree_cli.resources import templates_dir
 from tratree_cli.sections import (
     DemosSection,
     DpoSection,
@@ -94,6 +94,8 @@ def load_recipe(name: str, environment: str = "") -> Config:
 
 
 def _recipe_path(name: str, environment: str) -> Path:
+    from tratree_cli.envs.registry import template_folders
+
     folders = [folder / "recipes" for folder in template_folders(environment)]
     for file in (f"{name}-{environment}.toml", f"{name}.toml"):
         for folder in folders:

@@ -10,13 +10,16 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from tratree_cli.settings import note
-from tratree_cli.training.params import (
-    ATTENTION,
-    DTYPES,
-    LENGTH_POLICIES,
-    LOSSES,
-    SCHEDULERS,
-)
+
+SCHEDULERS = ("cosine", "linear", "constant", "constant_with_warmup")
+LENGTH_POLICIES = ("error", "drop", "keep-last-turns")
+DTYPES = ("auto", "float32", "bfloat16")
+ATTENTION = ("auto", "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
+LOSSES = (
+    "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot",
+    "aot_unpaired", "apo_zero", "apo_down", "discopop", "sigmoid_norm",
+)  # fmt: skip
+"""TRL's losses on pairs; ``sft``, which it counts among them, is ``nll_weight`` here."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Settings in frozen dataclasses: declared with a note and bounds, read from what people write.
 
 What is unknown, ill-typed or out of bounds is an error that names the place and the nearest known
-name. A field also says how it is keyed where a stage's parameters hold it.
+name. A field also says how it is keyed where a stage's parameters hold it
+(``pipeline.parameters``).
 """
 
 from __future__ import annotations
@@ -14,9 +15,26 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from tratree_cli.errors import InputError, did_you_mean
-from tratree_cli.pipeline.parameters import KEY_RULE, NEVER, KeyRule
 
 _Settings = typing.TypeVar("_Settings")
+
+
+KEY_RULE = "key_rule"
+"""The name under which a field's metadata holds its ``KeyRule``."""
+NEVER = object()
+"""The ``absent`` of a field that is always in the key."""
+
+
+@dataclass(frozen=True)
+class KeyRule:
+    """Whether a field is keyed, and the value at which it is absent from the key (if any).
+
+    ``since`` is the stage's version that brought the field.
+    """
+
+    keyed: bool = True
+    absent: Any = NEVER
+    since: int = 1
 
 
 @dataclass(frozen=True)

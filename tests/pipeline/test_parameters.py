@@ -8,15 +8,13 @@ import pytest
 
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.parameters import (
-    KEY_RULE,
-    NEVER,
     key_document,
     keyed_unless,
     not_keyed,
     read_parameters,
 )
 from tratree_cli.sections import DpoSection, SftSection, TrainingSection
-from tratree_cli.settings import note
+from tratree_cli.settings import KEY_RULE, NEVER, note
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.training.conftest import digests
-from tratree_cli.config import SftSection
 from tratree_cli.errors import InputError, StageError
 from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.models.save import write_model
+from tratree_cli.sections import SftSection
 from tratree_cli.training.data import SFTRow, sft_rows
 from tratree_cli.training.imitation import train_sft
 from tratree_cli.training.params import LoraParams, SFTParams, silent

@@ -73,7 +73,7 @@ def run(
 
 def _print_plan(session: Session, node: Node) -> None:
     """One line a kind of stage, because a study has hundreds of nodes; ``--json`` names each."""
-    from tratree_cli.display.plan import print_grouped_plan, print_plan
+    from tratree_cli.commands.plan_output import print_grouped_plan, print_plan
     from tratree_cli.errors import WouldRunError
 
     lines = session.runtime.plan(node)

@@ -174,7 +174,7 @@ class Session(CommonOptions):
         sys.stdout.flush()
 
     def _print_plan(self, node: Node) -> None:
-        from tratree_cli.display.plan import print_plan
+        from tratree_cli.commands.plan_output import print_plan
 
         lines = self.runtime.plan(node)
         print_plan(lines, as_json=self.as_json)

@@ -24,6 +24,7 @@ from typing import Any
 from tratree_cli.envs.protocol import Environment, EnvironmentSpec
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.registry import declared
+from tratree_cli.resources import templates_dir
 
 GROUP = "tratree.environments"
 
@@ -137,3 +138,10 @@ def open_environment(
             f"{opened.spec.data_digest[:12]} and was {spec.data_digest[:12]}; use the same data"
         )
     return opened
+
+
+def template_folders(environment: str) -> list[Path]:
+    """The project's templates, then those that ``environment`` brings along as a plug-in."""
+    registered = find_plugin(environment) if environment else None
+    own = registered.templates() if registered is not None else None
+    return [templates_dir(), *([own] if own is not None else [])]

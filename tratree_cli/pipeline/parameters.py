@@ -24,29 +24,12 @@ import dataclasses
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tratree_cli.errors import InputError
+from tratree_cli.settings import KEY_RULE, NEVER, KeyRule
 
 _Parameters = TypeVar("_Parameters")
-
-KEY_RULE = "key_rule"
-"""The name under which a field's metadata holds its ``KeyRule``."""
-NEVER = object()
-"""The ``absent`` of a field that is always in the key."""
-
-
-@dataclass(frozen=True)
-class KeyRule:
-    """Whether a field is keyed, and the value at which it is absent from the key (if any).
-
-    ``since`` is the stage's version that brought the field.
-    """
-
-    keyed: bool = True
-    absent: Any = NEVER
-    since: int = 1
 
 
 def keyed_unless(literal: Any, *, since: int = 1) -> Any:

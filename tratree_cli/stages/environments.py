@@ -23,7 +23,7 @@ from tratree_cli.config import Config, read_toml
 from tratree_cli.envs.protocol import EnvironmentSpec, optional
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.pipeline.graph import Locations
-from tratree_cli.resources import template_folders, templates_dir, tree_digest
+from tratree_cli.resources import templates_dir, tree_digest
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,8 @@ def prompt_folder(config: Config) -> Path:
     ``any`` holds the prompts of environments that bring none of their own.
     """
     name = config.env.name
+    from tratree_cli.envs.registry import template_folders
+
     own = [folder / "prompts" / name for folder in template_folders(name)]
     shipped = [folder for folder in own if folder.is_dir()]
     shipped = shipped or [templates_dir() / "prompts" / "any"]

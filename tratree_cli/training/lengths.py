@@ -12,7 +12,7 @@ from typing import Protocol
 
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.models.masks import Messages
-from tratree_cli.training.params import LENGTH_POLICIES
+from tratree_cli.sections import LENGTH_POLICIES
 
 
 @dataclass(frozen=True)

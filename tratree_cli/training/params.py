@@ -8,17 +8,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.sections import ATTENTION, DTYPES, LOSSES, SCHEDULERS
 
-SCHEDULERS = ("cosine", "linear", "constant", "constant_with_warmup")
-LENGTH_POLICIES = ("error", "drop", "keep-last-turns")
-DTYPES = ("auto", "float32", "bfloat16")
 TRACKERS = ("tensorboard", "wandb", "trackio", "mlflow", "comet_ml")
-ATTENTION = ("auto", "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
-LOSSES = (
-    "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot",
-    "aot_unpaired", "apo_zero", "apo_down", "discopop", "sigmoid_norm",
-)  # fmt: skip
-"""TRL's losses on pairs; ``sft``, which it counts among them, is ``nll_weight`` here."""
 ALL_LINEAR = "all-linear"
 LOWER = (
     "lower sft.micro_batch (the effective batch stays), set sft.gradient_checkpointing=true, or "
