@@ -6,10 +6,10 @@ import pytest
 
 from tratree_cli.config import Config, load_recipe
 from tratree_cli.errors import InputError, StageError
+from tratree_cli.methods.registry import methods
 from tratree_cli.pipeline.graph import order
 from tratree_cli.pipeline.runtime import Losses
 from tratree_cli.reporting import report_stage, study
-from tratree_cli.stages import methods
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_a_parameter_is_swept_once(config: Config) -> None:
 
 
 def test_methods_are_named_once_and_must_be_known(config: Config) -> None:
-    assert study.chosen_methods("all", config) == tuple(methods.METHODS)
+    assert study.chosen_methods("all", config) == tuple(record.name for record in methods())
     assert study.chosen_methods(None, config) == tuple(config.report.methods)
     with pytest.raises(InputError, match=r"there is no method 'mtcs'.*mcts"):
         study.chosen_methods("mtcs", config)

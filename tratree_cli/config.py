@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.pipeline.parameters import KEY_RULE, NEVER, KeyRule
 from tratree_cli.resources import template_folders, templates_dir
 from tratree_cli.training.params import (
     ATTENTION,
@@ -55,9 +56,22 @@ class Bounds:
         return ""
 
 
-def note(default: Any, text: str, **bounds: Any) -> Any:
-    """A dataclass field with a default, the sentence that documents it, and its ``Bounds``."""
-    about = {"note": text, "bounds": Bounds(**bounds)}
+def note(
+    default: Any,
+    text: str,
+    *,
+    keyed: bool = True,
+    absent: Any = NEVER,
+    since: int = 1,
+    **bounds: Any,
+) -> Any:
+    """A dataclass field with a default, the sentence that documents it, and its ``Bounds``.
+
+    ``keyed``, ``absent`` and ``since`` are its ``KeyRule`` where a stage's parameters hold the
+    section; ``absent`` is a literal of its own, because a default may change and a key may not.
+    """
+    rule = KeyRule(keyed, absent, since)
+    about = {"note": text, "bounds": Bounds(**bounds), KEY_RULE: rule}
     if isinstance(default, dict | list):
         return field(default_factory=lambda: type(default)(default), metadata=about)
     return field(default=default, metadata=about)
@@ -86,10 +100,9 @@ class DemosSection:
 
 
 @dataclass(frozen=True)
-class SftSection:
-    epochs: float = note(3.0, "passes over the demonstrations (ours)", above=0)
-    learning_rate: float = note(1e-5, "peak learning rate (section 4.1)", above=0)
-    batch_size: int = note(32, "trajectories per optimizer step (section 4.1)", least=1)
+class TrainingSection:
+    """What SFT, imitation of paths and preference training share."""
+
     micro_batch: int = note(
         0, "trajectories per forward pass, 0 for the whole batch (ours)", least=0
     )
@@ -102,22 +115,51 @@ class SftSection:
     )
     lora_r: int = note(64, "LoRA rank, 0 trains all weights (section 4.1)", least=0)
     lora_alpha: int = note(128, "LoRA alpha (section 4.1)")
-    lora_targets: list[str] = note(["all-linear"], "modules with an adapter, by name (ours)")
-    lora_dropout: float = note(0.0, "dropout in the adapters (ours)", least=0)
-    lora_merge: bool = note(True, "fold adapters into the weights; false stores the adapter alone")
-    packing: bool = note(False, "SFT: several conversations to a sequence, unseen by each other")
-    attention: str = note("auto", "auto, eager, sdpa, flash_attention_2, ...", words=ATTENTION)
-    gradient_checkpointing: bool = note(False, "recompute activations: less memory, more time")
+    lora_targets: list[str] = note(
+        ["all-linear"], "modules with an adapter, by name (ours)", absent=["all-linear"]
+    )
+    lora_dropout: float = note(0.0, "dropout in the adapters (ours)", absent=0.0, least=0)
+    lora_merge: bool = note(
+        True, "fold adapters into the weights; false stores the adapter alone", absent=True
+    )
+    attention: str = note(
+        "auto", "auto, eager, sdpa, flash_attention_2, ...", absent="auto", words=ATTENTION
+    )
+    gradient_checkpointing: bool = note(
+        False, "recompute activations: less memory, more time", absent=False
+    )
     dtype: str = note(
         "auto", "arithmetic: float32, bfloat16, or auto (bfloat16 on a GPU)", words=DTYPES
     )
-    save_dtype: str = note("float32", "stored weights: float32 or bfloat16", words=DTYPES[1:])
-    checkpoint_every: float = note(0.2, "share or number of steps, 0 for none (not keyed)", least=0)
-    diverge_from: str = note("", "Eq. 5, read by `tratree sft`: the model to move away from")
-    diverge_weight: float = note(0.3, "Eq. 5: lambda (ours)", least=0)
-    diverge_cap: float = note(
-        0.2, "Eq. 5: nats per token beyond which KL earns nothing (ours)", least=0
+    save_dtype: str = note(
+        "float32", "stored weights: float32 or bfloat16", absent="float32", words=DTYPES[1:]
     )
+    checkpoint_every: float = note(
+        0.2, "share or number of steps, 0 for none (not keyed)", keyed=False, least=0
+    )
+
+
+@dataclass(frozen=True)
+class SftSection(TrainingSection):
+    epochs: float = note(3.0, "passes over the demonstrations (ours)", above=0)
+    learning_rate: float = note(1e-5, "peak learning rate (section 4.1)", above=0)
+    batch_size: int = note(32, "trajectories per optimizer step (section 4.1)", least=1)
+    packing: bool = note(
+        False, "SFT: several conversations to a sequence, unseen by each other", absent=False
+    )
+    diverge_from: str = note(
+        "", "Eq. 5, read by `tratree sft`: the model to move away from", keyed=False
+    )
+    diverge_weight: float = note(0.3, "Eq. 5: lambda (ours)", absent=0.0, least=0)
+    diverge_cap: float = note(
+        0.2, "Eq. 5: nats per token beyond which KL earns nothing (ours)", absent=0.0, least=0
+    )
+
+    @property
+    def shared(self) -> TrainingSection:
+        """What preference training takes over from here."""
+        names = [key.name for key in fields(TrainingSection)]
+        return TrainingSection(**{name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True)
@@ -157,11 +199,7 @@ class TreeSection:
 
 @dataclass(frozen=True)
 class PairsSection:
-    rule: str = note(
-        "tree",
-        "tree, unstructured, eto or ceiling",
-        words=("tree", "unstructured", "eto", "ceiling"),
-    )
+    rule: str = note("tree", "the pair rule: tree, unstructured, eto, ceiling or a plug-in's")
     select: str = note(
         "best-worst",
         "which branches are paired: all, best-worst, adjacent (ours)",
@@ -171,6 +209,7 @@ class PairsSection:
     per_node: int = note(1, "pairs per divergence point, 0 for no limit (ours)", least=0)
     per_task: int = note(2, "pairs per task, 0 for no limit (ours)", least=0)
     horizon: int = note(0, "steps of each continuation, 0 to the end (ours)", least=0)
+    parameters: dict[str, Any] = note({}, "settings of plug-ins' pair rules, each under its name")
 
 
 @dataclass(frozen=True)
@@ -190,22 +229,28 @@ class TrainSection:
     init: str = note("sft", "where the strong model starts: sft, base, or a reference")
     epochs: float = note(3.0, "passes over the e* paths (ours)", above=0)
     learning_rate: float = note(1e-5, "peak learning rate of imitation (section 4.1)", above=0)
+    parameters: dict[str, Any] = note({}, "settings of plug-ins' trainers, each under its name")
 
 
 @dataclass(frozen=True)
 class DpoSection:
     beta: float = note(0.1, "beta of Eq. 6 (section 4.1)", above=0)
-    ref: str = note("", "KL reference: weak, strong-sft, none, a reference; empty for the method's")
+    ref: str = note(
+        "", "KL reference: weak, strong-sft, none, a reference; empty for the method's", keyed=False
+    )
     epochs: float = note(1.0, "passes over the pairs (ours)", above=0)
     learning_rate: float = note(2e-5, "peak learning rate (section 4.1)", above=0)
     batch_size: int = note(32, "pairs per optimizer step (section 4.1)", least=1)
     nll_weight: float = note(0.0, "weight of an NLL term on the preferred side (ours)", least=0)
     explicit_kl: bool = note(False, "Eq. 6 as written, with the full KL term beside the DPO loss")
     loss_type: str = note(
-        "sigmoid", "any loss of TRL's DPO: sigmoid, ipo, hinge, ... (ours)", words=LOSSES
+        "sigmoid",
+        "any loss of TRL's DPO: sigmoid, ipo, hinge, ... (ours)",
+        absent="sigmoid",
+        words=LOSSES,
     )
     label_smoothing: float = note(
-        0.0, "share of pairs assumed to be labelled wrongly (ours)", least=0
+        0.0, "share of pairs assumed to be labelled wrongly (ours)", absent=0.0, least=0
     )
 
 
@@ -261,6 +306,20 @@ class Config:
 def from_dict(document: Mapping[str, Any], origin: str) -> Config:
     """The configuration stored in an artifact's provenance."""
     return Config().with_values(document, origin)
+
+
+_Settings = typing.TypeVar("_Settings")
+
+
+def read_settings(
+    settings: type[_Settings], values: Mapping[str, Any], origin: str, path: str
+) -> _Settings:
+    """A plug-in's own dataclass of settings, its defaults overlaid with ``values``.
+
+    ``path`` is where they stand in a configuration. Raises ``InputError``, which names ``origin``,
+    for a setting that the plug-in does not have or a value of another type.
+    """
+    return typing.cast(_Settings, _overlay(settings(), values, origin, f"{path}."))
 
 
 def recipes() -> list[str]:
@@ -348,7 +407,7 @@ def _overlay(target: Any, values: Mapping[str, Any], origin: str, path: str) -> 
     for key, value in values.items():
         dotted = f"{path}{key}"
         if key not in hints:
-            hint = did_you_mean(dotted, all_keys())
+            hint = did_you_mean(dotted, [*all_keys(), *(path + name for name in hints)])
             raise InputError(f"{origin}: unknown parameter '{dotted}'{hint}")
         current = getattr(target, key)
         if is_dataclass(current):
@@ -356,7 +415,7 @@ def _overlay(target: Any, values: Mapping[str, Any], origin: str, path: str) -> 
                 raise InputError(f"{origin}: '{dotted}' is a section, not a value")
             changes[key] = _overlay(current, value, origin, f"{dotted}.")
         elif isinstance(current, dict) and isinstance(value, Mapping):
-            changes[key] = {**current, **value}
+            changes[key] = _merged(current, value)
         else:
             changes[key] = _coerce(value, hints[key], origin, dotted)
             for one in changes[key] if isinstance(changes[key], list) else [changes[key]]:
@@ -364,6 +423,18 @@ def _overlay(target: Any, values: Mapping[str, Any], origin: str, path: str) -> 
                     hint = did_you_mean(str(one), bounds[key].words)
                     raise InputError(f"{origin}: '{dotted}' must be {wanted}, not {one!r}{hint}")
     return dataclasses.replace(target, **changes)
+
+
+def _merged(current: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` laid over ``current``, tables of both over each other."""
+    merged = dict(current)
+    for key, value in values.items():
+        below = merged.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merged(below, value)
+        else:
+            merged[key] = value
+    return merged
 
 
 def _coerce(value: Any, hint: Any, origin: str, dotted: str) -> Any:

@@ -31,6 +31,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from transformers.trainer_callback import PrinterCallback
 
 from benchmarks.training import gpu
+from tratree_cli.formats.pairs import PairMessages
 from tratree_cli.models import devices
 from tratree_cli.models.library_logging import quiet
 from tratree_cli.models.load import load_model, load_tokenizer
@@ -203,7 +204,7 @@ def compare_dpo(model: Path, pairs: list, folder: Path) -> None:
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
-    plain, _ = pair_rows(load_tokenizer(model), pairs)
+    plain, _ = pair_rows(load_tokenizer(model), [PairMessages(**pair) for pair in pairs])
     scoring = time.process_time()
     rows = with_reference(plain, reference_logps(model, plain))
     scoring = time.process_time() - scoring

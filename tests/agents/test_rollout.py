@@ -74,7 +74,7 @@ def test_an_expert_episode_is_recorded_whole() -> None:
     assert texts[trajectory.thoughts[0]] == "I must get to the kitchen."
     assert len(trajectory.observations) == 3
     assert texts[trajectory.instruction] == "Task 0: light the lamp."
-    assert trajectory.tokens == ()
+    assert trajectory.sampled_tokens == 0
 
 
 def test_an_output_without_action_is_a_step_and_does_not_reach_the_environment() -> None:

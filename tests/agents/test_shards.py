@@ -98,7 +98,7 @@ def test_trajectories_come_by_task_then_source_then_sample(tmp_path: Path) -> No
     shards = sampling.shards()
     folder = ShardFolder(tmp_path)
     from tests.agents.test_rollout import saying
-    from tratree_cli.agents.rollout import play
+    from tratree_cli.agents.rollout import play_episodes
     from tratree_cli.agents.shard_files import encode_shard
 
     class Named(type(open_environment())):  # type: ignore[misc]
@@ -106,8 +106,8 @@ def test_trajectories_come_by_task_then_source_then_sample(tmp_path: Path) -> No
             return super().episode("1")
 
     for shard in reversed(shards):
-        played = play(Named(spec), saying("Action: light"), shard.requests)
-        folder.write(shard, encode_shard(shard.key, *played))
+        played = play_episodes(Named(spec), saying("Action: light"), shard.requests)
+        folder.write(shard, encode_shard(shard.key, played))
     rollouts = merge(shards, folder, sampling, spec)
     order = [(t.task, t.source, t.sample) for t in rollouts.trajectories]
     assert order == [(t, s, i) for t in ("b", "a") for s in (0, 1) for i in (0, 1)]

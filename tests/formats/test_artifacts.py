@@ -15,9 +15,12 @@ from tratree_cli.formats.merging import merge_heads, merge_rollouts
 from tratree_cli.formats.pairs import read_pairs, render_pairs, write_pairs
 from tratree_cli.formats.paths import read_paths, render_paths, write_paths
 from tratree_cli.formats.rollouts import (
+    TRAJECTORIES,
     json_lines,
     read_head,
+    read_rollouts,
     trajectory_record,
+    write_jsonl,
     write_rollouts,
 )
 from tratree_cli.formats.streaming import blocks
@@ -98,8 +101,8 @@ def test_paths_are_recorded_trajectories_with_the_best_observed_beside_them(
 def test_the_expert_is_preferred_to_lower_explorations() -> None:
     demos = made_rollouts([("mug", [("home", "search[red mug]"), ("item", "buy")], 1.0)])
     own = merge_rollouts([SHOP])
-    pairs = mine_whole(columns_from_rollouts(own), "ceiling", demos=columns_from_rollouts(demos))
-    records = list(render_pairs(pairs, own, demos))
+    pairs = mine_whole(columns_from_rollouts(own), demos=columns_from_rollouts(demos))
+    records = list(render_pairs(pairs, own, demos, rule="ceiling"))
     assert len(records) == 4
     assert {r.chosen[0]["content"] for r in records} == {"Action: search[red mug]"}
 
@@ -143,6 +146,27 @@ def test_a_stream_gives_the_same_columns_task_by_task(tmp_path: Path) -> None:
         assert np.array_equal(joined, getattr(whole, column))
 
 
+def test_rollouts_of_earlier_versions_that_hold_every_sampled_token_still_open(
+    tmp_path: Path,
+) -> None:
+    write_rollouts(SHOP, tmp_path)
+    records = [{**trajectory_record(t), "tokens": [[5, 6, 7]] * t.steps} for t in SHOP.trajectories]
+    write_jsonl(tmp_path / TRAJECTORIES, records)
+    expected = [replace(t, sampled_tokens=3 * t.steps) for t in SHOP.trajectories]
+    assert list(read_rollouts(tmp_path).trajectories) == expected
+    head, (shift,) = merge_heads([read_head(tmp_path)[0]])
+    (block,) = blocks(tmp_path, shift)
+    assert block.move()[0] == json_lines(map(trajectory_record, expected))
+    assert head.texts.texts == SHOP.texts.texts
+
+
+def test_a_pair_knows_which_part_of_its_prompt_comes_before_the_episode(forest: Forest) -> None:
+    mined = list(render_pairs(mine(forest), SHOP))
+    prefix = len(SHOP.prompt["messages"])
+    assert prefix and {pair.prefix for pair in mined} == {prefix}
+    assert all(pair.messages().prefix == prefix for pair in mined)
+
+
 @pytest.mark.parametrize("size", [1, 700, 1 << 20])
 def test_lines_moved_in_blocks_of_any_size_are_what_merging_in_memory_gives(
     tmp_path: Path, size: int
@@ -151,7 +175,7 @@ def test_lines_moved_in_blocks_of_any_size_are_what_merging_in_memory_gives(
         [("mug", [("results", "leave"), ("home", "!what")], 0.0), ("new", [], 1.0)],
         prompt=SHOP.prompt["messages"],
     )
-    sampled = [replace(t, tokens=((1, 2),) * t.steps, detail="because") for t in SHOP.trajectories]
+    sampled = [replace(t, sampled_tokens=2 * t.steps, detail="because") for t in SHOP.trajectories]
     artifacts = [replace(SHOP, trajectories=sampled), other, SHOP]
     folders = [tmp_path / str(number) for number in range(len(artifacts))]
     for artifact, folder in zip(artifacts, folders, strict=True):

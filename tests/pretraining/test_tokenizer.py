@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tratree_cli.pretraining.corpus import Corpus, corpus_of
+from tratree_cli.pretraining.corpora import corpus_of
+from tratree_cli.pretraining.corpus import Corpus
 from tratree_cli.pretraining.packing import encode, pack
 from tratree_cli.pretraining.tokenizer import (
     AGENT,

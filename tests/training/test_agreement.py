@@ -9,18 +9,19 @@ import pytest
 pytest.importorskip("torch")
 
 from tratree_cli.errors import InputError
+from tratree_cli.formats.pairs import PairMessages
 from tratree_cli.models.load import resolve_base
 from tratree_cli.training.preference_accuracy import agreement
 
 USER = {"role": "user", "content": "pick a door"}
 
 
-def pair(better: str, worse: str) -> dict[str, list[dict[str, str]]]:
-    return {
-        "prompt": [USER],
-        "chosen": [{"role": "assistant", "content": better}],
-        "rejected": [{"role": "assistant", "content": worse}],
-    }
+def pair(better: str, worse: str) -> PairMessages:
+    return PairMessages(
+        prompt=[USER],
+        chosen=[{"role": "assistant", "content": better}],
+        rejected=[{"role": "assistant", "content": worse}],
+    )
 
 
 @pytest.fixture(scope="module")

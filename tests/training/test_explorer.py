@@ -132,11 +132,11 @@ def sampled(folder: Path, count: int = 64) -> list[str]:
     """First turns sampled at temperature 1 from one prompt."""
     import torch
 
-    from tratree_cli.models.masks import encode_prompt
+    from tratree_cli.models.chat_encoding import TurnEncoder
 
     model, tokenizer = load_model(folder), load_tokenizer(folder)
-    ids = encode_prompt(
-        tokenizer, [{"role": "user", "content": "Instruction: find a red shirt [SEP] Search"}]
+    ids = TurnEncoder(tokenizer).whole(
+        [{"role": "user", "content": "Instruction: find a red shirt [SEP] Search"}]
     )
     torch.manual_seed(0)
     words = model.generate(

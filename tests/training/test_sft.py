@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.training.conftest import digests
+from tratree_cli.config import SftSection
 from tratree_cli.errors import InputError, StageError
 from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.models.save import write_model
@@ -179,7 +180,7 @@ def test_the_control_takes_as_many_steps_as_the_training_it_is_compared_with(
     from tratree_cli.stages.train_strong import steps_on
     from tratree_cli.training.trainer_args import total_steps
 
-    own = steps_on(rows, {"batch_size": 32, "epochs": epochs})
+    own = steps_on(rows, SftSection(batch_size=32, epochs=epochs))
     assert own == total_steps(rows, SFTParams(epochs=epochs, batch_size=8, accumulation=4))
 
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tratree_cli.agents.played import PlayedEpisode, interned
 from tratree_cli.agents.policy import Message, Policy, open_policy
-from tratree_cli.agents.rollout import OnProgress, Progress, play
+from tratree_cli.agents.rollout import OnProgress, Progress, play_episodes
 from tratree_cli.agents.sampling_plan import SamplingPlan, Shard
 from tratree_cli.agents.shard_files import ShardFolder, encode_shard
 from tratree_cli.envs.protocol import Environment, EnvironmentSpec
@@ -76,7 +77,7 @@ class ShardPlayer:
             self._source = shard.source
         assert self._environment is not None
         assert self._policy is not None
-        trajectories, texts = play(
+        episodes = play_episodes(
             self._environment,
             self._policy,
             shard.requests,
@@ -87,7 +88,7 @@ class ShardPlayer:
             reopen=self._reopen,
             progress=progress,
         )
-        return encode_shard(shard.key, trajectories, texts)
+        return encode_shard(shard.key, episodes)
 
     def close(self) -> None:
         self._close_policy()
@@ -157,7 +158,7 @@ def run_shards(
         if found is None:
             missing.append(shard)
         else:
-            finished += _summary(found[0])
+            finished += _summary(found)
     total = sum(len(shard.requests) for shard in shards)
 
     def report(now: Progress) -> None:
@@ -232,19 +233,19 @@ def merge(
 ) -> Rollouts:
     """All trajectories of ``shards`` in canonical order: by task, then source, then sample."""
     order = {task: number for number, task in enumerate(plan.tasks)}
-    found: list[tuple[tuple[int, int, int], Trajectory, TextTable]] = []
+    blocks: dict[int, list[Shard]] = {}
     for shard in shards:
-        content = folder.read(shard)
-        if content is None:
-            raise StageError(f"the finished shard {folder.path(shard)} is gone; run it again")
-        for trajectory in content[0]:
-            place = (order[trajectory.task], trajectory.source, trajectory.sample)
-            found.append((place, trajectory, content[1]))
-    found.sort(key=lambda entry: entry[0])
+        blocks.setdefault(shard.block, []).append(shard)
     texts = TextTable()
+    trajectories: list[Trajectory] = []
+    # Blocks follow each other in the order of the tasks, so one of them is in memory at a time.
+    for block in sorted(blocks):
+        episodes = [episode for shard in blocks[block] for episode in _finished(folder, shard)]
+        episodes.sort(key=lambda episode: (order[episode.task], episode.source, episode.sample))
+        trajectories += [interned(episode, texts) for episode in episodes]
     return Rollouts(
         texts=texts,
-        trajectories=[renumber(trajectory, old, texts) for _, trajectory, old in found],
+        trajectories=trajectories,
         settings=[dict(setting) for setting in plan.settings],
         sources=list(plan.sources),
         environment=environment_record(environment),
@@ -258,36 +259,19 @@ def environment_record(spec: EnvironmentSpec) -> dict[str, Any]:
     return spec.key()
 
 
-def renumber(trajectory: Trajectory, old: TextTable, new: TextTable) -> Trajectory:
-    """``trajectory`` with its texts interned in ``new``, in the order in which they occurred."""
-
-    def move(number: int) -> int:
-        return -1 if number < 0 else new.intern(old[number])
-
-    instruction = move(trajectory.instruction)
-    observations, outputs, thoughts, actions = [], [], [], []
-    for turn, observation in enumerate(trajectory.observations):
-        observations.append(move(observation))
-        if turn < trajectory.steps:
-            outputs.append(move(trajectory.outputs[turn]))
-            thoughts.append(move(trajectory.thoughts[turn]))
-            actions.append(move(trajectory.actions[turn]))
-    return replace(
-        trajectory,
-        instruction=instruction,
-        observations=tuple(observations),
-        outputs=tuple(outputs),
-        thoughts=tuple(thoughts),
-        actions=tuple(actions),
-    )
+def _finished(folder: ShardFolder, shard: Shard) -> list[PlayedEpisode]:
+    episodes = folder.read(shard)
+    if episodes is None:
+        raise StageError(f"the finished shard {folder.path(shard)} is gone; run it again")
+    return episodes
 
 
-def _summary(trajectories: Sequence[Trajectory]) -> Progress:
+def _summary(episodes: Sequence[PlayedEpisode]) -> Progress:
     """What finished shards of an earlier run add to the display."""
-    scored = [t for t in trajectories if t.end not in UNSCORED]
+    scored = [episode for episode in episodes if episode.end not in UNSCORED]
     return Progress(
-        done=len(trajectories),
-        failed=len(trajectories) - len(scored),
+        done=len(episodes),
+        failed=len(episodes) - len(scored),
         scored=len(scored),
-        score_sum=sum(t.score or 0.0 for t in scored),
+        score_sum=sum(episode.score or 0.0 for episode in scored),
     )

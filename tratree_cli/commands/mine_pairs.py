@@ -34,6 +34,7 @@ def mine_pairs(
 ) -> None:
     """Pair what diverged from a shared prefix and led to different scores (Eq. 6)."""
     from tratree_cli.errors import InputError
+    from tratree_cli.methods.pair_rule import pair_rule
     from tratree_cli.stages import mine_pairs as stage
 
     given = session.entries(inputs or [], ("tree", "rollouts", "demos"))
@@ -48,7 +49,7 @@ def mine_pairs(
         kind: [entry for entry in given if entry.kind == kind]
         for kind in ("tree", "rollouts", "demos")
     }
-    wanted = ("tree",) if config.pairs.rule == "tree" else ("rollouts", "demos")
+    wanted = pair_rule(config.pairs.rule).sources
     for entry in given:
         if entry.kind not in wanted:
             raise InputError(

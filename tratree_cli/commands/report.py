@@ -143,7 +143,7 @@ def deliver_cells(
         # One object on stdout, which has what is missing among its warnings.
         raise typer.Exit(PartialError.exit_code)
     if losses:
-        failed = "; ".join(f"{session.runtime.spoken(n)} ({error})" for n, error in losses.failed)
+        failed = "; ".join(f"{session.runtime.label(n)} ({error})" for n, error in losses.failed)
         raise PartialError(
             f"failed: {failed}; the report is made of what does not need it, "
             f"{len(node.inputs['evaluation'])} of {len(cells)} evaluations, and the same command "

@@ -55,6 +55,7 @@ class Session(CommonOptions):
     def runtime(self) -> Runtime:
         from tratree_cli.display.progress import reporter
         from tratree_cli.pipeline.graph import Options
+        from tratree_cli.pipeline.reporter import SilentReporter
         from tratree_cli.pipeline.runtime import Runtime
         from tratree_cli.threads import limit_threads
 
@@ -62,7 +63,7 @@ class Session(CommonOptions):
         limit_threads(options.threads)
         return Runtime(
             store_root=self.store_root,
-            reporter=reporter(quiet=self.quiet),
+            reporter=SilentReporter() if self.quiet else reporter(),
             options=options,
             frozen=self.frozen,
             force=self.force,

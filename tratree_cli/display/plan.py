@@ -14,7 +14,7 @@ from tratree_cli.display.progress import stdout_console
 from tratree_cli.display.text import duration
 
 if TYPE_CHECKING:
-    from tratree_cli.pipeline.runtime import PlanLine
+    from tratree_cli.pipeline.plan import PlanLine
 
 
 def print_plan(lines: Sequence[PlanLine], *, as_json: bool) -> None:

@@ -30,7 +30,7 @@ def export_pairs(pairs: Iterable[PairRecord], form: str) -> Iterator[dict[str, A
     _check(form)
     for number, pair in enumerate(pairs):
         if form == "trl":
-            yield dict(pair.messages())
+            yield dict(pair.messages().sides())
             continue
         sides = {"chosen": _turns(pair.chosen), "rejected": _turns(pair.rejected)}
         if form == "sharegpt":

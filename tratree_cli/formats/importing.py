@@ -18,12 +18,12 @@ from typing import Any, Literal
 import orjson
 import zstandard
 
+from tratree_cli.envs.agent_text import ACTION
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.formats.pairs import Message
 from tratree_cli.formats.rollouts import DONE, ENDINGS, STEP_LIMIT, Rollouts, TextTable, Trajectory
 
 FORMATS = ("eto", "sharegpt", "jsonl")
-ACTION = "Action: "
 _ROLES = {
     "human": "user", "user": "user", "observation": "user", "tool": "user",
     "gpt": "assistant", "assistant": "assistant", "system": "system",
@@ -105,7 +105,7 @@ def import_trajectories(
             episode = read(record, place if kind == "demos" else "")
             if episode.score is None and kind == "rollouts":
                 raise RecordError("field 'score' is missing (rollouts need one in [0, 1])")
-            prefix, turns = _split_prompt(episode.messages)
+            prefix, turns = split_prompt(episode.messages)
             _check_turns(turns)
             if prompt is None:
                 prompt = prefix
@@ -240,7 +240,7 @@ def _outcome(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _split_prompt(messages: list[Message]) -> tuple[list[Message], list[Message]]:
+def split_prompt(messages: list[Message]) -> tuple[list[Message], list[Message]]:
     """The prompt in front (system messages, an instruction answered by "OK") and the episode."""
     start = 0
     while start < len(messages) and messages[start]["role"] == "system":
@@ -270,10 +270,10 @@ def _trajectory(
     words = [m["content"] for m in turns if m["role"] == "assistant"]
     score = 1.0 if episode.score is None else episode.score
     outputs, thoughts, actions = [], [], []
-    for said in words:
-        before, mark, action = said.partition(ACTION)
+    for output in words:
+        before, mark, action = output.partition(ACTION)
         thought = before.strip().removeprefix("Thought:").strip() if mark else ""
-        outputs.append(texts.intern(said))
+        outputs.append(texts.intern(output))
         thoughts.append(texts.intern(thought) if thought else -1)
         actions.append(texts.intern(action) if mark else -1)
     scores = episode.scores if len(episode.scores) == len(words) else (score,) * len(words)

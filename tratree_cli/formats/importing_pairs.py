@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tratree_cli.errors import InputError
-from tratree_cli.formats.importing import RecordError, message, records
+from tratree_cli.formats.importing import RecordError, message, records, split_prompt
 from tratree_cli.formats.pairs import Message, PairRecord
 
 RULE = "imported"
@@ -72,6 +72,8 @@ def _pair(record: Mapping[str, Any], source: str, number: int) -> PairRecord:
     for side, turns in sides.items():
         if not turns or turns[0]["role"] != "assistant":
             raise RecordError(f"field '{side}' does not begin with the agent's turn")
+    # A prompt in front (an instruction answered by "OK") is no part of the episode.
+    _, episode = split_prompt(prompt)
     scores = [_score(record, "chosen_score", 1.0), _score(record, "rejected_score", 0.0)]
     return PairRecord(
         task=str(record.get("task", record.get("id", number))),
@@ -89,7 +91,7 @@ def _pair(record: Mapping[str, Any], source: str, number: int) -> PairRecord:
         rejected_trajectory=number,
         chosen_source=f"import:{source}",
         rejected_source=f"import:{source}",
-        step=sum(turn["role"] == "assistant" for turn in prompt),
+        step=sum(turn["role"] == "assistant" for turn in episode),
         node=-1,
         horizon=0,
     )

@@ -16,8 +16,8 @@ from typing import Any
 
 import tratree_cli.models.library_logging  # noqa: F401  (sets what the libraries read at import time)
 from tratree_cli.errors import InputError, did_you_mean, is_out_of_memory
+from tratree_cli.models.embedded import SHAPES
 from tratree_cli.models.fast_imports import MODELS, TOKENIZERS, import_leanly
-from tratree_cli.pretraining.model import SHAPES
 from tratree_cli.resources import templates_dir, tree_digest
 
 EMBEDDED = tuple(SHAPES)
@@ -41,6 +41,13 @@ class BaseModel:
     name: str
     folder: Path
     identity: str
+
+
+def require_resolved(identity: str) -> None:
+    """Raise what keeps a hub model from being used, before anything is computed for it."""
+    name, _, commit = identity.removeprefix("hub:").partition("@")
+    if commit == UNRESOLVED:
+        resolve_base(name)
 
 
 def resolve_base(name: str, revision: str | None = None, download: bool = True) -> BaseModel:

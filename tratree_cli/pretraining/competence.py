@@ -7,33 +7,15 @@ Answers are greedy and free text. Which abilities there are is a corpus' matter.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from tratree_cli.pretraining.cases import Case
 from tratree_cli.pretraining.corpus import Turns
+from tratree_cli.pretraining.household_competence import rooms_cases
+from tratree_cli.pretraining.shop_competence import shop_cases
 
 SEED = 990_001
 ANSWER_TOKENS = 64
-
-
-@dataclass(frozen=True)
-class Case:
-    """A conversation whose last answer is to be given, and the right answers.
-
-    Only the end of an answer is judged: a model may read the page aloud first. ``actions`` marks
-    cases in which it is what follows ``Action: ``.
-    """
-
-    turns: Turns
-    right: tuple[str, ...]
-    actions: bool = False
-
-    def judge(self, said: str) -> bool:
-        if not self.actions:
-            return said.strip().endswith(self.right)
-        _, found, action = said.partition("Action: ")
-        searches = action.startswith("search[") and len(action) > len("search[]")
-        return bool(found) and (action in self.right or (searches and "search" in self.right))
 
 
 def competence(
@@ -48,13 +30,7 @@ def competence(
 
 
 def _cases(text: str, count: int, seed: int) -> Mapping[str, Sequence[Case]]:
-    if text == "rooms":
-        from tratree_cli.pretraining.household_competence import rooms_cases
-
-        return rooms_cases(count, seed)
-    from tratree_cli.pretraining.shop_competence import shop_cases
-
-    return shop_cases(count, seed)
+    return rooms_cases(count, seed) if text == "rooms" else shop_cases(count, seed)
 
 
 def answer(

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tratree_cli.pretraining.model import HEAD, SHAPES, new_model
+from tratree_cli.models.embedded import HEAD, SHAPES
+from tratree_cli.pretraining.model import new_model
 
 
 def grown(small: Any, words: Any, name: str, tokenizer: Any, seed: int) -> Any:

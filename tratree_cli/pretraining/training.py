@@ -21,10 +21,11 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 from tratree_cli.errors import StageError
-from tratree_cli.pretraining.corpus import DOCUMENTS_PER_BLOCK, Corpus, Mixture, corpus_of
-from tratree_cli.pretraining.forward import hidden_states, rotations
+from tratree_cli.models.embedded import SHAPES
+from tratree_cli.pretraining.corpora import corpus_of
+from tratree_cli.pretraining.corpus import DOCUMENTS_PER_BLOCK, Corpus, Mixture
 from tratree_cli.pretraining.growth import grown
-from tratree_cli.pretraining.model import SHAPES, new_model
+from tratree_cli.pretraining.model import new_model
 from tratree_cli.pretraining.packing import Rows, encode, pack
 from tratree_cli.pretraining.tokenizer import build_tokenizer
 
@@ -108,6 +109,17 @@ def export(model: Any, tokenizer: Any, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def hidden_states(model: Any, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Last hidden states, (batch, length, width), for ``tokens`` (batch, length).
+
+    ``mask`` (batch, 1, length, length) is added to the attention scores: 0 where a position may
+    look, -inf where not (the future, other documents of the row).
+    """
+    output = model.model(input_ids=tokens, attention_mask=mask, use_cache=False)
+    states: torch.Tensor = output.last_hidden_state
+    return states
+
+
 def _loaded(folder: Path) -> tuple[Any, Any]:
     """A model in float32 and its tokenizer."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -140,7 +152,6 @@ class _Run:
             self.weights.values(), lr=0.0, betas=(0.9, 0.98), weight_decay=config.weight_decay
         )
         self.forward = torch.compile(hidden_states) if config.compiled else hidden_states
-        self.cosine, self.sine = rotations(corpus.row)
         self.tokens = self.steps = self.blocks = 0
         self.curve: list[tuple[int, float]] = []
 
@@ -172,7 +183,7 @@ class _Run:
         """One optimizer step; returns the mean loss on what the assistant says."""
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
-        state = self.forward(self.model, rows.tokens, rows.attention(), self.cosine, self.sine)
+        state = self.forward(self.model, rows.tokens, rows.attention())
         follows = (rows.document[:, 1:] == rows.document[:, :-1]) & (rows.document[:, 1:] > 0)
         spoken = rows.spoken[:, 1:] & follows
         read = torch.rand(spoken.shape, generator=dice) < self._read_share()

@@ -8,7 +8,7 @@ them from the store whenever the report is shown.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tratree_cli.config import Config
 from tratree_cli.evaluation.methods import title
@@ -25,7 +25,7 @@ from tratree_cli.reporting.rows import (
     policies_of,
     settle,
 )
-from tratree_cli.stages import methods, preference_accuracy
+from tratree_cli.stages import method_graph, preference_accuracy
 
 if TYPE_CHECKING:
     from tratree_store import Entry, Store
@@ -111,7 +111,7 @@ def of_cells(config: Config, cells: Sequence[study.Cell], lost: Collection[str] 
     ]
     names = study.labels(cells) if lost else {}
     missing = [names[cell.evaluation.key] for cell in cells if cell.evaluation.key in lost]
-    tree = methods.tree(config)
+    tree = method_graph.tree(config)
     inputs: dict[str, Sequence[Node]] = {
         "evaluation": tuple(cell.evaluation for cell in kept),
         # The policies themselves, because two methods may end in one object (the failure-safe
@@ -136,11 +136,13 @@ def _agreement(config: Config, cell: study.Cell, lost: Collection[str]) -> Node 
         return None
     if cell.varied or cell.method in preference_accuracy.NOT_MEASURED:
         return None
-    node = preference_accuracy.node(cell.evaluation.config, cell.policy, title(cell.method))
+    node = preference_accuracy.node(
+        cast(Config, cell.evaluation.config), cell.policy, title(cell.method)
+    )
     return None if node.key in lost else node
 
 
-def run(job: Job) -> Result:
+def run(job: Job[Any]) -> Result:
     import orjson
     from tratree_store import Store
 
@@ -168,7 +170,7 @@ def _told(store: Store, rows: Sequence[MadeFrom], *, timed: bool) -> list[Told]:
     return settle([evaluated(store, row, timed=timed) for row in rows], rows, store)
 
 
-def _theory(store: Store, told: Sequence[Told], job: Job) -> tuple[Section, ...]:
+def _theory(store: Store, told: Sequence[Told], job: Job[Any]) -> tuple[Section, ...]:
     """Section 3.3's tables; they stay in the artifact, because measuring them reads every tree."""
     from tratree_cli.reporting.document import Section
 
@@ -182,7 +184,7 @@ def _theory(store: Store, told: Sequence[Told], job: Job) -> tuple[Section, ...]
     return (Section("theory", "What Theorem 1 rests on", blocks=tables),) if tables else ()
 
 
-def _rows(store: Store, job: Job) -> list[MadeFrom]:
+def _rows(store: Store, job: Job[Any]) -> list[MadeFrom]:
     policies = iter(job.inputs.get("policy", ()))
     rows = []
     for row, evaluation in zip(job.params["rows"], job.inputs["evaluation"], strict=True):

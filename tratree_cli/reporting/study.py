@@ -16,8 +16,9 @@ from typing import Any
 
 from tratree_cli.config import Config, parse_assignment
 from tratree_cli.errors import InputError
+from tratree_cli.methods.registry import METHODS, methods
 from tratree_cli.pipeline.graph import Node, order
-from tratree_cli.stages import methods
+from tratree_cli.stages import method_graph
 
 IDENTITY = ("env", "models", "eval.split")
 """Sections and parameters that a table has rows or columns of its own for: never 'varied'."""
@@ -101,9 +102,9 @@ def chosen_methods(text: str | None, config: Config) -> tuple[str, ...]:
     """The methods named by ``--methods`` (``all``: every one), or the recipe's."""
     names = [name.strip() for name in text.split(",")] if text else list(config.report.methods)
     if names == ["all"]:
-        return tuple(methods.METHODS)
+        return tuple(record.name for record in methods())
     for name in names:
-        methods.method(name)
+        METHODS.get(name)
         if names.count(name) > 1:
             raise InputError(f"--methods: the method {name} is there twice")
     return tuple(names)
@@ -129,8 +130,8 @@ def cells(
         home = {sweep.key: sweep.value_in(own) for sweep in sweeps}
         plans = list(_plans(own, sweeps, grid))
         for name in names:
-            base = methods.evaluation(own, name)
-            swept = [(settings, methods.evaluation(other, name)) for settings, other in plans]
+            base = method_graph.evaluation(own, name)
+            swept = [(settings, method_graph.evaluation(other, name)) for settings, other in plans]
             # Only where nothing else differs does a changed graph show what it depends on.
             dependent = {
                 key

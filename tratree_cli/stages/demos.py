@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 
 from tratree_cli.config import Config
 from tratree_cli.envs.protocol import Environment, optional
@@ -12,7 +12,7 @@ from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.stages.environments import (
     environment_key,
-    open_environment,
+    locations,
     prompt_templates,
     read_prompt,
 )
@@ -23,34 +23,46 @@ from tratree_cli.stages.sampling import (
     rollouts_summary,
 )
 
-STAGE = Stage("demos", 1, "demos", "tratree_cli.stages.demos:run")
+
+@dataclass(frozen=True)
+class DemosParameters:
+    policy: str
+    split: str
+    tasks: int
+    min_score: float
+
+
+STAGE = Stage("demos", 2, "demos", "tratree_cli.stages.demos:run", DemosParameters)
 
 
 def node(config: Config) -> Node:
-    refuse_test_split(config.demos.split, "demonstrate on")
+    section = config.demos
+    refuse_test_split(section.split, "demonstrate on")
     return Node(
         stage=STAGE,
         label="demonstrations",
         config=config,
-        params={**asdict(config.demos)},
+        params=DemosParameters(section.policy, section.split, section.tasks, section.min_score),
         environment=environment_key(config),
         templates=prompt_templates(config),
+        locations=locations(config),
     )
 
 
-def run(job: Job) -> Result:
+def run(job: Job[DemosParameters]) -> Result:
     from tratree_cli.agents.policy import open_policy
     from tratree_cli.agents.rollout import EpisodeRequest, play
+    from tratree_cli.envs.registry import open_environment
     from tratree_cli.formats.rollouts import Rollouts, write_rollouts
 
-    config = job.config
-    environment = open_environment(config)
-    prompt = read_prompt(config)
-    tasks = choose_tasks(environment, config.demos.split, config.demos.tasks)
-    missing = _missing(job, environment, tasks) if config.demos.policy == "expert" else {}
+    params = job.params
+    environment = open_environment(job.environment)
+    prompt = read_prompt(job.prompt)
+    tasks = choose_tasks(environment, params.split, params.tasks)
+    missing = _missing(job, environment, tasks) if params.policy == "expert" else {}
     trajectories, texts = play(
         environment,
-        open_policy(config.demos.policy),
+        open_policy(params.policy),
         [
             EpisodeRequest(task=task, sample=0, setting=0, seed=0)
             for task in tasks
@@ -61,19 +73,19 @@ def run(job: Job) -> Result:
         progress=episodes_progress(job),
     )
     environment.close()
-    kept = [t for t in trajectories if t.counted and (t.score or 0.0) >= config.demos.min_score]
+    kept = [t for t in trajectories if t.counted and (t.score or 0.0) >= params.min_score]
     if not kept:
         raise InputError(
-            f"no demonstration of {len(trajectories)} scores at least {config.demos.min_score}; "
+            f"no demonstration of {len(trajectories)} scores at least {params.min_score}; "
             "lower demos.min_score"
         )
     demos = Rollouts(
         texts=texts,
         trajectories=kept,
         settings=[{}],
-        sources=[config.demos.policy],
-        environment=environment_key(config),
-        split=config.demos.split,
+        sources=[params.policy],
+        environment=job.environment.key(),
+        split=params.split,
         prompt={"messages": prompt},
     )
     write_rollouts(demos, job.out)
@@ -88,7 +100,9 @@ def run(job: Job) -> Result:
     )
 
 
-def _missing(job: Job, environment: Environment, tasks: Sequence[str]) -> dict[str, str]:
+def _missing(
+    job: Job[DemosParameters], environment: Environment, tasks: Sequence[str]
+) -> dict[str, str]:
     """Tasks that the expert knows it cannot show, and why; most environments have none."""
     reason: Callable[[str], str] = optional(environment, "no_demonstration")
     missing: dict[str, str] = {}

@@ -8,17 +8,25 @@ trains alone has nothing of this in its key.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job
+from tratree_cli.pipeline.parameters import keyed_unless
 
 if TYPE_CHECKING:
-    from tratree_cli.training.launch import Task
     from tratree_cli.training.params import TrainingResult
+    from tratree_cli.training.trainer import TrainingTask
+
+
+@dataclass(frozen=True)
+class WorldParameters:
+    """What is keyed of several processes: their number, and the accelerate file's digest."""
+
+    processes: int
+    accelerate: str = keyed_unless("")
 
 
 @dataclass(frozen=True)
@@ -30,11 +38,11 @@ class World:
     digest: str = ""
 
     @property
-    def params(self) -> dict[str, Any]:
+    def params(self) -> WorldParameters | None:
         """What is keyed: nothing for a single process."""
         if self.accelerate is not None:
-            return {"world": {"processes": self.processes, "accelerate": self.digest}}
-        return {"world": {"processes": self.processes}} if self.processes > 1 else {}
+            return WorldParameters(self.processes, self.digest)
+        return WorldParameters(self.processes) if self.processes > 1 else None
 
     @property
     def files(self) -> dict[str, Path]:
@@ -61,19 +69,20 @@ def world(processes: int | None, accelerate: Path | None) -> World:
     return World(wanted, accelerate.resolve(), digest)
 
 
-def of(params: Mapping[str, Any]) -> int:
+def of(world: WorldParameters | None) -> int:
     """The number of processes that a training's keyed parameters ask for."""
-    return int(params.get("world", {}).get("processes", 1))
+    return 1 if world is None else world.processes
 
 
-def train_in_world(job: Job, task: Task, progress: Any) -> TrainingResult:
+def train_in_world(job: Job[Any], task: TrainingTask[Any, Any], progress: Any) -> TrainingResult:
     """Run ``task`` in the world that the job's node asks for."""
     from tratree_cli.training.launch import launch
 
-    digest = job.params.get("world", {}).get("accelerate")
+    world: WorldParameters | None = job.params.world
+    digest = "" if world is None else world.accelerate
     file = job.node.files.get(digest) if digest else None
     if digest and file is None:
         raise InputError(
             "the accelerate file of this training is not known any more; name it with --launch"
         )
-    return launch(task, 1 if file else of(job.params), file, progress)
+    return launch(task, 1 if file else of(world), file, progress)

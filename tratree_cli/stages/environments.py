@@ -20,8 +20,9 @@ import orjson
 
 from tratree_cli import envs
 from tratree_cli.config import Config, read_toml
-from tratree_cli.envs.protocol import Environment, EnvironmentSpec
+from tratree_cli.envs.protocol import EnvironmentSpec
 from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.pipeline.graph import Locations
 from tratree_cli.resources import template_folders, templates_dir, tree_digest
 
 
@@ -95,10 +96,9 @@ def environment_key(config: Config) -> dict[str, Any]:
     return environment_spec(config).key()
 
 
-def open_environment(config: Config) -> Environment:
-    from tratree_cli.envs.registry import open_environment
-
-    return open_environment(environment_spec(config))
+def locations(config: Config) -> Locations:
+    """Where the environment's data and the prompt lie, for the bodies of stages that play."""
+    return Locations(environment=environment_spec(config), prompt=prompt_folder(config))
 
 
 def prompt_folder(config: Config) -> Path:
@@ -129,9 +129,9 @@ def prompt_templates(config: Config) -> dict[str, str]:
     return {"prompt": tree_digest(prompt_folder(config))}
 
 
-def read_prompt(config: Config) -> list[dict[str, str]]:
+def read_prompt(folder: Path) -> list[dict[str, str]]:
     """The conversation's prefix: messages before the first observation."""
-    prompt = read_toml(prompt_folder(config) / "prompt.toml")
+    prompt = read_toml(folder / "prompt.toml")
     return [
         {"role": str(message["role"]), "content": str(message["content"])}
         for message in prompt.get("messages", [])

@@ -6,7 +6,7 @@ recipe's own rule, and every trained policy is asked which side it prefers.
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from tratree_cli.config import Config
@@ -16,7 +16,19 @@ from tratree_cli.stages import build_tree, explore, mine_pairs, sft
 if TYPE_CHECKING:
     from tratree_store import Entry
 
-STAGE = Stage("agreement", 1, "agreement", "tratree_cli.stages.preference_accuracy:run")
+
+@dataclass(frozen=True)
+class AgreementParameters:
+    max_length: int
+
+
+STAGE = Stage(
+    "agreement",
+    1,
+    "agreement",
+    "tratree_cli.stages.preference_accuracy:run",
+    AgreementParameters,
+)
 MEASURED = "agreement.json"
 SPLIT = "dev"
 NOT_MEASURED = ("expert", "random", "sft-weak", "best-of-n")
@@ -38,7 +50,7 @@ def node(config: Config, policy: Node | Entry, title: str) -> Node:
         stage=STAGE,
         label=f"agreement of {title}",
         config=config,
-        params={"max_length": config.sft.max_length},
+        params=AgreementParameters(config.sft.max_length),
         inputs={
             "policy": (policy,),
             "reference": (sft.node(config, "weak"),),
@@ -47,7 +59,7 @@ def node(config: Config, policy: Node | Entry, title: str) -> Node:
     )
 
 
-def run(job: Job) -> Result:
+def run(job: Job[AgreementParameters]) -> Result:
     import orjson
 
     from tratree_cli.formats.pairs import read_pairs
@@ -59,7 +71,7 @@ def run(job: Job) -> Result:
         job.one("policy").path,
         job.one("reference").path,
         [pair.messages() for pair in pairs],
-        max_length=job.params["max_length"] or None,
+        max_length=job.params.max_length or None,
         threads=job.options.threads,
         progress=training_progress(job),
         device=job.options.device,

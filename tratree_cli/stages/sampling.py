@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config
@@ -54,20 +55,32 @@ def refuse_test_split(split: str, verb: str, *, allowed: bool = False) -> None:
         )
 
 
-def engine_params(config: Config) -> dict[str, Any]:
-    """The settings of the engine that change an episode, and so are keyed."""
+@dataclass(frozen=True)
+class EngineParameters:
+    """The settings of the engine that change an episode."""
+
+    max_new_tokens: int
+    max_context: int
+    constrain: bool
+    block: int
+
+
+def engine_parameters(config: Config) -> EngineParameters:
     section = config.explore
-    return {
-        "max_new_tokens": section.max_new_tokens,
-        "max_context": section.max_context,
-        "constrain": section.constrain,
-        "block": section.block,
-    }
+    return EngineParameters(
+        max_new_tokens=section.max_new_tokens,
+        max_context=section.max_context,
+        constrain=section.constrain,
+        block=section.block,
+    )
 
 
 def sample(
-    job: Job,
+    job: Job[Any],
     *,
+    policies: Sequence[str],
+    roles: Sequence[str],
+    engine: EngineParameters,
     split: str,
     tasks: int,
     samples: int,
@@ -79,42 +92,43 @@ def sample(
 ) -> Rollouts:
     """Play ``samples`` episodes of every task with the node's policies, resuming finished shards.
 
-    ``names`` are tasks by name, of which ``tasks`` takes the first (0: all). ``part=(i, n)`` plays
+    ``roles`` are what the seeds of each policy's episodes follow. ``names`` are tasks by name, of which ``tasks`` takes the first (0: all). ``part=(i, n)`` plays
     only the i-th of n parts and returns that. What enters a shard's key is what changes an episode;
     the number of samples and of tasks does not, so asking for more later plays only the difference.
     """
     from tratree_cli.agents.sampling_plan import SamplingPlan, setting_grid
     from tratree_cli.agents.shards import explore
-    from tratree_cli.stages.environments import environment_spec, open_environment, read_prompt
+    from tratree_cli.envs.registry import open_environment
+    from tratree_cli.stages.environments import read_prompt
 
-    environment = open_environment(job.config)
+    environment = open_environment(job.environment)
     if names:
         chosen = chosen_by_name(environment, split, names)[: tasks or None]
     else:
         chosen = choose_tasks(environment, split, tasks)
     environment.close()
-    engine = job.params["engine"]
-    sources = _sources(job)
-    alone = HUMAN in job.params["policies"]
-    constrain = {"constrain": True} if engine["constrain"] else {}
-    prompt = read_prompt(job.config)
+    sources = _sources(job, policies, engine)
+    alone = HUMAN in policies
+    constrain = {"constrain": True} if engine.constrain else {}
+    prompt = read_prompt(job.prompt)
     plan = SamplingPlan(
         tasks=chosen,
         m=samples,
         settings=[{**setting, **constrain} for setting in setting_grid(temperatures, top_ps)],
         seed=seed,
         # A person plays one episode after the other, and none is lost when they stop.
-        block=1 if alone else engine["block"],
+        block=1 if alone else engine.block,
         sources=[source.name for source in sources],
+        roles=roles,
         context={
             "environment": dict(job.node.environment or {}),
             "prompt": prompt,
-            "max_new_tokens": engine["max_new_tokens"],
-            "max_context": engine["max_context"],
+            "max_new_tokens": engine.max_new_tokens,
+            "max_context": engine.max_context,
         },
     )
     return explore(
-        environment_spec(job.config),
+        job.environment,
         sources,
         plan,
         work=job.scratch({"shards": 1}),
@@ -129,32 +143,31 @@ def sample(
     )
 
 
-def _sources(job: Job) -> list[Source]:
+def _sources(job: Job[Any], policies: Sequence[str], engine: EngineParameters) -> list[Source]:
     from tratree_cli.agents.shards import Source
 
-    engine = job.params["engine"]
     limits = {
-        "max_new_tokens": engine["max_new_tokens"],
-        "max_context": engine["max_context"],
+        "max_new_tokens": engine.max_new_tokens,
+        "max_context": engine.max_context,
         "device": job.options.device,
     }
     models = iter(job.inputs.get("policy", ()))
     sources = []
-    for name in job.params["policies"]:
+    for name in policies:
         if name == "model":
             entry = next(models)
             sources.append(Source(entry.object, str(entry.path), limits))
         elif name.startswith(BASE):
             sources.append(Source(name, _place(job, name), limits))
         elif name.startswith(SERVED):
-            served = {"max_new_tokens": engine["max_new_tokens"]}
+            served = {"max_new_tokens": engine.max_new_tokens}
             sources.append(Source(name, _place(job, name), served))
         else:
             sources.append(Source(name, name))
     return sources
 
 
-def _place(job: Job, name: str) -> str:
+def _place(job: Job[Any], name: str) -> str:
     """Where the policy that a recipe knows by name (and never by place) is to be found now."""
     place = job.options.policies.get(name, name if "#" in name else "")
     if not place:
@@ -170,7 +183,7 @@ def external(policies: Sequence[str]) -> dict[str, bool]:
     return {"external": True} if any(name.startswith(outside) for name in policies) else {}
 
 
-def episodes_progress(job: Job) -> Callable[[Progress], None]:
+def episodes_progress(job: Job[Any]) -> Callable[[Progress], None]:
     """Episodes done, running and failed, their mean score and tokens per second, as progress."""
     began = time.monotonic()
 
@@ -202,7 +215,7 @@ def rollouts_summary(trajectories: Sequence[Trajectory], *, tasks: int) -> dict[
         "success_rate": round(100 * sum(t.success for t in trajectories if t.counted) / n, 2),
         "strict_success_rate": round(100 * sum(score >= 1.0 for score in scores) / n, 2),
         "steps": sum(t.steps for t in trajectories),
-        "tokens": sum(len(turn) for t in trajectories for turn in t.tokens),
+        "tokens": sum(t.sampled_tokens for t in trajectories),
         "endings": dict(sorted(endings.items())),
         **({"reasons": dict(details.most_common(3))} if details else {}),
     }

@@ -15,10 +15,12 @@ from tratree_cli.errors import InputError
 from tratree_cli.models import devices
 from tratree_cli.models.library_logging import quiet
 from tratree_cli.models.load import load_model, load_tokenizer, resolve_base
+from tratree_cli.training import trainer_args
 from tratree_cli.training.data import SFTRow
 from tratree_cli.training.imitation import IGNORED, AgentSFTTrainer, train_sft
-from tratree_cli.training.params import Progress, SFTParams, TrainingResult, silent
+from tratree_cli.training.params import LOWER, Progress, SFTParams, TrainingResult, silent
 from tratree_cli.training.scored_head import score_only_the_agent, token_divergence
+from tratree_cli.training.trainer import TrainingTask
 
 import torch  # isort: skip
 
@@ -55,6 +57,25 @@ class ExplorerTrainer(AgentSFTTrainer):
         return loss - self.weight * share * torch.clamp(divergence, max=self.cap)
 
 
+def train(task: TrainingTask[SFTRow, SFTParams], progress: Progress = silent) -> TrainingResult:
+    """``train_explorer`` as the registry of trainers calls it; the other model is the frozen one.
+
+    Raises ``InputError`` where there is none.
+    """
+    if task.other is None:
+        raise InputError("the explorer (Eq. 5) needs a model to diverge from")
+    return train_explorer(
+        task.model,
+        task.rows,
+        task.other,
+        task.config,
+        task.out,
+        task.work,
+        progress,
+        task.base,
+    )
+
+
 def train_explorer(
     model: str | Path,
     rows: Sequence[SFTRow],
@@ -84,8 +105,8 @@ def train_explorer(
 
     # Before there are processes that know of each other: with FSDP all but the first would be
     # given empty weights to be filled by the sharding, which this model never sees.
-    with quiet(), devices.enough_memory():
-        still = load_model(frozen, devices.weight_dtype(config), config.attention)
+    with quiet(), devices.enough_memory(LOWER):
+        still = load_model(frozen, trainer_args.weight_dtype(config), config.attention)
 
     def make_trainer(**options: Any) -> ExplorerTrainer:
         trainer = ExplorerTrainer(**options)

@@ -18,17 +18,33 @@ from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.training import trainer_args
 from tratree_cli.training.data import SFTRow
 from tratree_cli.training.deterministic_trainer import SteadyTrainer, curves, prepare_work
-from tratree_cli.training.params import Progress, SFTParams, TrainingResult, silent
+from tratree_cli.training.params import LOWER, Progress, SFTParams, TrainingResult, silent
 from tratree_cli.training.scored_head import score_only_the_agent
+from tratree_cli.training.trainer import TrainingTask
 
 from trl import SFTConfig, SFTTrainer  # isort: skip  (after quiet)
 
 IGNORED = -100
 """Label of a token that enters no loss."""
+OF_THE_RUN = ("device", "threads", "track", "run_name", "checkpoint_every")
+"""Parameters that belong to a run and not to the model that it makes."""
 
 
 class AgentSFTTrainer(SteadyTrainer, SFTTrainer):
     """TRL's SFT trainer on rows of tokens and labels."""
+
+
+def train(task: TrainingTask[SFTRow, SFTParams], progress: Progress = silent) -> TrainingResult:
+    """``train_sft`` as the registry of trainers calls it."""
+    return train_sft(
+        task.model,
+        task.rows,
+        task.config,
+        task.out,
+        task.work,
+        progress,
+        task.base,
+    )
 
 
 def train_sft(
@@ -49,10 +65,10 @@ def train_sft(
     """
     if not rows:
         raise InputError("there is nothing to train on: no conversations were given")
-    with quiet(), devices.threads(config.threads), devices.enough_memory():
+    with quiet(), devices.threads(config.threads), devices.enough_memory(LOWER):
         prepare_work(work, rows, config, model)
         trainer = make_trainer(
-            model=load_model(model, devices.weight_dtype(config), config.attention),
+            model=load_model(model, trainer_args.weight_dtype(config), config.attention),
             args=_arguments(rows, config, work),
             train_dataset=_dataset(rows),
             processing_class=load_tokenizer(model),
@@ -102,13 +118,30 @@ def finish(
             Path(model),
             out,
             config.save_dtype,
-            save.training_record(result, decisive),
-            config.lora,
-            base,
-            state,
-            _own_template(trainer.processing_class),
+            training_record(result, decisive),
+            adapter=config.lora is not None,
+            merge=config.lora is None or config.lora.merge,
+            base=base,
+            state=state,
+            template=_own_template(trainer.processing_class),
         )
     return result
+
+
+def training_record(result: TrainingResult, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What is stored with the model: curves, shares and the parameters that decide them.
+
+    No clock, no device, no number of threads: those belong to the run, not to the model.
+    """
+    return {
+        "steps": result.steps,
+        "tokens": result.tokens,
+        "scored": result.scored,
+        "scored_share": round(result.scored_share, 6),
+        "facts": dict(result.facts),
+        "curves": {name: [list(point) for point in curve] for name, curve in result.curves.items()},
+        "parameters": {name: value for name, value in parameters.items() if name not in OF_THE_RUN},
+    }
 
 
 def _own_template(tokenizer: Any) -> str | None:

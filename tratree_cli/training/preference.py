@@ -22,9 +22,10 @@ from tratree_cli.training.data import PairRow
 from tratree_cli.training.deterministic_trainer import SteadyTrainer, prepare_work
 from tratree_cli.training.imitation import IGNORED, finish
 from tratree_cli.training.launch import SHARDED, STRATEGY
-from tratree_cli.training.params import DPOParams, Progress, TrainingResult, silent
+from tratree_cli.training.params import LOWER, DPOParams, Progress, TrainingResult, silent
 from tratree_cli.training.reference import starting_point
 from tratree_cli.training.scored_head import score_only_the_agent, token_divergence
+from tratree_cli.training.trainer import TrainingTask
 
 import torch  # isort: skip  (after quiet)
 from trl import DPOConfig, DPOTrainer  # isort: skip
@@ -84,6 +85,20 @@ class TreeDPOTrainer(SteadyTrainer, DPOTrainer):
         return token_divergence(policy, reference).mean()
 
 
+def train(task: TrainingTask[PairRow, DPOParams], progress: Progress = silent) -> TrainingResult:
+    """``train_dpo`` as the registry of trainers calls it; the other model is a live reference."""
+    return train_dpo(
+        task.model,
+        task.rows,
+        task.config,
+        task.out,
+        task.work,
+        progress,
+        task.other,
+        task.base,
+    )
+
+
 def train_dpo(
     model: str | Path,
     rows: Sequence[PairRow],
@@ -113,10 +128,10 @@ def train_dpo(
             "--explicit-kl compares whole distributions, so it needs a live reference model with "
             "the same tokenizer; stored log-probabilities are not enough"
         )
-    with quiet(), devices.threads(config.threads), devices.enough_memory():
+    with quiet(), devices.threads(config.threads), devices.enough_memory(LOWER):
         prepare_work(work, rows, config, model)
         tokenizer = load_tokenizer(model)
-        policy = load_model(model, devices.weight_dtype(config), config.attention)
+        policy = load_model(model, trainer_args.weight_dtype(config), config.attention)
         facts = _start(policy, rows, config) if known else {}
         trainer = TreeDPOTrainer(
             model=policy,
@@ -169,7 +184,7 @@ def _live_reference(reference: str | Path | None, tokenizer: Any, config: DPOPar
             f"the reference {reference} has another tokenizer than the trained model; score the "
             "pairs with it beforehand (ref-logps) and train without --explicit-kl"
         )
-    return load_model(reference, devices.weight_dtype(config), config.attention)
+    return load_model(reference, trainer_args.weight_dtype(config), config.attention)
 
 
 def _dataset(rows: Sequence[PairRow], known: bool) -> Any:

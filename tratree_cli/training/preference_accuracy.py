@@ -8,13 +8,15 @@ model visits, so the divergence is an estimate under its visits and not the poli
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tratree_cli.training.data import LengthPolicy, PairRow, fitting_pairs
-from tratree_cli.training.params import Progress, TrainingParams, silent
+from tratree_cli.formats.pairs import PairMessages
+from tratree_cli.training.data import PairRow, Reader, shared_pair_rows
+from tratree_cli.training.lengths import LengthPolicy
+from tratree_cli.training.params import LOWER, Progress, silent
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,13 @@ class Agreement:
 def agreement(
     policy: Path,
     reference: Path,
-    pairs: Sequence[Mapping[str, Any]],
+    pairs: Sequence[PairMessages],
     max_length: int | None = None,
     threads: int = 1,
     progress: Progress = silent,
     device: str = "cpu",
 ) -> Agreement:
-    """Score ``pairs`` (``prompt`` / ``chosen`` / ``rejected`` messages) with both models.
+    """Score ``pairs`` with both models.
 
     Pairs that do not fit the context of either are left out and counted.
     """
@@ -59,46 +61,42 @@ def agreement(
 
     if not pairs:
         return Agreement(0)
-    policy_words, rows = _rows(policy, pairs, max_length)
-    reference_words, their_rows = _rows(reference, pairs, max_length)
-    shared = sorted(rows.keys() & their_rows.keys())
+    readers = [_reader(folder, max_length) for folder in (policy, reference)]
+    shared, _ = shared_pair_rows(readers, pairs)
     if not shared:
         return Agreement(0, left_out=len(pairs))
-    mine = [rows[number] for number in shared]
-    where = TrainingParams(device=device)
-    with quiet(), devices.threads(threads), devices.enough_memory():
+    policy_rows, reference_rows = (list(rows) for rows in zip(*shared, strict=True))
+    with quiet(), devices.threads(threads), devices.enough_memory(LOWER):
         ours_model, theirs_model = (
-            load_model(folder, devices.precision(where)).to(devices.choose_device(device))
+            load_model(folder, devices.precision(device)).to(devices.choose_device(device))
             for folder in (policy, reference)
         )
-        ours = reference_logps(ours_model, mine, threads=threads, progress=progress)
-        theirs = reference_logps(theirs_model, [their_rows[n] for n in shared], threads=threads)
-        kl, tokens = None, sum(sum(r.chosen_mask) + sum(r.rejected_mask) for r in mine)
-        if policy_words.get_vocab() == reference_words.get_vocab():
-            kl = _divergence(ours_model, theirs_model, mine)
+        ours = reference_logps(ours_model, policy_rows, threads=threads, progress=progress)
+        theirs = reference_logps(theirs_model, reference_rows, threads=threads)
+        kl, tokens = None, sum(sum(r.chosen_mask) + sum(r.rejected_mask) for r in policy_rows)
+        vocabularies = [reader.tokenizer.get_vocab() for reader in readers]
+        if vocabularies[0] == vocabularies[1]:
+            kl = _divergence(ours_model, theirs_model, policy_rows)
     margins = (ours.chosen - theirs.chosen) - (ours.rejected - theirs.rejected)
-    lengths = np.array([[sum(r.chosen_mask), sum(r.rejected_mask)] for r in mine], dtype=np.float64)
+    counts = [[sum(row.chosen_mask), sum(row.rejected_mask)] for row in policy_rows]
+    lengths = np.array(counts, dtype=np.float64)
     per_token = ours.chosen / lengths[:, 0] - ours.rejected / lengths[:, 1]
     return Agreement(
-        pairs=len(mine),
+        pairs=len(policy_rows),
         accuracy=_share(margins),
         margin=round(float(margins.mean()), 6),
         likelier=_share(per_token),
         kl=kl,
         tokens=tokens,
-        left_out=len(pairs) - len(mine),
+        left_out=len(pairs) - len(policy_rows),
     )
 
 
-def _rows(
-    model: Path, pairs: Sequence[Mapping[str, Any]], max_length: int | None
-) -> tuple[Any, dict[int, PairRow]]:
-    """The model's tokenizer, and the rows that fit the model by their pair's number."""
+def _reader(model: Path, max_length: int | None) -> Reader:
+    """The model's tokenizer; pairs that do not fit the model are left out."""
     from tratree_cli.models.load import load_tokenizer, longest_row
 
-    length = LengthPolicy(longest_row(model, max_length), policy="drop")
-    tokenizer = load_tokenizer(model)
-    return tokenizer, {row.number: row for row in fitting_pairs(tokenizer, pairs, length)[0]}
+    return Reader(load_tokenizer(model), LengthPolicy(longest_row(model, max_length), "drop"))
 
 
 def _share(differences: Any) -> float:

@@ -14,12 +14,13 @@ from typing import Any
 
 import tratree_cli.training.libraries  # noqa: F401  (before the libraries below)
 
+import torch  # isort: skip
 from transformers import TrainingArguments  # isort: skip
 from transformers.integrations import TensorBoardCallback  # isort: skip
 from transformers.trainer_callback import PrinterCallback  # isort: skip
 
 from tratree_cli.errors import StageError
-from tratree_cli.models.devices import choose_device, precision, world_size
+from tratree_cli.models.devices import own_device, precision
 from tratree_cli.training import launch
 from tratree_cli.training.deterministic_trainer import Reporter, last_checkpoint
 from tratree_cli.training.params import LoraParams, Progress, TrainingParams, check_trackers
@@ -33,19 +34,29 @@ def total_steps(rows: int, config: TrainingParams, processes: int = 1) -> int:
     return max(1, math.ceil(config.epochs * math.ceil(batches / config.accumulation)))
 
 
+def world_size() -> int:
+    """Processes that train together (set by the launcher)."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def weight_dtype(config: TrainingParams) -> str:
+    """In what the weights are held: frozen weights may be bfloat16, trained ones stay float32."""
+    return precision(config.device, config.dtype) if config.lora else "float32"
+
+
 def arguments(
     kind: type[TrainingArguments], rows: int, config: TrainingParams, work: Path, **more: Any
 ) -> TrainingArguments:
     """TRL arguments for ``config``: every default that cuts, prints, saves or phones is off."""
-    device = choose_device(config.device)
-    bfloat16 = precision(config) == "bfloat16"
+    device = own_device(config.device)
+    bfloat16 = precision(config.device, config.dtype) == "bfloat16"
     total = total_steps(rows, config, world_size())
     logging = max(1, total // 40)
     every = config.checkpoint_every
     saving = int(every) if every >= 1 else math.ceil(total * every)
     # A checkpoint falls on a logging step: averages that are half gathered are not in it.
     saving = math.ceil(saving / logging) * logging
-    return kind(
+    arguments = kind(
         output_dir=str(work / "checkpoints"),
         learning_rate=config.learning_rate,
         num_train_epochs=config.epochs,
@@ -78,6 +89,22 @@ def arguments(
         max_length=None,
         **more,
     )
+    if device.startswith("cuda") and world_size() == 1:
+        _use_one_gpu(arguments, device)
+    return arguments
+
+
+def _use_one_gpu(arguments: Any, device: str) -> None:
+    """Train on ``device`` alone; transformers takes GPU 0 and all others that it sees with it.
+
+    Several GPUs in one process would multiply the batch; ``--processes`` divides it.
+    """
+    chosen = torch.device(device)
+    torch.cuda.set_device(chosen)
+    arguments.distributed_state.device = chosen
+    # A cached property: this is what transformers itself would have found.
+    arguments.__dict__["_setup_devices"] = chosen
+    arguments._n_gpu = 1
 
 
 def _trackers(config: TrainingParams) -> list[str] | str:

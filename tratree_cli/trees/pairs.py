@@ -21,7 +21,6 @@ from tratree_cli.trees.columns import Columns
 from tratree_cli.trees.forest import Forest
 from tratree_cli.trees.pair_index import PairIndex
 
-Rule: TypeAlias = Literal["tree", "unstructured", "eto", "ceiling"]
 BranchSelect: TypeAlias = Literal["best-worst", "all", "adjacent"]
 BRANCH_SELECTIONS: tuple[BranchSelect, ...] = ("best-worst", "all", "adjacent")
 
@@ -40,11 +39,11 @@ PER_TASK = "over the limit per task"
 class Pair:
     """One preference: from step ``step`` on, ``chosen`` went better than ``rejected``.
 
-    ``chosen`` and ``rejected`` are trajectory indices (under the rule ``ceiling``, ``chosen`` is
-    one of the demonstrations). ``node`` is the divergence point, -1 where whole trajectories are
-    compared. The values are the branches' mean G, or the trajectories' own G; ``chosen_visits``
-    and ``rejected_visits`` say over how many trajectories the means are. ``horizon`` is the number
-    of steps of each continuation, 0 to the end.
+    ``chosen`` and ``rejected`` are trajectory indices (``chosen`` of the demonstrations in a
+    ``PairSet`` that is ``demonstrated``). ``node`` is the divergence point, -1 where whole
+    trajectories are compared. The values are the branches' mean G, or the trajectories' own G;
+    ``chosen_visits`` and ``rejected_visits`` say over how many trajectories the means are.
+    ``horizon`` is the number of steps of each continuation, 0 to the end.
     """
 
     task: int
@@ -66,16 +65,17 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairSet:
-    """The pairs of one rule in order of tasks and nodes, and what was dropped, by reason.
+    """Pairs in order of tasks and nodes, and what was dropped, by reason.
 
     ``divergences`` counts the points at which different actions were taken in one state (or, for
-    rules on whole trajectories, the tasks with at least two trajectories).
+    rules on whole trajectories, the tasks with at least two trajectories). ``demonstrated`` says
+    that the chosen trajectories are demonstrations.
     """
 
-    rule: Rule
     pairs: Sequence[Pair]
     dropped: Mapping[str, int] = field(default_factory=dict)
     divergences: int = 0
+    demonstrated: bool = False
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -83,7 +83,6 @@ class PairSet:
 
 def mine(
     forest: Forest,
-    rule: Literal["tree"] = "tree",
     *,
     select: BranchSelect = "best-worst",
     min_gap: float = 0.1,
@@ -92,14 +91,12 @@ def mine(
     horizon: int = 0,
     seed: int = 0,
 ) -> PairSet:
-    """Pairs at the divergence points of a forest (the rule ``tree``, Eq. 6).
+    """Pairs at the divergence points of a forest (Eq. 6).
 
     Branches are paired best against worst, all against all, or each with the next in value, when
     their means differ by more than ``min_gap``. Limits of 0 are no limits; the widest gaps stay,
     equal gaps are drawn by ``seed``. Raises ValueError for parameters out of range.
     """
-    if rule != "tree":
-        raise ValueError(f"the rule '{rule}' compares whole trajectories: use mine_whole")
     if select not in BRANCH_SELECTIONS:
         known = ", ".join(BRANCH_SELECTIONS)
         raise ValueError(f"there is no branch selection '{select}'; there are {known}")
@@ -130,12 +127,11 @@ def mine(
                 )
         found += _widest(here, per_node, seed, dropped, PER_NODE)
     kept = [pair for pair in found if words.differ(pair, dropped)]
-    return _limited("tree", kept, per_task, seed, dropped, divergences)
+    return _limited(kept, per_task, seed, dropped, divergences)
 
 
 def mine_whole(
     columns: Columns,
-    rule: Literal["unstructured", "eto", "ceiling"] = "unstructured",
     *,
     demos: Columns | None = None,
     min_gap: float = 0.1,
@@ -145,21 +141,21 @@ def mine_whole(
 ) -> PairSet:
     """Pairs of two complete trajectories of one task by reward alone (the baselines' rules).
 
-    ``unstructured`` and ``eto`` compare the trajectories of ``columns`` with each other (they
-    differ in whose trajectories are handed in); with ``per_task`` the pairs of a task are drawn by
-    ``seed``. ``ceiling`` prefers each task's demonstration in ``demos`` (matched by name) to every
-    trajectory with lower G. Uncounted trajectories are left out.
+    Without ``demos`` the trajectories of ``columns`` are compared with each other; with
+    ``per_task`` the pairs of a task are drawn by ``seed``. Otherwise each task's demonstration
+    (matched by name) is preferred to every trajectory with lower G. Uncounted trajectories are
+    left out.
     """
     dropped: Counter[str] = Counter()
-    experts = _by_task(demos) if rule == "ceiling" and demos is not None else {}
-    words = Words(columns, demos if rule == "ceiling" else None)
+    experts = _by_task(demos) if demos is not None else {}
+    words = Words(columns, demos)
     found: list[Pair] = []
     compared = 0
     generator = np.random.default_rng(seed)
     position = {name: place for place, name in enumerate(columns.tasks)}
     for task, members in _by_task(columns).items():
-        if rule == "ceiling":
-            better, source = experts.get(task, []), demos if demos is not None else columns
+        if demos is not None:
+            better, source = experts.get(task, []), demos
             number, possible = position[task], len(better) * len(members)
         else:
             better, source = members, columns
@@ -186,7 +182,7 @@ def mine_whole(
             if words.differ(pair, dropped):
                 here.append(pair)
         found += sorted(here, key=lambda pair: (pair.chosen, pair.rejected))
-    return PairSet(rule, found, _nonzero(dropped), compared)
+    return PairSet(found, _nonzero(dropped), compared, demonstrated=demos is not None)
 
 
 class _Extremes:
@@ -311,7 +307,7 @@ def _widest(
 
 
 def _limited(
-    rule: Rule, found: list[Pair], per_task: int, seed: int, dropped: Counter[str], divergences: int
+    found: list[Pair], per_task: int, seed: int, dropped: Counter[str], divergences: int
 ) -> PairSet:
     by_task: dict[int, list[Pair]] = {}
     for pair in found:
@@ -321,7 +317,7 @@ def _limited(
         for task in sorted(by_task)
         for pair in _widest(by_task[task], per_task, seed, dropped, PER_TASK)
     ]
-    return PairSet(rule, pairs, _nonzero(dropped), divergences)
+    return PairSet(pairs, _nonzero(dropped), divergences)
 
 
 def _nonzero(dropped: Counter[str]) -> dict[str, int]:

@@ -12,6 +12,7 @@ import torch
 from tratree_cli.agents.local.kv_cache import RowCache
 from tratree_cli.agents.local.llama import PlainLlama
 from tratree_cli.errors import InputError
+from tratree_cli.models.devices import choose_device, precision
 from tratree_cli.models.fast_imports import MODELS, TOKENIZERS, import_leanly
 
 ForwardPass = Callable[[RowCache, int, torch.Tensor, torch.Tensor, int], torch.Tensor]
@@ -31,8 +32,7 @@ def load_model(place: str | Path, device: str = "auto", dtype: str = "auto") -> 
 
     logging.disable_progress_bar()
 
-    where = chosen_device(device)
-    kind = dtype if dtype != "auto" else ("bfloat16" if where.startswith("cuda") else "float32")
+    where, kind = choose_device(device), precision(device, dtype)
     number = getattr(torch, kind, None)
     if not isinstance(number, torch.dtype):
         raise InputError(f"'{kind}' is no torch dtype; use float32, bfloat16 or float16")
@@ -41,18 +41,6 @@ def load_model(place: str | Path, device: str = "auto", dtype: str = "auto") -> 
     with load.readable("tokenizer", folder):
         tokenizer = AutoTokenizer.from_pretrained(folder.resolve(), local_files_only=True)
     return model.to(where), tokenizer
-
-
-def chosen_device(device: str) -> str:
-    """``cpu``, ``cuda`` (``cuda:1``) or ``mps``; ``InputError`` for one that is not here."""
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device == "auto":
-        return "cuda" if gpus else "cpu"
-    kind, _, number = device.partition(":")
-    known = {"cpu": 1, "cuda": gpus, "mps": int(torch.backends.mps.is_available())}
-    if (number and not number.isdecimal()) or int(number or 0) >= known.get(kind, 0):
-        raise InputError(f"there is no device '{device}' here; use --device cpu or --device auto")
-    return device
 
 
 def stop_tokens(model: Any) -> list[int]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tratree_cli.config import Config, load_recipe
+from tratree_cli.methods.registry import methods
 from tratree_cli.pipeline.graph import Node, order
 from tratree_cli.reporting import report_stage, study
-from tratree_cli.stages import methods, train_strong
+from tratree_cli.stages import method_graph, train_strong
 
 
 def config() -> Config:
@@ -54,16 +55,16 @@ def test_without_a_kl_reference_no_log_probabilities_are_computed() -> None:
 def test_seeds_are_keyed_and_labels_are_not() -> None:
     one, other = config(), replace(config(), seed=1)
     assert train_strong.node(one, "mcts").key != train_strong.node(other, "mcts").key
-    first = methods.evaluation(one, "sft-weak")
+    first = method_graph.evaluation(one, "sft-weak")
     assert replace(first, label="another name").key == first.key
 
 
 def test_parameters_of_unused_merging_do_not_enter_the_key() -> None:
     exact = replace(config(), tree=replace(config().tree, merge="exact"))
     moved = replace(exact, tree=replace(exact.tree, threshold=0.5))
-    assert methods.tree(exact).key == methods.tree(moved).key
+    assert method_graph.tree(exact).key == method_graph.tree(moved).key
 
 
 def test_every_method_has_a_graph() -> None:
-    for name in methods.METHODS:
-        assert methods.evaluation(config(), name).stage.kind == "evaluation"
+    for record in methods():
+        assert method_graph.evaluation(config(), record.name).stage.kind == "evaluation"
