@@ -177,6 +177,7 @@ class ExploreSection:
     explorer: str = note(
         "weak", "whose exploration: weak or strong (the SFT models)", words=("weak", "strong")
     )
+    backend: str = note("local", "the engine that plays models: local, or a plug-in's")
     max_new_tokens: int = note(256, "longest answer in tokens (ours)", least=1)
     max_context: int = note(4096, "longest conversation in tokens (ours)", least=1)
     constrain: bool = note(False, "decode only available actions; labelled wherever it is used")

@@ -33,7 +33,7 @@ from transformers.trainer_callback import PrinterCallback
 from benchmarks.training import gpu
 from tratree_cli.formats.pairs import PairMessages
 from tratree_cli.models import devices
-from tratree_cli.models.library_logging import quiet
+from tratree_cli.models.library_logging import silence_libraries
 from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.resources import templates_dir
 from tratree_cli.training import trainer_args

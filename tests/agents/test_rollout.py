@@ -10,7 +10,8 @@ import pytest
 
 from tests.agents.toy import ToyEnvironment, open_environment
 from tratree_cli.agents.episode import EpisodeRequest
-from tratree_cli.agents.policy import Opening, Policy, Reply, Turn, open_policy
+from tratree_cli.agents.policy import Opening, Policy, Reply, Turn
+from tratree_cli.agents.registry import open_policy
 from tratree_cli.agents.rollout import Progress, play
 from tratree_cli.agents.scripted import ScriptedPolicy
 from tratree_cli.envs.agent_text import parse, storable

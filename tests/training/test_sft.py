@@ -335,11 +335,14 @@ def test_running_out_of_memory_says_what_to_lower(
 def test_what_the_allocator_says_on_a_cpu_is_understood() -> None:
     import torch
 
-    from tratree_cli.models.devices import enough_memory
+    from tratree_cli.models.devices import explain_out_of_memory
 
-    with pytest.raises(StageError, match="not enough memory to train"), enough_memory():
+    with (
+        pytest.raises(StageError, match="memory to train; use less"),
+        explain_out_of_memory("use less"),
+    ):
         torch.empty(1 << 50)
-    with pytest.raises(RuntimeError, match="shape"), enough_memory():
+    with pytest.raises(RuntimeError, match="shape"), explain_out_of_memory("use less"):
         torch.empty(2).reshape(3)
 
 

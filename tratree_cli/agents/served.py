@@ -192,3 +192,8 @@ class ServedPolicy:
         if self._on_refusal is not None:
             self._on_refusal(record)
         return Reply(slot, end=POLICY_ERROR, detail=why)
+
+
+def open_served(argument: str, options: Mapping[str, Any], batch: int) -> ServedPolicy:
+    """The served model ``URL[,URL...]#model``, with ``batch`` requests at once."""
+    return ServedPolicy.open(argument, concurrency=batch, **options)

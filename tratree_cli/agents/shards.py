@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tratree_cli.agents.played import PlayedEpisode, interned
-from tratree_cli.agents.policy import Message, Policy, open_policy
+from tratree_cli.agents.policy import Message, Policy
+from tratree_cli.agents.registry import LOCAL, open_policy
 from tratree_cli.agents.rollout import OnProgress, Progress, play_episodes
 from tratree_cli.agents.sampling_plan import SamplingPlan, Shard
 from tratree_cli.agents.shard_files import ShardFolder, encode_shard
@@ -35,11 +36,15 @@ def check_engine(name: str) -> None:
 
 @dataclass(frozen=True)
 class Source:
-    """A policy that explores: ``name`` identifies it for good, ``reference`` opens it here."""
+    """A policy that explores: ``name`` identifies it for good, ``reference`` opens it here.
+
+    ``engine`` is the backend that plays it where it is a model.
+    """
 
     name: str
     reference: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    engine: str = LOCAL
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,9 @@ class ShardPlayer:
         if self._source != shard.source:
             self._close_policy()
             source = job.sources[shard.source]
-            self._policy = open_policy(source.reference, options=source.options, batch=job.batch)
+            self._policy = open_policy(
+                source.reference, options=source.options, batch=job.batch, engine=source.engine
+            )
             self._source = shard.source
         assert self._environment is not None
         assert self._policy is not None

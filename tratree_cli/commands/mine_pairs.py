@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tratree_cli.commands.registered import complete_rule, listed, pair_rules
 from tratree_cli.commands.session import Session, stage_command
 
 app = typer.Typer()
@@ -20,7 +21,10 @@ def mine_pairs(
         typer.Argument(help="A tree, or rollouts (and demos) for the other rules."),
     ] = None,
     rule: Annotated[
-        str | None, typer.Option("--rule", help="tree, unstructured, eto or ceiling.")
+        str | None,
+        typer.Option(
+            "--rule", help=f"One of {listed(pair_rules())}.", autocompletion=complete_rule
+        ),
     ] = None,
     select: Annotated[
         str | None, typer.Option("--select", help="all, best-worst or adjacent.")

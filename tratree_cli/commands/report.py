@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tratree_cli.commands.registered import complete_methods
 from tratree_cli.commands.session import Session, stage_command
 
 if TYPE_CHECKING:
@@ -34,7 +35,12 @@ def report(
         typer.Argument(help="Evaluations [default: every method of the recipe]."),
     ] = None,
     methods: Annotated[
-        str | None, typer.Option("--methods", help="Comma-separated, instead of the recipe's.")
+        str | None,
+        typer.Option(
+            "--methods",
+            help="Comma-separated, or all, instead of the recipe's.",
+            autocompletion=complete_methods,
+        ),
     ] = None,
     existing: Annotated[
         bool,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tratree_cli.commands.registered import complete_methods, listed, study_methods
 from tratree_cli.commands.report import check_output, deliver_cells
 from tratree_cli.commands.session import Session, stage_command
 
@@ -25,7 +26,11 @@ def run(
     ] = 1,
     methods: Annotated[
         str | None,
-        typer.Option("--methods", help="Comma-separated, or all [default: the recipe's]."),
+        typer.Option(
+            "--methods",
+            help=f"Comma-separated, or all [default: the recipe's]: {listed(study_methods())}.",
+            autocompletion=complete_methods,
+        ),
     ] = None,
     sweep: Annotated[
         list[str] | None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tratree_cli.commands.registered import complete_method, listed, strong_methods
 from tratree_cli.commands.session import Session, stage_command
 from tratree_cli.commands.training import Launch, Processes, Track
 
@@ -34,8 +35,9 @@ def train_strong(
         str | None,
         typer.Option(
             "--method",
-            help="tree-dpo, mcts, eto, unstructured-dpo, ceiling, best-observed or sft-more "
+            help=f"One of {listed(strong_methods())} "
             "[default: what the input asks for, else tree-dpo].",
+            autocompletion=complete_method,
         ),
     ] = None,
     model: Annotated[

@@ -113,6 +113,11 @@ class Method:
         )
 
     @property
+    def trained(self) -> bool:
+        """Whether the stage ``train-strong`` trains it."""
+        return not self.policy and not self.supervised
+
+    @property
     def uses_weak(self) -> bool:
         """Whether the weak model has any part in it, so that rows name which one it was."""
         return "weak" in (self.role, self.reference, self.explorer)

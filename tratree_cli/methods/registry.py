@@ -29,6 +29,11 @@ def methods() -> tuple[Method, ...]:
     return tuple(record for record in METHODS.records() if not record.own_data)
 
 
+def trained_methods() -> list[str]:
+    """The names of the methods that ``train-strong`` trains, in the order of tables."""
+    return [record.name for record in METHODS.records() if record.trained]
+
+
 def own_data_method() -> Method:
     """The method that trains on pairs which a person brings."""
     return next(record for record in METHODS.records() if record.own_data)

@@ -61,7 +61,7 @@ def threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def enough_memory(advice: str) -> Iterator[None]:
+def explain_out_of_memory(advice: str) -> Iterator[None]:
     """Running out of memory inside the block is a ``StageError`` with ``advice`` on what to do."""
     try:
         yield

@@ -17,7 +17,7 @@ from typing import Any
 import tratree_cli.models.library_logging  # noqa: F401  (sets what the libraries read at import time)
 from tratree_cli.errors import InputError, did_you_mean, is_out_of_memory
 from tratree_cli.models.embedded import SHAPES
-from tratree_cli.models.fast_imports import MODELS, TOKENIZERS, import_leanly
+from tratree_cli.models.fast_imports import MODELS, TOKENIZERS, import_fast
 from tratree_cli.resources import templates_dir, tree_digest
 
 EMBEDDED = tuple(SHAPES)
@@ -176,7 +176,7 @@ def load_tokenizer(folder: str | Path) -> Any:
 
     ``InputError`` where there is none.
     """
-    import_leanly(*TOKENIZERS)
+    import_fast(*TOKENIZERS)
     from transformers import AutoTokenizer
 
     from tratree_cli.models.chat_templates import marked_template
@@ -202,7 +202,7 @@ def load_model(folder: str | Path, dtype: str = "float32", attention: str = "aut
 
     Raises ``InputError`` when the folder, or the base of an adapter, is missing or unreadable.
     """
-    import_leanly(*MODELS)
+    import_fast(*MODELS)
     import torch
     from transformers import AutoModelForCausalLM
 

@@ -50,7 +50,7 @@ def node(config: Config) -> Node:
 
 
 def run(job: Job[DemosParameters]) -> Result:
-    from tratree_cli.agents.policy import open_policy
+    from tratree_cli.agents.registry import open_policy
     from tratree_cli.agents.rollout import EpisodeRequest, play
     from tratree_cli.envs.registry import open_environment
     from tratree_cli.formats.rollouts import Rollouts, write_rollouts

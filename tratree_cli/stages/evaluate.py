@@ -15,10 +15,12 @@ from tratree_cli.stages.environments import (
     require_split,
 )
 from tratree_cli.stages.sampling import (
+    MODEL,
     EngineParameters,
     engine_parameters,
     external,
     failures,
+    policy_modules,
     rollouts_summary,
     sample,
 )
@@ -64,7 +66,7 @@ def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of
     section = config.eval
     split = split_named(config, section.split)
     require_split(config, split)
-    name = policy if isinstance(policy, str) else "model"
+    name = policy if isinstance(policy, str) else MODEL
     params = EvalParameters(
         split=split,
         tasks=section.tasks,
@@ -72,7 +74,7 @@ def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of
         temperature=(section.temperature or 1.0) if best_of > 1 else section.temperature,
         top_p=section.top_p,
         best_of=best_of,
-        engine=engine_parameters(config),
+        engine=engine_parameters(config, (name,)),
         policies=(name,),
     )
     return Node(
@@ -84,6 +86,7 @@ def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of
         environment=environment_key(config),
         templates=prompt_templates(config),
         locations=locations(config),
+        modules=policy_modules(config, (name,)),
     )
 
 

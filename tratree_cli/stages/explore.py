@@ -18,10 +18,12 @@ from tratree_cli.stages.environments import (
     require_split,
 )
 from tratree_cli.stages.sampling import (
+    MODEL,
     EngineParameters,
     engine_parameters,
     external,
     failures,
+    policy_modules,
     refuse_test_split,
     rollouts_summary,
     sample,
@@ -74,15 +76,16 @@ def node(
     role = explorer or section.explorer
     given = tuple(policies) if policies else (sft.node(config, role),)
     models = [policy for policy in given if not isinstance(policy, str)]
+    names = tuple(policy if isinstance(policy, str) else MODEL for policy in given)
     params = ExploreParameters(
         m=section.m,
         temperature=tuple(section.temperature),
         top_p=tuple(section.top_p),
         split=section.split,
         tasks=section.tasks,
-        engine=engine_parameters(config),
+        engine=engine_parameters(config, names),
         seed=config.seed,
-        policies=tuple(policy if isinstance(policy, str) else "model" for policy in given),
+        policies=names,
         roles=distinct_roles(given),
         task_ids=tuple(section.task_ids),
     )
@@ -96,6 +99,7 @@ def node(
         environment=environment_key(config),
         templates=prompt_templates(config),
         locations=locations(config),
+        modules=policy_modules(config, names),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError
 from tratree_cli.methods.method import Method
-from tratree_cli.methods.registry import METHODS, method
+from tratree_cli.methods.registry import METHODS, method, trained_methods
 from tratree_cli.pipeline.graph import Node
 from tratree_cli.stages import build_tree, demos, explore, mcts, mine_pairs
 from tratree_cli.training.trainer import Trainer, trainer
@@ -25,20 +25,10 @@ INPUTS = {
 """What a method learns from → the kind of artifact that holds it, and its role as an input."""
 
 
-def trained_methods() -> list[str]:
-    """The names of the methods that this stage trains, in the order of tables."""
-    return [record.name for record in METHODS.records() if is_trained(record)]
-
-
-def is_trained(record: Method) -> bool:
-    """Whether the method is trained here: not by SFT from a base model, and not scripted."""
-    return not record.policy and not record.supervised
-
-
 def trained_method(name: str) -> Method:
     """The method of this name; ``InputError`` where there is none, or none that is trained here."""
     record = method(name)
-    if not is_trained(record):
+    if not record.trained:
         raise InputError(
             f"method '{name}' is not trained by train-strong; choose one of "
             f"{', '.join(trained_methods())}"
@@ -70,7 +60,7 @@ def input_kind(name: str) -> str:
 def method_of(entry: Entry) -> str:
     """The method that an artifact asks for: the first that learns from such a one."""
     for record in METHODS.records():
-        if is_trained(record) and _learns_from(record, entry):
+        if record.trained and _learns_from(record, entry):
             return record.name
     raise InputError(f"no method learns from {entry.ref[:20]} by itself; choose one with --method")
 

@@ -1,4 +1,4 @@
-"""What can be measured of Theorem 1: a policy's agreement with pairs from tasks nobody trained on.
+"""What can be measured of Theorem 1: preference accuracy on tasks that nobody trained on.
 
 The weak model explores tasks of a held-out split (dev), the tree's pairs are mined there by the
 recipe's own rule, and every trained policy is asked which side it prefers.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class AgreementParameters:
+class PreferenceAccuracyParameters:
     max_length: int
 
 
@@ -27,7 +27,7 @@ STAGE = Stage(
     1,
     "agreement",
     "tratree_cli.stages.preference_accuracy:run",
-    AgreementParameters,
+    PreferenceAccuracyParameters,
 )
 MEASURED = "agreement.json"
 SPLIT = "dev"
@@ -45,12 +45,12 @@ def held_out_pairs(config: Config) -> Node:
 
 
 def node(config: Config, policy: Node | Entry, title: str) -> Node:
-    """The agreement of ``policy`` with the held-out pairs, against the weak SFT model."""
+    """The preference accuracy of ``policy`` on the held-out pairs, against the weak SFT model."""
     return Node(
         stage=STAGE,
         label=f"agreement of {title}",
         config=config,
-        params=AgreementParameters(config.sft.max_length),
+        params=PreferenceAccuracyParameters(config.sft.max_length),
         inputs={
             "policy": (policy,),
             "reference": (sft.node(config, "weak"),),
@@ -59,15 +59,15 @@ def node(config: Config, policy: Node | Entry, title: str) -> Node:
     )
 
 
-def run(job: Job[AgreementParameters]) -> Result:
+def run(job: Job[PreferenceAccuracyParameters]) -> Result:
     import orjson
 
     from tratree_cli.formats.pairs import read_pairs
     from tratree_cli.stages.training_inputs import training_progress
-    from tratree_cli.training.preference_accuracy import agreement
+    from tratree_cli.training.preference_accuracy import preference_accuracy
 
     pairs = read_pairs(job.one("pairs").path).pairs
-    measured = agreement(
+    measured = preference_accuracy(
         job.one("policy").path,
         job.one("reference").path,
         [pair.messages() for pair in pairs],

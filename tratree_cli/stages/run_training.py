@@ -29,7 +29,7 @@ from tratree_cli.stages.training_inputs import (
 if TYPE_CHECKING:
     from tratree_cli.formats.pairs import PairMessages
     from tratree_cli.training.data import PairRow
-    from tratree_cli.training.lengths import LengthReport
+    from tratree_cli.training.lengths import LengthPolicy, LengthReport
     from tratree_cli.training.params import DPOParams, SFTParams
     from tratree_cli.training.trainer import Conversations, Trainer
 
@@ -83,10 +83,10 @@ def run_training(job: Job[Any], run: TrainingRun, examples: Conversations | Pair
     lengths: LengthReport
     if isinstance(examples, Conversations):
         given = len(examples.messages)
-        rows, lengths = _conversation_rows(tokenizer, examples, run)
+        rows, lengths = _conversation_rows(tokenizer, examples, _length_policy(run))
     else:
         given = len(examples)
-        rows, lengths = _pair_rows(job, tokenizer, examples, run, config)
+        rows, lengths = _pair_rows(job, run, config, tokenizer, examples)
     with checkpoints(job) as work:
         task = TrainingTask(
             trainer=declared.name,
@@ -148,25 +148,17 @@ def failure_safe(job: Job[Any], reason: str) -> Result:
 
 
 def _conversation_rows(
-    tokenizer: Any, examples: Conversations, run: TrainingRun
+    tokenizer: Any, examples: Conversations, policy: LengthPolicy
 ) -> tuple[Sequence[Any], LengthReport]:
     from tratree_cli.training.data import sft_rows
 
-    policy = length_policy(run.training.max_length, run.training.too_long, run.start.folder)
     return sft_rows(tokenizer, examples.messages, policy, prefix=examples.prefix)
 
 
 def _pair_rows(
-    job: Job[Any],
-    tokenizer: Any,
-    pairs: Pairs,
-    run: TrainingRun,
-    config: SFTParams | DPOParams,
-) -> tuple[list[PairRow], LengthReport]:
-    """The rows, with a reference's log-probabilities where they can be had beforehand.
-
-    A stored reference was scored on words that both models can read; these are the rows then.
-    """
+    job: Job[Any], run: TrainingRun, config: SFTParams | DPOParams, tokenizer: Any, pairs: Pairs
+) -> tuple[Sequence[PairRow], LengthReport]:
+    """Rows of tokens, with the reference's log-probabilities as far as they can be had before."""
     from tratree_cli.training.data import pair_rows
     from tratree_cli.training.reference import (
         read_logps,
@@ -175,16 +167,22 @@ def _pair_rows(
         with_reference,
     )
 
-    stored = job.maybe("reference") if run.trainer.reference else None
+    stored = job.maybe("reference")
     if stored is not None:
         return rows_as_scored(tokenizer, pairs, read_logps(stored.path))
-    policy = length_policy(run.training.max_length, run.training.too_long, run.start.folder)
-    rows, lengths = pair_rows(tokenizer, pairs, policy)
+    rows, lengths = pair_rows(tokenizer, pairs, _length_policy(run))
     if not run.trainer.reference or (run.dpo is not None and run.dpo.explicit_kl):
         return rows, lengths
     # Without a KL reference, DPO is taken against where the training starts.
     scores = reference_logps(run.start.folder, rows, threads=config.threads, config=config)
     return with_reference(rows, scores), lengths
+
+
+def _length_policy(run: TrainingRun) -> LengthPolicy:
+    policy: LengthPolicy = length_policy(
+        run.training.max_length, run.training.too_long, run.start.folder
+    )
+    return policy
 
 
 def _second_model(job: Job[Any], run: TrainingRun) -> Path | None:

@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tratree_cli.agents.registry import LOCAL, backend_of, engine_backend
 from tratree_cli.config import Config
 from tratree_cli.envs.protocol import Environment
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.pipeline.graph import Job
+from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages.environments import no_such_split
 
 if TYPE_CHECKING:
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
     from tratree_cli.formats.rollouts import Rollouts, Trajectory
 
 
-SERVED, BASE, HUMAN = "openai:", "base:", "human"
-"""How the names of served models, of models outside the store and of people begin in a recipe."""
+MODEL, BASE = "model", "base:"
+"""A policy that is an input model, and how the name of a model outside the store begins."""
 
 
 def choose_tasks(environment: Environment, split: str, limit: int) -> Sequence[str]:
@@ -57,22 +59,41 @@ def refuse_test_split(split: str, verb: str, *, allowed: bool = False) -> None:
 
 @dataclass(frozen=True)
 class EngineParameters:
-    """The settings of the engine that change an episode."""
+    """The settings that change an episode.
+
+    ``backend`` is the engine that plays the models, if any plays; ``versions`` are those of the
+    policies' backends, as far as they are above 1.
+    """
 
     max_new_tokens: int
     max_context: int
     constrain: bool
     block: int
+    backend: str = keyed_unless(LOCAL)
+    versions: Mapping[str, int] | None = keyed_unless(None)
 
 
-def engine_parameters(config: Config) -> EngineParameters:
+def engine_parameters(config: Config, policies: Sequence[str]) -> EngineParameters:
+    """The parameters with which ``policies`` (by their names in a recipe) are played."""
     section = config.explore
+    engine = engine_backend(section.backend)
+    backends = [backend_of(name) or engine for name in policies]
+    versions = {backend.name: backend.version for backend in backends if backend.version > 1}
     return EngineParameters(
         max_new_tokens=section.max_new_tokens,
         max_context=section.max_context,
         constrain=section.constrain,
         block=section.block,
+        backend=engine.name if engine in backends else LOCAL,
+        versions=versions or None,
     )
+
+
+def policy_modules(config: Config, policies: Sequence[str]) -> tuple[str, ...]:
+    """The modules of the backends that play ``policies``."""
+    engine = engine_backend(config.explore.backend)
+    bodies = [(backend_of(name) or engine).body for name in policies]
+    return tuple(dict.fromkeys(body.partition(":")[0] for body in bodies))
 
 
 def sample(
@@ -92,9 +113,10 @@ def sample(
 ) -> Rollouts:
     """Play ``samples`` episodes of every task with the node's policies, resuming finished shards.
 
-    ``roles`` are what the seeds of each policy's episodes follow. ``names`` are tasks by name, of which ``tasks`` takes the first (0: all). ``part=(i, n)`` plays
-    only the i-th of n parts and returns that. What enters a shard's key is what changes an episode;
-    the number of samples and of tasks does not, so asking for more later plays only the difference.
+    ``roles`` are what the seeds of each policy's episodes follow. ``names`` are tasks by name, of
+    which ``tasks`` takes the first (0: all). ``part=(i, n)`` plays only the i-th of n parts and
+    returns that. What enters a shard's key is what changes an episode; the number of samples and of
+    tasks does not, so asking for more later plays only the difference.
     """
     from tratree_cli.agents.sampling_plan import SamplingPlan, setting_grid
     from tratree_cli.agents.shards import explore
@@ -108,7 +130,7 @@ def sample(
         chosen = choose_tasks(environment, split, tasks)
     environment.close()
     sources = _sources(job, policies, engine)
-    alone = HUMAN in policies
+    alone = is_interactive(policies)
     constrain = {"constrain": True} if engine.constrain else {}
     prompt = read_prompt(job.prompt)
     plan = SamplingPlan(
@@ -125,6 +147,8 @@ def sample(
             "prompt": prompt,
             "max_new_tokens": engine.max_new_tokens,
             "max_context": engine.max_context,
+            **({"backend": engine.backend} if engine.backend != LOCAL else {}),
+            **({"versions": dict(engine.versions)} if engine.versions else {}),
         },
     )
     return explore(
@@ -154,12 +178,13 @@ def _sources(job: Job[Any], policies: Sequence[str], engine: EngineParameters) -
     models = iter(job.inputs.get("policy", ()))
     sources = []
     for name in policies:
-        if name == "model":
+        backend = backend_of(name)
+        if name == MODEL:
             entry = next(models)
-            sources.append(Source(entry.object, str(entry.path), limits))
-        elif name.startswith(BASE):
-            sources.append(Source(name, _place(job, name), limits))
-        elif name.startswith(SERVED):
+            sources.append(Source(entry.object, str(entry.path), limits, engine.backend))
+        elif backend is None:
+            sources.append(Source(name, _place(job, name), limits, engine.backend))
+        elif backend.kind == "served":
             served = {"max_new_tokens": engine.max_new_tokens}
             sources.append(Source(name, _place(job, name), served))
         else:
@@ -179,8 +204,15 @@ def _place(job: Job[Any], name: str) -> str:
 
 def external(policies: Sequence[str]) -> dict[str, bool]:
     """``{"external": True}`` for a summary, if a policy's episodes cannot be made again here."""
-    outside = (SERVED, "python:", HUMAN)
-    return {"external": True} if any(name.startswith(outside) for name in policies) else {}
+    backends = [backend_of(name) for name in policies]
+    outside = any(backend is not None and backend.external for backend in backends)
+    return {"external": True} if outside else {}
+
+
+def is_interactive(policies: Sequence[str]) -> bool:
+    """Whether a person plays at the terminal."""
+    backends = [backend_of(name) for name in policies]
+    return any(backend is not None and backend.interactive for backend in backends)
 
 
 def episodes_progress(job: Job[Any]) -> Callable[[Progress], None]:

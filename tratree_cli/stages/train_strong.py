@@ -56,7 +56,7 @@ class TrainStrongParameters:
 
 
 STAGE = Stage(
-    "train-strong", 2, "model", "tratree_cli.stages.train_strong:run", TrainStrongParameters
+    "train-strong", 1, "model", "tratree_cli.stages.train_strong:run", TrainStrongParameters
 )
 
 
@@ -88,8 +88,8 @@ def node(
         )
     inputs[role] = (examples,)
     if declared.reference:
-        start = inputs.get("init", (None,))[0]
-        inputs |= _reference_inputs(config, record, examples, reference, start)
+        policy = next(iter(inputs.get("init", ())), None)
+        inputs |= _reference_inputs(config, record, examples, reference, policy)
     if record.steps_of:
         inputs[ONLY_COUNTED] = (paths_of_equal_steps(config, record),)
     return Node(
@@ -143,18 +143,18 @@ def _reference_inputs(
     record: Method,
     pairs: Node | Entry,
     given: Node | Entry | None,
-    start: Node | Entry | None,
+    policy: Node | Entry | None,
 ) -> dict[str, Sequence[Node | Entry]]:
     """The KL reference's scores of the pairs, and the model itself where it is needed live.
 
-    ``start`` is the model that training starts from, None for the strong base model.
+    ``policy`` is the model that is trained, where it is no base model.
     """
     chosen = config.dpo.ref or {"weak": "weak"}.get(record.reference, "strong-sft")
     if given is None and chosen == "none":
         return {}
     model = given or _reference(config, chosen)
     inputs: dict[str, Sequence[Node | Entry]] = {
-        "reference": (ref_logps.node(config, pairs=pairs, reference=model, policy=start),)
+        "reference": (ref_logps.node(config, pairs=pairs, reference=model, policy=policy),)
     }
     return {**inputs, "reference_model": (model,)} if config.dpo.explicit_kl else inputs
 

@@ -13,16 +13,16 @@ from typing import Any
 
 from tratree_cli.errors import InputError
 from tratree_cli.models import devices, save
-from tratree_cli.models.library_logging import quiet
+from tratree_cli.models.library_logging import silence_libraries
 from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.training import trainer_args
 from tratree_cli.training.data import SFTRow
-from tratree_cli.training.deterministic_trainer import SteadyTrainer, curves, prepare_work
+from tratree_cli.training.deterministic_trainer import DeterministicTrainer, curves, prepare_work
 from tratree_cli.training.params import LOWER, Progress, SFTParams, TrainingResult, silent
-from tratree_cli.training.scored_head import score_only_the_agent
+from tratree_cli.training.scored_head import score_agent_positions
 from tratree_cli.training.trainer import TrainingTask
 
-from trl import SFTConfig, SFTTrainer  # isort: skip  (after quiet)
+from trl import SFTConfig, SFTTrainer  # isort: skip  (after library_logging)
 
 IGNORED = -100
 """Label of a token that enters no loss."""
@@ -30,7 +30,7 @@ OF_THE_RUN = ("device", "threads", "track", "run_name", "checkpoint_every")
 """Parameters that belong to a run and not to the model that it makes."""
 
 
-class AgentSFTTrainer(SteadyTrainer, SFTTrainer):
+class AgentSFTTrainer(DeterministicTrainer, SFTTrainer):
     """TRL's SFT trainer on rows of tokens and labels."""
 
 
@@ -65,7 +65,7 @@ def train_sft(
     """
     if not rows:
         raise InputError("there is nothing to train on: no conversations were given")
-    with quiet(), devices.threads(config.threads), devices.enough_memory(LOWER):
+    with silence_libraries(), devices.threads(config.threads), devices.explain_out_of_memory(LOWER):
         prepare_work(work, rows, config, model)
         trainer = make_trainer(
             model=load_model(model, trainer_args.weight_dtype(config), config.attention),
@@ -74,7 +74,7 @@ def train_sft(
             processing_class=load_tokenizer(model),
             peft_config=trainer_args.lora_config(config.lora),
         )
-        score_only_the_agent(trainer.model, trainer.args.device.type)
+        score_agent_positions(trainer.model, trainer.args.device.type)
         if config.group_by_length and not config.packing:
             trainer.row_lengths = [row.length for row in rows]
         seconds, resumed = trainer_args.run(trainer, progress, sum(row.tokens for row in rows))

@@ -1,4 +1,4 @@
-"""What a training can be told, and what it tells afterwards. Values only; imports nothing heavy."""
+"""The parameters of a training, and its result. Values only; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ LOWER = (
 
 
 class Progress(Protocol):
-    """Told after each optimizer step; ``facts`` has loss, and margin and accuracy for DPO."""
+    """Called after each optimizer step; ``facts`` has loss, and margin and accuracy for DPO."""
 
     def __call__(self, done: int, total: int, facts: Mapping[str, float]) -> None: ...
 
 
 def silent(done: int, total: int, facts: Mapping[str, float]) -> None:
-    """A ``Progress`` that says nothing."""
+    """A ``Progress`` that shows nothing."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class TrainingResult:
     ``scored`` of those that entered the loss, over all epochs; ``seconds`` is wall time (of this
     run, after a resume) and is recorded, never stored with the model. ``resumed_from`` is the step
     a killed run had reached; ``processes`` and ``strategy`` (in accelerate's words, empty for one
-    process) are the world that was achieved.
+    process) say what actually trained together.
     """
 
     steps: int

@@ -1,4 +1,4 @@
-"""How far a trained policy agrees with preferences it never saw, and how far it moved.
+"""How often a trained policy prefers the better side of held-out pairs, and how far it moved.
 
 Theorem 1 speaks of a policy that prefers the right side of the tree's pairs and stays near the weak
 reference. Both can be read off held-out pairs: the log-ratio to the reference on each side, and the
@@ -20,7 +20,7 @@ from tratree_cli.training.params import LOWER, Progress, silent
 
 
 @dataclass(frozen=True)
-class Agreement:
+class PreferenceAccuracy:
     """Over ``pairs`` held-out pairs; None where nothing could be measured.
 
     ``accuracy`` is the share in [0, 1] whose preferred side has the higher log-ratio
@@ -39,7 +39,7 @@ class Agreement:
     left_out: int = 0
 
 
-def agreement(
+def preference_accuracy(
     policy: Path,
     reference: Path,
     pairs: Sequence[PairMessages],
@@ -47,7 +47,7 @@ def agreement(
     threads: int = 1,
     progress: Progress = silent,
     device: str = "cpu",
-) -> Agreement:
+) -> PreferenceAccuracy:
     """Score ``pairs`` with both models.
 
     Pairs that do not fit the context of either are left out and counted.
@@ -55,33 +55,33 @@ def agreement(
     import numpy as np
 
     from tratree_cli.models import devices
-    from tratree_cli.models.library_logging import quiet
+    from tratree_cli.models.library_logging import silence_libraries
     from tratree_cli.models.load import load_model
     from tratree_cli.training.reference import reference_logps
 
     if not pairs:
-        return Agreement(0)
+        return PreferenceAccuracy(0)
     readers = [_reader(folder, max_length) for folder in (policy, reference)]
     shared, _ = shared_pair_rows(readers, pairs)
     if not shared:
-        return Agreement(0, left_out=len(pairs))
+        return PreferenceAccuracy(0, left_out=len(pairs))
     policy_rows, reference_rows = (list(rows) for rows in zip(*shared, strict=True))
-    with quiet(), devices.threads(threads), devices.enough_memory(LOWER):
-        ours_model, theirs_model = (
+    with silence_libraries(), devices.threads(threads), devices.explain_out_of_memory(LOWER):
+        policy_model, reference_model = (
             load_model(folder, devices.precision(device)).to(devices.choose_device(device))
             for folder in (policy, reference)
         )
-        ours = reference_logps(ours_model, policy_rows, threads=threads, progress=progress)
-        theirs = reference_logps(theirs_model, reference_rows, threads=threads)
+        ours = reference_logps(policy_model, policy_rows, threads=threads, progress=progress)
+        theirs = reference_logps(reference_model, reference_rows, threads=threads)
         kl, tokens = None, sum(sum(r.chosen_mask) + sum(r.rejected_mask) for r in policy_rows)
         vocabularies = [reader.tokenizer.get_vocab() for reader in readers]
         if vocabularies[0] == vocabularies[1]:
-            kl = _divergence(ours_model, theirs_model, policy_rows)
+            kl = _mean_kl(policy_model, reference_model, policy_rows)
     margins = (ours.chosen - theirs.chosen) - (ours.rejected - theirs.rejected)
     counts = [[sum(row.chosen_mask), sum(row.rejected_mask)] for row in policy_rows]
     lengths = np.array(counts, dtype=np.float64)
     per_token = ours.chosen / lengths[:, 0] - ours.rejected / lengths[:, 1]
-    return Agreement(
+    return PreferenceAccuracy(
         pairs=len(policy_rows),
         accuracy=_share(margins),
         margin=round(float(margins.mean()), 6),
@@ -103,26 +103,26 @@ def _share(differences: Any) -> float:
     return round(float((differences > 0).mean() + (differences == 0).mean() / 2), 6)
 
 
-def _divergence(policy: Any, reference: Any, rows: Sequence[PairRow]) -> float:
+def _mean_kl(policy: Any, reference: Any, rows: Sequence[PairRow]) -> float:
     """Mean token-level KL in nats at the agent's positions of both continuations."""
     import torch
 
-    from tratree_cli.training.scored_head import token_divergence
+    from tratree_cli.training.scored_head import token_kl
 
     total, count = 0.0, 0
-    device, other = (next(model.parameters()).device for model in (policy, reference))
+    devices = [next(model.parameters()).device for model in (policy, reference)]
     with torch.no_grad():
         for row in rows:
             for ids, mask in (
                 (row.chosen_ids, row.chosen_mask),
                 (row.rejected_ids, row.rejected_mask),
             ):
-                words = torch.tensor([row.prompt_ids + ids])
+                tokens = torch.tensor([row.prompt_ids + ids])
                 # The logits at position t speak of token t + 1.
                 scored = torch.tensor([0] * (len(row.prompt_ids) - 1) + mask).bool()
-                ours = policy(input_ids=words.to(device), use_cache=False).logits[0, :-1]
-                theirs = reference(input_ids=words.to(other), use_cache=False).logits[0, :-1]
-                found = token_divergence(ours.cpu()[scored], theirs.cpu()[scored])
-                total += float(found.double().sum())
-                count += len(found)
+                ours = policy(input_ids=tokens.to(devices[0]), use_cache=False).logits[0, :-1]
+                theirs = reference(input_ids=tokens.to(devices[1]), use_cache=False).logits[0, :-1]
+                kl = token_kl(ours.cpu()[scored], theirs.cpu()[scored])
+                total += float(kl.double().sum())
+                count += len(kl)
     return round(total / max(count, 1), 6)

@@ -1,8 +1,8 @@
 """Log-probabilities of a frozen reference, computed once and kept as files (``ref-logps``).
 
-DPO needs only the sum over the agent's tokens of each continuation, so no second model has to sit
-beside the policy while it trains, and the reference may speak another tokenizer: each model scores
-the same words in its own tokens.
+DPO needs only the sum over the agent's tokens of each continuation, so no second model has to be in
+memory while the policy trains, and the reference may have another tokenizer: each model scores the
+same words in its own tokens.
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ def reference_logps(
     ``config`` says on which device and with what precision a folder's model is scored.
     """
     from tratree_cli.models import devices
-    from tratree_cli.models.library_logging import quiet
+    from tratree_cli.models.library_logging import silence_libraries
     from tratree_cli.models.load import load_model
 
     chosen = np.zeros(len(rows), dtype=np.float32)
     rejected = np.zeros(len(rows), dtype=np.float32)
     order = sorted(range(len(rows)), key=lambda i: (-rows[i].length, i))
     where = config or TrainingParams(device="cpu", dtype="float32")
-    with quiet(), devices.threads(threads), devices.enough_memory(LOWER):
+    with silence_libraries(), devices.threads(threads), devices.explain_out_of_memory(LOWER):
         scorer = model
         if isinstance(model, str | Path):
             scorer = load_model(
@@ -145,9 +145,9 @@ def starting_point(policy: Any, rows: Sequence[PairRow], beta: float) -> dict[st
     ``initial_saturated`` the share beyond ``SATURATED`` on either side.
     """
     sample = rows[:: max(1, len(rows) // SAMPLE)][:SAMPLE]
-    ours = reference_logps(policy, sample)
-    theirs = np.array([[row.ref_chosen_logps, row.ref_rejected_logps] for row in sample])
-    margins = beta * ((ours.chosen - theirs[:, 0]) - (ours.rejected - theirs[:, 1]))
+    policy_logps = reference_logps(policy, sample)
+    stored = np.array([[row.ref_chosen_logps, row.ref_rejected_logps] for row in sample])
+    margins = beta * ((policy_logps.chosen - stored[:, 0]) - (policy_logps.rejected - stored[:, 1]))
     return {
         "initial_margin": round(float(margins.mean()), 6),
         "initial_accuracy": round(float((margins > 0).mean()), 6),

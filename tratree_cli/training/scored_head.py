@@ -28,7 +28,7 @@ RESCALING = (
 """Configuration keys of models whose head does more than a projection: TRL's is left to them."""
 
 
-def score_only_the_agent(model: Any, device: str) -> None:
+def score_agent_positions(model: Any, device: str) -> None:
     """Replace the head that TRL gave to ``model`` (plain or PEFT), in place.
 
     ``model(..., labels=labels, scored_logits=True)`` then returns the logits at the positions whose
@@ -100,7 +100,7 @@ def _fused_output(
     )
 
 
-def token_divergence(policy: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+def token_kl(policy: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
     """KL(policy || reference) in nats for each row of logits (n, vocabulary); shape (n,)."""
     ours = torch.log_softmax(policy.float(), dim=-1)
     theirs = torch.log_softmax(reference.float(), dim=-1)

@@ -1,4 +1,4 @@
-"""From our parameters to TRL's arguments, and one run of a trainer from start or checkpoint to end.
+"""TRL's arguments for our parameters, and one run of a trainer from start or checkpoint to end.
 
 Everything that decides the result (seeds, logging and saving steps) is a function of the parameters
 and the number of rows, so a killed run that resumes from a checkpoint ends with the same bytes.
@@ -22,7 +22,7 @@ from transformers.trainer_callback import PrinterCallback  # isort: skip
 from tratree_cli.errors import StageError
 from tratree_cli.models.devices import own_device, precision
 from tratree_cli.training import launch
-from tratree_cli.training.deterministic_trainer import Reporter, last_checkpoint
+from tratree_cli.training.deterministic_trainer import ProgressCallback, last_checkpoint
 from tratree_cli.training.params import LoraParams, Progress, TrainingParams, check_trackers
 
 
@@ -47,7 +47,10 @@ def weight_dtype(config: TrainingParams) -> str:
 def arguments(
     kind: type[TrainingArguments], rows: int, config: TrainingParams, work: Path, **more: Any
 ) -> TrainingArguments:
-    """TRL arguments for ``config``: every default that cuts, prints, saves or phones is off."""
+    """TRL arguments for ``config``.
+
+    Every default that cuts rows, prints, saves or sends telemetry is off.
+    """
     device = own_device(config.device)
     bfloat16 = precision(config.device, config.dtype) == "bfloat16"
     total = total_steps(rows, config, world_size())
@@ -141,10 +144,10 @@ def run(trainer: Any, progress: Progress, tokens: int) -> tuple[float, int]:
 
     ``tokens`` is what one pass reads.
     """
-    _check_world(trainer)
+    _check_processes(trainer)
     trainer.remove_callback(PrinterCallback)
     _keep_what_is_tracked(trainer)
-    trainer.add_callback(Reporter(progress, tokens))
+    trainer.add_callback(ProgressCallback(progress, tokens))
     checkpoint = last_checkpoint(Path(trainer.args.output_dir))
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -152,7 +155,7 @@ def run(trainer: Any, progress: Progress, tokens: int) -> tuple[float, int]:
     return time.monotonic() - started, step
 
 
-def _check_world(trainer: Any) -> None:
+def _check_processes(trainer: Any) -> None:
     """The launcher may silently start fewer processes, or another strategy, than was asked for."""
     wanted = int(os.environ.get(launch.PROCESSES, "1"))
     got = trainer.accelerator.num_processes

@@ -13,7 +13,7 @@ from tratree_cli.agents.local.kv_cache import RowCache
 from tratree_cli.agents.local.llama import PlainLlama
 from tratree_cli.errors import InputError
 from tratree_cli.models.devices import choose_device, precision
-from tratree_cli.models.fast_imports import MODELS, TOKENIZERS, import_leanly
+from tratree_cli.models.fast_imports import MODELS, TOKENIZERS, import_fast
 
 ForwardPass = Callable[[RowCache, int, torch.Tensor, torch.Tensor, int], torch.Tensor]
 """``forward`` for one model."""
@@ -24,7 +24,7 @@ def load_model(place: str | Path, device: str = "auto", dtype: str = "auto") -> 
 
     The tokenizer is the model's own: what was trained brings the template it was trained with.
     """
-    import_leanly(*MODELS, *TOKENIZERS)
+    import_fast(*MODELS, *TOKENIZERS)
     from transformers import AutoTokenizer
     from transformers.utils import logging
 

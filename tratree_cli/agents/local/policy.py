@@ -13,8 +13,9 @@ enter only through float rounding. The same submissions in the same order give t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -255,3 +256,8 @@ class LocalPolicy:
     def _hand_out(self) -> list[Reply]:
         replies, self._replies = self._replies, []
         return replies
+
+
+def open_local(argument: str, options: Mapping[str, Any], batch: int) -> LocalPolicy:
+    """The model in the folder ``argument`` (or of that name on the hub)."""
+    return LocalPolicy(argument, **options)

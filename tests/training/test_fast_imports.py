@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tratree_cli.models.fast_imports import HIDDEN, leanly
+from tratree_cli.models.fast_imports import HIDDEN, hiding_unused_packages
 
 PROBE = """
 import json, sys
@@ -45,7 +45,7 @@ def test_what_was_hidden_is_there_again_afterwards() -> None:
     distributions, collecting = importlib.metadata.packages_distributions, gc.isenabled()
     missing = [name for name in HIDDEN if name not in sys.modules]
     installed = is_scipy_available()  # remembered from here on
-    with pytest.raises(RuntimeError, match="in the middle"), leanly():
+    with pytest.raises(RuntimeError, match="in the middle"), hiding_unused_packages():
         assert all(sys.modules[name] is None for name in missing)
         assert not is_scipy_available() or "scipy" not in missing
         raise RuntimeError("in the middle")
