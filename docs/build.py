@@ -1,4 +1,5 @@
-"""Write the generated pages: ``docs/commands.md`` (every command's help), ``docs/parameters.md``.
+"""Write the generated pages: ``docs/commands.md`` (every command's help), ``docs/parameters.md``
+(every parameter) and ``docs/methods.md`` (what the registries hold).
 
 ``--check`` writes nothing and fails when a page is not what the program says.
 """
@@ -18,7 +19,7 @@ DOCS = Path(__file__).resolve().parent
 
 
 def main() -> int:
-    pages = {"commands.md": commands(), "parameters.md": parameters()}
+    pages = {"commands.md": commands(), "parameters.md": parameters(), "methods.md": methods()}
     stale = [
         name
         for name, text in pages.items()
@@ -87,6 +88,48 @@ def parameters() -> str:
             lines.append(f"| `{section.name}.{key.name}` | `{default!r}` | {meaning} |")
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def methods() -> str:
+    """Every method, trainer, pair rule and policy, plug-ins' included."""
+    from tratree_cli.agents.registry import POLICIES
+    from tratree_cli.methods.pair_rule import PAIR_RULES
+    from tratree_cli.methods.registry import METHODS
+    from tratree_cli.training.trainer import TRAINERS
+
+    lines = [
+        "# Methods, trainers, pair rules and policies",
+        "",
+        "Generated from the program by `make docs`. [Extending](extending.md) shows how to add one.",
+        "",
+        "## Methods",
+        "",
+        "| name | title | what it is | learns from | trainer | controls |",
+        "|---|---|---|---|---|---|",
+    ]
+    for method in METHODS.records():
+        cells = [f"`{method.name}`", method.title, method.summary, method.learns_from]
+        trainer = f"`{method.trainer}`" if method.trainer else "–"
+        lines.append(_row(*cells, trainer, _names(method.controls)))
+    lines += ["", "## Trainers", "", "| name | what it does | reads |", "|---|---|---|"]
+    for one in TRAINERS.records():
+        lines.append(_row(f"`{one.name}`", one.summary, one.rows))
+    lines += ["", "## Pair rules", "", "| name | which pairs | of |", "|---|---|---|"]
+    for rule in PAIR_RULES.records():
+        lines.append(_row(f"`{rule.name}`", rule.summary, ", ".join(rule.sources)))
+    lines += ["", "## Policies", "", "| written | who plays | kind |", "|---|---|---|"]
+    for backend in POLICIES.records():
+        written = backend.name if backend.kind == "engine" else backend.form
+        lines.append(_row(f"`{written}`", backend.summary, backend.kind))
+    return "\n".join(lines) + "\n"
+
+
+def _names(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "–"
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def run(
         str | None,
         typer.Option(
             "--methods",
-            help=f"Comma-separated, or all [default: the recipe's]: {listed(study_methods())}.",
+            help=f"Comma-separated (default: the recipe's), or all: {listed(study_methods())}.",
             autocompletion=complete_methods,
         ),
     ] = None,

@@ -35,8 +35,8 @@ def train_strong(
         str | None,
         typer.Option(
             "--method",
-            help=f"One of {listed(strong_methods())} "
-            "[default: what the input asks for, else tree-dpo].",
+            help="Default: what the input asks for, else tree-dpo. "
+            f"One of {listed(strong_methods())}.",
             autocompletion=complete_method,
         ),
     ] = None,

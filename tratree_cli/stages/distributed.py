@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class WorldParameters:
+class ProcessGroupParameters:
     """What is keyed of several processes: their number, and the accelerate file's digest."""
 
     processes: int
@@ -30,7 +30,7 @@ class WorldParameters:
 
 
 @dataclass(frozen=True)
-class World:
+class ProcessGroupSpec:
     """The processes of one training; ``accelerate`` is the file they were asked for with."""
 
     processes: int = 1
@@ -38,26 +38,26 @@ class World:
     digest: str = ""
 
     @property
-    def params(self) -> WorldParameters | None:
+    def params(self) -> ProcessGroupParameters | None:
         """What is keyed: nothing for a single process."""
         if self.accelerate is not None:
-            return WorldParameters(self.processes, self.digest)
-        return WorldParameters(self.processes) if self.processes > 1 else None
+            return ProcessGroupParameters(self.processes, self.digest)
+        return ProcessGroupParameters(self.processes) if self.processes > 1 else None
 
     @property
     def files(self) -> dict[str, Path]:
         return {self.digest: self.accelerate} if self.accelerate is not None else {}
 
 
-ALONE = World()
+SINGLE_PROCESS = ProcessGroupSpec()
 
 
-def world(processes: int | None, accelerate: Path | None) -> World:
-    """The world that ``--processes`` or ``--launch`` asks for; one of them at most."""
+def process_group(processes: int | None, accelerate: Path | None) -> ProcessGroupSpec:
+    """The processes that ``--processes`` or ``--launch`` asks for; one of them at most."""
     if accelerate is None:
         if processes is not None and processes < 1:
             raise InputError(f"--processes must be at least 1, not {processes}")
-        return World(processes or 1)
+        return ProcessGroupSpec(processes or 1)
     from tratree_cli.training.launch import PROCESSES, accelerate_facts
 
     if processes is not None:
@@ -66,23 +66,23 @@ def world(processes: int | None, accelerate: Path | None) -> World:
         )
     wanted = int(accelerate_facts(accelerate)[PROCESSES])
     digest = hashlib.sha256(accelerate.read_bytes()).hexdigest()
-    return World(wanted, accelerate.resolve(), digest)
+    return ProcessGroupSpec(wanted, accelerate.resolve(), digest)
 
 
-def of(world: WorldParameters | None) -> int:
+def process_count(group: ProcessGroupParameters | None) -> int:
     """The number of processes that a training's keyed parameters ask for."""
-    return 1 if world is None else world.processes
+    return 1 if group is None else group.processes
 
 
-def train_in_world(job: Job[Any], task: TrainingTask[Any, Any], progress: Any) -> TrainingResult:
-    """Run ``task`` in the world that the job's node asks for."""
+def train_distributed(job: Job[Any], task: TrainingTask[Any, Any], progress: Any) -> TrainingResult:
+    """Run ``task`` in the processes that the job's node asks for."""
     from tratree_cli.training.launch import launch
 
-    world: WorldParameters | None = job.params.world
-    digest = "" if world is None else world.accelerate
+    group: ProcessGroupParameters | None = job.params.world
+    digest = "" if group is None else group.accelerate
     file = job.node.files.get(digest) if digest else None
     if digest and file is None:
         raise InputError(
             "the accelerate file of this training is not known any more; name it with --launch"
         )
-    return launch(task, 1 if file else of(world), file, progress)
+    return launch(task, 1 if file else process_count(group), file, progress)

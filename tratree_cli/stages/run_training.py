@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from tratree_cli.config import DpoSection, SftSection, TrainingSection
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job, Result
-from tratree_cli.stages.distributed import train_in_world
+from tratree_cli.stages.distributed import train_distributed
 from tratree_cli.stages.training_inputs import (
     base_folder,
     checkpoints,
@@ -99,7 +99,7 @@ def run_training(job: Job[Any], run: TrainingRun, examples: Conversations | Pair
             base=run.start.identity,
             settings=declared.settings(**run.settings) if declared.settings else None,
         )
-        result = train_in_world(job, task, training_progress(job))
+        result = train_distributed(job, task, training_progress(job))
     saturated = saturation_warning(result.facts)
     return Result(
         {declared.rows: len(rows), **training_summary(result, lengths)},

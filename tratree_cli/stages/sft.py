@@ -11,7 +11,7 @@ from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages import demos
-from tratree_cli.stages.distributed import ALONE, World, WorldParameters
+from tratree_cli.stages.distributed import SINGLE_PROCESS, ProcessGroupParameters, ProcessGroupSpec
 from tratree_cli.stages.training_inputs import base_identity
 from tratree_cli.training.trainer import Trainer, trainer
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class SftParameters:
     sft: SftSection
     seed: int
-    world: WorldParameters | None = keyed_unless(None)
+    world: ProcessGroupParameters | None = keyed_unless(None)
 
 
 STAGE = Stage("sft", 2, "model", "tratree_cli.stages.sft:run", SftParameters)
@@ -38,7 +38,7 @@ def node(
     *,
     demonstrations: Sequence[Node | Entry] | None = None,
     diverge_from: Node | Entry | None = None,
-    processes: World = ALONE,
+    processes: ProcessGroupSpec = SINGLE_PROCESS,
 ) -> Node:
     """SFT of the weak or the strong base model on the demonstrations."""
     inputs: dict[str, Sequence[Node | Entry]] = {

@@ -18,7 +18,7 @@ from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
 from tratree_cli.pipeline.lineage import ONLY_COUNTED
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages import ref_logps, sft
-from tratree_cli.stages.distributed import ALONE, World, WorldParameters
+from tratree_cli.stages.distributed import SINGLE_PROCESS, ProcessGroupParameters, ProcessGroupSpec
 from tratree_cli.stages.method_inputs import (
     INPUTS,
     learned_from,
@@ -49,7 +49,7 @@ class TrainStrongParameters:
     seed: int
     training: SftSection | TrainingSection
     dpo: DpoSection | None = keyed_unless(None)
-    world: WorldParameters | None = keyed_unless(None)
+    world: ProcessGroupParameters | None = keyed_unless(None)
     trainer: str | None = keyed_unless(None)
     settings: Mapping[str, Any] | None = keyed_unless(None)
     trainer_version: int = keyed_unless(1)
@@ -67,7 +67,7 @@ def node(
     data: Node | Entry | None = None,
     init: Node | Entry | None = None,
     reference: Node | Entry | None = None,
-    processes: World = ALONE,
+    processes: ProcessGroupSpec = SINGLE_PROCESS,
 ) -> Node:
     """The strong model trained by a method; what is not given has its default producer."""
     record = trained_method(name)
@@ -107,7 +107,7 @@ def node(
 
 
 def _parameters(
-    config: Config, record: Method, declared: Trainer, processes: World
+    config: Config, record: Method, declared: Trainer, processes: ProcessGroupSpec
 ) -> TrainStrongParameters:
     on_pairs = declared.rows == "pairs"
     implied = "preference" if on_pairs else "imitation"

@@ -57,7 +57,7 @@ def training_arguments(
     """
     from tratree_cli.stages import distributed
 
-    batch, processes = schedule.batch_size, distributed.of(job.params.world)
+    batch, processes = schedule.batch_size, distributed.process_count(job.params.world)
     if batch % processes:
         raise InputError(f"batch_size {batch} is not a multiple of {processes} processes")
     share = batch // processes

@@ -3,7 +3,7 @@
 The stage stays one process; it writes the task into the work folder, starts the launcher, follows
 the first worker's progress through a file, and gets back what the trainer would have returned.
 Launchers are known to start fewer processes than asked for without a word, so every worker checks
-the world it finds itself in before it trains.
+with how many it trains before it does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SHARDED = ("FSDP", "DEEPSPEED")
 """Strategies under which no process holds whole weights, so that adapters cannot be merged."""
 PROCESSES = "TRATREE_PROCESSES"
 STRATEGY = "TRATREE_STRATEGY"
-"""Environment variables of the workers: what world, and which strategy, they must find."""
+"""Environment variables of the workers: how many processes, and which strategy, they must find."""
 POLL = 0.2
 """Seconds between two looks at the workers' progress."""
 
@@ -115,7 +115,7 @@ def launch(
 
 
 def _end_with_the_stage() -> None:
-    """The launcher is told to end when this process is killed: no orphan goes on training."""
+    """The launcher ends when this process is killed: no orphan goes on training."""
     if sys.platform == "linux":
         import ctypes
         import signal
@@ -134,7 +134,7 @@ def unmerged(task: TrainingTask[Any, Any], strategy: str) -> TrainingTask[Any, A
 def _command(
     task: TrainingTask[Any, Any], processes: int, accelerate: Path | None
 ) -> tuple[list[str], dict[str, str]]:
-    """The launcher's command line and what the workers are told to insist on."""
+    """The launcher's command line, and what the workers must insist on."""
     worker = ["-m", "tratree_cli.training.worker", str(task.work / "task.json")]
     if accelerate is None:
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
@@ -186,16 +186,17 @@ def _follow(workers: subprocess.Popen[bytes], path: Path, progress: Progress) ->
 def _outcome(work: Path, code: int, log: Path) -> TrainingResult:
     error, result = work / "error.json", work / "result.json"
     if error.is_file():
-        said = json.loads(error.read_text(encoding="utf-8"))
-        raise (InputError if said["kind"] == "InputError" else StageError)(said["message"])
+        failure = json.loads(error.read_text(encoding="utf-8"))
+        kind = InputError if failure["kind"] == "InputError" else StageError
+        raise kind(failure["message"])
     if code != 0 or not result.is_file():
-        said_last = log.read_text(encoding="utf-8", errors="replace")
-        if "SIGKILL" in said_last:
+        output = log.read_text(encoding="utf-8", errors="replace")
+        if "SIGKILL" in output:
             raise StageError(
                 "one of the training processes was killed (SIGKILL), as a system does where memory "
                 f"runs out; {LOWER} (see {log})"
             )
-        last = said_last.strip().splitlines()[-1:]
+        last = output.strip().splitlines()[-1:]
         raise StageError(
             f"the training processes ended with code {code} ({' '.join(last)}); see {log}"
         )
