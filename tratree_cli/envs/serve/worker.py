@@ -45,6 +45,7 @@ class Worker:
             ws="websockets-sansio",
             lifespan="off",
             log_config=None,
+            log_level="error",  # what clients send wrong is their news, and may come by thousands
             access_log=False,
             server_header=False,
             date_header=False,
