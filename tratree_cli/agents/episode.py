@@ -14,7 +14,13 @@ from typing import TypeVar
 
 from tratree_cli.agents.policy import Reply
 from tratree_cli.envs.agent_text import UNPARSABLE_LIMIT, parse, storable
-from tratree_cli.envs.protocol import INVALID_FORMAT, Environment, Episode, Outcome
+from tratree_cli.envs.protocol import (
+    INVALID_FORMAT,
+    Environment,
+    Episode,
+    Outcome,
+    UnplayableTaskError,
+)
 from tratree_cli.errors import InputError
 from tratree_cli.formats.rollouts import (
     DONE,
@@ -225,6 +231,8 @@ class LiveEpisode:
                     # Not even a fresh episode came up: the environment itself may be gone.
                     self._renew()
                 return act()
+            except UnplayableTaskError as error:
+                raise EnvironmentBrokenError(str(error)) from error
             except (EnvironmentBrokenError, InputError):
                 raise
             # An environment is foreign code (a JVM, a web server): whatever it raises is its crash.

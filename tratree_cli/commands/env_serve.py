@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tratree_cli.commands.output import print_line, say
+
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Environment, as `env list` shows it.")]
 Data = Annotated[str, typer.Option("--data", help="`embedded` or a folder with its files.")]
 Parameters = Annotated[
@@ -56,11 +58,8 @@ def serve(
     from tratree_cli.envs.serve.service import Limits
 
     def announce(url: str) -> None:
-        sys.stdout.write(f"{url}\n")
+        print_line(url)
         sys.stdout.flush()
-
-    def say(text: str) -> None:
-        sys.stderr.write(f"tratree: {text}\n")
 
     limits = Limits(sessions, idle, message_bytes, max_steps, split)
     settings = Settings(host, port, workers, token, limits)

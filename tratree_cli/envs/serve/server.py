@@ -18,7 +18,7 @@ from multiprocessing import connection, get_context
 from pathlib import Path
 from typing import Any
 
-from tratree_cli.envs.protocol import Environment
+from tratree_cli.envs.protocol import Environment, optional
 from tratree_cli.envs.serve.asgi import TOKEN_PATH
 from tratree_cli.envs.serve.listening import is_loopback, listen, url
 from tratree_cli.envs.serve.peers import Peers
@@ -176,7 +176,7 @@ class Workers:
         sessions = Sessions(
             settings.limits.sessions, settings.limits.idle_seconds, self._counts, worker
         )
-        shared = bool(getattr(self.environment, "in_memory", False))
+        shared = optional(self.environment, "in_memory")
         environment = self.environment if shared else self.opener()
         try:
             service = Service(environment, settings.limits, sessions)

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import orjson
 
 from tratree_cli.envs.agent_episode import AgentEpisode, AgentState, EpisodeError
-from tratree_cli.envs.protocol import Environment
+from tratree_cli.envs.protocol import Environment, optional
 from tratree_cli.envs.serve.sessions import ProtocolError, Session, Sessions
 from tratree_cli.envs.task_choice import TaskChooser, whole_number
 from tratree_cli.errors import InputError
@@ -79,7 +79,7 @@ class Service:
         self.limits = limits
         self.sessions = sessions
         self.tasks = TaskChooser(environment, limits.split)
-        self._thread = None if getattr(environment, "in_memory", False) else EnvironmentThread()
+        self._thread = None if optional(environment, "in_memory") else EnvironmentThread()
 
     async def call(self, session: Session, act: Callable[..., T], *arguments: object) -> T:
         """``act(*arguments)`` for a session, one at a time; errors become ``ProtocolError``."""
