@@ -78,6 +78,7 @@ class SessionProtocol(asyncio.Protocol):
                 self._read(event)
         self._flush()
         self._work()
+        self._listen()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
@@ -91,6 +92,7 @@ class SessionProtocol(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._unread = False
         self._work()
+        self._listen()
 
     def shutdown(self) -> None:
         """Called by uvicorn when the server ends."""
@@ -124,7 +126,9 @@ class SessionProtocol(asyncio.Protocol):
         if self._closing or frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             return
         if not frame.fin or frame.opcode is Opcode.CONT:
-            self._fragments = [*(self._fragments or ()), bytes(frame.data)]
+            if self._fragments is None:
+                self._fragments = []
+            self._fragments.append(bytes(frame.data))
             if not frame.fin:
                 return
         message = bytes(frame.data) if self._fragments is None else b"".join(self._fragments)
@@ -137,10 +141,7 @@ class SessionProtocol(asyncio.Protocol):
         """Answer the next message, unless one is being answered or the client does not read."""
         if self._closing:
             self._messages = None
-        if self._working or not self._messages:
-            return
-        if self._unread:
-            self._listen(False)
+        if self._working or self._unread or not self._messages:
             return
         data = self._messages.popleft()
         if not self._messages:
@@ -149,7 +150,6 @@ class SessionProtocol(asyncio.Protocol):
         assert session is not None
         self._working = True
         if service.waits:
-            self._listen(False)
             service.in_background(self._answer(session, data))
             return
         # An environment that is all in memory waits for nothing, so this ends at the first step.
@@ -175,8 +175,7 @@ class SessionProtocol(asyncio.Protocol):
         if self._messages:
             # After the others have had their turn.
             asyncio.get_running_loop().call_soon(self._work)
-        if not self._unread:
-            self._listen(True)
+        self._listen()
 
     def _say(self, message: object) -> None:
         if not self._closing:
@@ -195,14 +194,14 @@ class SessionProtocol(asyncio.Protocol):
             self._closing = True
             self._frames.send_close(code, reason)
             self._flush()
-            self._listen(True)  # for the client's close frame
+            self._listen()
             asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._transport.close)
 
-    def _listen(self, on: bool) -> None:
-        """Read on from the socket, or not; a transport that closes takes no such orders."""
+    def _listen(self) -> None:
+        """Read from the socket unless messages wait; at the end for the client's close frame."""
         if self._transport.is_closing():
             return
-        if on:
+        if self._closing or not (self._messages or self._working):
             self._transport.resume_reading()
         else:
             self._transport.pause_reading()
