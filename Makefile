@@ -34,20 +34,25 @@ demo: install
 test: install
 	$(PYTEST) -n 2 -m "not slow and not gpu"
 
-# Files in which single tests need an optional package; without it the core skips them.
-OPTIONAL := tests/evaluation/test_report_page.py tests/store/test_remote.py
+# Files in which quick tests need an optional package; without it the core skips them.
+OPTIONAL := tests/evaluation/test_report_page.py tests/store/test_remote.py tests/interop
 
 # Slow and optional parts. What an optional part needs is installed here, and what cannot be is
 # skipped by its test with the reason.
-test-all: install $(VENV)/.all $(VENV)/.alfworld
+test-all: install $(VENV)/.all $(VENV)/.alfworld $(VENV)/.clients
 	$(PYTEST) -n 2 -m "slow and not gpu"
-	$(PYTEST) -n 2 $(OPTIONAL)
+	$(PYTEST) -n 2 -m "not slow and not gpu" $(OPTIONAL)
 $(VENV)/.all: requirements-all.lock
 	@$(BIN)/pip install -q $(TORCH) -r requirements-all.lock
 	@touch $@
 # Compiled from source: where there is no compiler, the tests that compare with it are skipped.
 $(VENV)/.alfworld: requirements-alfworld.lock
 	@$(BIN)/pip install -q -r requirements-alfworld.lock || echo "skipped: the original ALFWorld engine"
+	@touch $@
+
+# Other trainers' packages, as they are: their own requirements contradict each other's.
+$(VENV)/.clients: requirements-clients.lock
+	@$(BIN)/pip install -q --no-deps -r requirements-clients.lock
 	@touch $@
 
 # On a machine with a CUDA device: the tests that need one, then the speed of a 7B-shaped model.
