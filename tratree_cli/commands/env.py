@@ -10,21 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tratree_cli.commands.env_serve import Data, Name, Parameters, serve
 from tratree_cli.errors import InputError
 
 if TYPE_CHECKING:
     from tratree_cli.envs.protocol import Environment
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Environments: list, check, play, fetch data."
+    no_args_is_help=True,
+    add_completion=False,
+    help="Environments: list, check, play, fetch data, serve.",
 )
+app.command("serve")(serve)
 
 EMBEDDED = "embedded"
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Environment, as `env list` shows it.")]
-Data = Annotated[str, typer.Option("--data", help="`embedded` or a folder with its files.")]
-Parameters = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, page_size=5.")
-]
 Split = Annotated[str, typer.Option("--split", help="Split that the task is taken from.")]
 Task = Annotated[str | None, typer.Option("--task", "-t", help="Task, as the split lists it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
@@ -70,7 +69,7 @@ def check(
     from tratree_cli.display.environments import check_table
 
     began = time.perf_counter()
-    environment = _open(name, data, parameters)
+    environment = open_named(name, data, parameters)
     opened = time.perf_counter() - began
     try:
         chosen = _task(environment, split, task)
@@ -111,7 +110,7 @@ def _keeps_promises(
     from tratree_cli.envs import conformance
 
     findings = []
-    for finding in conformance.check(lambda: _open(name, data, parameters), split=split):
+    for finding in conformance.check(lambda: open_named(name, data, parameters), split=split):
         findings.append(finding)
         if not as_json:
             _put(finding_line(finding.promise, finding.seen, kept=finding.kept))
@@ -131,7 +130,7 @@ def play(
     """Play a task yourself: type an action, or the number of one that is offered; q leaves."""
     from tratree_cli.display.environments import Stage, play_episode
 
-    environment = _open(name, data, parameters)
+    environment = open_named(name, data, parameters)
     try:
         chosen = _task(environment, split, task)
         play_episode(
@@ -203,7 +202,7 @@ def _describe(name: str, data: str, parameters: list[str] | None) -> dict[str, A
     from tratree_cli.errors import TratreeError
 
     try:
-        environment = _open(name, data, parameters)
+        environment = open_named(name, data, parameters)
     except TratreeError as error:
         return {"environment": name, "data": data, "ready": False, "missing": str(error)}
     try:
@@ -219,7 +218,7 @@ def _describe(name: str, data: str, parameters: list[str] | None) -> dict[str, A
         environment.close()
 
 
-def _open(name: str, data: str, parameters: list[str] | None) -> Environment:
+def open_named(name: str, data: str, parameters: list[str] | None) -> Environment:
     from tratree_cli.envs.registry import open_environment
 
     return open_environment(name, data, _settings(parameters))

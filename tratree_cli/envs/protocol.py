@@ -81,7 +81,11 @@ class Expert(Protocol):
 
 @runtime_checkable
 class Environment(Protocol):
-    """Tasks, splits, episodes and prompts of one environment over one data set."""
+    """Tasks, splits, episodes and prompts of one environment over one data set.
+
+    ``in_memory = True`` on the object is optional. It says that everything lies in this process's
+    memory: a step waits for nobody, and a forked process may go on with it (``env serve``).
+    """
 
     spec: EnvironmentSpec
 

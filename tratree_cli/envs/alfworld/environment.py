@@ -149,6 +149,8 @@ class HouseEpisode:
 class AlfWorldEnvironment:
     """The tasks of one set of games. Episodes of a task share its house and nothing else."""
 
+    in_memory = True
+
     def __init__(self, games: Games, spec: EnvironmentSpec, notes: tuple[str, ...]) -> None:
         self.spec = spec
         self.notes = notes
