@@ -16,6 +16,7 @@ from rich.console import Console, RenderableType
 
 from tratree_cli.display import formatting
 from tratree_cli.display.blocks import COUNT, P_VALUE, SECONDS, TEXT, Cell, Column, Row, Table
+from tratree_cli.display.text import inert, one_line
 from tratree_cli.reporting.build_report import Evaluated, build_report
 from tratree_cli.reporting.document import ReportDocument, Section
 from tratree_cli.reporting.render import csv as csv_render
@@ -192,6 +193,6 @@ def test_figures_are_written_as_their_column_says(value: float, kind: str, expec
 
 
 def test_text_is_made_inert_without_losing_other_alphabets() -> None:
-    assert formatting.inert("日本語 é\n\tok") == "日本語 é\n\tok"
-    assert formatting.inert("a\x1b[2Jb\u202ec\ud800") == "a\ufffd[2Jb\ufffdc\ufffd"
-    assert formatting.one_line("a\n\n b\tc", 4) == "a b…"
+    assert inert("日本語 é\n\tok") == "日本語 é\n\tok"
+    assert inert("a\x1b[2Jb\u202ec\ud800") == "a\ufffd[2Jb\ufffdc\ufffd"
+    assert one_line("a\n\n b\tc", 4) == "a b…"

@@ -1,48 +1,14 @@
-"""How figures and foreign texts are written, whatever the medium.
-
-Texts come from models and environments. Before any renderer sees them, characters that could drive
-a terminal or reorder a line are replaced by a visible stand-in; escaping for a medium (HTML, TeX)
-is the renderer's own work on top.
-"""
+"""How the figures of a table's cell are written, whatever the medium."""
 
 from __future__ import annotations
 
 import math
-import unicodedata
 
 from tratree_cli.display.blocks import COUNT, P_VALUE, PERCENT, RATIO, SECONDS, Cell, Column
+from tratree_cli.display.text import one_line
 
 DASH = "–"
 MINUS = "−"
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-_KEPT = frozenset("\n\t")
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 success``, ``2 successes``, ``3,000 trajectories``, ``2 ways``."""
-    if number == 1:
-        return f"1 {noun}"
-    if noun.endswith("y") and noun[-2] not in "aeiou":
-        noun = noun[:-1] + "ie"
-    return f"{number:,} {noun}{'es' if noun.endswith('s') else 's'}"
-
-
-def inert(text: str) -> str:
-    """``text`` without control, format (bidirectional marks, joiners) and surrogate characters."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        character
-        if character in _KEPT or unicodedata.category(character) not in ("Cc", "Cf", "Cs")
-        else _REPLACEMENT
-        for character in text
-    )
-
-
-def one_line(text: str, width: int = 0) -> str:
-    """``text`` inert and on one line, cut with an ellipsis at ``width`` characters (0: never)."""
-    flat = " ".join(inert(text).split())
-    return flat if not width or len(flat) <= width else flat[: width - 1] + "…"
 
 
 def number(value: float, kind: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from tratree_cli.display import formatting
 from tratree_cli.display.blocks import COUNT, RATIO, TEXT, Cell, Column, Row, Table
 from tratree_cli.display.terminal_tables import FittingTable
+from tratree_cli.display.text import one_line
 from tratree_cli.evaluation.artifact import Evaluation
 from tratree_cli.evaluation.metrics import task_rewards
 from tratree_cli.reporting.build_report import Evaluated, build_report
@@ -27,7 +27,7 @@ def evaluation_view(evaluation: Evaluation, ref: str = "", tasks: int = 10) -> R
         settings = ", ".join(
             f"{key}={value}" for key, value in sorted(evaluation.descriptor.parameters.items())
         )
-        parts += [Text(""), Text(formatting.one_line(settings), style="dim")]
+        parts += [Text(""), Text(one_line(settings), style="dim")]
     return Group(*parts)
 
 

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from tratree_cli.display import formatting
 from tratree_cli.display.blocks import BEST, SECOND, SIGNIFICANT, TEXT, Cell, Column, Row, Table
+from tratree_cli.display.text import one_line
 
 _GAP = 2
 _MARKS = {BEST: "¹", SECOND: "²", SIGNIFICANT: "*"}
@@ -32,13 +33,13 @@ class FittingTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         table = self.table
-        yield Text(formatting.one_line(table.title), style="bold")
+        yield Text(one_line(table.title), style="bold")
         if not table.rows:
             yield Text("(no rows)", style="dim")
         else:
             yield from self._bodies(options.max_width)
         for note in table.notes:
-            yield Padding(Text(formatting.one_line(note), style="dim"), (0, 0, 0, 0))
+            yield Padding(Text(one_line(note), style="dim"), (0, 0, 0, 0))
 
     def _bodies(self, width: int) -> Iterable[RenderableType]:
         table = self.table
@@ -74,7 +75,7 @@ def _body(table: Table, columns: Sequence[int], stacked: bool) -> RichTable:
         column = table.columns[index]
         words = column.kind == TEXT
         body.add_column(
-            Text(formatting.one_line(column.title)),
+            Text(one_line(column.title)),
             justify="left" if words else "right",
             overflow="fold",
             no_wrap=not words,
@@ -111,5 +112,5 @@ def _natural_width(table: Table, columns: Sequence[int], stacked: bool) -> int:
         column = table.columns[index]
         cells = [line for row in table.rows for line in _lines(row.cells[index], column, stacked)]
         paper = len(" (paper)") if index == 0 and any(row.paper for row in table.rows) else 0
-        total += paper + max(map(cell_len, [formatting.one_line(column.title), *cells]))
+        total += paper + max(map(cell_len, [one_line(column.title), *cells]))
     return total + _GAP * (len(columns) - 1)

@@ -111,5 +111,31 @@ class Environment(Protocol):
         """Release processes and files; safe to call twice."""
 
 
+class OptionalFeatures:
+    """What an environment may say about itself beyond ``Environment``.
+
+    An environment inherits from this class, or has some of these attributes, or none of them: what
+    it does not have is read as it stands here (``optional``).
+    """
+
+    notes: Sequence[str] = ()
+    """Lines that ``tratree env list`` shows below it."""
+
+    concurrent_episodes: int = 32
+    """How many live episodes are worth having in one process at once."""
+
+    def no_demonstration(self, task: str) -> str:
+        """Why the expert cannot demonstrate a task; empty where it can."""
+        return ""
+
+
+_DEFAULTS = OptionalFeatures()
+
+
+def optional(environment: Environment, name: str) -> Any:
+    """The attribute ``name`` of ``OptionalFeatures`` as the environment has it, or its default."""
+    return getattr(environment, name, getattr(_DEFAULTS, name))
+
+
 INVALID_FORMAT = "Observation: Invalid format. The input must contains 'Action: '"
 """What an output without ``Action: `` is answered with (ETO's wrapper, all environments)."""

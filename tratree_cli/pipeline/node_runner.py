@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import platform
 import resource
 import sys
@@ -10,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tratree_cli import startup
 from tratree_cli.errors import StageError, is_out_of_memory
 from tratree_cli.pipeline import code_digest
 from tratree_cli.pipeline.graph import Job, Node
@@ -25,7 +25,7 @@ def run_node(
     runtime: Runtime, node: Node, inputs: Mapping[str, Sequence[Entry]]
 ) -> tuple[Entry, bool]:
     """Compute one node under the store's lock; returns the entry and whether it was there."""
-    gc.set_threshold(700, 10, 10)  # what start-up had raised (``app``)
+    startup.collect_as_usual()
     recipe, label = node.recipe(inputs), runtime.spoken(node)
 
     def on_wait(holder: Any) -> None:

@@ -1,7 +1,7 @@
-"""One level of building: rows (trajectories at one depth) fall into cells (future nodes).
+"""One level of building: rows (trajectories at one depth) fall into groups (future nodes).
 
-A cell is a distinct (parent, action, observation). Most trajectories soon walk alone, and a row
-whose parent holds no other trajectory is its own cell without looking: only crowded parents are
+A group is a distinct (parent, action, observation). Most trajectories soon share their node
+with no other, and such a row is its own group without looking: only rows of shared parents are
 sorted, which is where the speed over comparing children one by one comes from.
 """
 
@@ -15,12 +15,12 @@ from tratree_cli.trees.columns import BoolArray, IntArray
 
 
 @dataclass(frozen=True)
-class Cells:
-    """C cells over R rows.
+class StepGroups:
+    """C groups over R rows.
 
     ``parent``, ``action``, ``observation``, ``first`` (lowest row) and ``size`` (rows) are
-    ``[C]``; ``state[C]`` is the first cell of the same parent whose observation is the same
-    state; ``cell_of_row`` is ``[R]``.
+    ``[C]``; ``state[C]`` is the first group of the same parent whose observation is the same
+    state; ``group_of_row`` is ``[R]``.
     """
 
     parent: IntArray
@@ -29,31 +29,31 @@ class Cells:
     first: IntArray
     size: IntArray
     state: IntArray
-    cell_of_row: IntArray
+    group_of_row: IntArray
 
 
-def gather_cells(
+def group_steps(
     parent: IntArray, action: IntArray, observation: IntArray, alone: BoolArray
-) -> Cells:
+) -> StepGroups:
     """Group rows by (parent, action, observation); ``alone[p]`` says that p holds one row only."""
-    lonely = alone[parent]
-    crowd = np.flatnonzero(~lonely)
-    single = np.flatnonzero(lonely)
-    order, starts = _groups(parent[crowd], action[crowd], observation[crowd])
-    sizes = np.diff(np.append(starts, len(crowd)))
-    first = np.minimum.reduceat(crowd[order], starts) if len(crowd) else crowd
-    cell_of_row = np.empty(len(parent), dtype=np.int64)
-    cell_of_row[crowd[order]] = np.repeat(np.arange(len(starts)), sizes)
-    cell_of_row[single] = np.arange(len(starts), len(starts) + len(single))
+    is_alone = alone[parent]
+    shared_rows = np.flatnonzero(~is_alone)
+    single = np.flatnonzero(is_alone)
+    order, starts = _groups(parent[shared_rows], action[shared_rows], observation[shared_rows])
+    sizes = np.diff(np.append(starts, len(shared_rows)))
+    first = np.minimum.reduceat(shared_rows[order], starts) if len(shared_rows) else shared_rows
+    group_of_row = np.empty(len(parent), dtype=np.int64)
+    group_of_row[shared_rows[order]] = np.repeat(np.arange(len(starts)), sizes)
+    group_of_row[single] = np.arange(len(starts), len(starts) + len(single))
     first = np.concatenate((first, single))
-    return Cells(
+    return StepGroups(
         parent=parent[first],
         action=action[first],
         observation=observation[first],
         first=first,
         size=np.concatenate((sizes, np.ones(len(single), dtype=np.int64))),
         state=_states(parent[first], observation[first], first, len(starts)),
-        cell_of_row=cell_of_row,
+        group_of_row=group_of_row,
     )
 
 
@@ -85,7 +85,7 @@ def combine(*keys: IntArray) -> IntArray:
 
 
 def _states(parent: IntArray, observation: IntArray, first: IntArray, crowded: int) -> IntArray:
-    """For each cell the earliest cell of its parent with an equal observation."""
+    """For each group the earliest group of its parent with an equal observation."""
     state = np.arange(len(parent))
     if crowded > 1:
         order, starts = _groups(parent[:crowded], observation[:crowded])

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 
 from tratree_cli.trees.columns import FloatArray, IntArray
-from tratree_cli.trees.group_steps import Cells
+from tratree_cli.trees.group_steps import StepGroups
 
 Similarity: TypeAlias = Callable[[IntArray], FloatArray]
 """Text numbers ``[n]`` to unit vectors ``[n, d]`` whose inner products are the similarities."""
@@ -38,54 +38,52 @@ class Merger:
         """How many distinct texts were sent to the similarity function."""
         return len(self._vectors)
 
-    def merge(self, cells: Cells) -> tuple[Cells, int]:
-        """Join similar cells; return them with how many steps joined by similarity."""
-        # A family (the cells of one parent) is contested where it has seen different texts.
-        some = np.zeros(int(cells.parent.max(initial=-1)) + 1, dtype=np.int64)
-        some[cells.parent] = cells.observation
+    def merge(self, groups: StepGroups) -> tuple[StepGroups, int]:
+        """Join similar groups; return them with how many steps joined by similarity."""
+        # Only siblings (the groups of one parent) that saw different texts can merge.
+        some = np.zeros(int(groups.parent.max(initial=-1)) + 1, dtype=np.int64)
+        some[groups.parent] = groups.observation
         differs = np.zeros(len(some), dtype=np.bool_)
-        differs[cells.parent[cells.observation != some[cells.parent]]] = True
-        rivals = np.flatnonzero(differs[cells.parent])
-        if not len(rivals):
-            return cells, 0
-        rivals = rivals[np.lexsort((cells.first[rivals], cells.parent[rivals]))]
-        contested = np.split(rivals, np.flatnonzero(np.diff(cells.parent[rivals])) + 1)
-        self._learn(np.concatenate([cells.observation[f] for f in contested]))
-        leader = np.arange(len(cells.parent))
-        for family in contested:
+        differs[groups.parent[groups.observation != some[groups.parent]]] = True
+        candidates = np.flatnonzero(differs[groups.parent])
+        if not len(candidates):
+            return groups, 0
+        candidates = candidates[np.lexsort((groups.first[candidates], groups.parent[candidates]))]
+        sibling_sets = np.split(candidates, np.flatnonzero(np.diff(groups.parent[candidates])) + 1)
+        self._learn(groups.observation[candidates])
+        leader = np.arange(len(groups.parent))
+        for siblings in sibling_sets:
             by_action: dict[int, list[int]] = {}
-            for cell in family.tolist():
-                by_action.setdefault(int(cells.action[cell]), []).append(cell)
-            for group in by_action.values():
-                self._assign(group, cells.observation, leader)
-        state = cells.state.copy()
-        for family in contested:
-            self._assign([c for c in family.tolist() if leader[c] == c], cells.observation, state)
-        return _joined(cells, leader, state)
+            for group in siblings.tolist():
+                by_action.setdefault(int(groups.action[group]), []).append(group)
+            for same_action in by_action.values():
+                self._assign(same_action, groups.observation, leader)
+        state = groups.state.copy()
+        for siblings in sibling_sets:
+            leading = [group for group in siblings.tolist() if leader[group] == group]
+            self._assign(leading, groups.observation, state)
+        return _joined(groups, leader, state)
 
-    def _assign(self, group: list[int], observation: IntArray, leader: IntArray) -> None:
-        """Give each cell of ``group`` (in insertion order) its leader."""
+    def _assign(self, members: list[int], observation: IntArray, leader: IntArray) -> None:
+        """Give each group of ``members`` (in insertion order) its leader."""
         leaders: list[int] = []
         settled: dict[int, int] = {}
-        for cell in group:
-            text = int(observation[cell])
-            found = settled.get(text)
-            if found is None:
-                found = self._nearest(text, leaders, observation)
-            if found is None:
-                found = cell
-                leaders.append(cell)
-            settled[text] = leader[cell] = found
+        for group in members:
+            text = int(observation[group])
+            nearest = settled.get(text)
+            if nearest is None:
+                nearest = self._nearest(text, leaders, observation)
+            if nearest is None:
+                nearest = group
+                leaders.append(group)
+            settled[text] = leader[group] = nearest
 
     def _nearest(self, text: int, leaders: list[int], observation: IntArray) -> int | None:
-        allowed = [
-            cell
-            for cell in leaders
-            if self._classes.get(int(observation[cell])) == self._classes.get(text)
-        ]
+        own_class = self._classes.get(text)
+        allowed = [g for g in leaders if self._classes.get(int(observation[g])) == own_class]
         if not allowed:
             return None
-        vectors = np.stack([self._vectors[int(observation[cell])] for cell in allowed])
+        vectors = np.stack([self._vectors[int(observation[group])] for group in allowed])
         # Rounding may lift a cosine above 1; no threshold above 1 is ever reached.
         cosines = np.minimum(vectors @ self._vectors[text], 1.0)
         best = int(np.argmax(cosines))
@@ -102,18 +100,18 @@ class Merger:
             self._classes.update(zip(new, self._guard(numbers).tolist(), strict=True))
 
 
-def _joined(cells: Cells, leader: IntArray, state: IntArray) -> tuple[Cells, int]:
-    """The cells that lead, with the rows of those that follow them."""
+def _joined(groups: StepGroups, leader: IntArray, state: IntArray) -> tuple[StepGroups, int]:
+    """The groups that lead, with the rows of those that follow them."""
     leads = leader == np.arange(len(leader))
     new = np.cumsum(leads) - 1
     merged = replace(
-        cells,
-        parent=cells.parent[leads],
-        action=cells.action[leads],
-        observation=cells.observation[leads],
-        first=cells.first[leads],
-        size=np.bincount(new[leader], weights=cells.size).astype(np.int64),
+        groups,
+        parent=groups.parent[leads],
+        action=groups.action[leads],
+        observation=groups.observation[leads],
+        first=groups.first[leads],
+        size=np.bincount(new[leader], weights=groups.size).astype(np.int64),
         state=new[leader[state[leads]]],
-        cell_of_row=new[leader[cells.cell_of_row]],
+        group_of_row=new[leader[groups.group_of_row]],
     )
-    return merged, int(cells.size[~leads].sum())
+    return merged, int(groups.size[~leads].sum())

@@ -12,7 +12,7 @@ import numpy as np
 from tratree_cli.trees.columns import FloatArray
 
 
-class Offer:
+class PairIndex:
     """All pairs of a task whose gap is wide enough, by number, without listing them.
 
     Candidates for the worse side stand by rising G, so those that a better one can be paired with

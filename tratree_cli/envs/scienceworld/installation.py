@@ -48,7 +48,7 @@ def find_jar(data: str = EMBEDDED) -> Path:
                 raise InputError(f"{path} is broken ({problem}); {mend}")
             return path
     if data != EMBEDDED:
-        raise InputError(f"{data} holds no {JAR}; leave --data out to use the installed simulator.")
+        raise InputError(f"{data} holds no {JAR}; leave --data out to use the installed simulator")
     raise InputError(f"ScienceWorld is not installed; type: {INSTALL}")
 
 

@@ -1,4 +1,4 @@
-"""A few simulators for any number of episodes: who sits where, and moving by replay.
+"""A pool of simulators for any number of episodes, which move between them by replay.
 
 The simulator's state is global to its Java process, so one process holds one live episode. An
 episode that finds its simulator given to another, killed or hanging takes a fresh one and replays
@@ -27,7 +27,7 @@ ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
-class Place:
+class SimulatorState:
     """A state of the world: a task and the actions since its beginning."""
 
     family: str
@@ -36,11 +36,11 @@ class Place:
 
 
 @dataclass
-class Seat:
-    """A simulator and the place it is in; ``place`` is None when nobody knows."""
+class Slot:
+    """A simulator and the state it is in; ``state`` is None when it is unknown."""
 
     simulator: Simulator
-    place: Place | None = None
+    state: SimulatorState | None = None
     description: str = ""
     owner: weakref.ref[object] | None = None
     used: int = 0
@@ -51,75 +51,75 @@ class Seat:
 
 
 @dataclass
-class Seats:
+class SimulatorPool:
     """All simulators of one environment in this process."""
 
     start: Callable[[], Simulator]
     simplifications: Callable[[str], str]
     limit: int = 0
-    _seats: list[Seat] = field(default_factory=list)
+    _slots: list[Slot] = field(default_factory=list)
     _clock: itertools.count[int] = field(default_factory=itertools.count)
     _pid: int = field(default_factory=os.getpid)
 
-    def take(self, owner: object, place: Place) -> Seat:
-        """The owner's own seat if it is in ``place``; another one, brought there, otherwise.
+    def take(self, owner: object, state: SimulatorState) -> Slot:
+        """The owner's own slot if it is in ``state``; another one, brought to it, otherwise.
 
         ``StageError`` if simulators are lost again and again on the way.
         """
         self._notice_fork()
-        seat = self._seat_of(owner) or self._seat_for(place)
+        slot = self._slot_of(owner) or self._slot_for(state)
         for attempt in range(ATTEMPTS):
             try:
-                seat = seat or self._new()
-                seat.owner, seat.used = weakref.ref(owner), next(self._clock)
-                if seat.place != place:
-                    self._bring(seat, place)
-                return seat
+                slot = slot or self._new()
+                slot.owner, slot.used = weakref.ref(owner), next(self._clock)
+                if slot.state != state:
+                    self._bring(slot, state)
+                return slot
             except SimulatorLostError as error:
-                assert seat is not None
-                self.drop(seat)
-                seat = None
+                assert slot is not None
+                self.drop(slot)
+                slot = None
                 if attempt == ATTEMPTS - 1:
                     raise StageError(
                         f"ScienceWorld's simulator was lost {ATTEMPTS} times in task "
-                        f"{place.family}/{place.variation} after {len(place.actions)} actions "
+                        f"{state.family}/{state.variation} after {len(state.actions)} actions "
                         f"({error})"
                     ) from error
         raise AssertionError("unreachable")
 
-    def drop(self, seat: Seat) -> None:
+    def drop(self, slot: Slot) -> None:
         """Give up a simulator that is lost."""
-        seat.simulator.kill()
+        slot.simulator.kill()
         with contextlib.suppress(ValueError):
-            self._seats.remove(seat)
+            self._slots.remove(slot)
 
     def leave(self, owner: object) -> None:
         """The owner's episode is over; its simulator may go on with another."""
-        seat = self._seat_of(owner)
-        if seat is not None:
-            seat.owner = None
+        slot = self._slot_of(owner)
+        if slot is not None:
+            slot.owner = None
 
     def close(self) -> None:
         """Kill every simulator; ``take`` would start new ones."""
         self._notice_fork()
-        while self._seats:
-            self._seats.pop().simulator.kill()
+        while self._slots:
+            self._slots.pop().simulator.kill()
 
-    def _seat_of(self, owner: object) -> Seat | None:
-        for seat in self._seats:
-            if seat.owner is not None and seat.owner() is owner:
-                return seat
+    def _slot_of(self, owner: object) -> Slot | None:
+        for slot in self._slots:
+            if slot.owner is not None and slot.owner() is owner:
+                return slot
         return None
 
-    def _seat_for(self, place: Place) -> Seat | None:
-        """A free seat (best one that is there already), else room for a new one, else another's."""
-        free = [seat for seat in self._seats if seat.free]
+    def _slot_for(self, state: SimulatorState) -> Slot | None:
+        """A free slot (best one that is there already), else room for a new one, else another's."""
+        free = [slot for slot in self._slots if slot.free]
         if free:
-            return next((seat for seat in free if seat.place == place), free[0])
-        if len(self._seats) < (self.limit or self._room()):
+            return next((slot for slot in free if slot.state == state), free[0])
+        if len(self._slots) < (self.limit or self._room()):
             return None
         # The newest: episodes take turns, and whoever gave way to the oldest would soon be it.
-        return max(self._seats, key=lambda seat: seat.used)
+        return max(self._slots, key=lambda slot: slot.used)
 
     def _room(self) -> int:
         """As many as the cores and a quarter of the memory allow; decided once."""
@@ -127,24 +127,24 @@ class Seats:
         self.limit = max(1, min(PER_CORE * cores, _memory_megabytes() // 4 // MEGABYTES))
         return self.limit
 
-    def _new(self) -> Seat:
-        seat = Seat(self.start())
-        self._seats.append(seat)
-        return seat
+    def _new(self) -> Slot:
+        slot = Slot(self.start())
+        self._slots.append(slot)
+        return slot
 
-    def _bring(self, seat: Seat, place: Place) -> None:
-        family, variation = place.family, place.variation
-        seat.place = None
+    def _bring(self, slot: Slot, state: SimulatorState) -> None:
+        family, variation = state.family, state.variation
+        slot.state = None
         simplifications = self.simplifications(family)
-        seat.description = seat.simulator.load(family, variation, simplifications)
-        for action in place.actions:
-            seat.simulator.step(action)
-        seat.place = place
+        slot.description = slot.simulator.load(family, variation, simplifications)
+        for action in state.actions:
+            slot.simulator.step(action)
+        slot.state = state
 
     def _notice_fork(self) -> None:
         """A forked child must not speak into its parent's episodes, nor end them."""
         if self._pid != os.getpid():
-            self._seats, self._pid = [], os.getpid()
+            self._slots, self._pid = [], os.getpid()
 
 
 def _memory_megabytes() -> int:

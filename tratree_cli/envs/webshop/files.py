@@ -44,12 +44,12 @@ def data_files(folder: Path) -> tuple[Path, Path, Path | None]:
     with the same suffix, else the full one.
     """
     if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}; give one that holds items_shuffle.json.")
+        raise InputError(f"there is no folder {folder}; give one that holds items_shuffle.json")
     products = sorted(folder.glob("items_shuffle*.json"), key=lambda path: (len(path.name), path))
     if not products:
         raise InputError(
             f"{folder} holds no items_shuffle.json (or items_shuffle_1000.json); "
-            "`tratree env fetch webshop` downloads the official files."
+            "`tratree env fetch webshop` downloads the official files"
         )
     suffix = products[0].name.removeprefix("items_shuffle")
     candidates = [folder / f"items_ins_v2{suffix}", folder / "items_ins_v2.json"]
@@ -57,7 +57,7 @@ def data_files(folder: Path) -> tuple[Path, Path, Path | None]:
     attributes = next((path for path in candidates if path.is_file()), None)
     if attributes is None:
         raise InputError(
-            f"{folder} holds {products[0].name} but no items_ins_v2.json with the attributes."
+            f"{folder} holds {products[0].name} but no items_ins_v2.json with the attributes"
         )
     human = folder / HUMAN_FILE
     return products[0], attributes, human if human.is_file() else None
@@ -90,7 +90,7 @@ def _read_files(products: Path, attributes: Path, human: Path | None) -> FolderC
         files=tuple(path for path in (products, attributes, human) if path),
     )
     if not content.products:
-        raise InputError(f"{products} holds no products.")
+        raise InputError(f"{products} holds no products")
     return content
 
 
@@ -104,7 +104,7 @@ def stream_records(path: Path, chunk: int = 2**24) -> Iterator[Mapping[str, Any]
         with path.open(encoding="utf-8") as file:
             window = _Window(file, chunk, path)
             if window.take() != "[":
-                raise InputError(f"{path} does not hold a JSON list.")
+                raise InputError(f"{path} does not hold a JSON list")
             if window.peek() != "]":
                 yield window.element()
             while (mark := window.take()) != "]":
@@ -114,9 +114,7 @@ def stream_records(path: Path, chunk: int = 2**24) -> Iterator[Mapping[str, Any]
             if window.peek():
                 raise window.error("there is more after the end of the list")
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is not in UTF-8 ({error.reason}); fetch the file again."
-        ) from None
+        raise InputError(f"{path} is not in UTF-8 ({error.reason}); fetch the file again") from None
 
 
 class _Window:
@@ -193,12 +191,12 @@ def _read(path: Path, kind: type[list[Any]] | type[dict[str, Any]]) -> Any:
     try:
         content = orjson.loads(path.read_bytes())
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}.") from error
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
     except orjson.JSONDecodeError as error:
         raise InputError(
             f"{path}, line {error.lineno}: not valid JSON in UTF-8 ({error.msg}); "
-            "a download that was cut short looks like this, fetch the file again."
+            "a download that was cut short looks like this, fetch the file again"
         ) from error
     if not isinstance(content, kind):
-        raise InputError(f"{path} holds a {type(content).__name__}, not a {kind.__name__}.")
+        raise InputError(f"{path} holds a {type(content).__name__}, not a {kind.__name__}")
     return content

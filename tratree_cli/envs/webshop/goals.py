@@ -82,7 +82,7 @@ def usable_requests(
         return [request for item in items if (request := _request(item)) is not None]
     except FieldError as error:
         raise InputError(
-            f"the human instructions of product {asin} are not in WebShop's schema: {error}."
+            f"the human instructions of product {asin} are not in WebShop's schema: {error}"
         ) from error
 
 

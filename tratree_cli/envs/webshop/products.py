@@ -80,7 +80,7 @@ def clean_products(
         asin = record.get("asin") if isinstance(record, Mapping) else None
         if not isinstance(asin, str):
             raise InputError(
-                f"{source}: record {position} has no text field 'asin'; remove it or restore it."
+                f"{source}: record {position} has no text field 'asin'; remove it or restore it"
             )
         if asin == "nan" or len(asin) > 10:
             dropped.count("asin is not one")
@@ -93,7 +93,7 @@ def clean_products(
             products.append(_clean(asin, record, attributes.get(asin)))
         except FieldError as error:
             raise InputError(
-                f"{source}: record {position} (asin {asin}) is not in WebShop's schema: {error}."
+                f"{source}: record {position} (asin {asin}) is not in WebShop's schema: {error}"
             ) from error
     return products, dropped
 

@@ -6,7 +6,7 @@ the page kind from the words of a URL, which is where its accidents come from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,7 @@ class Session:
         """
         if isinstance(goal_index, bool) or not 0 <= goal_index < len(self._shop.goals):
             raise InputError(
-                f"there is no goal {goal_index}; goals are 0 to {len(self._shop.goals) - 1}."
+                f"there is no goal {goal_index}; goals are 0 to {len(self._shop.goals) - 1}"
             )
         self.goal: Goal = self._shop.goals[goal_index]
         self.goal_index = goal_index
@@ -201,8 +201,3 @@ class Session:
         asin = self._inventory.products[self._chosen].asin
         self._observation = pages.done_page(asin, self.options, self.score.reward)
         return self._observation, self.score.reward, True
-
-    @property
-    def chosen_options(self) -> Mapping[str, str]:
-        """Option group to chosen value, in the order of choosing."""
-        return dict(self.options)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import csv
 import io
 
-from tratree_cli.display import formatting
 from tratree_cli.display.blocks import Cell
+from tratree_cli.display.text import one_line
 from tratree_cli.reporting.document import ReportDocument
 
 _HEADER = ("table", "row", "policy", "column", "value", "low", "high", "sd", "mark", "source")
@@ -44,5 +44,5 @@ def _figures(cell: Cell) -> tuple[float | str | None, ...]:
 
 
 def _inert(text: str) -> str:
-    flat = formatting.one_line(text)
+    flat = one_line(text)
     return f"'{flat}" if flat[:1] in ("=", "+", "-", "@") else flat

@@ -18,6 +18,7 @@ from typing import Any
 
 from tratree_cli.display import formatting
 from tratree_cli.display.blocks import Figure
+from tratree_cli.display.text import inert, one_line
 
 # Fully saturated stand-ins that occur nowhere else; each is replaced by a variable of page.css.
 _INK, _SOFT, _LINE = "#010203", "#040506", "#070809"
@@ -91,7 +92,7 @@ def _bars(axes: Any, figure: Figure) -> None:
             axes.plot([low, high], [place, place], color=_INK, linewidth=1.4)
             _value(axes, max(high, point.y), place, f"{point.y:.1f}")
             ticks.append(place)
-            name = formatting.one_line(str(point.x), 28)
+            name = one_line(str(point.x), 28)
             names.append(name if len(figure.series) == 1 else f"{name} · {_name(series.name)}")
             place += 1
         place += 0.8
@@ -110,7 +111,7 @@ def _intervals(axes: Any, figure: Figure) -> None:
         right = point.y if point.high is None else point.high
         _value(axes, right, place, f"{point.y:+.1f}".replace("-", formatting.MINUS))
     axes.set_ylim(-0.6, len(points) - 0.4)
-    _rows(axes, figure, range(len(points)), [formatting.one_line(str(p.x), 28) for p in points])
+    _rows(axes, figure, range(len(points)), [one_line(str(p.x), 28) for p in points])
 
 
 def _value(axes: Any, right: float, place: float, text: str) -> None:
@@ -125,7 +126,7 @@ def _rows(axes: Any, figure: Figure, ticks: Sequence[float], names: Sequence[str
     axes.set_yticks(ticks, names)
     axes.invert_yaxis()
     axes.margins(x=0.12, y=0.01)
-    axes.set_xlabel(formatting.one_line(figure.y_label))
+    axes.set_xlabel(one_line(figure.y_label))
     axes.grid(axis="x", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
@@ -158,8 +159,8 @@ def _lines(axes: Any, figure: Figure) -> None:
                 alpha=0.13 if len(figure.series) < 3 else 0.06,
                 linewidth=0,
             )
-    axes.set_xlabel(formatting.one_line(figure.x_label))
-    axes.set_ylabel(formatting.one_line(figure.y_label))
+    axes.set_xlabel(one_line(figure.x_label))
+    axes.set_ylabel(one_line(figure.y_label))
     axes.grid(linewidth=0.6)
     axes.set_axisbelow(True)
     if len({len(series.points) for series in figure.series}) and _whole(figure):
@@ -178,7 +179,7 @@ def _whole(figure: Figure) -> bool:
 
 def _name(text: str) -> str:
     """A legend's label; matplotlib would hide one that begins with an underscore."""
-    return formatting.one_line(text, 32).lstrip("_") or formatting.DASH
+    return one_line(text, 32).lstrip("_") or formatting.DASH
 
 
 def _embedded(svg: str, figure: Figure) -> str:
@@ -193,8 +194,8 @@ def _embedded(svg: str, figure: Figure) -> str:
     for colour, variable in _VARIABLES.items():
         inside = inside.replace(colour, variable)
     title, words = (
-        html.escape(formatting.one_line(figure.title)),
-        html.escape(formatting.inert(figure.alt)),
+        html.escape(one_line(figure.title)),
+        html.escape(inert(figure.alt)),
     )
     return (
         f'<svg class="chart" role="img" xmlns="http://www.w3.org/2000/svg" '

@@ -27,6 +27,7 @@ from tratree_cli.display.blocks import (
     Row,
     Table,
 )
+from tratree_cli.display.text import inert, one_line
 from tratree_cli.reporting.document import ReportDocument, Section
 from tratree_cli.reporting.render import figure_svg
 from tratree_cli.reporting.render.html_blocks import comparison_html, outline_html
@@ -69,7 +70,7 @@ def render(report: ReportDocument) -> str:
 
 
 def _escaped(text: str) -> str:
-    return html.escape(formatting.one_line(text))
+    return html.escape(one_line(text))
 
 
 def _anchor(key: str) -> str:
@@ -93,7 +94,7 @@ def _contents(report: ReportDocument) -> str:
 
 
 def _section(section: Section) -> str:
-    sentences = "".join(f"<li>{html.escape(formatting.inert(one))}</li>" for one in section.text)
+    sentences = "".join(f"<li>{html.escape(inert(one))}</li>" for one in section.text)
     text = f'<ul class="findings">{sentences}</ul>' if sentences else ""
     blocks = "".join(_block(block) for block in section.blocks)
     head = f'<section id="{_anchor(section.key)}"><h2>{_escaped(section.title)}</h2>'

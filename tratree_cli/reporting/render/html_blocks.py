@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import html
 
-from tratree_cli.display import formatting
 from tratree_cli.display.blocks import Branch, Comparison, Lane, Outline, Turn
+from tratree_cli.display.text import inert, one_line
 from tratree_cli.reporting.render import tree_svg
 
 BRANCHES_SHOWN = 400
@@ -24,7 +24,7 @@ def outline_html(outline: Outline) -> str:
     left = [BRANCHES_SHOWN]
     body = _branch(outline.root, 0, left)
     more = f'<p class="note">… {-left[0]} more nodes are not shown.</p>' if left[0] < 0 else ""
-    task = html.escape(formatting.one_line(outline.root.text, _TURN))
+    task = html.escape(one_line(outline.root.text, _TURN))
     legend = (
         "Diamond: a divergence point. Thick line: the best path. Fill: G, the stronger the higher."
     )
@@ -55,9 +55,9 @@ def _branch(branch: Branch, depth: int, left: list[int]) -> str:
 
 
 def _label(branch: Branch) -> str:
-    hover = html.escape(formatting.one_line(branch.detail, 300))
+    hover = html.escape(one_line(branch.detail, 300))
     title = f' title="{hover}"' if hover else ""
-    text = f'<span class="act"{title}>{html.escape(formatting.one_line(branch.text, 240))}</span>'
+    text = f'<span class="act"{title}>{html.escape(one_line(branch.text, 240))}</span>'
     if branch.value is not None:
         text += f' <span class="soft">G {branch.value:.2f}</span>'
     if branch.visits is not None:
@@ -81,14 +81,14 @@ def _detail(text: str) -> str:
 def comparison_html(comparison: Comparison) -> str:
     """Lanes side by side; from the first difference on, steps carry a mark."""
     lanes = "".join(_lane(lane) for lane in comparison.lanes)
-    instruction = html.escape(formatting.inert(comparison.instruction))
+    instruction = html.escape(inert(comparison.instruction))
     return f'<blockquote>{instruction}</blockquote><div class="lanes">{lanes}</div>'
 
 
 def _lane(lane: Lane) -> str:
     turns = "".join(_turn(turn) for turn in lane.turns)
-    outcome = html.escape(formatting.one_line(lane.outcome))
-    label = html.escape(formatting.one_line(lane.label))
+    outcome = html.escape(one_line(lane.outcome))
+    label = html.escape(one_line(lane.label))
     return (
         f'<div class="lane"><h4>{label}</h4><ol>{turns}</ol><p><strong>{outcome}</strong></p></div>'
     )
@@ -102,10 +102,10 @@ def _turn(turn: Turn) -> str:
     if turn.observation:
         words = _cut(turn.observation, _TURN)
         seen = f'<details class="seen"><summary>seen</summary><pre>{words}</pre></details>'
-    action = html.escape(formatting.one_line(turn.action, 240))
+    action = html.escape(one_line(turn.action, 240))
     return f'<li{kind}>{thought}<span class="act">{action}</span>{score}{seen}</li>'
 
 
 def _cut(text: str, length: int) -> str:
-    flat = formatting.inert(text)
+    flat = inert(text)
     return html.escape(flat if len(flat) <= length else flat[:length] + "…")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from tratree_cli.display import formatting
 from tratree_cli.display.blocks import BEST, SECOND, SIGNIFICANT, TEXT, Cell, Column, Row, Table
+from tratree_cli.display.text import one_line
 from tratree_cli.reporting.document import ReportDocument
 
 _ESCAPES = {
@@ -61,7 +62,7 @@ def render(report: ReportDocument) -> str:
 
 def escape(text: str) -> str:
     """Text in which TeX finds no command."""
-    return "".join(_ESCAPES.get(character, character) for character in formatting.one_line(text))
+    return "".join(_ESCAPES.get(character, character) for character in one_line(text))
 
 
 def _table(table: Table) -> Iterator[str]:

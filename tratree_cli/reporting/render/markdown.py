@@ -25,6 +25,7 @@ from tratree_cli.display.blocks import (
     Row,
     Table,
 )
+from tratree_cli.display.text import one_line
 from tratree_cli.reporting.document import ReportDocument
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&])")
@@ -56,16 +57,12 @@ def render(report: ReportDocument) -> str:
 
 def escape(text: str) -> str:
     """Text on one line in which nothing is markup."""
-    return (
-        _SPECIAL.sub(r"\\\1", formatting.one_line(text))
-        .replace(r"\<", "&lt;")
-        .replace(r"\>", "&gt;")
-    )
+    return _SPECIAL.sub(r"\\\1", one_line(text)).replace(r"\<", "&lt;").replace(r"\>", "&gt;")
 
 
 def code(text: str) -> str:
     """Text as a code span, whatever backticks it contains."""
-    flat = formatting.one_line(text)
+    flat = one_line(text)
     ticks = "`" * (1 + max((len(run) for run in re.findall("`+", flat)), default=0))
     space = " " if "`" in flat else ""
     return f"{ticks}{space}{flat}{space}{ticks}"

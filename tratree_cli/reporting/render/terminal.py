@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from tratree_cli.display import formatting
 from tratree_cli.display.blocks import Block, Comparison, Figure, Table
 from tratree_cli.display.terminal_blocks import ComparisonText, FigureText, outline_tree
 from tratree_cli.display.terminal_tables import FittingTable
+from tratree_cli.display.text import inert, one_line
 from tratree_cli.reporting.document import ReportDocument
 
 BRIEF = ("summary", "comparison", "sweep", "tree")
@@ -22,26 +22,26 @@ def render(report: ReportDocument, sections: Sequence[str] | None = BRIEF) -> Re
 
     What is left out is named at the end, so that a short answer never looks like the whole one.
     """
-    parts: list[RenderableType] = [Text(formatting.one_line(report.title), style="bold")]
+    parts: list[RenderableType] = [Text(one_line(report.title), style="bold")]
     if report.subtitle:
-        parts.append(Text(formatting.one_line(report.subtitle), style="dim"))
+        parts.append(Text(one_line(report.subtitle), style="dim"))
     left_out = []
     for section in report.sections:
         if sections is not None and section.key not in sections:
             left_out.append(section.title)
             continue
         for sentence in section.text:
-            parts += [Text(""), Text(formatting.inert(sentence))]
+            parts += [Text(""), Text(inert(sentence))]
         for block in section.blocks:
             parts += [Text(""), _block(block)]
     if report.warnings:
         parts.append(Text(""))
-        parts += [Text(f"! {formatting.one_line(warning)}") for warning in report.warnings]
+        parts += [Text(f"! {one_line(warning)}") for warning in report.warnings]
     if left_out:
         words = f"Not shown here, but in the other formats: {', '.join(left_out)}."
-        parts += [Text(""), Text(formatting.one_line(words), style="dim")]
+        parts += [Text(""), Text(one_line(words), style="dim")]
     if report.next_step:
-        parts += [Text(""), Text(f"Next: {formatting.one_line(report.next_step)}")]
+        parts += [Text(""), Text(f"Next: {one_line(report.next_step)}")]
     return Group(*parts)
 
 
@@ -52,6 +52,6 @@ def _block(block: Block) -> RenderableType:
         return FigureText(block)
     if isinstance(block, Comparison):
         return ComparisonText(block)
-    notes = (Text(formatting.one_line(note), style="dim") for note in block.notes)
-    title = Text(formatting.one_line(block.title), style="bold")
+    notes = (Text(one_line(note), style="dim") for note in block.notes)
+    title = Text(one_line(block.title), style="bold")
     return Group(title, outline_tree(block), *notes)

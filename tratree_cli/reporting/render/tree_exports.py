@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from tratree_cli.display import formatting
 from tratree_cli.display.forest import most_informative
+from tratree_cli.display.text import one_line
 from tratree_cli.display.tree_outline import tree_outline
 from tratree_cli.display.tree_rows import TreeRow
 from tratree_cli.formats.trees import TreeFile, node_rows
@@ -114,8 +114,8 @@ def _figures(row: TreeRow) -> str:
 
 
 def _mermaid(text: str) -> str:
-    return formatting.one_line(text, _LABEL).translate(_MERMAID)
+    return one_line(text, _LABEL).translate(_MERMAID)
 
 
 def _dot(text: str) -> str:
-    return formatting.one_line(text, _LABEL).replace("\\", "\\\\").replace('"', '\\"')
+    return one_line(text, _LABEL).replace("\\", "\\\\").replace('"', '\\"')

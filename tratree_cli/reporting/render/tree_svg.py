@@ -13,8 +13,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from tratree_cli.display import formatting
 from tratree_cli.display.blocks import Branch, Outline
+from tratree_cli.display.text import counted, inert, one_line
 from tratree_cli.display.tree_rows import LONGEST_RUN
 
 WAYS_DRAWN = 24
@@ -132,7 +132,7 @@ def _in_columns(placed: list[_Placed]) -> list[_Placed]:
     """The same nodes with their columns, as wide as their labels, and the node before each."""
     widths: dict[int, float] = {}
     for node in placed:
-        label = len(formatting.one_line(node.branch.text, _LABEL))
+        label = len(one_line(node.branch.text, _LABEL))
         widths[node.depth] = max(widths.get(node.depth, 0.0), label * _CHARACTER + _AROUND)
     widths[0] = 0.0
     found: list[_Placed] = []
@@ -175,16 +175,16 @@ def _node(node: _Placed) -> str:
         shape = f'<circle {kind} cx="{node.x:g}" cy="{node.y:g}" r="{size:g}"/>'
     # A root's label (the instruction) stands above the drawing: here it would run over the edges.
     words = "" if node.parent is None else _words(node, node.x - size - 5)
-    hover = formatting.inert(branch.text)
+    hover = inert(branch.text)
     if branch.detail:
-        hover += "\n" + formatting.inert(branch.detail)
+        hover += "\n" + inert(branch.detail)
     cut = hover if len(hover) <= _HOVER else hover[:_HOVER] + "…"
     return f"<g><title>{html.escape(cut)}</title>{shape}{words}</g>"
 
 
 def _words(node: _Placed, right: float) -> str:
     """The action on the edge that leads to its node, its figures below that edge."""
-    action = _text(formatting.one_line(node.branch.text, _LABEL))
+    action = _text(one_line(node.branch.text, _LABEL))
     where = f'x="{right:g}" text-anchor="end"'
     words = f'<text class="act" y="{node.y - 6:g}" {where}>{action}</text>'
     if figures := _text(_figures(node.branch)):
@@ -210,8 +210,8 @@ def _in_words(root: Branch) -> str:
         current = following
     count = _divergences(root)
     points, ends = (
-        formatting.counted(count, "divergence point"),
-        formatting.counted(_ends(root), "way"),
+        counted(count, "divergence point"),
+        counted(_ends(root), "way"),
     )
     best = f"; best path: {', then '.join(path)}" if path else ""
     return f"{ends} to an end, {points}{best}."
@@ -227,4 +227,4 @@ def _divergences(root: Branch) -> int:
 
 
 def _text(text: str) -> str:
-    return html.escape(formatting.one_line(text))
+    return html.escape(one_line(text))

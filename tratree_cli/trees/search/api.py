@@ -1,41 +1,37 @@
 """Monte Carlo tree search over a static forest (paper, section 3.2, Eq. 7).
 
-One rollout walks from a root to a leaf: at each branching the first unvisited option in insertion
-order, else the one with the highest UCB, ties to the lower. The leaf returns the mean G of the
-trajectories that end there, and the way up is updated. Nothing is random. Many small trees are
-played together as arrays (``visits``), others are walked one by one (``walk``); both give the same
-bits.
+One rollout walks from a root to a leaf: at each decision point the first unvisited option in
+insertion order, else the one with the highest UCB, ties to the lower. The leaf returns the mean G
+of the trajectories that end there, and the way up is updated. Nothing is random. Many small trees
+are searched together as arrays (``batched``), others one by one (``sequential``, the readable
+form); both give the same bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 
 from tratree_cli.trees.columns import BoolArray, FloatArray, IntArray
 from tratree_cli.trees.forest import Forest
-from tratree_cli.trees.search.batched import play
-from tratree_cli.trees.search.decision_points import STOP, Choices, compress
-from tratree_cli.trees.search.search_counts import Tally
-from tratree_cli.trees.search.sequential import Branching, Walked, walk
+from tratree_cli.trees.search.batched import search_together
+from tratree_cli.trees.search.decision_points import decision_points
+from tratree_cli.trees.search.node_statistics import (
+    SELECTIONS,
+    NodeStatistics,
+    Select,
+    greedy_leaves,
+)
+from tratree_cli.trees.search.sequential import search_tree
+from tratree_cli.trees.search.ucb import ucb_rule
 
-Select: TypeAlias = Literal["mean", "visits", "max"]
 _SMALL = 128
-"""A tree of at most so many trajectories is small (it has fewer branchings than that)."""
+"""A tree of at most so many trajectories is small (it has fewer decision points than that)."""
 _MANY = 16
-"""From so many small trees on they are played together."""
+"""From so many small trees on they are searched together."""
 _ROLLOUTS = 1000
-"""Up to so many rollouts: playing keeps a table of all pairs of them."""
-SELECTIONS: tuple[Select, ...] = ("mean", "visits", "max")
-
-
-def log_table(rollouts: int) -> FloatArray:
-    """``log n`` for n = 0 … rollouts; one table, so that every implementation reads equal bits."""
-    with np.errstate(divide="ignore"):
-        return np.log(np.arange(rollouts + 1, dtype=np.float64))
+"""Up to so many rollouts: searching together keeps a table of all pairs of them."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +61,6 @@ class SearchResult:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(self.visits > 0, self.reward / self.visits, np.nan)
 
-    def ucb(self, node: int) -> FloatArray:
-        """UCB of the children of ``node`` after the last rollout (Eq. 7); infinite: unvisited."""
-        children = slice(self.forest.children(node).start, self.forest.children(node).stop)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            count = self.visits[children].astype(np.float64)
-            value = self.reward[children] / count
-            value = value + self.gamma * np.sqrt(np.log(self.visits[node]) / count)
-        return np.where(count > 0, value, np.inf)
-
     def best_path(self, tree: int) -> list[int]:
         """The nodes of e* from the root's child to its leaf."""
         path: list[int] = []
@@ -96,18 +83,17 @@ def search(
         raise ValueError(f"a search needs at least one rollout per tree, not {rollouts}")
     if select not in SELECTIONS:
         raise ValueError(f"there is no selection '{select}'; there are {', '.join(SELECTIONS)}")
-    logs = log_table(rollouts)
-    statistics = _Statistics(forest)
-    together = _played_together(forest, rollouts)
+    statistics = NodeStatistics(forest)
+    together = _small_trees(forest, rollouts)
     if together.any():
-        choices = compress(forest, together)
-        top = np.where(together, choices.branching[choices.bottom[forest.roots]], -1)
-        tally = play(choices, top[top >= 0], rollouts, gamma, logs, keep_best=select == "max")
-        _greedy(forest, choices, tally, top, select, statistics.leaf)
-        statistics.spread(choices, tally, top, together, rollouts)
+        points = decision_points(forest, together)
+        top = np.where(together, points.point[points.bottom[forest.roots]], -1)
+        counts = search_together(points, top[top >= 0], rollouts, gamma, keep_best=select == "max")
+        statistics.leaf[:] = greedy_leaves(forest, points, counts, top, select)
+        statistics.spread(points, counts, top, together, rollouts)
+    rule = ucb_rule(rollouts, float(gamma))
     for tree in np.flatnonzero(~together & (forest.visits[forest.roots] > 0)).tolist():
-        walked = walk(forest, tree, rollouts, float(gamma), logs.tolist())
-        statistics.enter(tree, walked, select, rollouts)
+        statistics.enter(tree, search_tree(forest, tree, rollouts, rule), select, rollouts)
     return SearchResult(
         forest=forest,
         rollouts=rollouts,
@@ -122,121 +108,13 @@ def search(
     )
 
 
-def _played_together(forest: Forest, rollouts: int) -> BoolArray:
+def _small_trees(forest: Forest, rollouts: int) -> BoolArray:
     """Which trees are small; none, where there are few of them or very many rollouts, ``[K]``."""
     trajectories = forest.visits[forest.roots]
     small = np.logical_and(trajectories > 0, trajectories <= _SMALL)
     if np.count_nonzero(small) < _MANY or rollouts > _ROLLOUTS:
         small[:] = False
     return small
-
-
-def _greedy(
-    forest: Forest, choices: Choices, tally: Tally, top: IntArray, select: Select, leaf: IntArray
-) -> None:
-    """Set ``leaf[K]`` to where the greedy walk from each root in ``top`` (-1: no choice) ends."""
-    visited = np.maximum(tally.count, 1)
-    merits = {"mean": tally.reward / visited, "visits": tally.count, "max": tally.best}
-    merit = np.where(tally.count > 0, merits[select], -np.inf)
-    leaf[:] = choices.bottom[forest.roots]
-    trees = np.flatnonzero(top >= 0)
-    at = top[trees]
-    while len(at):
-        width = choices.width[at]
-        ends = np.cumsum(width)
-        flat = np.repeat(choices.offsets[at] - (ends - width), width) + np.arange(ends[-1])
-        option = flat[_first_maximum(merit[flat], ends - width, width)]
-        child = choices.child[option]
-        leaf[trees] = np.where(child == STOP, choices.node[at], choices.bottom[child])
-        going = choices.leads_to[option] >= 0
-        trees, at = trees[going], choices.leads_to[option][going]
-    leaf[forest.visits[forest.roots] == 0] = -1
-
-
-def _first_maximum(values: FloatArray, begins: IntArray, width: IntArray) -> IntArray:
-    """Where the first highest value of each segment lies in ``values``."""
-    highest = np.repeat(np.maximum.reduceat(values, begins), width)
-    hits = np.flatnonzero(values == highest)
-    return hits[np.searchsorted(hits, begins)]
-
-
-class _Statistics:
-    """What is known about every node, filled in by either way of searching."""
-
-    def __init__(self, forest: Forest) -> None:
-        self.forest = forest
-        # Pages that nobody writes to cost nothing: a big tree is mostly left alone.
-        self.visits, self.stop_visits = np.zeros((2, len(forest)), dtype=np.int64)
-        self.reward, self.stop_reward = np.zeros((2, len(forest)))
-        self.leaf = np.full(forest.trees, -1, dtype=np.int64)
-
-    def spread(
-        self, choices: Choices, tally: Tally, top: IntArray, together: BoolArray, rollouts: int
-    ) -> None:
-        """Copy the options' statistics to every node of the chains below them."""
-        forest = self.forest
-        stop = choices.child == STOP
-        owner = np.repeat(choices.node, choices.width)
-        self.stop_visits[owner[stop]] = tally.count[stop]
-        self.stop_reward[owner[stop]] = tally.reward[stop]
-        self.visits[choices.child[~stop]] = tally.count[~stop]
-        self.reward[choices.child[~stop]] = tally.reward[~stop]
-        self.visits[forest.roots[together]] = rollouts
-        self.reward[forest.roots[top >= 0]] = tally.returned[top[top >= 0]]
-        # A tree without a choice returns the same value every time.
-        alone = forest.roots[together & (top < 0)]
-        leaf = choices.bottom[alone]
-        constant = forest.total_reward[leaf] / forest.endings[leaf]
-        self.reward[alone] = np.add.accumulate(np.tile(constant, (rollouts, 1)), axis=0)[-1]
-        head = _heads(forest, choices)
-        self.visits, self.reward = self.visits[head], self.reward[head]
-
-    def enter(self, tree: int, walked: Walked, select: Select, rollouts: int) -> None:
-        """Add one tree that was walked."""
-        passed = [(walked.chain, rollouts, walked.returned)]
-        pending = [walked.root] if isinstance(walked.root, Branching) else []
-        while pending:
-            at = pending.pop()
-            for option, chain in enumerate(at.chain):
-                if at.child[option] < 0:
-                    self.stop_visits[at.node] = at.count[option]
-                    self.stop_reward[at.node] = at.reward[option]
-                else:
-                    passed.append((chain, at.count[option], at.reward[option]))
-            pending += [below for below in at.below if isinstance(below, Branching)]
-        step_node = self.forest.step_node
-        ways: list[IntArray] = [np.array(chain.nodes, dtype=np.int64) for chain, _, _ in passed]
-        ways += [step_node[chain.begin : chain.end] for chain, _, _ in passed]
-        nodes, sizes = np.concatenate(ways), [len(way) for way in ways]
-        self.visits[nodes] = np.repeat([count for _, count, _ in passed] * 2, sizes)
-        self.reward[nodes] = np.repeat([reward for _, _, reward in passed] * 2, sizes)
-        self.leaf[tree] = _end(self.forest, walked, select)
-
-
-def _end(forest: Forest, walked: Walked, select: Select) -> int:
-    """The node at which the greedy walk through a walked tree ends."""
-    node, at = walked.chain.last(forest), walked.root
-    while isinstance(at, Branching):
-        merits: dict[Select, Sequence[float]]
-        merits = {"mean": at.mean, "visits": at.count, "max": at.highest}
-        merit = merits[select]
-        option = merit.index(max(merit))
-        if at.child[option] < 0:
-            return at.node
-        node, at = at.chain[option].last(forest), at.below[option]
-    return node
-
-
-def _heads(forest: Forest, choices: Choices) -> IntArray:
-    """For every node the node at or above it that holds its chain's statistics."""
-    parent = forest.parent
-    free = (parent < 0) | (choices.branching[parent] >= 0)
-    head = np.where(free, np.arange(len(parent)), parent)
-    while True:
-        further = head[head]
-        if np.array_equal(further, head):
-            return head
-        head = further
 
 
 def endings_of(forest: Forest, leaf: IntArray) -> IntArray:

@@ -15,23 +15,23 @@ from tratree_cli.trees.columns import BoolArray, FloatArray, IntArray
 from tratree_cli.trees.forest import Forest
 
 STOP = -1
-"""Stands for the virtual "stop" leaf where a child's node would stand."""
+"""Stands for the virtual stop leaf where a child's node would stand."""
 
 
 @dataclass(frozen=True)
-class Choices:
-    """B branchings with O options in all, over the N nodes of a forest.
+class DecisionPoints:
+    """B decision points with O options in all, over the N nodes of a forest.
 
-    ``bottom[N]`` is the first node at or below v that is no chain node: a leaf or a branching.
-    ``branching[N]`` numbers the branchings (-1 elsewhere) and ``node[B]`` names their nodes. The
-    options of branching b lie at ``offsets[b]:offsets[b + 1]``, in insertion order (a stop leaf
-    where its first trajectory was inserted): ``child[O]`` is the child node or ``STOP``,
-    ``leads_to[O]`` the branching below (-1: a leaf), ``value[O]`` the leaf's mean G (0 where a
-    branching follows).
+    ``bottom[N]`` is the first node at or below v that is no chain node: a leaf or a decision point.
+    ``point[N]`` numbers the decision points (-1 elsewhere) and ``node[B]`` names their nodes. The
+    options of point b lie at ``offsets[b]:offsets[b + 1]``, in insertion order (a stop leaf where
+    its first trajectory was inserted): ``child[O]`` is the child node or ``STOP``,
+    ``leads_to[O]`` the decision point below (-1: a leaf), ``value[O]`` the leaf's mean G (0 where a
+    decision point follows).
     """
 
     bottom: IntArray
-    branching: IntArray
+    point: IntArray
     node: IntArray
     offsets: IntArray
     child: IntArray
@@ -40,11 +40,11 @@ class Choices:
 
     @property
     def width(self) -> IntArray:
-        """Options per branching, ``[B]``."""
+        """Options per decision point, ``[B]``."""
         return np.diff(self.offsets)
 
-    def part(self, begin: int, end: int) -> Choices:
-        """The branchings ``begin`` to ``end`` (whole trees) alone, numbered from 0."""
+    def part(self, begin: int, end: int) -> DecisionPoints:
+        """The decision points ``begin`` to ``end`` (whole trees) alone, numbered from 0."""
         first, last = int(self.offsets[begin]), int(self.offsets[end])
         leads_to = self.leads_to[first:last]
         return replace(
@@ -57,8 +57,8 @@ class Choices:
         )
 
 
-def compress(forest: Forest, trees: BoolArray) -> Choices:
-    """Collapse the chains of a forest; ``trees[K]`` says in which trees branchings are wanted."""
+def decision_points(forest: Forest, trees: BoolArray) -> DecisionPoints:
+    """The decision points of those trees for which ``trees[K]`` is true, chains collapsed."""
     size = len(forest)
     chain = (forest.child_count == 1) & (forest.endings == 0)
     bottom = np.where(chain, forest.first_child, np.arange(size))
@@ -69,8 +69,8 @@ def compress(forest: Forest, trees: BoolArray) -> Choices:
         bottom = further
 
     node = np.flatnonzero((forest.child_count + forest.has_stop > 1) & trees[forest.tree])
-    branching = np.full(size, -1, dtype=np.int64)
-    branching[node] = np.arange(len(node))
+    point = np.full(size, -1, dtype=np.int64)
+    point[node] = np.arange(len(node))
     offsets = np.concatenate(([0], np.cumsum(forest.child_count[node] + forest.has_stop[node])))
     owner = np.repeat(np.arange(len(node)), np.diff(offsets))
     rank = np.arange(offsets[-1]) - offsets[owner]
@@ -79,15 +79,15 @@ def compress(forest: Forest, trees: BoolArray) -> Choices:
     child = np.where(rank == stop_rank, STOP, child)
 
     below = np.where(child == STOP, node[owner], bottom[child])
-    leads_to = np.where(child == STOP, -1, branching[below])
+    leads_to = np.where(child == STOP, -1, point[below])
     with np.errstate(invalid="ignore", divide="ignore"):
         leaf_value = forest.total_reward / forest.endings
     value = np.where(leads_to < 0, leaf_value[below], 0.0)
-    return Choices(bottom, branching, node, offsets, child, leads_to, value)
+    return DecisionPoints(bottom, point, node, offsets, child, leads_to, value)
 
 
 def _stop_ranks(forest: Forest, node: IntArray) -> IntArray:
-    """The place of each branching's stop leaf among its options; beyond all where there is none."""
+    """The place of each stop leaf among its point's options; beyond all where there is none."""
     child = np.flatnonzero(forest.parent >= 0)
     parent = forest.parent[child]
     # Trajectories are inserted in rising order, so the first ones tell who was inserted before.

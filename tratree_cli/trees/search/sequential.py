@@ -1,19 +1,19 @@
-"""The search as it is told: from the root of one tree to a leaf, again and again, in plain Python.
+"""Eq. 7 as the paper writes it: select, descend to a leaf, back up; one tree, in plain Python.
 
 A search of a big tree visits a small part of it, so nothing here ever looks at a whole tree: what a
-node offers is found out when a rollout first gets there, and chains without a choice are passed in
-one go. This is the way for big trees and for few of them; ``visits`` is faster for many small ones.
+node offers is read when a rollout first gets there, and chains without a choice are passed in one
+go. This is the way for big trees and for few of them; ``batched`` is faster for many small ones.
 Both give the same bits.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import sqrt
 
 import numpy as np
 
 from tratree_cli.trees.forest import Forest
+from tratree_cli.trees.search.ucb import SelectionRule
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class Leaf:
 class Chain:
     """Nodes without a choice: ``nodes``, then those at ``begin:end`` of ``forest.step_node``.
 
-    The second part is where a single trajectory goes; it is only read when it is asked for.
+    The second part is where a single trajectory goes; it is only read when it is needed.
     """
 
     nodes: list[int]
@@ -40,71 +40,83 @@ class Chain:
 
 
 @dataclass(slots=True)
-class Branching:
+class DecisionPoint:
     """A node with a choice; one entry per option, in insertion order.
 
-    ``child`` is -1 for the virtual stop leaf. ``below`` is what lies at the end of an option's
-    chain (None: nobody was there), ``chain`` the nodes from the child to it.
+    ``child`` is -1 for the virtual stop leaf. The other lists grow as options are first visited:
+    ``below`` is what lies at the end of an option's chain, ``chain`` the nodes from the child to
+    it; ``count``, ``reward``, ``mean`` and ``highest`` are c_M, r_M, r_M / c_M and the highest
+    return.
     """
 
     node: int
     child: list[int]
-    seen: int = 0
+    visits: int = 0
     count: list[int] = field(default_factory=list)
     reward: list[float] = field(default_factory=list)
     mean: list[float] = field(default_factory=list)
     highest: list[float] = field(default_factory=list)
-    below: list[Leaf | Branching] = field(default_factory=list)
+    below: list[Leaf | DecisionPoint] = field(default_factory=list)
     chain: list[Chain] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class Walked:
+class SearchedTree:
     """A searched tree: its ``root`` chain and what lies below it; the sum of all returns."""
 
     chain: Chain
-    root: Leaf | Branching
+    root: Leaf | DecisionPoint
     returned: float
 
 
-def walk(forest: Forest, tree: int, rollouts: int, gamma: float, logs: list[float]) -> Walked:
-    """Search one tree that has trajectories; ``logs[n]`` is log n (Eq. 7)."""
-    ground = _Ground(forest)
-    chain, root = ground.descend(int(forest.tree_offsets[tree]))
+def search_tree(forest: Forest, tree: int, rollouts: int, rule: SelectionRule) -> SearchedTree:
+    """Search one tree that has trajectories; ``rule`` chooses among visited options."""
+    nodes = _LazyForest(forest)
+    chain, root = nodes.follow_chain(int(forest.tree_offsets[tree]))
     returned = 0.0
     for _ in range(rollouts):
-        at = root
-        way: list[tuple[Branching, int]] = []
-        while isinstance(at, Branching):
-            seen = at.seen
-            if seen < len(at.child):  # unvisited options come first, in insertion order
-                option = seen
-                ground.open(at)
-            else:
-                log = logs[seen]
-                bounds = [
-                    mean + gamma * sqrt(log / count)
-                    for mean, count in zip(at.mean, at.count, strict=True)
-                ]
-                option = bounds.index(max(bounds))
-            way.append((at, option))
-            at = at.below[option]
-        value = at.value
+        path, value = _descend(root, nodes, rule)
+        _back_up(path, value)
         returned += value
-        for branching, option in way:
-            branching.seen += 1
-            count = branching.count[option] + 1
-            reward = branching.reward[option] + value
-            branching.count[option] = count
-            branching.reward[option] = reward
-            branching.mean[option] = reward / count
-            if value > branching.highest[option]:
-                branching.highest[option] = value
-    return Walked(chain, root, returned)
+    return SearchedTree(chain, root, returned)
 
 
-class _Ground:
-    """What the nodes of a forest offer, looked up one by one."""
+def _descend(
+    root: Leaf | DecisionPoint, nodes: _LazyForest, rule: SelectionRule
+) -> tuple[list[tuple[DecisionPoint, int]], float]:
+    """Walk from the root to a leaf; the choices made on the way and the leaf's value."""
+    path: list[tuple[DecisionPoint, int]] = []
+    at = root
+    while isinstance(at, DecisionPoint):
+        option = _select(at, nodes, rule)
+        path.append((at, option))
+        at = at.below[option]
+    return path, at.value
+
+
+def _select(point: DecisionPoint, nodes: _LazyForest, rule: SelectionRule) -> int:
+    """Unvisited options first, in insertion order; then what ``rule`` says."""
+    if point.visits < len(point.child):
+        nodes.open_next(point)
+        return point.visits
+    return rule(point.mean, point.count, point.visits)
+
+
+def _back_up(path: list[tuple[DecisionPoint, int]], value: float) -> None:
+    """Add one return to every choice on the way."""
+    for point, option in path:
+        point.visits += 1
+        count = point.count[option] + 1
+        reward = point.reward[option] + value
+        point.count[option] = count
+        point.reward[option] = reward
+        point.mean[option] = reward / count
+        if value > point.highest[option]:
+            point.highest[option] = value
+
+
+class _LazyForest:
+    """The nodes of a forest, read one by one when a rollout gets there."""
 
     def __init__(self, forest: Forest) -> None:
         self.forest = forest
@@ -113,12 +125,12 @@ class _Ground:
         self.endings = forest.endings.item
         self.visits = forest.visits.item
 
-    def descend(self, node: int) -> tuple[Chain, Leaf | Branching]:
+    def follow_chain(self, node: int) -> tuple[Chain, Leaf | DecisionPoint]:
         """Follow the chain from ``node``; what lies at its end is not opened yet."""
         chain = [node]
         while True:
             if self.visits(node) == 1:
-                # One trajectory: where it goes is written down.
+                # One trajectory: its steps say where it goes.
                 forest, trajectory = self.forest, self.forest.first.item(node)
                 if trajectory >= 0:
                     steps = forest.columns.offsets
@@ -129,25 +141,25 @@ class _Ground:
             if not children:
                 return Chain(chain), Leaf(self.forest.total_reward.item(node) / endings)
             if children > 1 or endings:
-                return Chain(chain), Branching(node, self._options(node, children, endings))
+                return Chain(chain), DecisionPoint(node, self._options(node, children, endings))
             node = self.first_child(node)
             chain.append(node)
 
-    def open(self, branching: Branching) -> None:
-        """Find out what lies below the first option that nobody has tried."""
-        child = branching.child[len(branching.count)]
-        node = branching.node
-        below: Leaf | Branching
+    def open_next(self, point: DecisionPoint) -> None:
+        """Read what lies below the first option that was not visited."""
+        child = point.child[len(point.count)]
+        below: Leaf | DecisionPoint
         if child < 0:
-            chain, below = Chain([]), Leaf(self.forest.total_reward.item(node) / self.endings(node))
+            stop = self.forest.total_reward.item(point.node) / self.endings(point.node)
+            chain, below = Chain([]), Leaf(stop)
         else:
-            chain, below = self.descend(child)
-        branching.count.append(0)
-        branching.reward.append(0.0)
-        branching.mean.append(0.0)
-        branching.highest.append(-np.inf)
-        branching.below.append(below)
-        branching.chain.append(chain)
+            chain, below = self.follow_chain(child)
+        point.count.append(0)
+        point.reward.append(0.0)
+        point.mean.append(0.0)
+        point.highest.append(-np.inf)
+        point.below.append(below)
+        point.chain.append(chain)
 
     def _options(self, node: int, children: int, endings: int) -> list[int]:
         first = self.first_child(node)

@@ -10,7 +10,7 @@ import pytest
 from tratree_cli.envs.protocol import EnvironmentSpec
 from tratree_cli.envs.scienceworld.environment import PREFIX, ScienceWorldEnvironment
 from tratree_cli.envs.scienceworld.simulator import Simulator, SimulatorLostError
-from tratree_cli.envs.scienceworld.simulator_pool import Seats
+from tratree_cli.envs.scienceworld.simulator_pool import SimulatorPool
 from tratree_cli.errors import StageError
 
 
@@ -49,7 +49,7 @@ def world(
     def start() -> Simulator:
         return cast(Simulator, StandIn(made, fails))
 
-    return ScienceWorldEnvironment(spec, Seats(start, lambda family: "", limit)), made
+    return ScienceWorldEnvironment(spec, SimulatorPool(start, lambda family: "", limit)), made
 
 
 def test_an_episode_whose_simulator_is_lost_is_replayed_in_another() -> None:

@@ -1,4 +1,4 @@
-"""Values that need no judging pass; whatever may be wrong is still judged, in the same words."""
+"""Obvious values pass unvalidated; whatever may be wrong still gets typer's own message."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 import typer
 import typer.main
 
-from tratree_cli.plain_values import spare
+from tratree_cli.startup import skip_validation
 
 
-def command(*, spared: bool, seen: list[dict[str, Any]]) -> Any:
+def command(*, skipped: bool, seen: list[dict[str, Any]]) -> Any:
     app = typer.Typer(add_completion=False)
 
     @app.command()
@@ -29,8 +29,8 @@ def command(*, spared: bool, seen: list[dict[str, Any]]) -> Any:
         seen.append(dict(locals()))
 
     made = typer.main.get_command(app)
-    if spared:
-        spare(made)
+    if skipped:
+        skip_validation(made)
     return made
 
 
@@ -61,18 +61,18 @@ LINES = [
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_a_spared_command_understands_what_typer_understands(line: str) -> None:
-    assert outcome(line, spared=True) == outcome(line, spared=False)
+def test_a_skipped_command_understands_what_typer_understands(line: str) -> None:
+    assert outcome(line, skipped=True) == outcome(line, skipped=False)
 
 
 def test_the_table_holds_lines_of_both_sorts() -> None:
-    refused = [line for line in LINES if outcome(line, spared=False).startswith("refused")]
+    refused = [line for line in LINES if outcome(line, skipped=False).startswith("refused")]
     assert 5 < len(refused) < len(LINES) - 5
 
 
-def outcome(line: str, *, spared: bool) -> str:
+def outcome(line: str, *, skipped: bool) -> str:
     seen: list[dict[str, Any]] = []
-    made = command(spared=spared, seen=seen)
+    made = command(skipped=skipped, seen=seen)
     try:
         made(shlex.split(line), standalone_mode=False)
     except Exception as error:  # noqa: BLE001 - whatever typer says is what is compared
