@@ -39,7 +39,7 @@ OPTIONAL := tests/evaluation/test_report_page.py tests/store/test_remote.py test
 
 # Slow and optional parts. What an optional part needs is installed here, and what cannot be is
 # skipped by its test with the reason.
-test-all: install $(VENV)/.all $(VENV)/.alfworld $(VENV)/.clients
+test-all: install $(VENV)/.all $(VENV)/.alfworld $(VENV)/.trainers
 	$(PYTEST) -n 2 -m "slow and not gpu"
 	$(PYTEST) -n 2 -m "not slow and not gpu" $(OPTIONAL)
 $(VENV)/.all: requirements-all.lock
@@ -51,8 +51,8 @@ $(VENV)/.alfworld: requirements-alfworld.lock
 	@touch $@
 
 # Other trainers' packages, as they are: their own requirements contradict each other's.
-$(VENV)/.clients: requirements-clients.lock
-	@$(BIN)/pip install -q --no-deps -r requirements-clients.lock
+$(VENV)/.trainers: requirements-trainers.lock
+	@$(BIN)/pip install -q --no-deps -r requirements-trainers.lock
 	@touch $@
 
 # On a machine with a CUDA device: the tests that need one, then the speed of a 7B-shaped model.
