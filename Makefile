@@ -39,7 +39,7 @@ OPTIONAL := tests/evaluation/test_report_page.py tests/store/test_remote.py test
 
 # Slow and optional parts. What an optional part needs is installed here, and what cannot be is
 # skipped by its test with the reason.
-test-all: install $(VENV)/.all $(VENV)/.alfworld $(VENV)/.trainers
+test-all: install $(VENV)/.all $(VENV)/.alfworld $(VENV)/.trainers $(VENV)/.clients
 	$(PYTEST) -n 2 -m "slow and not gpu"
 	$(PYTEST) -n 2 -m "not slow and not gpu" $(OPTIONAL)
 $(VENV)/.all: requirements-all.lock
@@ -50,9 +50,18 @@ $(VENV)/.alfworld: requirements-alfworld.lock
 	@$(BIN)/pip install -q -r requirements-alfworld.lock || echo "skipped: the original ALFWorld engine"
 	@touch $@
 
-# Other trainers' packages, as they are: their own requirements contradict each other's.
+# Packages of trainers that run in our process, without what they ask for (verl: numpy 1).
 $(VENV)/.trainers: requirements-trainers.lock
-	@$(BIN)/pip install -q --no-deps -r requirements-trainers.lock
+	@$(BIN)/pip install -q --no-deps -r requirements-trainers.lock || echo "skipped: tests with the trainers' packages"
+	@touch $@
+# Other programs' clients of `tratree env serve`. They disagree with each other and with us, so they
+# are installed as they are into an environment of their own that sees ours; its tests skip without.
+$(VENV)/.clients: requirements-clients.lock
+	@$(PY) -m venv $(VENV)/clients
+	@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % \
+	  sysconfig.get_path("purelib"))' > $$(echo $(VENV)/clients/lib/python*/site-packages)/ours.pth
+	@$(VENV)/clients/bin/pip install -q --no-deps -r requirements-clients.lock \
+	  || echo "skipped: tests with the clients of other programs"
 	@touch $@
 
 # On a machine with a CUDA device: the tests that need one, then the speed of a 7B-shaped model.
