@@ -14,7 +14,6 @@ from tratree_cli.envs.webshop import pages
 from tratree_cli.envs.webshop.actions import parse_action
 from tratree_cli.envs.webshop.goals import Goal
 from tratree_cli.envs.webshop.inventory import Inventory
-from tratree_cli.envs.webshop.products import Product
 from tratree_cli.envs.webshop.reward import Score
 from tratree_cli.errors import InputError
 
@@ -39,7 +38,7 @@ class Shop(Protocol):
     page_size: int
     hit_cap: int
 
-    def score(self, product: Product, goal: Goal, options: Mapping[str, str]) -> Score: ...
+    def score(self, position: int, goal: Goal, options: Mapping[str, str]) -> Score: ...
 
 
 class Session:
