@@ -16,7 +16,7 @@ import torch
 from tratree_cli.training.tree_packing import segments
 from tratree_cli.training.tree_packing.forward import packed_logits, scored_tokens
 from tratree_cli.training.tree_packing.support import why_not_packed
-from tratree_cli.training.tree_packing.trie import Sharing, TokenTrie, build_tries
+from tratree_cli.training.tree_packing.trie import TokenTrie, build_tries
 
 TOLERANCE = {torch.float32: 2e-4, torch.bfloat16: 0.25, torch.float16: 0.05}
 """Nats by which a token's log-probability may differ between the two computations."""
@@ -47,8 +47,6 @@ class TreePackedModel:
     model: Any
     warn: Callable[[str], None]
     active: bool = True
-    flat: int = 0
-    unique: int = 0
     _checked: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -58,11 +56,6 @@ class TreePackedModel:
             return
         segments.register()
         self.model.set_attn_implementation(segments.NAME)
-
-    @property
-    def sharing(self) -> Sharing:
-        """What was shared so far."""
-        return Sharing(self.flat, self.unique)
 
     def scored_logits(
         self, input_ids: torch.Tensor, lengths: Sequence[int], scored: torch.Tensor
@@ -77,8 +70,6 @@ class TreePackedModel:
         rows = [row[:length] for row, length in zip(input_ids.tolist(), lengths, strict=True)]
         masks = [row[:length] for row, length in zip(scored.tolist(), lengths, strict=True)]
         tries = build_tries(rows)
-        self.flat += sum(lengths)
-        self.unique += sum(map(len, tries))
         if not self._agrees(tries, rows, masks):
             return None
         return self._packed(tries, masks)
