@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tratree_cli.training.tree_packing import segments
+from tratree_cli.training.tree_packing import depth_first, segments
 from tratree_cli.training.tree_packing.trie import TokenTrie
 
 
@@ -77,15 +77,9 @@ def packed_logits(model: Any, plan: segments.Plan, positions: torch.Tensor) -> t
 
 def packed_states(model: Any, plan: segments.Plan) -> torch.Tensor:
     """What the output head of ``model`` is given: ``[N, width]``, of one packed forward pass."""
-    hidden: torch.Tensor = model.base_model(
-        input_ids=plan.input_ids,
-        # A mask that is made already; nothing reads it, and transformers makes none.
-        attention_mask=plan.input_ids.new_ones((1, 1, 1, 1), dtype=torch.bool),
-        position_ids=plan.position_ids,
-        use_cache=False,
-        **{segments.PLAN: plan},
-    ).last_hidden_state
-    return hidden[0]
+    if torch.is_grad_enabled() and depth_first.saves_memory(plan):
+        return depth_first.states(model, plan)
+    return segments.hidden_states(model, plan.input_ids, plan.position_ids, plan)
 
 
 def row_log_probs(
