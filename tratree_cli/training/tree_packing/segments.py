@@ -18,6 +18,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from tratree_cli.training.tree_packing import flex
 from tratree_cli.training.tree_packing.trie import TokenTrie
 
 NAME = "tree_segments"
@@ -58,15 +59,21 @@ class PathAttention(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """All tries of a forward pass: ``input_ids[1, N]``, ``position_ids[1, N]`` and segments."""
+    """All tries of a forward pass: ``input_ids[1, N]``, ``position_ids[1, N]``, ``end[N]`` (the
+    place after a node's last descendant) and segments.
+    """
 
     input_ids: torch.Tensor
     position_ids: torch.Tensor
+    end: torch.Tensor
     segments: tuple[Segment, ...]
     offsets: tuple[int, ...]
     """Where each trie's first node lies."""
     masks: dict[tuple[int, int | None, torch.dtype], torch.Tensor] = field(default_factory=dict)
     """Made by the first layer that needs them; gradients would keep one a layer otherwise."""
+
+    blocks: dict[tuple[int | None, int], Any] = field(default_factory=dict)
+    """Block masks of FlexAttention, by window and padded length."""
 
     @property
     def longest(self) -> int:
@@ -77,6 +84,8 @@ class Plan:
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: Heads
     ) -> torch.Tensor:
         """``[1, heads, N, d]``: what each segment's queries find on its path."""
+        if flex.serves(query, heads):
+            return flex.attend(query, key, value, heads, self)
         parts = [
             attend_on_path(
                 query[:, :, segment.begin : segment.end],
@@ -107,9 +116,11 @@ def plan(tries: Sequence[TokenTrie], device: torch.device) -> Plan:
         size += len(trie)
     tokens = np.concatenate([trie.tokens for trie in tries])
     depth = np.concatenate([trie.depth for trie in tries])
+    ends = [trie.end + begin for trie, begin in zip(tries, offsets, strict=True)]
     return Plan(
         torch.from_numpy(tokens)[None].to(device),
         torch.from_numpy(depth)[None].to(device),
+        torch.from_numpy(np.concatenate(ends)).to(device),
         tuple(segments),
         tuple(offsets),
     )
