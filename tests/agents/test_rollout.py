@@ -14,9 +14,9 @@ from tratree_cli.agents.policy import Opening, Policy, Reply, Turn
 from tratree_cli.agents.registry import open_policy
 from tratree_cli.agents.rollout import Progress, play
 from tratree_cli.agents.scripted import ScriptedPolicy
-from tratree_cli.envs.agent_text import parse, storable
 from tratree_cli.envs.protocol import INVALID_FORMAT
 from tratree_cli.errors import InputError
+from tratree_cli.formats.agent_text import parse, storable
 from tratree_cli.formats.rollouts import (
     CONTEXT_OVERFLOW,
     DONE,

@@ -134,18 +134,6 @@ def test_a_damaged_pair_is_named_by_file_and_line(tmp_path: Path, forest: Forest
         read_pairs(tmp_path)
 
 
-def test_a_stream_gives_the_same_columns_task_by_task(tmp_path: Path) -> None:
-    from tratree_cli.formats.streaming import stream_columns
-
-    write_rollouts(SHOP, tmp_path)
-    whole = columns_from_rollouts(SHOP)
-    groups = list(stream_columns(tmp_path / "trajectories.jsonl.zst", tasks=1))
-    assert [group.tasks for group in groups] == [("mug",), ("tie",)]
-    for column in ("observations", "actions", "outputs", "thoughts", "counted", "success", "end"):
-        joined = np.concatenate([getattr(group, column) for group in groups])
-        assert np.array_equal(joined, getattr(whole, column))
-
-
 def test_rollouts_of_earlier_versions_that_hold_every_sampled_token_still_open(
     tmp_path: Path,
 ) -> None:
@@ -201,11 +189,3 @@ def test_a_trajectory_whose_parts_do_not_fit_is_refused() -> None:
     short = replace(SHOP.trajectories[0], actions=SHOP.trajectories[0].actions[:-1])
     with pytest.raises(InputError, match="task 'mug'"):
         columns_from_rollouts(replace(SHOP, trajectories=[short]))
-
-
-def test_tasks_that_are_scattered_cannot_be_streamed(tmp_path: Path) -> None:
-    from tratree_cli.formats.streaming import stream_columns
-
-    write_rollouts(made_rollouts([(task, [("o", "a")], 1.0) for task in ("a", "b", "a")]), tmp_path)
-    with pytest.raises(InputError, match="do not lie together"):
-        list(stream_columns(tmp_path / "trajectories.jsonl.zst", tasks=1))

@@ -250,12 +250,14 @@ def test_the_lineage_leads_from_every_figure_to_the_demonstrations(make: Maker) 
     lineage = (
         Artifact("demos:" + "a" * 64, "demonstrations"),
         Artifact("model:" + "b" * 64, "strong model, mcts, seed 0", ("demos:" + "a" * 64,)),
+        Artifact("model:" + "b" * 64, "the same bytes by another recipe"),
         Artifact("evaluation:mcts0", "evaluation of W2SG MCTS", ("model:" + "b" * 64,)),
     )
     page = html.render(replace(report, lineage=lineage))
     read = Reader(page)
-    identifiers = {value for _, name, value in read.attributes if name == "id"}
+    identifiers = [value for _, name, value in read.attributes if name == "id"]
+    assert len(identifiers) == len(set(identifiers))
     links = [value[1:] for _, name, value in read.attributes if name == "href" and value[0] == "#"]
-    assert set(links) <= identifiers
+    assert set(links) <= set(identifiers)
     assert links.count("artifact-demos-aaaaaaaaaaaa") == 1
-    assert "Lineage: 3 artifacts" in page and "tratree eval mcts" in page
+    assert "Lineage: 4 artifacts" in page and "tratree eval mcts" in page

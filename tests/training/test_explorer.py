@@ -97,7 +97,7 @@ def test_a_frozen_model_with_another_tokenizer_is_refused(
 
 
 def test_diverging_from_itself_is_refused(policy: Path, rows: list[SFTRow], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is the very model"):
+    with pytest.raises(InputError, match="is the model that is trained"):
         train_explorer(policy, rows, policy, ONE_STEP, tmp_path / "o", tmp_path / "w")
 
 

@@ -14,7 +14,6 @@ from typing import TypeVar
 
 from tratree_cli.agents.played import PlayedEpisode
 from tratree_cli.agents.policy import Reply
-from tratree_cli.envs.agent_text import UNPARSABLE_LIMIT, parse, storable
 from tratree_cli.envs.protocol import (
     INVALID_FORMAT,
     Environment,
@@ -23,6 +22,7 @@ from tratree_cli.envs.protocol import (
     UnplayableTaskError,
 )
 from tratree_cli.errors import InputError
+from tratree_cli.formats.agent_text import UNPARSABLE_LIMIT, parse, storable
 from tratree_cli.formats.rollouts import (
     DONE,
     ENVIRONMENT_ERROR,

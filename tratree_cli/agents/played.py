@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tratree_cli.envs.agent_text import parse
+from tratree_cli.formats.agent_text import parse
 from tratree_cli.formats.rollouts import TextTable, Trajectory
 
 

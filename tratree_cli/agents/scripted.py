@@ -136,16 +136,16 @@ def open_python(argument: str, options: Mapping[str, Any], batch: int) -> Policy
     if not module or not name:
         raise InputError(f"'python:{argument}' is no policy: write python:module:object")
     try:
-        found: Any = getattr(importlib.import_module(module), name)
+        imported: Any = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise InputError(f"the policy 'python:{argument}' cannot be imported: {error}") from error
-    if callable(found) and not hasattr(found, "collect"):
-        if inspect.signature(found).parameters:
-            return ScriptedPolicy(history_agent(found))
-        found = found()
-    elif inspect.isclass(found):
-        found = found()
-    if not hasattr(found, "collect"):
+    if callable(imported) and not hasattr(imported, "collect"):
+        if inspect.signature(imported).parameters:
+            return ScriptedPolicy(history_agent(imported))
+        imported = imported()
+    elif inspect.isclass(imported):
+        imported = imported()
+    if not hasattr(imported, "collect"):
         raise InputError(f"'python:{argument}' is neither a policy nor a function of messages")
-    policy: Policy = found
+    policy: Policy = imported
     return policy

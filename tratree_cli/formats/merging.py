@@ -1,7 +1,7 @@
 """Several artifacts of rollouts into one, so that a forest may be grown from several models.
 
 Texts, settings and sources are numbered anew, in the order of the artifacts. What changes in a
-trajectory is told by a ``Shift``, which trajectories in memory and lines of a file both go through.
+trajectory is a ``Shift``, which trajectories in memory and lines of a file both go through.
 """
 
 from __future__ import annotations

@@ -43,8 +43,9 @@ class PairMessages:
     @property
     def identity(self) -> str:
         """32 hexadecimal digits that are the same for the same words and for no others."""
-        words = orjson.dumps([self.prompt, self.chosen, self.rejected], option=orjson.OPT_SORT_KEYS)
-        return hashlib.sha256(words).hexdigest()[:32]
+        sides = [self.prompt, self.chosen, self.rejected]
+        document = orjson.dumps(sides, option=orjson.OPT_SORT_KEYS)
+        return hashlib.sha256(document).hexdigest()[:32]
 
 
 @dataclass(frozen=True)

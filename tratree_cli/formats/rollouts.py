@@ -94,9 +94,9 @@ class TextTable:
 
     def copy(self) -> TextTable:
         """A table of its own with the same numbers."""
-        other = TextTable()
-        other.texts, other._number = self.texts.copy(), self._number.copy()
-        return other
+        table = TextTable()
+        table.texts, table._number = self.texts.copy(), self._number.copy()
+        return table
 
     def __getitem__(self, number: int) -> str:
         return self.texts[number]

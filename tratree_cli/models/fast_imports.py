@@ -60,6 +60,6 @@ def _forget_what_is_installed() -> None:
     from transformers.utils import import_utils
 
     for name in HIDDEN:
-        asked = getattr(import_utils, f"is_{name}_available", None)
-        if asked is not None and hasattr(asked, "cache_clear"):
-            asked.cache_clear()
+        is_available = getattr(import_utils, f"is_{name}_available", None)
+        if is_available is not None and hasattr(is_available, "cache_clear"):
+            is_available.cache_clear()

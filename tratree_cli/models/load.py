@@ -88,8 +88,10 @@ def _hub_model(name: str, revision: str | None, download: bool) -> BaseModel:
     from huggingface_hub import errors
 
     try:
-        found = huggingface_hub.HfApi().model_info(name, revision=revision, timeout=HUB_SECONDS)
-        commit = found.sha
+        model_info = huggingface_hub.HfApi().model_info(
+            name, revision=revision, timeout=HUB_SECONDS
+        )
+        commit = model_info.sha
     except errors.GatedRepoError as error:
         raise InputError(_gated(name)) from error
     except errors.RevisionNotFoundError as error:
@@ -127,9 +129,9 @@ def _hub_model(name: str, revision: str | None, download: bool) -> BaseModel:
 
 def pinned_commit(identity: str, name: str) -> str | None:
     """The commit in a hub model's ``identity``, if it is one of ``name``'s."""
-    found, _, commit = identity.partition("@")
-    asked = name.partition("@")[0]
-    return commit if found == f"hub:{asked}" and commit != UNRESOLVED else None
+    repository, _, commit = identity.partition("@")
+    wanted = name.partition("@")[0]
+    return commit if repository == f"hub:{wanted}" and commit != UNRESOLVED else None
 
 
 def _gated(name: str) -> str:
@@ -144,9 +146,9 @@ def _cached_commit(name: str, revision: str | None) -> str | None:
     import huggingface_hub
     from huggingface_hub import constants
 
-    found = huggingface_hub.try_to_load_from_cache(name, "config.json", revision=revision)
-    if isinstance(found, str):
-        return Path(found).parent.name
+    cached = huggingface_hub.try_to_load_from_cache(name, "config.json", revision=revision)
+    if isinstance(cached, str):
+        return Path(cached).parent.name
     if revision is not None:
         return None
     # What was fetched by its commit has no branch that points to it.
@@ -164,9 +166,9 @@ def context_length(folder: Path) -> int | None:
     return int(length) if isinstance(length, int) else None
 
 
-def longest_row(folder: Path, asked: int | None) -> int | None:
-    """Tokens that a row may have: so many as ``asked``, but never more than the model can read."""
-    limits = [limit for limit in (asked, context_length(folder)) if limit]
+def longest_row(folder: Path, max_length: int | None) -> int | None:
+    """Tokens that a row may have: ``max_length``, but never more than the model can read."""
+    limits = [limit for limit in (max_length, context_length(folder)) if limit]
     return min(limits, default=None)
 
 
@@ -246,17 +248,17 @@ def adapter_base(folder: Path) -> BaseModel:
     name = str(base.get("name") or config.get("base_model_name_or_path") or "")
     try:
         commit = pinned_commit(str(base.get("identity", "")), name)
-        found = resolve_base(name, commit or config.get("revision"))
+        resolved = resolve_base(name, commit or config.get("revision"))
     except InputError as error:
         raise InputError(
             f"{folder} is an adapter of '{name}', which is missing here: {error}"
         ) from error
-    if base.get("identity") and base["identity"] != found.identity:
+    if base.get("identity") and base["identity"] != resolved.identity:
         raise InputError(
             f"{folder} is an adapter of '{name}' as it was ({base['identity'][:19]}…), but that is "
-            f"now {found.identity[:19]}…; restore the base model it was trained on"
+            f"now {resolved.identity[:19]}…; restore the base model it was trained on"
         )
-    return found
+    return resolved
 
 
 def _stored_base(folder: Path, digest: str) -> BaseModel:

@@ -53,12 +53,12 @@ def scored_texts(tokenizer: Any, encoded: Encoded) -> list[str]:
     """The scored stretches as text, one for each run of consecutive scored tokens."""
     runs: list[list[int]] = []
     before = 0
-    for token, mine in zip(encoded.input_ids, encoded.agent_mask, strict=True):
-        if mine and not before:
+    for token, is_scored in zip(encoded.input_ids, encoded.agent_mask, strict=True):
+        if is_scored and not before:
             runs.append([])
-        if mine:
+        if is_scored:
             runs[-1].append(token)
-        before = mine
+        before = is_scored
     return [str(tokenizer.decode(run, clean_up_tokenization_spaces=False)) for run in runs]
 
 
@@ -162,18 +162,18 @@ class _ChatEncoder:
         controls = sum(len(self.controls.pattern.findall(piece)) for piece, own in parts if own)
         return self.controls.encode(parts, None if len(parts) == 1 else controls, starts=True)
 
-    def _check_spans(self, text: str, spans: Sequence[tuple[int, int]], words: list[str]) -> None:
+    def _check_spans(self, text: str, spans: Sequence[tuple[int, int]], outputs: list[str]) -> None:
         """The markers must wrap every agent's turn, from its first word to its end-of-turn token.
 
         A template that ends the turn outside the markers makes a model that never stops.
         """
-        if len(spans) != len(words):
+        if len(spans) != len(outputs):
             raise InputError(
-                f"the chat template marks {len(spans)} agent turns of {len(words)}; put "
+                f"the chat template marks {len(spans)} agent turns of {len(outputs)}; put "
                 "{% generation %} markers around every assistant message"
             )
-        for (begin, end), said in zip(spans, words, strict=True):
-            hidden = self.controls.pattern.sub(self._hide, said).strip()
+        for (begin, end), output in zip(spans, outputs, strict=True):
+            hidden = self.controls.pattern.sub(self._hide, output).strip()
             block = text[begin:end]
             before, content, after = block.partition(hidden) if hidden else ("", "", block)
             if content != hidden or before.strip() or not after.strip():

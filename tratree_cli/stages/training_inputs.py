@@ -114,7 +114,7 @@ def checkpoints(job: Job[Any]) -> Iterator[Path]:
 
     The folder is found by what is trained, not by where the store lies.
     """
-    inputs = {role: [entry.object for entry in found] for role, found in job.inputs.items()}
+    inputs = {role: [entry.object for entry in entries] for role, entries in job.inputs.items()}
     work = job.scratch(
         {
             "stage": job.node.stage.name,

@@ -174,8 +174,8 @@ def _dataset(rows: Sequence[SFTRow]) -> Any:
             "input_ids": [row.input_ids for row in rows],
             "labels": [
                 [
-                    token if mine else IGNORED
-                    for token, mine in zip(row.input_ids, row.agent_mask, strict=True)
+                    token if is_scored else IGNORED
+                    for token, is_scored in zip(row.input_ids, row.agent_mask, strict=True)
                 ]
                 for row in rows
             ],

@@ -73,16 +73,22 @@ def preference_accuracy(
             load_model(folder, devices.precision(device)).to(devices.choose_device(device))
             for folder in (policy, reference)
         )
-        ours = reference_logps(policy_model, policy_rows, threads=threads, progress=progress)
-        theirs = reference_logps(reference_model, reference_rows, threads=threads)
+        policy_scores = reference_logps(
+            policy_model, policy_rows, threads=threads, progress=progress
+        )
+        reference_scores = reference_logps(reference_model, reference_rows, threads=threads)
         kl, tokens = None, sum(sum(r.chosen_mask) + sum(r.rejected_mask) for r in policy_rows)
         vocabularies = [reader.tokenizer.get_vocab() for reader in readers]
         if vocabularies[0] == vocabularies[1]:
             kl = _mean_kl(policy_model, reference_model, policy_rows)
-    margins = (ours.chosen - theirs.chosen) - (ours.rejected - theirs.rejected)
+    log_ratios = [
+        getattr(policy_scores, side) - getattr(reference_scores, side)
+        for side in ("chosen", "rejected")
+    ]
+    margins = log_ratios[0] - log_ratios[1]
     counts = [[sum(row.chosen_mask), sum(row.rejected_mask)] for row in policy_rows]
     lengths = np.array(counts, dtype=np.float64)
-    per_token = ours.chosen / lengths[:, 0] - ours.rejected / lengths[:, 1]
+    per_token = policy_scores.chosen / lengths[:, 0] - policy_scores.rejected / lengths[:, 1]
     return PreferenceAccuracy(
         pairs=len(policy_rows),
         accuracy=_share(margins),

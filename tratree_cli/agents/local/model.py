@@ -45,8 +45,8 @@ def load_model(place: str | Path, device: str = "auto", dtype: str = "auto") -> 
 
 def stop_tokens(model: Any) -> list[int]:
     """The ids at which the model's own generation settings stop."""
-    found = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    return [] if found is None else [found] if isinstance(found, int) else list(found)
+    eos = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    return [] if eos is None else [eos] if isinstance(eos, int) else list(eos)
 
 
 def supported_context(config: Any) -> int:
@@ -101,12 +101,12 @@ def verified_pass(model: Any, cache: RowCache) -> ForwardPass:
             for start, end in ((0, 11), (11, 23), (23, 24)):
                 both = ids[:, start:end].expand(2, -1)
                 positions = torch.arange(start, end).expand(2, -1)
-                mine = forward(model, cache, 0, both, positions, end)
+                logits = forward(model, cache, 0, both, positions, end)
         except (RuntimeError, TypeError, AttributeError, IndexError, ValueError) as error:
             name = type(model).__name__
             raise InputError(f"the local engine cannot run {name} ({error}); {advice}") from error
     tolerance = 1e-3 if truth.dtype == model.dtype else 0.1
-    if float((mine[0] - truth).abs().max()) > tolerance * float(truth.abs().max() + 1):
+    if float((logits[0] - truth).abs().max()) > tolerance * float(truth.abs().max() + 1):
         raise InputError(f"the local engine does not compute {type(model).__name__}; {advice}")
     if PlainLlama.fits(model):
         longest = max(cache.longest, 16)
@@ -126,16 +126,16 @@ def _equal(model: Any, short: ForwardPass, cache: RowCache, tokens: int) -> bool
     cache.reserve(rows, tokens)
     assert cache.storage is not None
     kept = cache.storage[..., :tokens, :]
-    found: list[list[torch.Tensor]] = []
+    results: list[list[torch.Tensor]] = []
     ways: list[ForwardPass] = [partial(forward, model), short]
     with torch.inference_mode():
         for read in ways:
             kept.zero_()
             logits = []
-            for start, end, some in spans:
-                positions = torch.arange(start, end).repeat(some, 1)
+            for start, end, count in spans:
+                positions = torch.arange(start, end).repeat(count, 1)
                 # Rows of different length are padded on the left.
-                positions[some // 2, : (end - start) // 3] = -1
-                logits.append(read(cache, 0, ids[:some, start:end], positions, end))
-            found.append([*logits, kept.clone()])
-    return all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+                positions[count // 2, : (end - start) // 3] = -1
+                logits.append(read(cache, 0, ids[:count, start:end], positions, end))
+            results.append([*logits, kept.clone()])
+    return all(torch.equal(first, second) for first, second in zip(*results, strict=True))

@@ -240,13 +240,17 @@ def _evaluations(report: ReportDocument) -> Iterator[str]:
 def _lineage(report: ReportDocument) -> Iterator[str]:
     """All artifacts once; a reference leads to what it was made from."""
     linked = _linked(report)
-    rows = [
-        f'<tr id="{_artifact(artifact.ref)}"><th scope="row">'
-        f"<code>{_escaped(_short(artifact.ref))}</code></th>"
-        f'<td class="words">{_escaped(artifact.label)}</td><td class="words">'
-        f"{', '.join(_reference(ref, linked) for ref in artifact.inputs)}</td></tr>"
-        for artifact in report.lineage[:ARTIFACTS_SHOWN]
-    ]
+    rows = []
+    shown: set[str] = set()
+    for artifact in report.lineage[:ARTIFACTS_SHOWN]:
+        # Several recipes may have given one object (the failure-safe case): one row is led to.
+        anchor = "" if artifact.ref in shown else f' id="{_artifact(artifact.ref)}"'
+        shown.add(artifact.ref)
+        rows.append(
+            f'<tr{anchor}><th scope="row"><code>{_escaped(_short(artifact.ref))}</code></th>'
+            f'<td class="words">{_escaped(artifact.label)}</td><td class="words">'
+            f"{', '.join(_reference(ref, linked) for ref in artifact.inputs)}</td></tr>"
+        )
     left = len(report.lineage) - ARTIFACTS_SHOWN
     if left > 0:
         rows.append(f'<tr><td colspan="3">… {left} more artifacts: see the JSON</td></tr>')
