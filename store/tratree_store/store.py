@@ -196,13 +196,19 @@ class Store:
     # -- names -----------------------------------------------------------------------------
 
     def name(self, name: str, entry: Entry | None) -> None:
-        """Let ``name`` mean ``entry`` from now on; None removes it (its history stays)."""
+        """Let ``name`` mean ``entry`` from now on; None removes it (its history stays).
+
+        Raises ``UnknownReference`` for an entry that was collected meanwhile.
+        """
         self.prepare()
-        with explained("write a name", self.root):
+        # No collection runs meanwhile: it would have read the names already.
+        with explained("write a name", self.root), self.adding():
             if entry is None:
                 self.refs.append(name, Naming(time.time(), "", "", ""))
-            else:
-                self.refs.append(name, Naming(time.time(), entry.kind, entry.object, entry.recipe))
+                return
+            if not self._recorded(entry):
+                raise UnknownReference(f"{entry.ref[:24]} was collected just now; make it again")
+            self.refs.append(name, Naming(time.time(), entry.kind, entry.object, entry.recipe))
 
     def names(self) -> dict[str, str]:
         """name -> full reference, in order of name; damaged ones are left out with a warning."""
@@ -238,13 +244,15 @@ class Store:
         Raises ``StoreError`` for files of other users, whose owners must do the same, and for a
         group that is not this user's.
         """
-        self.prepare()
-        group = self.root.stat().st_gid
+        with explained("share the store", self.root):
+            make_folder(self.root, self.durable)
+            group = self.root.stat().st_gid
         if os.geteuid() != 0 and group not in {os.getegid(), *os.getgroups()}:
             raise StoreError(
                 f"{self.root} belongs to group {group}, and you are not in it; give it to yours "
                 "first (chgrp)"
             )
+        self.prepare()
         with explained("share the store", self.root):
             for name in ("gone", "incoming", "partial", "pending", "quarantine", "refs"):
                 make_folder(self.root / name, self.durable)

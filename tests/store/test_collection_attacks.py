@@ -19,6 +19,7 @@ from tratree_store import (
     Recipe,
     Store,
     StoreError,
+    UnknownReference,
     VerificationError,
     gone,
     leftovers,
@@ -31,6 +32,7 @@ from tratree_store.gc import collect, plan
 from tratree_store.holders import Holder, myself
 from tratree_store.locks import Lock
 from tratree_store.objects import remove_folder
+from tratree_store.refs import Refs
 from tratree_store.sharing import arrival
 
 from .conftest import Make, flip
@@ -170,6 +172,37 @@ def test_a_build_that_begins_while_leftovers_are_looked_for_is_none(
     assert list(leftovers.leftovers(store, time.time(), 0.0)) == []
     assert list(store.tmp.glob("build-*/files/first"))
     builds[0].__exit__(None, None, None)
+
+
+def test_what_is_named_while_a_collection_looks_around_stays(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its maker lets go of it as soon as it has the name, which was not there a moment ago."""
+    making = store.build(Recipe("sft", 1, "model", {"seed": 1}))
+    build = making.__enter__()
+    (build.path / "a").write_text("x")
+    entry = build.publish()
+    real = Refs.names
+
+    def names(self: Refs) -> Iterator[str]:
+        found = list(real(self))
+        monkeypatch.setattr(Refs, "names", real)
+        store.name("weak", entry)
+        making.__exit__(None, None, None)
+        return iter(found)
+
+    monkeypatch.setattr(Refs, "names", names)
+    assert plan(store, younger_than=0).entries == ()
+    assert store.names() == {"weak": entry.ref}
+
+
+def test_what_was_collected_meanwhile_gets_no_name(store: Store, make: Make) -> None:
+    entry = make("tree")
+    collect(store, younger_than=0)
+    with pytest.raises(UnknownReference, match="collected"):
+        store.name("weak", entry)
+    assert store.names() == {}
+    collect(store, younger_than=0)
 
 
 def test_a_working_folder_that_was_taken_away_is_not_published(store: Store) -> None:
