@@ -132,5 +132,5 @@ def unseal(data: bytes, what: str) -> dict[str, Any]:
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         whole = False
     if not whole:
-        raise VerificationError(f"{what} is damaged (its seal does not fit its content).")
+        raise VerificationError(f"{what} is damaged (its seal does not fit its content)")
     return dict(record)

@@ -98,7 +98,7 @@ class Lock:
             if wait is not None and time.monotonic() - start >= wait:
                 who = str(holder) if holder else "another process"
                 raise LockTimeout(
-                    f"Waited {wait:g} s for {who}; run again later or wait longer (--wait)."
+                    f"waited {wait:g} s for {who}; run again later or wait longer (--wait)"
                 )
             identity = (holder.pid, holder.since) if holder else None
             if on_wait is not None and identity != told and (holder or pause > 0.1):
@@ -111,7 +111,7 @@ class Lock:
     def _refuse_deadlock(self, holder: Holder | None) -> None:
         me = threading.get_ident()
         if holder and holder.pid == os.getpid() and _owners.get(str(self.path)) == me:
-            raise StoreError(f"This thread holds {self.path.name} already; it would wait for ever.")
+            raise StoreError(f"this thread holds {self.path.name} already; it would wait for ever")
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free now."""

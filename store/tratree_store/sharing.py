@@ -136,11 +136,11 @@ def join_records(entries: Iterable[Entry]) -> bytes:
 def split_records(data: bytes, digest: str, objects: Path) -> list[Entry]:
     """The entries in such lines; raises ``VerificationError`` unless all speak of ``digest``."""
     found = [
-        records.decode(line, objects, f"A record of {digest[:12]}")
+        records.decode(line, objects, f"a record of {digest[:12]}")
         for line in data.splitlines(keepends=True)
     ]
     if not found or any(entry.object != digest for entry in found):
-        raise VerificationError(f"The records of {digest[:12]} speak of something else.")
+        raise VerificationError(f"the records of {digest[:12]} speak of something else")
     return found
 
 

@@ -95,7 +95,7 @@ class Store:
                 with contextlib.suppress(OSError):
                     os.utime(records.record_path(self.records, entry.recipe, entry.object))
                 return entry
-            self._warn(f"Cached {entry.ref[:24]} is broken and will be made again: {problems[0]}")
+            self._warn(f"cached {entry.ref[:24]} is broken and will be made again: {problems[0]}")
         return None
 
     def records_of(self, recipe: str) -> list[Entry]:
@@ -108,7 +108,7 @@ class Store:
         try:
             return records.read(path, self.objects)
         except VerificationError as error:
-            self._warn(f"{error} It is passed over; see `store fsck`.")
+            self._warn(f"{error}; it is passed over, see `tratree store fsck`")
         except OSError:
             pass
         return None
@@ -125,7 +125,7 @@ class Store:
         entry = self._resolver.resolve(text, kind)
         self.leases.take(entry.object)
         if not self._recorded(entry):
-            raise UnknownReference(f"{text!r} was collected just now; make it again.")
+            raise UnknownReference(f"{text!r} was collected just now; make it again")
         return entry
 
     def _recorded(self, entry: Entry) -> bool:
@@ -217,7 +217,7 @@ class Store:
             try:
                 naming = self.refs.current(name)
             except VerificationError as error:
-                self._warn(f"{error} `store fsck --repair` restores it.")
+                self._warn(f"{error}; `tratree store fsck --repair` restores it")
                 continue
             if naming is not None:
                 found[name] = naming.ref
@@ -342,7 +342,7 @@ class Store:
     def record(self, entry: Entry) -> Entry:
         """Write an entry's record and its index row; inside ``adding``, after its object."""
         if not folder_of(self.objects, entry.object).is_dir():
-            raise StoreError(f"Object {entry.object[:12]} was collected meanwhile; run again.")
+            raise StoreError(f"object {entry.object[:12]} was collected meanwhile; run again")
         path = records.record_path(self.records, entry.recipe, entry.object)
         mark = self.index.announce(entry.recipe, entry.object)
         if self.durable:

@@ -45,7 +45,7 @@ class Remote:
         try:
             self._shared, self._root = url_to_fs(url)
         except Exception as error:  # noqa: BLE001 - whatever a constructor raises
-            raise StoreError(f"Cannot open {self.shown}: {self._words(error)}.") from None
+            raise StoreError(f"cannot open {self.shown}: {self._words(error)}") from None
         protocol = self._shared.protocol
         protocols = {protocol} if isinstance(protocol, str) else set(protocol)
         self._hierarchical = bool(protocols & _HIERARCHICAL)
@@ -86,8 +86,8 @@ class Remote:
             except Exception as error:  # noqa: BLE001 - they raise what they like
                 if attempt == TRIES - 1:
                     raise StoreError(
-                        f"Cannot {doing} {self.shown}: {self._words(error)}; what has arrived is "
-                        "kept, run the same command again."
+                        f"cannot {doing} {self.shown}: {self._words(error)}; what has arrived is "
+                        "kept, run the same command again"
                     ) from None
                 time.sleep(self._pause * 2**attempt)
         raise AssertionError("unreachable")
@@ -108,7 +108,7 @@ class Remote:
         except FileNotFoundError:
             return None
         if len(data) > limit:
-            raise VerificationError(f"{name} on {self.shown} is larger than it can be.")
+            raise VerificationError(f"{name} on {self.shown} is larger than it can be")
         return data
 
     def write(self, name: str, source: Path | bytes) -> None:
@@ -130,7 +130,7 @@ class Remote:
             self.patiently("write to", send)
         except (PermissionError, NotImplementedError) as error:
             raise StoreError(
-                f"Cannot write to {self.shown} ({self._words(error)}); it is read-only for you."
+                f"cannot write to {self.shown} ({self._words(error)}); it is read-only for you"
             ) from None
 
     def stream(self, name: str, part: Path, file: File, moved: Callable[[int], None]) -> None:
@@ -156,7 +156,7 @@ class Remote:
             self.patiently("read from", fetch)
         except FileNotFoundError:
             raise VerificationError(
-                f"{self.shown} lists {file.path} but does not have its bytes ({file.sha256[:12]})."
+                f"{self.shown} lists {file.path} but does not have its bytes ({file.sha256[:12]})"
             ) from None
 
     def listing(self, folder: str) -> list[str]:

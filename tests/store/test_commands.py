@@ -141,7 +141,7 @@ REAL = [sys.executable, "-m", "tratree_cli.app", "store"]
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["show", "nothing"], 2, "No artifact"),
+        (["show", "nothing"], 2, "no artifact"),
         (["ls"], 0, "nothing in"),
         (["import", "rubbish.tar"], 12, "nothing was imported"),
     ],
