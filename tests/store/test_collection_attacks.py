@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -369,3 +370,47 @@ def fill(disk: Path, inodes: bool) -> None:
                     (folder / f"more{number}").write_bytes(b"x")
                 except OSError:
                     return
+
+
+@pytest.mark.parametrize("inodes", [False, True], ids=["blocks", "inodes"])
+@pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
+def test_whatever_is_tried_on_a_full_disk_a_check_is_clean_during_and_after(
+    full_disk: Callable[[str], Path], kind: str, inodes: bool
+) -> None:
+    disk = full_disk(kind)
+    store = Store(disk / "store", on_warning=lambda text: None)
+    made = []
+    for seed in range(3):
+        with store.build(Recipe("sft", 1, "model", {"seed": seed})) as build:
+            (build.path / "a").write_bytes(bytes([seed]) * 50_000)
+            made.append(build.publish())
+    store.name("kept", made[0])
+    store.leases.release()
+    fill(disk, inodes)
+
+    def publish() -> None:
+        with store.build(Recipe("sft", 1, "model", {"seed": 9})) as build:
+            (build.path / "a").write_bytes(b"9" * 50_000)
+            build.publish()
+
+    acts: list[Callable[[], object]] = [
+        publish,
+        lambda: store.name("other", made[1]),
+        lambda: store.partial({"stage": "explore"}),
+        store.reindex,
+        lambda: list(store.entries()),
+        lambda: store.resolve("kept"),
+        lambda: repair(store, check(store)),
+    ]
+    for act in acts:
+        with contextlib.suppress(StoreError, OSError):
+            act()
+        store.leases.release()
+        report = check(store)
+        assert report.clean, report.findings
+    shutil.rmtree(disk / "filling")
+    assert check(store).clean, check(store).findings
+    assert {entry.object for entry in made} <= {entry.object for entry in store.entries()}
+    publish()
+    collect(store, younger_than=0)
+    assert check(store).clean
