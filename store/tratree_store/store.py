@@ -263,6 +263,14 @@ class Store:
                 f"{foreign[0]}); their owners must run the same command"
             )
 
+    @property
+    def group(self) -> str:
+        """The name (or number) of the group that the store's folder belongs to."""
+        try:
+            return self.root.group()
+        except KeyError:
+            return str(self.root.stat().st_gid)
+
     @contextmanager
     def build(
         self,
