@@ -77,8 +77,10 @@ def check_format(root: Path) -> bool:
     path = root / FORMAT_FILE
     try:
         found = json.loads(read_plain(path, 1 << 16))["format"]
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return False
+    except NotADirectoryError:
+        raise  # the caller's place is wrong, not the store
     except PermissionError as error:
         raise StoreError(f"{path} may not be read by this user") from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
