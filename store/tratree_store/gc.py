@@ -33,8 +33,9 @@ from tratree_store import entries as records
 from tratree_store.catalogue import Catalogue, from_index, from_records
 from tratree_store.errors import LockTimeout, StoreError, VerificationError, explained
 from tratree_store.faults import point
+from tratree_store.held_locks import live_holders
 from tratree_store.leftovers import age, leftovers
-from tratree_store.locks import live_holders, locked
+from tratree_store.locks import locked
 from tratree_store.objects import all_digests, folder_of, walk
 from tratree_store.removal import Removal
 from tratree_store.rows import Row

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from tratree_store.copying import copy_file
 from tratree_store.entries import Entry
 from tratree_store.errors import StoreError, explained
-from tratree_store.objects import FILES, copy_file, folder_of, read_manifest, remove_folder
+from tratree_store.objects import FILES, folder_of, read_manifest, remove_folder
 from tratree_store.sharing import arrival
 from tratree_store.store import Store
 

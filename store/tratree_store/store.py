@@ -338,7 +338,7 @@ class Store:
     def reindex(self, on_progress: Callable[[int], None] | None = None) -> int:
         """Rebuild the index from the records on disk; returns how many there are."""
         self.prepare()
-        with explained("rebuild the index", self.root):
+        with explained("rebuild the index", self.root), self.adding():
             return self.index.rebuild(on_progress)
 
     @contextmanager
