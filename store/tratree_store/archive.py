@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from tratree_store import sharing
-from tratree_store.atomic import sync_file
+from tratree_store.atomic import sync_file, sync_folder
 from tratree_store.entries import Entry
 from tratree_store.errors import HostileArchive, StoreError, VerificationError, explained
 from tratree_store.keys import dump, is_digest
@@ -86,6 +86,7 @@ def export(store: Store, entry: Entry, path: Path, *, lineage: bool = True) -> N
                 _write(store, stream, entry, by_object)
             sync_file(beside)
             beside.replace(path)
+            sync_folder(path.parent)
         finally:
             beside.unlink(missing_ok=True)
 

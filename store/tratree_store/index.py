@@ -21,6 +21,7 @@ from typing import Any
 
 from tratree_store import entries as records
 from tratree_store import gone
+from tratree_store.atomic import make_folder
 from tratree_store.entries import Entry
 from tratree_store.errors import StoreError, VerificationError, explained
 from tratree_store.faults import point
@@ -101,7 +102,7 @@ class Index:
 
     def announce(self, recipe: str, digest: str) -> Path:
         """Leave a mark that a record is about to come or go; the caller removes it."""
-        self.pending.mkdir(exist_ok=True)
+        make_folder(self.pending, self._durable)
         mark = self.pending / f"{recipe}-{digest}"
         mark.touch()
         return mark

@@ -129,7 +129,8 @@ def push(
     def send(item: tuple[File, Path]) -> None:
         file, path = item
         name = sharing.blob_name(file.sha256)
-        if not remote.has(name):
+        # By size, for what was left there by a file system that flushes nothing may be torn.
+        if not remote.has(name) or remote.size(name) not in (None, file.size):
             remote.write(name, path)
             done.files += 1
             done.bytes += file.size
