@@ -23,7 +23,7 @@ from tratree_store import entries as records
 from tratree_store import gone
 from tratree_store.atomic import make_folder
 from tratree_store.entries import Entry
-from tratree_store.errors import StoreError, VerificationError, explained
+from tratree_store.errors import StoreError, VerificationError, explained, refuse_passing
 from tratree_store.faults import point
 from tratree_store.filesystems import has_shared_memory
 from tratree_store.locks import flock_works, locked
@@ -215,8 +215,14 @@ class Index:
                 yield records.read(path, self._objects)
             except VerificationError as error:
                 self._warn(f"{error} It is left out of the index; see `store fsck`.")
-            except OSError:
-                continue
+            except FileNotFoundError:
+                continue  # collected meanwhile
+            except OSError as error:
+                refuse_passing(error, path)
+                self._warn(
+                    f"{path} cannot be read ({error.strerror or error}); it is left out of the "
+                    "index; see `store fsck`."
+                )
 
     @staticmethod
     def _insert(database: Any, entries: list[Entry]) -> None:

@@ -78,6 +78,10 @@ def check_format(root: Path) -> bool:
         found = json.loads(path.read_bytes())["format"]
     except FileNotFoundError:
         return False
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be read ({error.strerror or error}); nothing was done."
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"{path} is unreadable; if this folder is a store, restore the text "

@@ -21,7 +21,13 @@ from tratree_store import gone
 from tratree_store.atomic import make_folder, sync_folder, write_atomic
 from tratree_store.building import Build
 from tratree_store.entries import Entry
-from tratree_store.errors import StoreError, UnknownReference, VerificationError, explained
+from tratree_store.errors import (
+    StoreError,
+    UnknownReference,
+    VerificationError,
+    explained,
+    refuse_passing,
+)
 from tratree_store.faults import point
 from tratree_store.gone import Gone
 from tratree_store.holders import Holder
@@ -109,8 +115,11 @@ class Store:
             return records.read(path, self.objects)
         except VerificationError as error:
             self._warn(f"{error} It is passed over; see `store fsck`.")
-        except OSError:
+        except FileNotFoundError:
             pass
+        except OSError as error:
+            refuse_passing(error, path)
+            self._warn(f"{path} cannot be read ({error.strerror or error}); it is passed over.")
         return None
 
     def _load(self, row: Row) -> Entry | None:
