@@ -10,8 +10,10 @@ in an object.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,28 @@ from typing import Any
 from tratree_store.errors import VerificationError
 from tratree_store.faults import point
 from tratree_store.keys import dump, sha256
+
+#: No record, name, lock or note of a store is larger (bytes).
+MAX_RECORD = 64 << 20
+
+
+def read_plain(path: Path, limit: int = MAX_RECORD) -> bytes:
+    """The content of a plain file of at most ``limit`` bytes; raises ``OSError``.
+
+    A folder or a device is an error, and so is a FIFO, on which a plain ``open`` would wait for
+    ever.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "not a plain file", str(path))
+        with os.fdopen(handle, "rb", closefd=False) as stream:
+            data = stream.read(limit + 1)
+    finally:
+        os.close(handle)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"larger than {limit} bytes", str(path))
+    return data
 
 
 def unique() -> str:

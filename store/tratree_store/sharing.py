@@ -24,6 +24,7 @@ from tratree_store import entries as records
 from tratree_store.atomic import unique
 from tratree_store.entries import Entry
 from tratree_store.errors import VerificationError
+from tratree_store.locks import Lock
 from tratree_store.objects import FILES, Manifest, damage, folder_of, remove_folder
 from tratree_store.store import Store
 
@@ -70,11 +71,14 @@ def split_records(data: bytes, digest: str, objects: Path) -> list[Entry]:
 def arrival(store: Store) -> Iterator[Path]:
     """A private folder in the store for what is arriving; it is gone after the block."""
     folder = store.tmp / f"arriving-{os.getpid()}-{unique()}"
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        remove_folder(folder)
+    # A large file may take hours in which nothing in the folder changes: the lock says that
+    # somebody is at work.
+    with Lock(store.locks / f"{folder.name}.lock"):
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            remove_folder(folder)
 
 
 def has_object(store: Store, digest: str) -> bool:

@@ -40,7 +40,6 @@ from tratree_store.migrations import FORMAT_FILE, STORE_FORMAT, check_format
 from tratree_store.objects import Manifest, damage, folder_of, place
 from tratree_store.references import Resolver
 from tratree_store.refs import Naming, Refs
-from tratree_store.rows import Row
 from tratree_store.why import Accept, Reason, explain
 
 _log = logging.getLogger("tratree_store")
@@ -122,8 +121,8 @@ class Store:
             self._warn(f"{path} cannot be read ({error.strerror or error}); it is passed over.")
         return None
 
-    def _load(self, row: Row) -> Entry | None:
-        return self._read(records.record_path(self.records, row.recipe, row.object))
+    def _load(self, recipe: str, digest: str) -> Entry | None:
+        return self._read(records.record_path(self.records, recipe, digest))
 
     def resolve(self, text: str, kind: str | None = None) -> Entry:
         """The entry that a reference means; see ``references`` for the forms.
@@ -194,7 +193,7 @@ class Store:
                 conditions.append(f"{column} = ?")
                 values.append(wanted)
         for row in self.index.rows(" AND ".join(conditions), values, limit):
-            entry = self._load(row)
+            entry = self._load(row.recipe, row.object)
             if entry is not None:
                 yield entry
 
@@ -289,8 +288,8 @@ class Store:
         self.prepare()
         data = canonical_json(key, where="partial key")
         folder = self.root / "partial" / sha256(data)
-        self.leases.take(f"partial:{folder.name}")
-        with explained("create a partial folder", self.root):
+        with explained("create a partial folder", self.root), self.adding():
+            self.leases.take(f"partial:{folder.name}")
             make_folder(folder, self.durable)
             description = folder.with_suffix(".json")
             if not description.exists():
