@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from tratree_store.atomic import read_plain, seal, unseal, write_atomic
-from tratree_store.errors import StoreError, VerificationError
+from tratree_store.errors import StoreError, VerificationError, refuse_passing
 from tratree_store.keys import is_digest, is_word, sha256
 from tratree_store.locks import locked
 
@@ -89,6 +89,7 @@ class Refs:
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 return None  # a word that cannot be a file's name is no name either
+            refuse_passing(error, self.path(name))
             raise VerificationError(
                 f"the name {name!r} cannot be read ({error.strerror or error})"
             ) from error

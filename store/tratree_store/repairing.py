@@ -19,7 +19,7 @@ from tratree_store.errors import VerificationError, explained
 from tratree_store.findings import Finding, Report
 from tratree_store.leftovers import leftovers
 from tratree_store.locks import locked
-from tratree_store.objects import damage, folder_of, remove_folder
+from tratree_store.objects import copy_file, damage, folder_of, remove_folder
 from tratree_store.refs import Naming
 from tratree_store.store import Store
 
@@ -84,12 +84,13 @@ def _mend_name(store: Store, path: Path) -> Iterator[str]:
     # A name falls back to the last thing it meant that is still there.
     while history and history[-1].object and history[-1].object not in objects:
         history.pop()
-    _put_aside(store, path)
     if history:
+        _keep_copy(store, path)  # the name is never gone: one rename replaces its file
         store.refs.rewrite(name, history)
         meaning = history[-1].ref[:24] or "nothing"
         yield f"the name {name!r} means {meaning} again"
     else:
+        _put_aside(store, path)
         yield f"dropped the name {name!r}: nothing it meant is left"
 
 
@@ -115,6 +116,13 @@ def _salvaged(store: Store, name: str) -> Naming | None:
                 entry = records.read(path, store.objects)
                 return Naming(time.time(), entry.kind, entry.object, entry.recipe)
     return None
+
+
+def _keep_copy(store: Store, path: Path) -> None:
+    if path.is_file() and not path.is_symlink():
+        copy_file(path, store.quarantine / f"refs-{path.name[:150]}-{unique()}")
+    else:
+        _put_aside(store, path)  # a folder or a device in the place of a name
 
 
 def _put_aside(store: Store, path: Path) -> bool:

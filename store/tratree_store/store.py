@@ -105,7 +105,8 @@ class Store:
 
     def records_of(self, recipe: str) -> list[Entry]:
         """The entries of a recipe digest, newest first, whether their objects are whole or not."""
-        paths = records.of_recipe(self.records, recipe)
+        with explained("look for a recipe", self.records):
+            paths = records.of_recipe(self.records, recipe)
         found = [entry for path in paths if (entry := self._read(path))]
         return sorted(found, key=lambda e: (e.created, e.object), reverse=True)
 

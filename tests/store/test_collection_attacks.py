@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tratree_store import LockTimeout, Recipe, Store, StoreError, VerificationError, leftovers
+from tratree_store import (
+    LockTimeout,
+    Recipe,
+    Store,
+    StoreError,
+    VerificationError,
+    gone,
+    leftovers,
+    objects,
+    removal,
+)
 from tratree_store.atomic import seal
 from tratree_store.fsck import check, repair
 from tratree_store.gc import collect, plan
-from tratree_store.holders import Holder
+from tratree_store.holders import Holder, myself
 from tratree_store.locks import Lock
 from tratree_store.objects import remove_folder
+from tratree_store.sharing import arrival
 
 from .conftest import Make, flip
 
@@ -151,7 +167,7 @@ def test_a_build_that_begins_while_leftovers_are_looked_for_is_none(
 
     store.prepare()
     monkeypatch.setattr(leftovers, "live_holders", begin)
-    collect(store, younger_than=0)
+    assert list(leftovers.leftovers(store, time.time(), 0.0)) == []
     assert list(store.tmp.glob("build-*/files/first"))
     builds[0].__exit__(None, None, None)
 
@@ -171,8 +187,6 @@ def test_a_working_folder_that_was_taken_away_is_not_published(store: Store) -> 
 def test_files_that_change_between_hashing_and_the_rename_are_not_published(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tratree_store import objects
-
     with store.build(Recipe("sft", 1, "model", {"seed": 1})) as build:
         (build.path / "a").write_text("x")
         (build.path / "b").write_text("x")
@@ -191,10 +205,6 @@ def test_files_that_change_between_hashing_and_the_rename_are_not_published(
 def test_an_arrival_of_a_running_process_is_no_leftover_however_long_it_takes(
     store: Store, make: Make
 ) -> None:
-    import os
-
-    from tratree_store.sharing import arrival
-
     store.prepare()
     with arrival(store) as folder:
         os.utime(folder, (1.0, 1.0))
@@ -245,12 +255,6 @@ def test_a_holder_that_could_not_write_what_it_uses_stops_collection(
 def test_a_lock_with_an_impossible_process_id_is_nobody(
     store: Store, make: Make, monkeypatch: pytest.MonkeyPatch, pid: Any, locks: str
 ) -> None:
-    import json
-    import os
-    from dataclasses import asdict
-
-    from tratree_store.holders import myself
-
     monkeypatch.setenv("TRATREE_STORE_LOCKS", locks)
     make("tree")
     path = store.locks / f"{'a' * 64}.lock"
@@ -265,11 +269,6 @@ def test_a_lock_with_an_impossible_process_id_is_nobody(
 def test_a_collection_on_a_full_disk_frees_room_first_and_writes_afterwards(
     store: Store, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import errno
-    import os
-
-    from tratree_store import gone, removal
-
     kept, going = make("tree", seed=1), make("tree", seed=2)
     store.name("kept", kept)
     full = True

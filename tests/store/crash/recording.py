@@ -147,7 +147,7 @@ class Recorder:
         return found
 
     def _relative(self, path: str) -> str:
-        inside = path.startswith(f"{self._root}/")
+        inside = path.startswith(f"{self._root}/") and not path.endswith("-shm")
         return (
             path[len(str(self._root)) + 1 :] if inside else "" if path != str(self._root) else "."
         )

@@ -220,8 +220,11 @@ def _damaged(folder: Path) -> None:
 
 
 def _repair(folder: Path, say: Say) -> None:
-    store = opened(folder, durable=True)
+    warnings: list[str] = []
+    store = Store(folder / "store", on_warning=warnings.append)
     repair(store, check(store))
+    if any("left out of the index" in text for text in warnings):
+        raise StoreError(warnings[0])
     say("repaired")
 
 
@@ -366,6 +369,8 @@ SCENES: Mapping[str, Scene] = {
     "publication": _scene(_two_artifacts, _publish, _look_at_addition, "published"),
     "replacement": _scene(_broken_artifact, _publish, _look_at_replacement, "published"),
     "names": _scene(_two_artifacts, _name, _look_at_names, "fresh", "kept", "removed"),
+    "gc": _scene(_needed_and_not, _collect, _look_at_collection, "collected"),
+    "repair": _scene(_damaged, _repair, _look_at_repair, "repaired"),
     "push": _scene(_something_to_send, _push, _look_at_push, "pushed"),
     "pull": _scene(_remote_and_empty, _pull, _look_at_arrival, "arrived"),
     "import": _scene(_archive_and_empty, _import, _look_at_arrival, "arrived"),
