@@ -29,7 +29,6 @@ from tratree_store.errors import (
     StoreError,
     VerificationError,
     explained,
-    refuse_passing,
 )
 from tratree_store.faults import point
 from tratree_store.index_file import is_damage
@@ -228,7 +227,6 @@ class Index:
             except FileNotFoundError:
                 continue  # collected meanwhile
             except OSError as error:
-                refuse_passing(error, path)
                 self._warn(
                     f"{path} cannot be read ({error.strerror or error}); it is left out of the "
                     "index, see `tratree store fsck`"

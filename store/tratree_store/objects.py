@@ -208,7 +208,6 @@ def read_manifest(objects: Path, digest: str) -> Manifest:
     try:
         return Manifest.decode(read_plain(path, MAX_MANIFEST), digest)
     except OSError as error:
-        refuse_passing(error, path)
         raise VerificationError(
             f"Object {digest[:12]} cannot be read ({error.strerror or error})."
         ) from error

@@ -26,7 +26,6 @@ from tratree_store.errors import (
     UnknownReference,
     VerificationError,
     explained,
-    refuse_passing,
 )
 from tratree_store.faults import point
 from tratree_store.gone import Gone
@@ -118,7 +117,6 @@ class Store:
         except FileNotFoundError:
             pass
         except OSError as error:
-            refuse_passing(error, path)
             self._warn(f"{path} cannot be read ({error.strerror or error}); it is passed over.")
         return None
 
@@ -139,7 +137,8 @@ class Store:
 
     def _recorded(self, entry: Entry) -> bool:
         """Whether an entry that was just leased is still there (see ``gc``)."""
-        return records.record_path(self.records, entry.recipe, entry.object).exists()
+        with explained("look for a record", self.records):
+            return records.record_path(self.records, entry.recipe, entry.object).exists()
 
     def entry_of(self, digest: str) -> Entry | None:
         """The newest entry whose object has this digest."""

@@ -222,9 +222,10 @@ def _damaged(folder: Path) -> None:
 def _repair(folder: Path, say: Say) -> None:
     warnings: list[str] = []
     store = Store(folder / "store", on_warning=warnings.append)
-    repair(store, check(store))
-    if any("left out of the index" in text for text in warnings):
-        raise StoreError(warnings[0])
+    report = check(store)
+    told = [finding.text for finding in report.findings] + repair(store, report) + warnings
+    if any("cannot be read" in text for text in told):
+        raise StoreError(f"some of it has to be tried again: {told}")
     say("repaired")
 
 
