@@ -144,8 +144,7 @@ class Index:
                 return self._transaction(action)
 
     def _transaction(self, action: Callable[[Any], Any]) -> Any:
-        connection = self._opened()
-        with closing(connection):
+        with index_file.readable(), closing(self._opened()) as connection:
             from sqlite_utils import Database
 
             try:
@@ -258,9 +257,10 @@ class Index:
             connection = index_file.open_to_read(self.path)
             if connection is not None:
                 try:
-                    if index_file.is_current(connection):
-                        connection.execute("SELECT 1 FROM entries LIMIT 1").fetchone()
-                        return connection
+                    with index_file.readable():
+                        if index_file.is_current(connection):
+                            connection.execute("SELECT 1 FROM entries LIMIT 1").fetchone()
+                            return connection
                 except BaseException:
                     connection.close()
                     raise
@@ -337,7 +337,7 @@ class Index:
         given = list(values)
 
         def answer() -> list[tuple[Any, ...]]:
-            with self.reading() as connection:
+            with self.reading() as connection, index_file.readable():
                 found = connection.execute(question, given).fetchall()
             if not all(map(sound, found)):
                 raise sqlite3.DatabaseError("a row holds values of the wrong type")

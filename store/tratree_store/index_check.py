@@ -33,7 +33,7 @@ def differences(index: Index, entries: Path, found: Mapping[_Key, Entry]) -> Ite
         if connection is None:
             yield _unread(index)
             return
-        with closing(connection):
+        with index_file.readable(), closing(connection):
             if version_of(connection) == 0:
                 text = "the index is empty; the next question rebuilds it"
                 yield Finding("index", name, text, error=False)

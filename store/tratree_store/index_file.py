@@ -14,7 +14,7 @@ import errno
 import os
 import sqlite3
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tratree_store.atomic import sync_file, sync_folder, unique
@@ -39,6 +39,19 @@ _PASSING = {
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether a new file would cure what SQLite says."""
     return _code(error) not in _PASSING
+
+
+@contextlib.contextmanager
+def readable() -> Iterator[None]:
+    """Raise what a damaged file makes Python's module stumble over as an error of SQLite's.
+
+    A name in the schema that is not UTF-8 any more is quoted in SQLite's message, which the module
+    then cannot decode.
+    """
+    try:
+        yield
+    except (UnicodeDecodeError, SystemError) as error:
+        raise sqlite3.DatabaseError(f"its text cannot be read: {error}") from error
 
 
 def no_room(error: Exception) -> bool:
@@ -78,7 +91,8 @@ def open_to_read(path: Path) -> sqlite3.Connection | None:
         f"file:{_quoted(path)}?mode=ro", uri=True, timeout=BUSY_SECONDS, check_same_thread=False
     )
     try:
-        connection.execute("PRAGMA schema_version").fetchone()
+        with readable():
+            connection.execute("PRAGMA schema_version").fetchone()
         return connection
     except sqlite3.OperationalError as error:
         connection.close()

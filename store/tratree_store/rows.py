@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tratree_store.entries import Entry
+from tratree_store.keys import is_digest
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ def is_row(columns: tuple[Any, ...]) -> bool:
     return (
         len(columns) == 7
         and all(type(column) is str for column in columns[:4])
-        and len(columns[0]) == len(columns[1]) == 64
+        and is_digest(columns[0])
+        and is_digest(columns[1])
         and all(type(column) in (float, int) for column in columns[4:6])
         and type(columns[6]) is int
     )
