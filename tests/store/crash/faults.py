@@ -121,10 +121,12 @@ class Fault:
         def call(
             file: Any, mode: str = "r", buffering: int = -1, *rest: Any, **options: Any
         ) -> Any:
-            if isinstance(file, int) or not self._inside(file):
+            if not self._inside(file):
                 return real(file, mode, buffering, *rest, **options)
-            self.meet("open", file)
-            raw = _File(file, mode.replace("t", "").replace("b", ""), self)
+            if not isinstance(file, int):
+                self.meet("open", file)
+            closefd = options.pop("closefd", True)
+            raw = _File(file, mode.replace("t", "").replace("b", ""), closefd, self)
             if "+" in mode:
                 stream: Any = io.BufferedRandom(raw)
             else:
@@ -139,8 +141,8 @@ class Fault:
 class _File(io.FileIO):
     """A file whose reads and writes may fail."""
 
-    def __init__(self, path: Any, mode: str, fault: Fault) -> None:
-        super().__init__(path, mode)
+    def __init__(self, path: Any, mode: str, closefd: bool, fault: Fault) -> None:
+        super().__init__(path, mode, closefd)
         self._fault = fault
 
     def write(self, data: Any) -> int:
