@@ -122,7 +122,7 @@ def _changeable(tree: ast.AST) -> Iterator[ast.AST]:
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             continue
         for name, value in ast.iter_fields(node):
-            if name in ("annotation", "returns"):
+            if name in ("annotation", "returns", "decorator_list"):
                 continue
             todo += [v for v in (value if isinstance(value, list) else [value])
                      if isinstance(v, ast.AST)]  # fmt: skip

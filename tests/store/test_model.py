@@ -300,4 +300,4 @@ class TestSomeHistories(StoreAndModel.TestCase):
 class TestManyHistories(StoreAndModel.TestCase):
     """Longer ones, and many."""
 
-    settings = settings(QUICK, max_examples=300, stateful_step_count=40)
+    settings = settings(QUICK, max_examples=100, stateful_step_count=30)
