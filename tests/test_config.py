@@ -70,8 +70,8 @@ def test_a_value_that_no_stage_would_take_is_refused_before_any_runs(
 def test_the_words_of_a_parameter_are_those_that_its_stage_knows() -> None:
     from tratree_cli.stages.sft import ROLES
     from tratree_cli.trees.build import MergePolicy
-    from tratree_cli.trees.mcts import SELECTIONS
     from tratree_cli.trees.pairs import BRANCH_SELECTIONS, Rule
+    from tratree_cli.trees.search.api import SELECTIONS
 
     def words(section: Any, key: str) -> set[str]:
         (found,) = (one for one in fields(section) if one.name == key)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tratree_cli.config import Config, load_recipe
-from tratree_cli.stages import methods, report, study, train_strong
-from tratree_cli.stages.graph import Node, order
+from tratree_cli.pipeline.graph import Node, order
+from tratree_cli.reporting import report_stage, study
+from tratree_cli.stages import methods, train_strong
 
 
 def config() -> Config:
@@ -18,7 +19,7 @@ def labels(node: Node) -> list[str]:
 
 
 def test_shared_parts_are_one_node() -> None:
-    names = labels(report.of_cells(config(), study.cells(config(), config().report.methods)))
+    names = labels(report_stage.of_cells(config(), study.cells(config(), config().report.methods)))
     assert "reference scores of tree pairs" in names
     assert len(names) == len(set(names))
     assert names.count("exploration") == 1

@@ -107,16 +107,16 @@ class Slow(str):
 
 
 def tell(number: int) -> int:
-    from tratree_cli.stages import crew
+    from tratree_cli.pipeline import node_workers
 
-    assert crew._events is not None
-    crew._events.put(("warn", (Slow(f"about {number}"),)))
+    assert node_workers._events is not None
+    node_workers._events.put(("warn", (Slow(f"about {number}"),)))
     return number
 
 
 def test_what_a_worker_says_is_there_before_its_result_is() -> None:
     """The last node's warnings would be lost: nobody listens after the last result."""
-    from tratree_cli.stages.crew import crew
+    from tratree_cli.pipeline.node_workers import crew
 
     with crew(2) as (pool, events):
         for number in range(2):
@@ -130,7 +130,7 @@ def masked(_: int) -> bool:
 
 
 def test_no_worker_ever_sees_ctrl_c() -> None:
-    from tratree_cli.stages.crew import crew
+    from tratree_cli.pipeline.node_workers import crew
 
     with crew(1) as (pool, _):
         assert pool.submit(masked, 0).result()

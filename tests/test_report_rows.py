@@ -9,9 +9,10 @@ import pytest
 
 from tests.evaluation.conftest import evaluated
 from tratree_cli.config import load_recipe
-from tratree_cli.evaluation.report import Evaluated
-from tratree_cli.stages.lineage import budget
-from tratree_cli.stages.report_rows import (
+from tratree_cli.reporting.build_report import Evaluated
+from tratree_cli.reporting.lineage import budget
+from tratree_cli.reporting.row_settings import differing_settings, keyed_settings
+from tratree_cli.reporting.rows import (
     MadeFrom,
     _command,
     main_rows,
@@ -20,7 +21,6 @@ from tratree_cli.stages.report_rows import (
     policies_of,
     settle,
 )
-from tratree_cli.stages.row_settings import differing_settings, keyed_settings
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def test_the_line_that_makes_a_row_again_names_a_seed_that_is_not_the_recipes_ow
     assert "--seed" not in typed(0)
     assert "--seed 2" in typed(2)
     own = replace(load_recipe("micro", "webshop"), seed=2)
-    monkeypatch.setattr("tratree_cli.stages.report_rows._shipped", lambda *_: own)
+    monkeypatch.setattr("tratree_cli.reporting.rows._shipped", lambda *_: own)
     assert "--seed 0" in typed(0)
     assert "--seed" not in typed(2)
 

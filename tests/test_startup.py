@@ -23,7 +23,7 @@ HEAVY = (
     "pandas",
     "scipy",
     "matplotlib",
-    "pydantic",  # typer's judge of values; see ``plain_values``
+    "pydantic",  # what typer validates with; see ``startup.skip_validation``
     "fsspec",
 )
 

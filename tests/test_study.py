@@ -6,9 +6,10 @@ import pytest
 
 from tratree_cli.config import Config, load_recipe
 from tratree_cli.errors import InputError, StageError
-from tratree_cli.stages import methods, report, study
-from tratree_cli.stages.graph import order
-from tratree_cli.stages.runtime import Losses
+from tratree_cli.pipeline.graph import order
+from tratree_cli.pipeline.runtime import Losses
+from tratree_cli.reporting import report_stage, study
+from tratree_cli.stages import methods
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def cells(config: Config, *names: str, seeds: int = 1, sweep: str = "") -> list[
 
 
 def test_seeds_share_the_demonstrations_and_nothing_that_is_trained(config: Config) -> None:
-    nodes = order([report.of_cells(config, cells(config, "tree-dpo", "mcts", seeds=3))])
+    nodes = order([report_stage.of_cells(config, cells(config, "tree-dpo", "mcts", seeds=3))])
     labels = [node.label for node in nodes]
     assert labels.count("demonstrations") == 1
     assert labels.count("SFT weak model") == 3
@@ -32,7 +33,7 @@ def test_seeds_share_the_demonstrations_and_nothing_that_is_trained(config: Conf
 
 def test_swept_settings_share_everything_above_them(config: Config) -> None:
     found = cells(config, "tree-dpo", "mcts", "sft-strong", sweep="dpo.beta=0.1,0.5")
-    labels = [node.label for node in order([report.of_cells(config, found)])]
+    labels = [node.label for node in order([report_stage.of_cells(config, found)])]
     assert labels.count("tree pairs") == 1
     assert labels.count("strong model, tree-dpo") == 2
     # Neither imitation of e* nor the baseline knows a beta, so they have no second cell.
@@ -113,7 +114,7 @@ def test_methods_are_named_once_and_must_be_known(config: Config) -> None:
 def test_what_stands_on_a_failing_node_is_lost_and_nothing_else(config: Config) -> None:
     config = config.with_values({"report": {"held_out": 10}}, "test")
     found = cells(config, "sft-strong", "tree-dpo", "mcts")
-    nodes = order([report.of_cells(config, found)])
+    nodes = order([report_stage.of_cells(config, found)])
     mcts = next(node for node in nodes if node.label == "strong model, mcts")
     losses = Losses()
     losses.add(mcts, StageError("the loss became nan"), nodes[nodes.index(mcts) :])
@@ -123,7 +124,7 @@ def test_what_stands_on_a_failing_node_is_lost_and_nothing_else(config: Config) 
         "agreement of W2SG MCTS",
         "report",
     }
-    rest = report.of_cells(config, found, losses.keys)
+    rest = report_stage.of_cells(config, found, losses.keys)
     assert [row["method"] for row in rest.params["rows"]] == ["sft-strong", "tree-dpo"]
     assert rest.params["missing"] == ["evaluation of W2SG MCTS"]
     assert not {node.key for node in order([rest])} & losses.keys

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from tests.evaluation.conftest import evaluated
-from tratree_cli.stages.report_rows import MadeFrom, settle
-from tratree_cli.stages.theory import blocks
+from tratree_cli.reporting.rows import MadeFrom, settle
+from tratree_cli.reporting.theory import blocks
 
 
 class Store:

@@ -8,27 +8,24 @@ is one sentence on stderr and an exit code, Ctrl-C is exit 130, and a traceback 
 
 from __future__ import annotations
 
-import atexit
 import codecs
 import errno
-import gc
 import importlib
 import io
 import os
 import signal
 import sys
-import threading
 from typing import Any
 
-# Start-up makes a hundred thousand objects that all stay; looking for garbage among them over and
-# over costs a tenth of it. A stage that runs sets the usual threshold again.
-gc.set_threshold(100_000, 10, 10)
+from tratree_cli import startup
+
+startup.spare_garbage_collection()
 
 import typer  # noqa: E402 - everything that is imported from here on is start-up
 import typer.core  # noqa: E402
 import typer.main  # noqa: E402
 
-from tratree_cli.plain_values import spare  # noqa: E402
+from tratree_cli.display.text import one_line  # noqa: E402
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "sft": ("tratree_cli.commands.sft", "Fine-tune a base model on demonstrations.", "Stages"),
@@ -83,7 +80,7 @@ class LazyGroup(typer.core.TyperGroup):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        spare(self)
+        startup.skip_validation(self)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         ctx._tratree_dispatch = True
@@ -112,7 +109,7 @@ def load(name: str) -> Any:
     module = importlib.import_module(COMMANDS[name][0])
     command = typer.main.get_command(module.app)
     command.name = name
-    spare(command)
+    startup.skip_validation(command)
     return command
 
 
@@ -134,7 +131,7 @@ def exit_code(error: BaseException) -> int | None:
 
 
 def report_error(error: BaseException, code: int) -> None:
-    message = " ".join(str(error).split())
+    message = one_line(str(error))
     if isinstance(error, OSError):
         place = error.filename or "a file could not be written"
         message = f"{place}: {error.strerror}; make room, or choose another folder with --store"
@@ -148,8 +145,7 @@ def report_error(error: BaseException, code: int) -> None:
 
 def say(message: str) -> None:
     """A sentence on stderr; never markup, never control characters from outside."""
-    clean = "".join(c if c.isprintable() else " " for c in message)
-    sys.stderr.write(f"tratree: {clean}\n")
+    sys.stderr.write(f"tratree: {one_line(message)}\n")
 
 
 def debugging() -> bool:
@@ -185,13 +181,13 @@ def root(
     pass
 
 
-_SPELLED = {"−": "-", "–": "-", "±": "+-", "×": "x", "…": "...", "Δ": "d", "β": "beta", "─": "-"}
+_STAND_INS = {"−": "-", "–": "-", "±": "+-", "×": "x", "…": "...", "Δ": "d", "β": "beta", "─": "-"}
 
 
-def _spelled(error: UnicodeError) -> tuple[str, int]:
+def _encodable(error: UnicodeError) -> tuple[str, int]:
     """What a stream's encoding lacks, in characters that it has: a minus must stay a minus."""
     assert isinstance(error, UnicodeEncodeError)
-    return "".join(_SPELLED.get(c, "?") for c in error.object[error.start : error.end]), error.end
+    return "".join(_STAND_INS.get(c, "?") for c in error.object[error.start : error.end]), error.end
 
 
 def _interrupt(number: int, frame: Any) -> None:
@@ -205,17 +201,13 @@ def main() -> None:
 
     SIGTERM is answered like Ctrl-C, so that worker processes and simulators are stopped and a
     person is told that nothing is lost.
-
-    Taking a thousand modules apart is a fifth of what a cached stage costs, and the system does it
-    better: once everything is written and tidied up the process simply ends. Not so after real
-    work: the libraries that did it may have threads and shutdowns of their own.
     """
     signal.signal(signal.SIGTERM, _interrupt)
-    codecs.register_error("spelled", _spelled)
+    codecs.register_error("stand-ins", _encodable)
     for stream in (sys.stdout, sys.stderr):
         # A character that a terminal does not know must not cost the whole answer.
         if isinstance(stream, io.TextIOWrapper) and "utf" not in stream.encoding.lower():
-            stream.reconfigure(errors="spelled")
+            stream.reconfigure(errors="stand-ins")
     try:
         app()
     except OSError as error:
@@ -223,12 +215,12 @@ def main() -> None:
             raise
         # Help, or an error's own JSON, that could not be written: stdout is full or gone.
         say(f"stdout cannot be written: {error.strerror or error}")
-        os._exit(1)
+        startup.end_process(1)
     except SystemExit as ended:
         code = 0 if ended.code is None else ended.code
-        if "torch" in sys.modules or threading.active_count() > 1 or not isinstance(code, int):
+        if not isinstance(code, int) or not startup.only_modules_are_left():
             raise
-        atexit._run_exitfuncs()
+        startup.run_exit_functions()
         try:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -239,7 +231,7 @@ def main() -> None:
             report_error(error, code)
         except ValueError:
             pass  # closed already
-        os._exit(code)
+        startup.end_process(code)
 
 
 if __name__ == "__main__":

@@ -43,8 +43,12 @@ class WouldRunError(TratreeError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` for the nearest of ``known``, or an empty string."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    """`` (did you mean 'x'?)`` for the nearest of ``known``, or an empty string.
+
+    A word that is known is never proposed to who typed it: something else is wrong then.
+    """
+    words = list(known)
+    near = [] if word in words else difflib.get_close_matches(word[:80], words, n=1, cutoff=0.5)
     return f" (did you mean '{near[0]}'?)" if near else ""
 
 

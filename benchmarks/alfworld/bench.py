@@ -21,6 +21,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from benchmarks.alfworld.original_engine import compare
 from tratree_cli.envs.alfworld.engine import Play
 from tratree_cli.envs.alfworld.folder import game_files
 from tratree_cli.envs.alfworld.gamefile import read_game
@@ -30,7 +31,6 @@ from tratree_cli.envs.alfworld.households.household import SIZES, draw_household
 from tratree_cli.envs.alfworld.households.inventory import SEEN, UNSEEN
 from tratree_cli.envs.alfworld.households.tasks import TYPES
 from tratree_cli.envs.alfworld.logic import GRAMMARS
-from tratree_cli.envs.alfworld.oracle import compare
 
 
 def generated(folder: Path, number: int) -> list[Path]:

@@ -55,7 +55,7 @@ class Case:
 
 def measure(case: Case) -> dict[str, Any]:
     """Play two episodes to warm up, then the case's; in the process that calls this."""
-    from tratree_cli.agents.local import LocalPolicy
+    from tratree_cli.agents.local.policy import LocalPolicy
     from tratree_cli.agents.policy import Policy
     from tratree_cli.agents.rollout import EpisodeRequest, Progress, play
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from tratree_cli.agents.local_model import load_model
+from tratree_cli.agents.local.model import load_model
 from tratree_cli.agents.policy import Opening, Reply, Turn
 
 

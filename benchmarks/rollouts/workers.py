@@ -64,7 +64,7 @@ class Watch:
 def run(workers: int, tasks: int, samples: int) -> Run:
     """Play ``samples`` shards of ``tasks`` episodes each, in this process or in workers."""
     began = time.perf_counter()
-    from tratree_cli.agents.plan import SamplingPlan
+    from tratree_cli.agents.sampling_plan import SamplingPlan
     from tratree_cli.agents.shards import Source, explore
     from tratree_cli.config import load_recipe
     from tratree_cli.resources import templates_dir

@@ -16,7 +16,7 @@ from pathlib import Path
 from tratree_store import Store
 from tratree_store.recompute import recompute
 
-from tratree_cli.stages.rerun import rerun
+from tratree_cli.pipeline.recompute import rerun
 from tratree_cli.threads import limit_threads
 
 

@@ -31,15 +31,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from transformers.trainer_callback import PrinterCallback
 
 from benchmarks.training import gpu
+from tratree_cli.models import devices
+from tratree_cli.models.library_logging import quiet
+from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.resources import templates_dir
-from tratree_cli.training import devices, engine
+from tratree_cli.training import trainer_args
 from tratree_cli.training.data import pair_rows, sft_rows
-from tratree_cli.training.dpo import train_dpo
-from tratree_cli.training.load import load_model, load_tokenizer
+from tratree_cli.training.imitation import train_sft
 from tratree_cli.training.params import DPOParams, SFTParams
-from tratree_cli.training.quiet import quiet
+from tratree_cli.training.preference import train_dpo
 from tratree_cli.training.reference import reference_logps, with_reference
-from tratree_cli.training.sft import train_sft
 
 
 def main() -> int:
@@ -144,7 +145,7 @@ def seconds(work) -> float:
 def ours(train) -> float:
     """CPU-seconds that ``engine.run`` took inside ``train``."""
     spent: list[float] = []
-    run = engine.run
+    run = trainer_args.run
 
     def timed(*arguments):
         start = time.process_time()
@@ -152,11 +153,11 @@ def ours(train) -> float:
         spent.append(time.process_time() - start)
         return result
 
-    engine.run = timed
+    trainer_args.run = timed
     try:
         train()
     finally:
-        engine.run = run
+        trainer_args.run = run
     return spent[0]
 
 
@@ -249,7 +250,7 @@ def compare_start(times: int) -> None:
     python = sys.executable
     kinds = {
         "imports": {
-            "tratree": [python, "-c", "import tratree_cli.training.sft"],
+            "tratree": [python, "-c", "import tratree_cli.training.imitation"],
             "plain TRL": [
                 python,
                 "-c",

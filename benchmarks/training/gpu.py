@@ -90,7 +90,7 @@ def make_model(folder: Path, shape: Shape, device: str) -> Path:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from tratree_cli.training.load import load_tokenizer
+    from tratree_cli.models.load import load_tokenizer
 
     config = LlamaConfig(
         vocab_size=shape.vocabulary,
@@ -129,7 +129,7 @@ def count(model: Path) -> float:
 def talk(shape: Shape) -> tuple[list, list]:
     """Conversations and pairs of about ``tokens`` tokens, as many as the steps need."""
     from benchmarks.training.bench import Shop
-    from tratree_cli.training.load import load_tokenizer
+    from tratree_cli.models.load import load_tokenizer
 
     tokenizer = load_tokenizer(templates_dir() / "models" / "tratree-s")
     shop = Shop(random.Random(0))
@@ -168,10 +168,10 @@ class Clock:
 
 
 def our_sft(model: Path, episodes: list, shape: Shape, folder: Path, device: str) -> float:
+    from tratree_cli.models.load import load_tokenizer
     from tratree_cli.training.data import sft_rows
-    from tratree_cli.training.load import load_tokenizer
+    from tratree_cli.training.imitation import train_sft
     from tratree_cli.training.params import LoraParams, SFTParams
-    from tratree_cli.training.sft import train_sft
 
     rows, report = sft_rows(load_tokenizer(model), episodes)
     config = SFTParams(
@@ -186,10 +186,10 @@ def our_sft(model: Path, episodes: list, shape: Shape, folder: Path, device: str
 
 def our_dpo(model: Path, pairs: list, shape: Shape, folder: Path, device: str) -> float:
     """Pairs a second, the reference's scores included."""
+    from tratree_cli.models.load import load_tokenizer
     from tratree_cli.training.data import pair_rows
-    from tratree_cli.training.dpo import train_dpo
-    from tratree_cli.training.load import load_tokenizer
     from tratree_cli.training.params import DPOParams, LoraParams
+    from tratree_cli.training.preference import train_dpo
     from tratree_cli.training.reference import reference_logps, with_reference
 
     config = DPOParams(
@@ -210,8 +210,8 @@ def plain_sft(model: Path, episodes: list, shape: Shape, folder: Path, device: s
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
+    from tratree_cli.models.load import load_model, load_tokenizer
     from tratree_cli.training.data import sft_rows
-    from tratree_cli.training.load import load_model, load_tokenizer
 
     tokens = sft_rows(load_tokenizer(model), episodes)[1].tokens / len(episodes) * shape.rows
     trainer = SFTTrainer(
@@ -228,7 +228,7 @@ def plain_dpo(model: Path, pairs: list, shape: Shape, folder: Path, device: str)
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
-    from tratree_cli.training.load import load_model, load_tokenizer
+    from tratree_cli.models.load import load_model, load_tokenizer
 
     trainer = DPOTrainer(
         model=load_model(model, dtype_on(device)),

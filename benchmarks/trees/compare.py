@@ -11,7 +11,7 @@ import time
 from benchmarks.trees import linked
 from benchmarks.trees.worlds import explorations
 from tratree_cli.trees.build import build_forest
-from tratree_cli.trees.mcts import search
+from tratree_cli.trees.search.api import search
 
 CASES = {
     "a  1824 x 6 x 8": (1824, 6, 8),

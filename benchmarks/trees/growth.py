@@ -24,7 +24,7 @@ from benchmarks.trees.worlds import write_explorations
 from tratree_cli.formats.rollouts import TRAJECTORIES
 from tratree_cli.formats.streaming import stream_columns
 from tratree_cli.trees.build import build_forest
-from tratree_cli.trees.mcts import search
+from tratree_cli.trees.search.api import search
 
 SAMPLES, STEPS, GROUP = 8, 10, 500
 

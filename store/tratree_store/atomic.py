@@ -20,6 +20,7 @@ from typing import Any
 
 from tratree_store.errors import VerificationError, refuse_passing
 from tratree_store.faults import point
+from tratree_store.group_access import inherit
 from tratree_store.keys import dump, sha256
 
 #: No record, name, lock or note of a store is larger (bytes).
@@ -78,6 +79,7 @@ def make_folder(folder: Path, durable: bool) -> None:
         return
     make_folder(folder.parent, durable)
     folder.mkdir(exist_ok=True)
+    inherit(folder)
     if durable:
         sync_folder(folder.parent)
 
@@ -96,12 +98,13 @@ def write_atomic(
     ``label`` begins the name of the draft, for whoever cleans up after a dead process.
     """
     make_folder(path.parent, durable)
-    scratch.mkdir(exist_ok=True)
+    make_folder(scratch, durable)
     beside = scratch / f"{label}-{os.getpid()}-{unique()}"
     try:
         with beside.open("xb") as stream:
             stream.write(data)
             stream.flush()
+            inherit(beside)
             if durable:
                 os.fsync(stream.fileno())
         if fault:
@@ -133,5 +136,5 @@ def unseal(data: bytes, what: str) -> dict[str, Any]:
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         whole = False
     if not whole:
-        raise VerificationError(f"{what} is damaged (its seal does not fit its content).")
+        raise VerificationError(f"{what} is damaged (its seal does not fit its content)")
     return dict(record)

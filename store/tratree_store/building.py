@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
-from tratree_store.atomic import unique
+from tratree_store.atomic import make_folder, unique
 from tratree_store.entries import Entry
 from tratree_store.errors import StoreError, explained
 from tratree_store.faults import point
@@ -71,7 +71,7 @@ class Build:
     def path(self) -> Path:
         """The folder to write into."""
         if self._work is None:
-            raise StoreError("This artifact exists already; there is nothing to write.")
+            raise StoreError("this artifact exists already; there is nothing to write")
         return self._work / FILES
 
     def open(self, *, forced: bool = False, accept: Accept | None = None) -> None:
@@ -81,7 +81,8 @@ class Build:
             for leftover in self._store.tmp.glob(f"build-{self.recipe.digest}-*"):
                 remove_folder(leftover)
             work = self._store.tmp / f"build-{self.recipe.digest}-{unique()}"
-            (work / FILES).mkdir(parents=True)
+            for folder in (work, work / FILES):
+                make_folder(folder, durable=False)
             self._handle = os.open(work / FILES, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._work = work
         point("build.folder")

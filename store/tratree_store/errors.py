@@ -103,9 +103,9 @@ def explained(doing: str, where: Path) -> Iterator[None]:
         yield
     except OSError as error:
         why = _SENTENCES.get(error.errno or 0, error.strerror or str(error))
-        raise StoreError(f"Cannot {doing} in {where}: {why}.") from error
+        raise StoreError(f"cannot {doing} in {where}: {why}") from error
     except sqlite3.Error as error:
         raise StoreError(
-            f"Cannot {doing} in {where}: the index says {str(error)!r}; "
-            "`tratree store reindex` rebuilds it."
+            f"cannot {doing} in {where}: the index says {str(error)!r}; "
+            "`tratree store reindex` rebuilds it"
         ) from error

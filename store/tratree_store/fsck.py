@@ -63,10 +63,11 @@ def _undisturbed(store: Store) -> Iterator[None]:
 
 
 def _report(store: Store, suspected: list[str]) -> Report:
-    present = set(all_digests(store.objects))
     findings = list(_strays(store))
     found, bad = _entries(store)
     findings += bad
+    # After the records: an object comes before its record.
+    present = set(all_digests(store.objects))
     recorded = {entry.object for entry in found.values()}
     broken = set()
     unread = 0

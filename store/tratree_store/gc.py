@@ -103,7 +103,9 @@ def plan(
     now = time.time()
     there = from_index(store) if catalogue is None else catalogue
     recipes_of = there.recipes_of()
-    kept = set(_named(store, recipes_of)) | set(in_use(store))
+    # Holders before names: who has made or found something and names it lets go of it only then.
+    kept = set(in_use(store))
+    kept |= set(_named(store, recipes_of))
     kept |= set(_used_since(store, there.rows, now - younger_than))
     if not drop_inputs:
         todo = list(kept)

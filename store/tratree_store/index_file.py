@@ -17,9 +17,10 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tratree_store.atomic import sync_file, sync_folder, unique
+from tratree_store.atomic import make_folder, sync_file, sync_folder, unique
 from tratree_store.faults import point
 from tratree_store.filesystems import has_shared_memory
+from tratree_store.group_access import inherit
 from tratree_store.locks import flock_works
 from tratree_store.migrations import MIGRATIONS, refuse_newer
 
@@ -167,6 +168,7 @@ def replace(
             connection.commit()
         finally:
             connection.close()
+        inherit(draft)
         if durable:
             sync_file(draft)
         point("index.built")
@@ -188,7 +190,7 @@ def _clear(path: Path, quarantine: Path) -> None:
     # The file before its journals: without them it would be an older index that looks sound.
     for each in (path, *(path.with_name(path.name + suffix) for suffix in SIDE_FILES)):
         if each.is_dir():
-            quarantine.mkdir(exist_ok=True)
+            make_folder(quarantine, durable=False)
             each.rename(quarantine / f"{each.name}-{unique()}")
         else:
             each.unlink(missing_ok=True)

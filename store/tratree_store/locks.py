@@ -26,8 +26,9 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from tratree_store.atomic import unique
+from tratree_store.atomic import make_folder, unique
 from tratree_store.errors import LockTimeout, StoreError
+from tratree_store.group_access import inherit, is_shared
 from tratree_store.holders import Holder, alive, host, myself, read_holder
 
 VARIABLE = "TRATREE_STORE_LOCKS"
@@ -97,7 +98,7 @@ class Lock:
             if wait is not None and time.monotonic() - start >= wait:
                 who = str(holder) if holder else "another process"
                 raise LockTimeout(
-                    f"Waited {wait:g} s for {who}; run again later or wait longer (--wait)."
+                    f"waited {wait:g} s for {who}; run again later or wait longer (--wait)"
                 )
             identity = (holder.pid, holder.since) if holder else None
             if on_wait is not None and identity != told and (holder or pause > 0.1):
@@ -110,7 +111,7 @@ class Lock:
     def _refuse_deadlock(self, holder: Holder | None) -> None:
         me = threading.get_ident()
         if holder and holder.pid == os.getpid() and _owners.get(str(self.path)) == me:
-            raise StoreError(f"This thread holds {self.path.name} already; it would wait for ever.")
+            raise StoreError(f"this thread holds {self.path.name} already; it would wait for ever")
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free now."""
@@ -130,7 +131,7 @@ class Lock:
     def _flock(self, blocking: int) -> bool:
         mode = (fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX) | blocking
         while True:
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            handle = self._open()
             try:
                 fcntl.flock(handle, mode)
                 same = os.fstat(handle).st_ino == self.path.stat().st_ino
@@ -152,6 +153,22 @@ class Lock:
             _owners[str(self.path)] = threading.get_ident()
             self.sign(self._needs)
         return True
+
+    def _open(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        for _ in range(20):
+            try:
+                handle = os.open(self.path, flags, 0o644)
+            except PermissionError:
+                # Another member of the group has just made it, and is about to share it.
+                if not is_shared(self.path.parent):
+                    raise
+                time.sleep(0.01)
+                continue
+            with contextlib.suppress(OSError):
+                inherit(self.path)
+            return handle
+        return os.open(self.path, flags, 0o644)
 
     def sign(self, needs: Sequence[str]) -> None:
         """Write into the file who holds it and which digests it needs."""
@@ -181,6 +198,7 @@ class Lock:
     def _draft(self, text: bytes) -> Path:
         draft = self.path.with_name(f".draft-{unique()}")
         draft.write_bytes(text)
+        inherit(draft)
         return draft
 
     def _try_file(self) -> bool:
@@ -247,7 +265,7 @@ _owners: dict[str, int] = {}
 @contextmanager
 def locked(path: Path, *, shared: bool = False, wait: float | None = None) -> Iterator[None]:
     """Hold a short lock whose file stays (index, refs, collection)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, durable=False)
     lock = Lock(path, shared=shared, keep=True).acquire(wait)
     try:
         yield

@@ -56,7 +56,7 @@ def refuse_newer(connection: sqlite3.Connection) -> int:
     version = version_of(connection)
     if version > len(MIGRATIONS):
         raise NewerStore(
-            f"The index has version {version} and this program knows {len(MIGRATIONS)}; "
+            f"the index has version {version} and this program knows {len(MIGRATIONS)}; "
             "use a newer tratree, or build one for this version with `tratree store reindex`"
         )
     return version
@@ -88,7 +88,7 @@ def check_format(root: Path) -> bool:
         ) from error
     if not isinstance(found, int) or found > STORE_FORMAT:
         raise NewerStore(
-            f"The store in {root} has format {found} and this program knows {STORE_FORMAT}; "
-            "use a newer tratree."
+            f"the store in {root} has format {found} and this program knows {STORE_FORMAT}; "
+            "use a newer tratree"
         )
     return True

@@ -51,8 +51,8 @@ def recompute(store: Store, entry: Entry, rerun: Rerun) -> str | None:
         scratch.leases.release()
         if made.recipe != entry.recipe:
             raise StoreError(
-                f"Running {entry.stage} again asked for recipe {made.recipe[:12]} and not "
-                f"{entry.recipe[:12]}: the code or a default has changed since."
+                f"running {entry.stage} again asked for recipe {made.recipe[:12]} and not "
+                f"{entry.recipe[:12]}: the code or a default has changed since"
             )
         if made.object == entry.object:
             return None
@@ -61,5 +61,5 @@ def recompute(store: Store, entry: Entry, rerun: Rerun) -> str | None:
     names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
     return (
         f"{entry.ref[:24]} came out as {made.object[:12]}: {names[0]} is the first of "
-        f"{len(names)} files that differ."
+        f"{len(names)} files that differ"
     )

@@ -22,9 +22,10 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from tratree_store.atomic import read_plain, seal, unseal, write_atomic
-from tratree_store.errors import StoreError, VerificationError
+from tratree_store.errors import StoreError, VerificationError, explained
 from tratree_store.keys import is_digest, is_word, sha256
 from tratree_store.locks import locked
+from tratree_store.objects import names_in
 
 PINS = "pins/"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*")
@@ -118,9 +119,9 @@ class Refs:
 
     def names(self) -> Iterator[str]:
         """All names that have a file, removed ones included, in order."""
-        if self.folder.is_dir():
-            names = (unquote(path.name, errors="surrogateescape") for path in self.folder.iterdir())
-            yield from sorted(names)
+        with explained("list the names", self.folder):
+            files = names_in(str(self.folder))
+        yield from sorted(unquote(file, errors="surrogateescape") for file in files)
 
     def append(self, name: str, naming: Naming) -> None:
         """Give the name a new meaning; the old ones stay in its history."""

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from tratree_store import refs as ref_lines
 from tratree_store import sharing
+from tratree_store.atomic import make_folder
 from tratree_store.entries import Entry
 from tratree_store.errors import (
     AmbiguousReference,
@@ -27,6 +28,7 @@ from tratree_store.errors import (
     VerificationError,
     explained,
 )
+from tratree_store.group_access import inherit
 from tratree_store.keys import is_digest
 from tratree_store.locks import Lock
 from tratree_store.objects import (
@@ -125,7 +127,7 @@ def push(
             continue
         problems = damage(store.objects, digest, deep=True)
         if problems:
-            raise VerificationError(f"{problems[0]} It was not pushed.")
+            raise VerificationError(f"{problems[0]}; it was not pushed")
         going[digest] = read_manifest(store.objects, digest)
     blobs = {
         file.sha256: (file, folder_of(store.objects, digest) / FILES / file.path)
@@ -204,7 +206,7 @@ def pull(
     counter = _Counter(announced.size, on_progress)
     incoming = store.root / "incoming"
     with explained("pull", store.root), sharing.arrival(store) as folder:
-        incoming.mkdir(exist_ok=True)
+        make_folder(incoming, store.durable)
 
         def fetch(file: File) -> None:
             _fetch(store, remote, incoming, folder, file, counter.add)
@@ -221,7 +223,7 @@ def pull(
     for text, digest in wanted.items():
         entry = store.entry_of(digest)
         if entry is None:
-            raise StoreError(f"{text!r} was pulled and is not in the store.")
+            raise StoreError(f"{text!r} was pulled and is not in the store")
         found.append(entry)
         _take_name(store, remote, text, entry)
     return found, done
@@ -235,8 +237,7 @@ def _refusing(remote: Remote) -> Iterator[None]:
     except (UnknownReference, AmbiguousReference):
         raise
     except StoreError as error:
-        sentence = str(error).rstrip(".")
-        raise type(error)(f"{remote.shown} was refused: {sentence}; nothing was pulled") from error
+        raise type(error)(f"{remote.shown} was refused: {error}; nothing was pulled") from error
 
 
 def _take_name(store: Store, remote: Remote, text: str, entry: Entry) -> None:
@@ -263,6 +264,8 @@ def _fetch(
             # more from the beginning.
             with contextlib.suppress(FileNotFoundError):
                 if not whole.exists():
+                    part.touch()
+                    inherit(part)  # another member of the group may go on with it
                     remote.stream(sharing.blob_name(file.sha256), part, file, moved)
                     part.replace(whole)
                 if hash_file(whole) == (file.sha256, file.size):
@@ -292,13 +295,13 @@ def _resolve(remote: Remote, text: str) -> str:
         digests = [digest for digest in digests if is_digest(digest)]
         if len(digests) > 1:
             raise AmbiguousReference(
-                f"{text!r} fits {len(digests)} artifacts on {remote.shown}; write more digits.",
+                f"{text!r} fits {len(digests)} artifacts on {remote.shown}; write more digits",
                 digests,
             )
         if digests:
             return digests[0]
     raise UnknownReference(
-        f"No artifact on {remote.shown} answers to {text!r}; give a full digest or a pushed name."
+        f"no artifact on {remote.shown} answers to {text!r}; give a full digest or a pushed name"
     )
 
 
@@ -316,7 +319,7 @@ def _closure(
         data = remote.read(sharing.records_name(digest), sharing.MAX_RECORDS)
         if data is None:
             if digest in roots:
-                raise UnknownReference(f"{remote.shown} does not have {digest[:12]}.")
+                raise UnknownReference(f"{remote.shown} does not have {digest[:12]}")
             missing[digest] = None
             announced.counted(len(missing))
             continue

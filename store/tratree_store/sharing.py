@@ -21,7 +21,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tratree_store import entries as records
-from tratree_store.atomic import unique
+from tratree_store.atomic import make_folder, unique
 from tratree_store.entries import Entry
 from tratree_store.errors import StoreError, VerificationError, explained
 from tratree_store.locks import Lock
@@ -136,11 +136,11 @@ def join_records(entries: Iterable[Entry]) -> bytes:
 def split_records(data: bytes, digest: str, objects: Path) -> list[Entry]:
     """The entries in such lines; raises ``VerificationError`` unless all speak of ``digest``."""
     found = [
-        records.decode(line, objects, f"A record of {digest[:12]}")
+        records.decode(line, objects, f"a record of {digest[:12]}")
         for line in data.splitlines(keepends=True)
     ]
     if not found or any(entry.object != digest for entry in found):
-        raise VerificationError(f"The records of {digest[:12]} speak of something else.")
+        raise VerificationError(f"the records of {digest[:12]} speak of something else")
     return found
 
 
@@ -151,7 +151,7 @@ def arrival(store: Store) -> Iterator[Path]:
     # A large file may take hours in which nothing in the folder changes: the lock says that
     # somebody is at work.
     with Lock(store.locks / f"{folder.name}.lock"):
-        folder.mkdir(parents=True)
+        make_folder(folder, durable=False)
         try:
             yield folder
         finally:

@@ -29,6 +29,7 @@ from tratree_store.errors import (
 )
 from tratree_store.faults import point
 from tratree_store.gone import Gone
+from tratree_store.group_access import widen_all
 from tratree_store.holders import Holder
 from tratree_store.index import Index
 from tratree_store.keys import JSON, Recipe, canonical_json, input_digests, sha256
@@ -99,7 +100,7 @@ class Store:
                 with contextlib.suppress(OSError):
                     os.utime(records.record_path(self.records, entry.recipe, entry.object))
                 return entry
-            self._warn(f"Cached {entry.ref[:24]} is broken and will be made again: {problems[0]}")
+            self._warn(f"cached {entry.ref[:24]} is broken and will be made again: {problems[0]}")
         return None
 
     def records_of(self, recipe: str) -> list[Entry]:
@@ -113,7 +114,7 @@ class Store:
         try:
             return records.read(path, self.objects)
         except VerificationError as error:
-            self._warn(f"{error} It is passed over; see `store fsck`.")
+            self._warn(f"{error}; it is passed over, see `tratree store fsck`")
         except FileNotFoundError:
             pass
         except OSError as error:
@@ -132,7 +133,7 @@ class Store:
         entry = self._resolver.resolve(text, kind)
         self.leases.take(entry.object)
         if not self._recorded(entry):
-            raise UnknownReference(f"{text!r} was collected just now; make it again.")
+            raise UnknownReference(f"{text!r} was collected just now; make it again")
         return entry
 
     def _recorded(self, entry: Entry) -> bool:
@@ -204,13 +205,19 @@ class Store:
     # -- names -----------------------------------------------------------------------------
 
     def name(self, name: str, entry: Entry | None) -> None:
-        """Let ``name`` mean ``entry`` from now on; None removes it (its history stays)."""
+        """Let ``name`` mean ``entry`` from now on; None removes it (its history stays).
+
+        Raises ``UnknownReference`` for an entry that was collected meanwhile.
+        """
         self.prepare()
-        with explained("write a name", self.root):
+        # No collection runs meanwhile: it would have read the names already.
+        with explained("write a name", self.root), self.adding():
             if entry is None:
                 self.refs.append(name, Naming(time.time(), "", "", ""))
-            else:
-                self.refs.append(name, Naming(time.time(), entry.kind, entry.object, entry.recipe))
+                return
+            if not self._recorded(entry):
+                raise UnknownReference(f"{entry.ref[:24]} was collected just now; make it again")
+            self.refs.append(name, Naming(time.time(), entry.kind, entry.object, entry.recipe))
 
     def names(self) -> dict[str, str]:
         """name -> full reference, in order of name; damaged ones are left out with a warning."""
@@ -219,7 +226,7 @@ class Store:
             try:
                 naming = self.refs.current(name)
             except VerificationError as error:
-                self._warn(f"{error} `store fsck --repair` restores it.")
+                self._warn(f"{error}; `tratree store fsck --repair` restores it")
                 continue
             if naming is not None:
                 found[name] = naming.ref
@@ -239,6 +246,39 @@ class Store:
             if not check_format(self.root):
                 data = canonical_json({"format": STORE_FORMAT}) + b"\n"
                 write_atomic(self.root / FORMAT_FILE, data, self.tmp, self.durable)
+
+    def share(self) -> None:
+        """Let every member of the folder's group use and add to the store, whatever their umask.
+
+        Raises ``StoreError`` for files of other users, whose owners must do the same, and for a
+        group that is not this user's.
+        """
+        with explained("share the store", self.root):
+            make_folder(self.root, self.durable)
+            group = self.root.stat().st_gid
+        if os.geteuid() != 0 and group not in {os.getegid(), *os.getgroups()}:
+            raise StoreError(
+                f"{self.root} belongs to group {group}, and you are not in it; give it to yours "
+                "first (chgrp)"
+            )
+        self.prepare()
+        with explained("share the store", self.root):
+            for name in ("gone", "incoming", "partial", "pending", "quarantine", "refs"):
+                make_folder(self.root / name, self.durable)
+            foreign = widen_all(self.root)
+        if foreign:
+            raise StoreError(
+                f"{len(foreign)} files in {self.root} belong to other users (the first is "
+                f"{foreign[0]}); their owners must run the same command"
+            )
+
+    @property
+    def group(self) -> str:
+        """The name (or number) of the group that the store's folder belongs to."""
+        try:
+            return self.root.group()
+        except KeyError:
+            return str(self.root.stat().st_gid)
 
     @contextmanager
     def build(
@@ -300,7 +340,7 @@ class Store:
         """Move a folder with ``files/`` to its place; inside ``adding``, before its record."""
         broken = place(work, self.objects, manifest, durable=self.durable)
         if broken is not None:
-            self.quarantine.mkdir(exist_ok=True)
+            make_folder(self.quarantine, self.durable)
             with contextlib.suppress(OSError):
                 broken.rename(self.quarantine / broken.name)
 
@@ -319,7 +359,7 @@ class Store:
     def record(self, entry: Entry) -> Entry:
         """Write an entry's record and its index row; inside ``adding``, after its object."""
         if not folder_of(self.objects, entry.object).is_dir():
-            raise StoreError(f"Object {entry.object[:12]} was collected meanwhile; run again.")
+            raise StoreError(f"object {entry.object[:12]} was collected meanwhile; run again")
         path = records.record_path(self.records, entry.recipe, entry.object)
         mark = self.index.announce(entry.recipe, entry.object)
         if self.durable:

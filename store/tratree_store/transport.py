@@ -51,7 +51,7 @@ class Remote:
         try:
             self._shared, self._root = url_to_fs(url)
         except Exception as error:  # noqa: BLE001 - whatever a constructor raises
-            raise StoreError(f"Cannot open {self.shown}: {self._words(error)}.") from None
+            raise StoreError(f"cannot open {self.shown}: {self._words(error)}") from None
         protocol = self._shared.protocol
         protocols = {protocol} if isinstance(protocol, str) else set(protocol)
         self._hierarchical = bool(protocols & _HIERARCHICAL)
@@ -94,8 +94,8 @@ class Remote:
                 lasting = isinstance(error, OSError) and error.errno in _LASTING
                 if attempt == TRIES - 1 or lasting:
                     raise StoreError(
-                        f"Cannot {doing} {self.shown}: {self._words(error)}; what has arrived is "
-                        "kept, run the same command again."
+                        f"cannot {doing} {self.shown}: {self._words(error)}; what has arrived is "
+                        "kept, run the same command again"
                     ) from None
                 time.sleep(self._pause * 2**attempt)
         raise AssertionError("unreachable")
@@ -125,7 +125,7 @@ class Remote:
         except FileNotFoundError:
             return None
         if len(data) > limit:
-            raise VerificationError(f"{name} on {self.shown} is larger than it can be.")
+            raise VerificationError(f"{name} on {self.shown} is larger than it can be")
         return data
 
     def write(self, name: str, source: Path | bytes) -> None:
@@ -150,7 +150,7 @@ class Remote:
             self.patiently("write to", send)
         except (PermissionError, NotImplementedError) as error:
             raise StoreError(
-                f"Cannot write to {self.shown} ({self._words(error)}); it is read-only for you."
+                f"cannot write to {self.shown} ({self._words(error)}); it is read-only for you"
             ) from None
 
     def stream(self, name: str, part: Path, file: File, moved: Callable[[int], None]) -> None:
@@ -176,7 +176,7 @@ class Remote:
             self.patiently("read from", fetch)
         except FileNotFoundError:
             raise VerificationError(
-                f"{self.shown} lists {file.path} but does not have its bytes ({file.sha256[:12]})."
+                f"{self.shown} lists {file.path} but does not have its bytes ({file.sha256[:12]})"
             ) from None
 
     def listing(self, folder: str) -> list[str]:

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from tests.agents.toy import open_environment
-from tratree_cli.agents.local import LocalPolicy
-from tratree_cli.agents.local_sampling import Draws, sample
+from tratree_cli.agents.local.policy import LocalPolicy
+from tratree_cli.agents.local.token_sampling import Draws, sample
 from tratree_cli.agents.policy import Opening, Turn
 from tratree_cli.agents.rollout import EpisodeRequest, play
 from tratree_cli.errors import InputError
 from tratree_cli.formats.rollouts import CONTEXT_OVERFLOW, Rollouts, conversation
-from tratree_cli.training.load import resolve_base
+from tratree_cli.models.load import resolve_base
 
 SHORT = {"max_new_tokens": 12}
 
@@ -141,7 +141,7 @@ def test_turns_end_where_the_models_own_settings_end_them(
 
 
 def test_main_memory_is_used_where_conversations_are_long(chatml_model: Path) -> None:
-    from tratree_cli.agents.local_cache import RowCache
+    from tratree_cli.agents.local.kv_cache import RowCache
 
     whole, paged = RowCache(2), RowCache(2, longest=512, paged=True)
     for cache in (whole, paged):
@@ -162,7 +162,7 @@ def test_main_memory_is_used_where_conversations_are_long(chatml_model: Path) ->
 
 @pytest.mark.parametrize(("length", "other"), [(5, 2), (2, 5), (3, 3), (4, 0), (0, 4)])
 def test_exchanged_rows_keep_all_that_is_in_use(length: int, other: int) -> None:
-    from tratree_cli.agents.local_cache import RowCache
+    from tratree_cli.agents.local.kv_cache import RowCache
 
     cache = RowCache(2)
     cache.reserve(3, 6)

@@ -11,10 +11,10 @@ import torch
 
 from tests.agents.conftest import CHATML, make_model
 from tests.agents.toy import open_environment
-from tratree_cli.agents import local_llama
-from tratree_cli.agents.local import LocalPolicy
-from tratree_cli.agents.local_llama import PlainLlama
-from tratree_cli.agents.local_model import forward
+from tratree_cli.agents.local import llama
+from tratree_cli.agents.local.llama import PlainLlama
+from tratree_cli.agents.local.model import forward
+from tratree_cli.agents.local.policy import LocalPolicy
 from tratree_cli.agents.rollout import EpisodeRequest, play
 
 
@@ -34,7 +34,7 @@ def test_both_ways_play_the_same_episodes(model: Path, monkeypatch: pytest.Monke
     long = partial(forward, policy._model)
     played = []
     for way, tokens in ((long, 0), (PlainLlama(policy._model, policy.max_context), 100)):
-        monkeypatch.setattr(local_llama, "PASS_TOKENS", tokens)
+        monkeypatch.setattr(llama, "PASS_TOKENS", tokens)
         monkeypatch.setattr(policy, "_pass", way)
         played.append(play(environment, policy, requests)[0])
     assert played[0] == played[1]

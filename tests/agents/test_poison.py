@@ -9,7 +9,7 @@ import pytest
 
 from tests.agents.test_served import Server, completion, opened, servers  # noqa: F401
 from tests.agents.toy import open_environment
-from tratree_cli.agents.local import LocalPolicy
+from tratree_cli.agents.local.policy import LocalPolicy
 from tratree_cli.agents.policy import Opening, Turn
 from tratree_cli.agents.rollout import EpisodeRequest, play
 from tratree_cli.formats.rollouts import (

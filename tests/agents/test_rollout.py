@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from tests.agents.toy import ToyEnvironment, open_environment
-from tratree_cli.agents.episode import EpisodeRequest, parse, storable
+from tratree_cli.agents.episode import EpisodeRequest
 from tratree_cli.agents.policy import Opening, Policy, Reply, Turn, open_policy
 from tratree_cli.agents.rollout import Progress, play
 from tratree_cli.agents.scripted import ScriptedPolicy
+from tratree_cli.envs.agent_text import parse, storable
 from tratree_cli.envs.protocol import INVALID_FORMAT
 from tratree_cli.errors import InputError
 from tratree_cli.formats.rollouts import (

@@ -18,9 +18,9 @@ import pytest
 
 from tests.agents.conftest import REPOSITORY
 from tests.agents.toy import open_environment
-from tratree_cli.agents.plan import SamplingPlan, Shard, episode_seed, setting_grid
 from tratree_cli.agents.policy import PolicyOutageError
 from tratree_cli.agents.rollout import Progress
+from tratree_cli.agents.sampling_plan import SamplingPlan, Shard, episode_seed, setting_grid
 from tratree_cli.agents.shard_files import ShardFolder
 from tratree_cli.agents.shards import Source, explore, merge
 from tratree_cli.envs.registry import open_environment as open_registered

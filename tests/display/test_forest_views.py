@@ -10,7 +10,6 @@ from rich.console import Console, RenderableType
 
 from tests.trees.making import SHOP, made_rollouts
 from tratree_cli.display.forest import render_forest, render_tree
-from tratree_cli.display.forest_exports import forest_html, tree_dot, tree_json, tree_mermaid
 from tratree_cli.display.pairs import pair_view, pairs_view
 from tratree_cli.display.paths import path_view, paths_view
 from tratree_cli.display.tree_rows import tree_rows
@@ -19,9 +18,10 @@ from tratree_cli.formats.pairs import PairFile, render_pairs
 from tratree_cli.formats.paths import PathFile, render_paths
 from tratree_cli.formats.rollouts import Rollouts
 from tratree_cli.formats.trees import TreeFile
+from tratree_cli.reporting.render.tree_exports import forest_html, tree_dot, tree_json, tree_mermaid
 from tratree_cli.trees.build import build_forest
-from tratree_cli.trees.mcts import search
 from tratree_cli.trees.pairs import mine
+from tratree_cli.trees.search.api import search
 
 
 def tree_of(rollouts: Rollouts) -> TreeFile:

@@ -16,7 +16,7 @@ from tratree_cli.display.progress import (
     TerminalReporter,
     without_bars,
 )
-from tratree_cli.stages.tasks import episodes_progress
+from tratree_cli.stages.sampling import episodes_progress
 
 
 def console(*, terminal: bool) -> tuple[Console, io.StringIO]:
@@ -43,7 +43,8 @@ def test_without_a_terminal_a_long_run_tells_now_and_then_how_far_it_is(
     lines = out.getvalue().splitlines()
     assert len(lines) == 4
     # 30 in 15 seconds; the first hundred were done by an earlier run.
-    assert lines[1] == ("… exploration  130/300 (43 %)  mean 45.0  8 running [2J  ETA 1 m 25 s")
+    note = "mean 45.0  8 running\N{REPLACEMENT CHARACTER}[2J"
+    assert lines[1] == f"… exploration  130/300 (43 %)  {note}  ETA 1 m 25 s"
     assert "\x1b" not in out.getvalue()
 
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tratree_cli.agents.episode import EpisodeRequest
+from tratree_cli.agents.policy import open_policy
+from tratree_cli.agents.rollout import play
 from tratree_cli.envs.alfworld import data_files, open_environment
-from tratree_cli.envs.alfworld.brief import brief
+from tratree_cli.envs.alfworld.compact_observations import brief
 from tratree_cli.envs.alfworld.environment import AlfWorldEnvironment, Households, Parameters
 from tratree_cli.envs.alfworld.folder import eto_lists
 from tratree_cli.envs.alfworld.households.files import write_game
@@ -17,8 +20,10 @@ from tratree_cli.envs.alfworld.households.household import SIZES, draw_household
 from tratree_cli.envs.alfworld.households.inventory import PLACES, ROOMS, SEEN, THINGS, UNSEEN
 from tratree_cli.envs.alfworld.households.tasks import LOOK, TYPES
 from tratree_cli.envs.alfworld.sentences import Wish, read_wish
+from tratree_cli.envs.protocol import UnplayableTaskError
 from tratree_cli.envs.registry import open_environment as open_by_name
 from tratree_cli.errors import InputError
+from tratree_cli.formats.rollouts import DONE, ENVIRONMENT_ERROR
 
 
 def opened(data: str = "embedded", **parameters: object) -> AlfWorldEnvironment:
@@ -283,3 +288,26 @@ def test_etos_lists_are_complete() -> None:
     lists = eto_lists()
     assert len(set(lists["seen"])) == 140
     assert len(set(lists["unseen"])) == 134
+
+
+def folder_with_a_broken_game(root: Path) -> Path:
+    """Three training games, of which the second looks whole and cannot be read."""
+    games = [
+        write_game(root / "train", draw_household(f"x{n}", SEEN, TYPES[0], "tiny"), "put", "t", n)
+        for n in range(3)
+    ]
+    assert len(set(games)) == 3
+    broken = sorted(games)[1]
+    broken.write_text('{"solvable": true, "pddl_domain": 3}')
+    return root
+
+
+def test_a_game_that_cannot_be_read_costs_its_own_episodes_only(tmp_path: Path) -> None:
+    environment = open_by_name("alfworld", str(folder_with_a_broken_game(tmp_path)))
+    requests = [EpisodeRequest(task) for task in environment.splits()["train"]]
+    trajectories, _ = play(environment, open_policy("expert"), requests)
+    assert [trajectory.end for trajectory in trajectories] == [DONE, ENVIRONMENT_ERROR, DONE]
+    assert "no ALFWorld game" in trajectories[1].detail
+    assert trajectories[1].score is None
+    with pytest.raises(UnplayableTaskError, match="no ALFWorld game"):
+        environment.instruction(requests[1].task)

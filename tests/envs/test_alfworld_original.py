@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.alfworld.original_engine import compare
 from tratree_cli.envs.alfworld.folder import game_files
 from tratree_cli.envs.alfworld.households.files import write_game
 from tratree_cli.envs.alfworld.households.household import draw_household
 from tratree_cli.envs.alfworld.households.inventory import SEEN, UNSEEN
 from tratree_cli.envs.alfworld.households.tasks import TYPES
 from tratree_cli.envs.alfworld.logic import GRAMMARS, read_logic
-from tratree_cli.envs.alfworld.oracle import compare
 
 pytest.importorskip("textworld")
 pytest.importorskip("alfworld")

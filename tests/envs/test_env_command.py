@@ -34,6 +34,27 @@ def test_list_says_what_mends_a_missing_data_folder(tmp_path: Path) -> None:
     assert not row["ready"] and "tratree env fetch webshop" in row["missing"]
 
 
+def test_a_folder_is_shown_with_the_environments_that_have_files_in_it(edge60: Path) -> None:
+    result = run(app, ["list", "--data", str(edge60), "--json"])
+    rows = {row["environment"]: row for row in map(json.loads, result.stdout.splitlines())}
+    assert rows["webshop"]["ready"] and rows["webshop"]["data"] == str(edge60)
+    assert rows["alfworld"]["ready"] and rows["alfworld"]["data"] == "embedded"
+
+
+def test_a_broken_file_is_said_of_its_own_environment_only(tmp_path: Path) -> None:
+    (tmp_path / "items_shuffle.json").write_text("[")
+    (tmp_path / "items_ins_v2.json").write_text("{}")
+    result = run(app, ["list", "--data", str(tmp_path), "--json"])
+    rows = {row["environment"]: row for row in map(json.loads, result.stdout.splitlines())}
+    assert "not valid JSON" in rows["webshop"]["missing"]
+    assert rows["alfworld"]["ready"]
+
+
+def test_a_list_keeps_to_the_columns_that_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    assert max(map(len, run(app, ["list"]).stdout.splitlines())) <= 50
+
+
 def test_check_plays_an_expert_and_a_random_episode() -> None:
     result = run(app, ["check", "webshop", "--json"])
     report = json.loads(result.stdout)

@@ -98,7 +98,7 @@ def test_unknown_tasks_are_refused(embedded: WebShopEnvironment, task: str) -> N
         ({"page_size": "3"}, "whole number"),
         ({"page_size": True}, "whole number"),
         ({"page_size": 0}, "at least 1"),
-        ({"goals": "robot"}, "human, synthetic or auto"),
+        ({"goals": "robot"}, "one of auto, human, synthetic"),
         ({"nouns": "magic"}, "closed-words"),
         ({"nouns": "spacy:no_such_model"}, "needs spaCy"),
     ],

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from tratree_cli.commands.env import app
 from tratree_cli.envs.download import Source, download
-from tratree_cli.envs.webshop.fetch import CHECKSUMS, fetch, sources
+from tratree_cli.envs.fetch_files import CHECKSUMS
+from tratree_cli.envs.webshop.fetch import fetch, sources
 from tratree_cli.errors import InputError, PartialError, StageError
 
 BODY = bytes(range(256)) * 2000
@@ -132,7 +133,7 @@ def test_a_second_fetch_transfers_nothing_and_notices_a_changed_file(
 
 
 def test_unknown_files_and_sizes_are_refused() -> None:
-    with pytest.raises(InputError, match="'full' or 'small'"):
+    with pytest.raises(InputError, match="come as full, small"):
         sources("tiny")
     with pytest.raises(InputError, match=r"did you mean 'items_shuffle\.json'"):
         sources("full", addresses={"item_shuffle.json": "http://x"})

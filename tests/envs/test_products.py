@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -93,15 +94,44 @@ def test_range_prices_are_drawn_from_the_given_generator() -> None:
         {"small_description": [1]},
         {"customization_options": [1]},
         {"customization_options": {"color": [{}]}},
+        {"customization_options": {"color": {"value": "red"}}},
+        {"customization_options": {"color": ["red"]}},
         {"pricing": "$.."},
+        {"pricing": 12.5},
+        {"pricing": "$" + "9" * 400},
         {"product_category": ["a"]},
     ],
 )
-def test_a_field_of_the_wrong_type_is_an_error_that_names_the_record(
+def test_a_field_of_the_wrong_type_is_an_error_that_names_record_and_field(
     broken: dict[str, Any],
 ) -> None:
-    with pytest.raises(InputError, match=r"record 0 \(asin B000000001\)"):
+    with pytest.raises(InputError, match=r"record 0 \(asin B000000001\)") as refused:
         clean_products([record(**broken)], {})
+    assert f"'{next(iter(broken))}'" in str(refused.value)
+    assert "Error" not in str(refused.value)
+
+
+def test_a_field_that_is_missing_is_named() -> None:
+    without = record()
+    del without["query"]
+    with pytest.raises(InputError, match="'query' is missing"):
+        clean_products([without], {})
+
+
+@pytest.mark.parametrize(
+    ("labels", "named"),
+    [
+        ([], "its entry in the attribute file"),
+        ("red", "its entry in the attribute file"),
+        ({"attributes": "red"}, "'attributes' is not a list"),
+        ({"attributes": [1]}, "'attributes' is not a list"),
+        ({"instruction": 1}, "'instruction' in the attribute file"),
+        ({"instruction_attributes": "red"}, "'instruction_attributes' is not a list"),
+    ],
+)
+def test_a_malformed_entry_of_the_attribute_file_is_named(labels: Any, named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        clean_products([record()], {"B000000001": labels})
 
 
 @pytest.mark.parametrize("bad", [{"name": "no asin"}, {"asin": 7}, [], None])
@@ -147,12 +177,31 @@ def test_missing_files_are_explained(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "human", ['{"B000000001": [{}]}', '{"B000000001": [3]}', '{"B000000001": 3}']
+    ("requests", "named"),
+    [
+        ([{}], "'instruction' is missing"),
+        ([3], "one is not an object"),
+        (3, "they are not a list"),
+        ("a shirt", "they are not a list"),
+        ([{"instruction_options": 3}], "'instruction_options' is not a list of texts"),
+        ([{"instruction_options": "red"}], "'instruction_options' is not a list of texts"),
+        ([{"instruction_options": [1]}], "'instruction_options' is not a list of texts"),
+        ([{"instruction_attributes": ["a", None]}], "'instruction_attributes' is not a list"),
+        ([{"instruction_attributes": "red"}], "'instruction_attributes' is not a list"),
+        ([{"instruction": ["a"]}], "'instruction' is not a text"),
+    ],
 )
-def test_malformed_human_instructions_are_explained(tmp_path: Path, human: str) -> None:
+def test_malformed_human_instructions_are_explained_by_field(
+    tmp_path: Path, requests: Any, named: str
+) -> None:
+    whole = {"instruction": "x", "instruction_attributes": ["a"], "instruction_options": []}
+    if isinstance(requests, list):
+        requests = [{**whole, **r} if r and isinstance(r, dict) else r for r in requests]
+    human = json.dumps({"B000000001": requests})
     data = folder(tmp_path, json.dumps([record()]), human=human)
-    with pytest.raises(InputError, match="human instructions"):
+    with pytest.raises(InputError, match=f"human instructions .*{named}") as refused:
         open_environment(str(data), goals="human", cache=tmp_path / "cache")
+    assert "Error" not in str(refused.value)
 
 
 def test_instructions_for_products_that_are_missing_make_no_goals() -> None:
@@ -187,6 +236,18 @@ def test_a_large_file_is_read_record_by_record_with_the_same_result(
         (b'[{"a": 1}, nonsense]', [{"a": 1}], "record 1"),
         (b'[{"a": "\xff"}]', [], "not in UTF-8"),
         (b"", [], "does not hold a JSON list"),
+        (b'[{"a": 1}{"b": 2}]', [{"a": 1}], "record 1.*a comma is missing before '{'"),
+        (b'[{"a": 1},,{"b": 2}]', [{"a": 1}], "record 1"),
+        (b'[{"a": 1},]', [{"a": 1}], "record 1"),
+        (b"[,]", [], "record 0"),
+        (b'[{"a": 1}] {}', [{"a": 1}], "there is more after the end"),
+        (b'[{"a": 1}]]', [{"a": 1}], "there is more after the end"),
+        (b'[{"a": "\\ud800"}]', [], "record 0"),
+        (b'[{"a": "\\ud83d\\ude00"}]', [{"a": "\U0001f600"}], None),
+        (b'[{"a": NaN}]', [], "record 0.*NaN is no JSON"),
+        (b'[{"a": ' + b"[" * 100_000, [], "record 0.*nested too deeply"),
+        (b"[" * 100_000, [], "record 0.*nested too deeply"),
+        (b"[1.25e5, 12345678901]", [125000.0, 12345678901], None),
     ],
 )
 def test_streaming_says_where_a_file_breaks(
@@ -199,7 +260,7 @@ def test_streaming_says_where_a_file_breaks(
         for record in stream_records(path, 8):
             read.append(record)
     except InputError as error:
-        assert message is not None and message in str(error)
+        assert message is not None and re.search(message, str(error)), error
     else:
         assert message is None
     assert read == records
@@ -211,6 +272,22 @@ def test_a_large_folder_opens_like_a_small_one(
     expected = open_environment(str(edge60), cache=tmp_path).spec
     monkeypatch.setattr("tratree_cli.envs.webshop.files.LARGE", 1000)
     assert open_environment(str(edge60), cache=tmp_path).spec == expected
+
+
+@pytest.mark.parametrize("number", [-1, 1, 10**9, True])
+def test_a_goal_that_is_not_there_is_refused_and_the_session_lives_on(number: int) -> None:
+    request = {"instruction": "x", "instruction_attributes": ["a"], "instruction_options": []}
+    human = {"B000000001": [request]}
+    session = WebShop.from_records([record()], {}, human, goal_kind="human").session()
+    page = session.reset(0)
+    with pytest.raises(InputError, match="goals are 0 to 0"):
+        session.reset(number)
+    assert session.step("nonsense") == (page, 0.0, False)
+
+
+def test_an_unknown_kind_of_goals_is_refused() -> None:
+    with pytest.raises(InputError, match="goal_kind is human, synthetic or None, not 'foo'"):
+        WebShop.from_records([record()], {}, {}, goal_kind="foo")
 
 
 def test_hostile_text_passes_through_pages_unharmed() -> None:

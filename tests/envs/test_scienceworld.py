@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 from typing import cast
+from zipfile import ZipFile
 
 import pytest
 
@@ -20,9 +21,9 @@ from tratree_cli.envs.scienceworld.gold import (
     plainly,
     with_looks,
 )
-from tratree_cli.envs.scienceworld.looks import brief
+from tratree_cli.envs.scienceworld.observation_view import brief
 from tratree_cli.envs.scienceworld.simulator import Simulator
-from tratree_cli.errors import InputError
+from tratree_cli.errors import InputError, StageError
 
 GREENHOUSE = """This room is called the greenhouse. In it, you see:
 \tthe agent
@@ -35,10 +36,16 @@ You also see:
 \tA door to the hallway (that is open)"""
 
 
+def write_jar(path: Path) -> None:
+    """A jar that has the simulator's main class, by name."""
+    with ZipFile(path, "w") as jar:
+        jar.writestr(installation.INTERFACE, b"\xca\xfe\xba\xbe" * 1000)
+
+
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine with a simulator and without any Java, and its folder for a jar."""
-    (tmp_path / "scienceworld.jar").write_bytes(b"not really")
+    write_jar(tmp_path / "scienceworld.jar")
     monkeypatch.setattr(installation, "_package_folders", lambda name: [])
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
@@ -88,6 +95,7 @@ def test_families_are_chosen_by_patterns() -> None:
         ("boil/01", "no variation"),
         ("boil/٣", "no variation"),
         ("boil", "no variation ''"),
+        ("boil/" + "9" * 5000, "no variation '9"),
         ("", "family/variation"),
     ],
 )
@@ -100,6 +108,30 @@ def test_an_unknown_task_is_refused_in_one_sentence(task: str, message: str) -> 
 def test_no_java_anywhere_is_one_sentence_with_the_command(bare: Path) -> None:
     with pytest.raises(InputError, match=r"no.* here; type: pip install 'tratree\[scienceworld\]'"):
         open_environment("scienceworld", str(bare))
+
+
+def test_a_jar_that_is_broken_is_blamed_itself(bare: Path) -> None:
+    jar = bare / "scienceworld.jar"
+    whole = jar.read_bytes()
+    for broken in (whole[:-100], b"", b"not really", whole.replace(b"PythonInterface", b"x" * 15)):
+        jar.write_bytes(broken)
+        with pytest.raises(InputError, match=r"scienceworld\.jar is broken \(.*copy it again"):
+            open_environment("scienceworld", str(bare))
+
+
+def test_damage_inside_a_jar_is_found_when_the_simulator_does_not_start(bare: Path) -> None:
+    jar = bare / "scienceworld.jar"
+    content = bytearray(jar.read_bytes())
+    content[200] ^= 1
+    jar.write_bytes(content)
+    java = bare / "java"
+    java.write_text("#!/bin/sh\nexit 1\n")
+    java.chmod(0o755)
+    with pytest.raises(StageError, match=r"scienceworld\.jar is broken \(.* is damaged"):
+        Simulator(java, (jar,), 2)
+    write_jar(jar)
+    with pytest.raises(StageError, match="-version` should work"):
+        Simulator(java, (jar,), 2)
 
 
 def test_no_simulator_is_one_sentence_with_the_command(bare: Path) -> None:
@@ -133,6 +165,8 @@ def test_a_java_on_the_search_path_serves_without_the_package(bare: Path) -> Non
         ("simplifications", "openDoor", "did you mean 'openDoors'"),
         ("max_steps", "ten", "whole number"),
         ("max_steps", -1, "or more"),
+        ("hash_code", 99, "hash_code is one of 0, 1, 2, 3, 4, 5, not 99"),
+        ("hash_code", -1, "hash_code is one of"),
     ],
 )
 def test_a_wrong_parameter_is_refused(name: str, value: object, message: str) -> None:

@@ -39,7 +39,7 @@ def world() -> Iterator[ScienceWorldEnvironment]:
 
 
 def simulators(world: ScienceWorldEnvironment) -> list[int]:
-    return [seat.simulator.pid for seat in world.seats._seats]
+    return [slot.simulator.pid for slot in world.pool._slots]
 
 
 def played(world: ScienceWorldEnvironment, task: str, actions: tuple[str, ...]) -> list[Outcome]:
@@ -67,7 +67,7 @@ def test_a_lost_simulator_is_replaced_and_its_episode_goes_on(
     episode.reset()
     seen = [episode.step(action) for action in ACTIONS[:3]]
     [pid] = simulators(world)
-    world.seats._seats[0].simulator.seconds = 3.0
+    world.pool._slots[0].simulator.seconds = 3.0
     os.kill(pid, blow)
     seen += [episode.step(action) for action in ACTIONS[3:]]
     assert seen == whole
@@ -83,7 +83,7 @@ def test_no_simulator_outlives_its_program(tmp_path: Path, blow: signal.Signals 
         "from tratree_cli.envs.registry import open_environment\n"
         "world = open_environment('scienceworld')\n"
         "world.episode('boil/0').step('look around')\n"
-        "print(world.seats._seats[0].simulator.pid, flush=True)\n"
+        "print(world.pool._slots[0].simulator.pid, flush=True)\n"
         f"time.sleep({0 if blow is None else 600})\n"
     )
     program = subprocess.Popen(
@@ -113,7 +113,7 @@ def gone(pid: int) -> bool:
 
 def test_more_episodes_than_simulators_take_turns(world: ScienceWorldEnvironment) -> None:
     alone = {task: played(world, task, ACTIONS) for task in (TASK, "find-plant/1", "boil/2")}
-    world.seats.limit = 2
+    world.pool.limit = 2
     episodes = {task: world.episode(task) for task in alone}
     together: dict[str, list[Outcome]] = {task: [] for task in alone}
     for episode in episodes.values():
@@ -142,8 +142,8 @@ def test_the_acting_part_says_what_the_part_in_front_of_it_says(
             outcomes.append(episode.step(actions[-1]))
             if outcomes[-1].done:
                 break
-        simulator = world.seats._seats[0].simulator
-        simulator.load(family, variation, world.seats.simplifications(family))
+        simulator = world.pool._slots[0].simulator
+        simulator.load(family, variation, world.pool.simplifications(family))
         best = 0.0
         for action, outcome in zip(actions, outcomes, strict=True):
             said = simulator._call("step", action.strip())
@@ -233,14 +233,14 @@ def test_the_worked_example_is_what_the_simulator_answers(world: ScienceWorldEnv
 
 def test_the_simulator_refuses_what_it_does_not_know(world: ScienceWorldEnvironment) -> None:
     world.episode(TASK).step("look around")
-    simulator = world.seats._seats[0].simulator
+    simulator = world.pool._slots[0].simulator
     with pytest.raises(InputError, match="ScienceWorld refuses boil/999: ERROR"):
         simulator.load("boil", 999, "")
 
 
 def test_the_facts_about_parts_are_the_simulators(world: ScienceWorldEnvironment) -> None:
     world.episode(TASK).step("look around")
-    simulator = world.seats._seats[0].simulator
+    simulator = world.pool._slots[0].simulator
     for name in ("boil", "grow-plant", "inclined-plane-friction-named-surfaces"):
         assert simulator._call("getTaskMaxVariations", name) == tasks.FAMILIES[name].variations
 

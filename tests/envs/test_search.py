@@ -108,3 +108,7 @@ def test_the_stemmer_agrees_with_a_second_implementation() -> None:
         start = "".join(draw.choice("aeiouybcdlstwx'é1") for _ in range(draw.randint(0, 6)))
         word = start + draw.choice(ENDINGS) + draw.choice(["", draw.choice(ENDINGS)])
         assert stem(word) == other.stem(word), word
+
+
+def test_letters_lose_their_case_one_by_one_as_in_java() -> None:
+    assert Analyzer().terms("İZMİR ΟΔΟΣ") == ["izmir", "οδοσ"]

@@ -7,19 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from tratree_cli.display.blocks import Branch, Comparison, Lane, Outline, Turn
 from tratree_cli.evaluation.artifact import Budget, Descriptor, Evaluation
-from tratree_cli.evaluation.document import (
-    Branch,
-    Comparison,
-    Lane,
-    Outline,
-    ReportDocument,
-    Section,
-    Turn,
-)
 from tratree_cli.evaluation.metrics import summarise_results
-from tratree_cli.evaluation.report import Evaluated, build_report, tree_table
 from tratree_cli.evaluation.results import EpisodeResult
+from tratree_cli.reporting.build_report import Evaluated, build_report, tree_table
+from tratree_cli.reporting.document import ReportDocument, Section
 
 HOSTILE = (
     "<script>fetch('//evil')</script><img src=x onerror=alert(1)>\"'>"

@@ -17,8 +17,8 @@ from tratree_cli.display.show_rollouts import rollouts_view, trajectory_view
 from tratree_cli.display.sparkline import bar, sparkline
 from tratree_cli.display.terminal_blocks import ComparisonText
 from tratree_cli.errors import InputError
-from tratree_cli.evaluation.report import Evaluated
 from tratree_cli.formats.rollouts import Rollouts, TextTable, Trajectory
+from tratree_cli.reporting.build_report import Evaluated
 
 
 def rollouts(*episodes: tuple[str, Sequence[str], float | None]) -> Rollouts:

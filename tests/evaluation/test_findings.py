@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tratree_cli.evaluation.report import Evaluated, build_report
+from tratree_cli.reporting.build_report import Evaluated, build_report
 
 Maker = Callable[..., Evaluated]
 Study = Callable[..., list[Evaluated]]

@@ -215,7 +215,7 @@ def test_resampling_large_test_sets_in_pieces_keeps_every_draw_distinct() -> Non
 
 def test_metrics_do_not_load_scipy_or_torch() -> None:
     program = (
-        "import sys, tratree_cli.evaluation.report, tratree_cli.display.report_terminal;"
+        "import sys, tratree_cli.reporting.build_report, tratree_cli.reporting.render.terminal;"
         "print([m for m in ('scipy', 'torch', 'matplotlib', 'pandas') if m in sys.modules])"
     )
     run = subprocess.run(

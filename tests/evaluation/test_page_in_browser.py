@@ -12,18 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tratree_cli.display import report_html
-from tratree_cli.evaluation.document import (
-    Branch,
-    Cell,
-    Column,
-    Outline,
-    ReportDocument,
-    Row,
-    Section,
-    Table,
-)
-from tratree_cli.evaluation.report import Evaluated, build_report, tree_table
+from tratree_cli.display.blocks import Branch, Cell, Column, Outline, Row, Table
+from tratree_cli.reporting.build_report import Evaluated, build_report, tree_table
+from tratree_cli.reporting.document import ReportDocument, Section
+from tratree_cli.reporting.render import html
 
 pytestmark = pytest.mark.slow
 Study = Callable[..., list[Evaluated]]
@@ -84,7 +76,7 @@ def test_a_hostile_report_opens_in_silence(
     browser: str, tmp_path: Path, hostile_report: ReportDocument, scheme: str
 ) -> None:
     page = tmp_path / "report.html"
-    page.write_text(report_html.render(hostile_report), "utf-8")
+    page.write_text(html.render(hostile_report), "utf-8")
     preferred = f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}"
     dom, console, urls = opened(browser, page, preferred, "--dump-dom")
     assert console == ""
@@ -98,9 +90,7 @@ def test_a_wide_table_is_whole_on_paper(browser: str, tmp_path: Path) -> None:
     cells = (Cell("A policy with a long name"), *(Cell(97.0, 96.1, 97.9, sd=1.5) for _ in names))
     table = Table("wide", "Wide", (Column("Policy", "text"), *map(Column, names)), (Row(cells),))
     page = tmp_path / "paper.html"
-    written = report_html.render(
-        ReportDocument("Wide", sections=(Section("s", "S", (), (table,)),))
-    )
+    written = html.render(ReportDocument("Wide", sections=(Section("s", "S", (), (table,)),)))
     # Paper is the print style at the width of a letter between its margins, measured by a script.
     policy = written[written.index('<meta http-equiv="Content-Security') :].split("\n")[0]
     measure = (
@@ -128,7 +118,7 @@ def test_a_page_over_5000_tasks_is_small_and_opens_quickly(
     large = Section("tasks", "Tasks", (), (Table("tasks", "Tasks", columns, tasks),))
     report = replace(report, sections=(*report.sections, large))
     page = tmp_path / "report.html"
-    page.write_text(report_html.render(report), "utf-8")
+    page.write_text(html.render(report), "utf-8")
     assert page.stat().st_size < 5_000_000
     blank = tmp_path / "blank.html"
     blank.write_text("<!DOCTYPE html><title>blank</title>")

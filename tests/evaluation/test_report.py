@@ -8,13 +8,14 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from tratree_cli.display.blocks import BEST, SECOND, Row, Table
 from tratree_cli.evaluation.artifact import UNKNOWN_BUDGET, Budget
-from tratree_cli.evaluation.cohorts import Effort
-from tratree_cli.evaluation.document import BEST, SECOND, Row, Table, document_from
 from tratree_cli.evaluation.metrics import summarise_results
-from tratree_cli.evaluation.published import PUBLISHED, published
-from tratree_cli.evaluation.report import NO_PAPER, Evaluated, ReportDocument, build_report
 from tratree_cli.evaluation.significance import ONE_SEED
+from tratree_cli.reporting.build_report import NO_PAPER, Evaluated, ReportDocument, build_report
+from tratree_cli.reporting.cohorts import Effort
+from tratree_cli.reporting.document import document_from
+from tratree_cli.reporting.published import PUBLISHED, published
 
 Maker = Callable[..., Evaluated]
 Study = Callable[..., list[Evaluated]]

@@ -10,22 +10,20 @@ from itertools import pairwise
 
 import pytest
 
-from tratree_cli.display import figure_svg, html_blocks, report_html, tree_svg
-from tratree_cli.evaluation.document import (
-    Artifact,
+from tratree_cli.display.blocks import (
     Branch,
     Cell,
     Column,
     Figure,
     Outline,
     Point,
-    ReportDocument,
     Row,
-    Section,
     Series,
     Table,
 )
-from tratree_cli.evaluation.report import Evaluated, build_report
+from tratree_cli.reporting.build_report import Evaluated, build_report
+from tratree_cli.reporting.document import Artifact, ReportDocument, Section
+from tratree_cli.reporting.render import figure_svg, html, html_blocks, tree_svg
 from tratree_cli.resources import templates_dir
 
 Maker = Callable[..., Evaluated]
@@ -76,7 +74,7 @@ def drawing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def test_hostile_texts_stay_texts(
     hostile_report: ReportDocument, hostile: str, drawing: bool
 ) -> None:
-    read = Reader(report_html.render(hostile_report))
+    read = Reader(html.render(hostile_report))
     assert "script" not in read.tags
     assert "img" not in read.tags
     assert not [a for a in read.attributes if a[1].startswith("on")]
@@ -91,7 +89,7 @@ def test_hostile_texts_stay_texts(
 
 
 def test_the_policy_of_the_page_forbids_scripts_and_every_request(make_study: Study) -> None:
-    read = Reader(report_html.render(build_report(make_study(1))))
+    read = Reader(html.render(build_report(make_study(1))))
     policy = next(v for tag, name, v in read.attributes if (tag, name) == ("meta", "content"))
     assert "default-src 'none'" in policy
     assert "script-src" not in policy
@@ -99,7 +97,7 @@ def test_the_policy_of_the_page_forbids_scripts_and_every_request(make_study: St
 
 
 def test_the_page_is_accessible_in_its_structure(make_study: Study) -> None:
-    page = report_html.render(build_report(make_study(2)))
+    page = html.render(build_report(make_study(2)))
     read = Reader(page)
     assert ("html", "lang", "en") in read.attributes
     assert read.tags.count("h1") == 1
@@ -116,7 +114,7 @@ def test_drawings_take_their_colours_from_the_page_and_have_a_description(
     make_study: Study,
 ) -> None:
     pytest.importorskip("matplotlib")
-    page = report_html.render(build_report(make_study(1)))
+    page = html.render(build_report(make_study(1)))
     drawings = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
     assert len(drawings) == 3
     for drawn in drawings:
@@ -147,8 +145,8 @@ def test_paper_shows_no_colour_of_the_dark_page() -> None:
 
 
 def test_equal_reports_give_equal_pages(make_study: Study) -> None:
-    first = report_html.render(build_report(make_study(1)))
-    assert first == report_html.render(build_report(make_study(1)))
+    first = html.render(build_report(make_study(1)))
+    assert first == html.render(build_report(make_study(1)))
 
 
 def test_the_colours_of_light_and_dark_are_legible() -> None:
@@ -191,8 +189,8 @@ def test_large_tables_and_trees_are_cut_and_say_so() -> None:
             ),
         ),
     )
-    page = report_html.render(report)
-    assert f"… {5000 - report_html.ROWS_SHOWN} more rows" in page
+    page = html.render(report)
+    assert f"… {5000 - html.ROWS_SHOWN} more rows" in page
     assert f"… {5001 - html_blocks.BRANCHES_SHOWN} more nodes are not shown" in page
     assert len(page.encode()) < 1_000_000
 
@@ -214,7 +212,7 @@ def test_a_drawing_survives_odd_figures() -> None:
 
 
 def test_a_tree_is_drawn_with_its_best_path_and_divergences() -> None:
-    from tratree_cli.display.tree_svg import WAYS_DRAWN, drawing
+    from tratree_cli.reporting.render.tree_svg import WAYS_DRAWN, drawing
 
     ways = tuple(Branch(f"click[{i}]", value=0.0, visits=1) for i in range(WAYS_DRAWN + 3))
     best = Branch("click[best]", "seen", 1.0, 2, best=True)
@@ -253,7 +251,7 @@ def test_the_lineage_leads_from_every_figure_to_the_demonstrations(make: Maker) 
         Artifact("model:" + "b" * 64, "strong model, mcts, seed 0", ("demos:" + "a" * 64,)),
         Artifact("evaluation:mcts0", "evaluation of W2SG MCTS", ("model:" + "b" * 64,)),
     )
-    page = report_html.render(replace(report, lineage=lineage))
+    page = html.render(replace(report, lineage=lineage))
     read = Reader(page)
     identifiers = {value for _, name, value in read.attributes if name == "id"}
     links = [value[1:] for _, name, value in read.attributes if name == "href" and value[0] == "#"]

@@ -14,27 +14,14 @@ from markdown_it import MarkdownIt
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
-from tratree_cli.display import (
-    plain,
-    report_csv,
-    report_json,
-    report_latex,
-    report_markdown,
-    report_terminal,
-)
-from tratree_cli.evaluation.document import (
-    COUNT,
-    P_VALUE,
-    SECONDS,
-    TEXT,
-    Cell,
-    Column,
-    ReportDocument,
-    Row,
-    Section,
-    Table,
-)
-from tratree_cli.evaluation.report import Evaluated, build_report
+from tratree_cli.display import formatting
+from tratree_cli.display.blocks import COUNT, P_VALUE, SECONDS, TEXT, Cell, Column, Row, Table
+from tratree_cli.display.text import inert, one_line
+from tratree_cli.reporting.build_report import Evaluated, build_report
+from tratree_cli.reporting.document import ReportDocument, Section
+from tratree_cli.reporting.render import csv as csv_render
+from tratree_cli.reporting.render import json as json_render
+from tratree_cli.reporting.render import latex, markdown, terminal
 
 Study = Callable[..., list[Evaluated]]
 
@@ -51,34 +38,34 @@ def printed(renderable: RenderableType, width: int = 80, **options: object) -> s
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_no_cell_is_cut_at_any_width(make_study: Study, seeds: int, width: int) -> None:
     report = build_report(make_study(seeds), with_paper=True)
-    text = printed(report_terminal.render(report, None), width)
+    text = printed(terminal.render(report, None), width)
     assert all(cell_len(line) <= width for line in text.splitlines())
     assert "…" not in text
     for table in report.tables():
         for row in table.rows:
             for cell, column in zip(row.cells[1:], table.columns[1:], strict=True):
-                for part in (plain.figure(cell, column), plain.interval(cell, column)):
+                for part in (formatting.figure(cell, column), formatting.interval(cell, column)):
                     assert part in text
 
 
 def test_a_table_in_pieces_repeats_what_tells_its_rows_apart() -> None:
     columns = (Column("Policy", TEXT), Column("Setting", TEXT), *map(Column, ("first", "second")))
     rows = tuple(Row((Cell("MCTS"), Cell(f"explore.m={m}"), Cell(m), Cell(-m))) for m in (3, 4))
-    text = printed(report_terminal.FittingTable(Table("t", "T", columns, rows)), 30)
+    text = printed(terminal.FittingTable(Table("t", "T", columns, rows)), 30)
     assert [text.count(f"MCTS    explore.m={m}") for m in (3, 4)] == [2, 2]
-    alone = printed(report_terminal.FittingTable(Table("t", "T", columns, rows[:1])), 26)
+    alone = printed(terminal.FittingTable(Table("t", "T", columns, rows[:1])), 26)
     assert (alone.count("MCTS"), alone.count("explore.m=3")) == (2, 1)
 
 
 def test_the_quick_table_keeps_one_line_a_policy_at_80_columns(make_study: Study) -> None:
-    text = printed(report_terminal.render(build_report(make_study(3)), ("summary",)))
+    text = printed(terminal.render(build_report(make_study(3)), ("summary",)))
     lines = [line for line in text.splitlines() if line.startswith("unstructured DPO")]
     assert len(lines) == 1
     assert "±" in lines[0] and "[" in lines[0]
 
 
 def test_the_short_answer_names_what_it_leaves_out(make_study: Study) -> None:
-    text = printed(report_terminal.render(build_report(make_study(1), next_step="tratree show x")))
+    text = printed(terminal.render(build_report(make_study(1), next_step="tratree show x")))
     assert "Not shown here" in text
     assert "Data and cost" in text
     assert text.rstrip().endswith("Next: tratree show x")
@@ -86,7 +73,7 @@ def test_the_short_answer_names_what_it_leaves_out(make_study: Study) -> None:
 
 def test_without_colour_marks_are_still_there(make_study: Study) -> None:
     report = build_report(make_study(1), with_paper=True)
-    text = printed(report_terminal.render(report, None), 100, no_color=True)
+    text = printed(terminal.render(report, None), 100, no_color=True)
     assert "\x1b" not in text
     assert "(paper)" in text
     assert "¹" in text and "²" in text
@@ -95,7 +82,7 @@ def test_without_colour_marks_are_still_there(make_study: Study) -> None:
 def test_terminal_escapes_and_markup_in_foreign_texts_do_nothing(
     hostile_report: ReportDocument,
 ) -> None:
-    rendered = report_terminal.render(hostile_report, None)
+    rendered = terminal.render(hostile_report, None)
     text = printed(rendered, 80, force_terminal=True, color_system=None)
     assert "\x1b" not in text and "\x07" not in text
     assert "\u202e" not in text
@@ -108,7 +95,7 @@ def test_markdown_shows_foreign_texts_and_runs_none(
     page = (
         MarkdownIt("commonmark", {"html": True})
         .enable("table")
-        .render(report_markdown.render(hostile_report))
+        .render(markdown.render(hostile_report))
     )
     assert "<script" not in page
     assert "<img" not in page
@@ -119,7 +106,7 @@ def test_markdown_shows_foreign_texts_and_runs_none(
 
 def test_markdown_tables_have_as_many_cells_as_columns(hostile_report: ReportDocument) -> None:
     parser = MarkdownIt("commonmark").enable("table")
-    page = parser.render(report_markdown.render(hostile_report))
+    page = parser.render(markdown.render(hostile_report))
     for table in page.split("<table>")[1:]:
         rows = table.split("</table>")[0].split("<tr>")[1:]
         counts = {row.count("<td") + row.count("<th") - row.count("<thead") for row in rows}
@@ -129,7 +116,7 @@ def test_markdown_tables_have_as_many_cells_as_columns(hostile_report: ReportDoc
 def test_latex_has_balanced_braces_and_no_foreign_command(
     hostile_report: ReportDocument,
 ) -> None:
-    text = report_latex.render(hostile_report)
+    text = latex.render(hostile_report)
     assert r"\input" not in text
     assert r"\textbackslash{}input" in text
     bare = text.replace(r"\{", "").replace(r"\}", "")
@@ -143,7 +130,7 @@ def test_latex_has_balanced_braces_and_no_foreign_command(
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX is installed")
 def test_latex_sets_every_table_within_the_text(make_study: Study, tmp_path: Path) -> None:
     report = build_report(make_study(2), with_paper=True)
-    (tmp_path / "tables.tex").write_text(report_latex.render(report), "utf-8")
+    (tmp_path / "tables.tex").write_text(latex.render(report), "utf-8")
     (tmp_path / "paper.tex").write_text(
         r"\documentclass{article}\usepackage{booktabs,graphicx}"
         r"\begin{document}\input{tables}\end{document}"
@@ -160,14 +147,14 @@ def test_latex_sets_every_table_within_the_text(make_study: Study, tmp_path: Pat
 
 
 def test_latex_marks_the_best_and_the_papers_rows(make_study: Study) -> None:
-    text = report_latex.render(build_report(make_study(1), with_paper=True))
+    text = latex.render(build_report(make_study(1), with_paper=True))
     assert r"\textbf{75.0" in text
     assert "(paper)" in text
     assert r"Table 3" not in text
 
 
 def test_csv_has_every_figure_and_no_formula(hostile_report: ReportDocument) -> None:
-    rows = list(csv.reader(io.StringIO(report_csv.render(hostile_report))))
+    rows = list(csv.reader(io.StringIO(csv_render.render(hostile_report))))
     assert all(len(row) == 10 for row in rows)
     assert not any(cell[:1] in ("=", "@", "+") for row in rows for cell in row)
     figures = sum(
@@ -180,11 +167,11 @@ def test_a_cell_that_looks_like_a_formula_is_quoted() -> None:
     columns = (Column("a", TEXT), Column("b", TEXT))
     table = Table("t", "t", columns, (Row((Cell("x"), Cell("=1+1"))),))
     report = ReportDocument("t", sections=(Section("s", "s", (), (table,)),))
-    assert ",'=1+1," in report_csv.render(report)
+    assert ",'=1+1," in csv_render.render(report)
 
 
 def test_every_format_gives_the_same_bytes_twice(make_study: Study) -> None:
-    for module in (report_json, report_csv, report_latex, report_markdown):
+    for module in (json_render, csv_render, latex, markdown):
         first = module.render(build_report(make_study(2)))
         assert first == module.render(build_report(make_study(2)))
 
@@ -197,15 +184,15 @@ def test_every_format_gives_the_same_bytes_twice(make_study: Study) -> None:
         (1234.5, SECONDS, "1,234"),
         (0.00001, P_VALUE, "<0.0001"),
         (0.0003, P_VALUE, "0.0003"),
-        (float("nan"), COUNT, plain.DASH),
-        (float("inf"), SECONDS, plain.DASH),
+        (float("nan"), COUNT, formatting.DASH),
+        (float("inf"), SECONDS, formatting.DASH),
     ],
 )
 def test_figures_are_written_as_their_column_says(value: float, kind: str, expected: str) -> None:
-    assert plain.number(value, kind) == expected
+    assert formatting.number(value, kind) == expected
 
 
 def test_text_is_made_inert_without_losing_other_alphabets() -> None:
-    assert plain.inert("日本語 é\n\tok") == "日本語 é\n\tok"
-    assert plain.inert("a\x1b[2Jb\u202ec\ud800") == "a\ufffd[2Jb\ufffdc\ufffd"
-    assert plain.one_line("a\n\n b\tc", 4) == "a b…"
+    assert inert("日本語 é\n\tok") == "日本語 é\n\tok"
+    assert inert("a\x1b[2Jb\u202ec\ud800") == "a\ufffd[2Jb\ufffdc\ufffd"
+    assert one_line("a\n\n b\tc", 4) == "a b…"

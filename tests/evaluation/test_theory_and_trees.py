@@ -6,23 +6,23 @@ import pytest
 from scipy import stats
 
 from tests.trees.making import SHOP
-from tratree_cli.display.report_html import render
+from tratree_cli.display.blocks import Branch
 from tratree_cli.display.tree_outline import informative_outlines, pair_comparison, tree_outline
-from tratree_cli.evaluation.document import Branch
-from tratree_cli.evaluation.report import build_report, tree_table
-from tratree_cli.evaluation.theory import (
+from tratree_cli.formats.columns import columns_from_rollouts
+from tratree_cli.formats.pairs import render_pairs
+from tratree_cli.formats.trees import TreeFile
+from tratree_cli.reporting.build_report import build_report, tree_table
+from tratree_cli.reporting.render.html import render
+from tratree_cli.reporting.tables.theory import (
     Informativeness,
     PreferenceEvidence,
     informativeness_table,
     theory_table,
     wilson,
 )
-from tratree_cli.formats.columns import columns_from_rollouts
-from tratree_cli.formats.pairs import render_pairs
-from tratree_cli.formats.trees import TreeFile
 from tratree_cli.trees.build import build_forest
-from tratree_cli.trees.mcts import search
 from tratree_cli.trees.pairs import mine
+from tratree_cli.trees.search.api import search
 
 TREE = TreeFile(build_forest(columns_from_rollouts(SHOP)), SHOP, {})
 

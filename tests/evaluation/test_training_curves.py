@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tratree_cli.evaluation.training_curves import training_figures
+from tratree_cli.reporting.figures.training_curves import training_figures
 
 
 def test_losses_and_margins_become_lines_by_step() -> None:

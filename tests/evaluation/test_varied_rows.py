@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from tratree_cli.evaluation.document import Figure, ReportDocument, Table
-from tratree_cli.evaluation.report import Evaluated, build_report
+from tratree_cli.display.blocks import Figure, Table
+from tratree_cli.reporting.build_report import Evaluated, build_report
+from tratree_cli.reporting.document import ReportDocument
 
 Maker = Callable[..., Evaluated]
 

@@ -25,8 +25,8 @@ from tratree_cli.formats.trees import read_tree, write_tree
 from tratree_cli.trees.build import build_forest
 from tratree_cli.trees.columns import Columns, joined_columns
 from tratree_cli.trees.forest import Forest
-from tratree_cli.trees.mcts import search
 from tratree_cli.trees.pairs import mine, mine_whole
+from tratree_cli.trees.search.api import search
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from tratree_cli.envs.webshop import open_environment
 from tratree_cli.envs.webshop.catalogue import embedded, forbidden_instructions
 from tratree_cli.pretraining.shop import Shop, item_page, results_page, start_page
-from tratree_cli.pretraining.shop_text import CURRICULUM, FURTHER, SHOP, WRITERS, block
+from tratree_cli.pretraining.shop_corpus import CURRICULUM, FURTHER, SHOP, WRITERS, block
 
 
 @pytest.fixture(scope="module")

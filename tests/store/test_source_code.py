@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import tratree_cli
 from tratree_cli.app import app
-from tratree_cli.stages import sources
+from tratree_cli.pipeline import code_digest
 
 from .conftest import Make
 
@@ -75,7 +75,7 @@ def f():
     import tratree_cli.one
     from tratree_cli.two import three
 """
-    names = set(sources._imports(ast.parse(text)))
+    names = set(code_digest._imports(ast.parse(text)))
     assert {"tratree_cli.one", "tratree_cli.two", "tratree_cli.two.three"} <= names
     assert not any("not_this" in name for name in names)
 

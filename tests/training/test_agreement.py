@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("torch")
 
 from tratree_cli.errors import InputError
-from tratree_cli.training.agreement import agreement
-from tratree_cli.training.load import resolve_base
+from tratree_cli.models.load import resolve_base
+from tratree_cli.training.preference_accuracy import agreement
 
 USER = {"role": "user", "content": "pick a door"}
 

@@ -202,7 +202,7 @@ def test_every_training_parameter_is_reached_by_set(
 
 def test_parameters_at_their_old_values_leave_the_key_as_it_was() -> None:
     from tratree_cli.config import Config
-    from tratree_cli.stages.models import SINCE, keyed
+    from tratree_cli.stages.training_inputs import SINCE, keyed
 
     config = Config()
     assert not set(SINCE) & {*keyed(config.sft), *keyed(config.dpo)}
@@ -215,8 +215,8 @@ def test_adapters_stack_on_a_merged_model_and_the_engine_plays_them(
 ) -> None:
     import torch
 
-    from tratree_cli.agents.local_model import load_model as load_to_play
-    from tratree_cli.training.load import load_model
+    from tratree_cli.agents.local.model import load_model as load_to_play
+    from tratree_cli.models.load import load_model
 
     lora = ("--set", "sft.lora_r=4", "--set", "sft.lora_alpha=8")
     apart = ("--set", "sft.lora_merge=false")

@@ -12,10 +12,10 @@ import pytest
 
 from tests.training.conftest import digests, make_model
 from tratree_cli.errors import InputError
+from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.training.data import PairRow, pair_rows
-from tratree_cli.training.dpo import train_dpo
-from tratree_cli.training.load import load_model, load_tokenizer
 from tratree_cli.training.params import DPOParams, LoraParams
+from tratree_cli.training.preference import train_dpo
 from tratree_cli.training.reference import (
     ReferenceLogps,
     read_logps,

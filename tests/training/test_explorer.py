@@ -10,11 +10,11 @@ import pytest
 
 from tests.training.conftest import make_model
 from tratree_cli.errors import InputError
+from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.training.data import SFTRow, sft_rows
 from tratree_cli.training.explorer import train_explorer
-from tratree_cli.training.load import load_model, load_tokenizer
+from tratree_cli.training.imitation import train_sft
 from tratree_cli.training.params import SFTParams
-from tratree_cli.training.sft import train_sft
 
 ONE_STEP = SFTParams(max_steps=1, batch_size=12, diverge_weight=0.5, diverge_cap=100.0)
 
@@ -132,7 +132,7 @@ def sampled(folder: Path, count: int = 64) -> list[str]:
     """First turns sampled at temperature 1 from one prompt."""
     import torch
 
-    from tratree_cli.training.masks import encode_prompt
+    from tratree_cli.models.masks import encode_prompt
 
     model, tokenizer = load_model(folder), load_tokenizer(folder)
     ids = encode_prompt(

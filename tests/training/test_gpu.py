@@ -58,7 +58,7 @@ DPO = ("train-strong", "--pairs", "pairs.jsonl", "--model", "model", *QUICK)
 
 
 def test_the_gpu_and_bfloat16_are_chosen_by_themselves() -> None:
-    from tratree_cli.training.devices import choose_device, own_device, precision, weight_dtype
+    from tratree_cli.models.devices import choose_device, own_device, precision, weight_dtype
     from tratree_cli.training.params import LoraParams, TrainingParams
 
     full, adapter = TrainingParams(), TrainingParams(lora=LoraParams())

@@ -16,9 +16,9 @@ import pytest
 
 from tests.training.conftest import digests
 from tratree_cli.errors import InputError, StageError
+from tratree_cli.models.load import load_tokenizer
 from tratree_cli.training.data import SFTRow, pair_rows, sft_rows
 from tratree_cli.training.launch import Task, _follow, launch
-from tratree_cli.training.load import load_tokenizer
 from tratree_cli.training.params import DPOParams, LoraParams, SFTParams
 from tratree_cli.training.reference import reference_logps, with_reference
 

@@ -10,16 +10,16 @@ import sys
 
 import pytest
 
-from tratree_cli.training.lean import HIDDEN, leanly
+from tratree_cli.models.fast_imports import HIDDEN, leanly
 
 PROBE = """
 import json, sys
 import tratree_cli.training.reference
-from tratree_cli.training.load import load_model, load_tokenizer, resolve_base
+from tratree_cli.models.load import load_model, load_tokenizer, resolve_base
 folder = resolve_base("tratree-s").folder
 load_tokenizer(folder), load_model(folder)
 scoring = sorted(sys.modules)
-import tratree_cli.training.sft, tratree_cli.training.dpo
+import tratree_cli.training.imitation, tratree_cli.training.preference
 training = sorted(sys.modules)
 import scipy.optimize
 print(json.dumps([scoring, training]))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tratree_cli.errors import InputError
-from tratree_cli.training.load import (
+from tratree_cli.models.load import (
     EMBEDDED,
     context_length,
     load_model,

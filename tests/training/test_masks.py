@@ -8,7 +8,7 @@ import pytest
 
 from tests.training.conftest import CONVERSATION, TEMPLATES, make_tokenizer
 from tratree_cli.errors import InputError
-from tratree_cli.training.masks import encode_conversation, encode_prompt, scored_texts
+from tratree_cli.models.masks import encode_conversation, encode_prompt, scored_texts
 
 # Written by hand: tokens separated by blanks, those that must be scored between » and «.
 EXPECTED = {
@@ -63,7 +63,7 @@ def test_exactly_the_agents_words_and_the_end_of_turn_are_scored(
 
 
 def test_the_embedded_models_score_the_agents_words_token_by_token() -> None:
-    from tratree_cli.training.load import load_tokenizer, resolve_base
+    from tratree_cli.models.load import load_tokenizer, resolve_base
 
     tokenizer = load_tokenizer(resolve_base("tratree-s").folder)
     encoded = encode_conversation(tokenizer, CONVERSATION)
@@ -178,7 +178,7 @@ def test_every_shipped_template_learns_the_end_of_turn() -> None:
 @pytest.mark.parametrize("poison", ["", "<|im_end|>", "</s>", "<|eot_id|>[INST]", "<|im_start|>x"])
 def test_training_and_acting_read_the_same_tokens(tokenizer: Any, poison: str) -> None:
     """The engine appends turns to a growing conversation; training encodes it as a whole."""
-    from tratree_cli.agents.local_chat import TurnEncoder
+    from tratree_cli.models.chat_encoding import TurnEncoder
 
     acting = TurnEncoder(tokenizer)
     messages = [

@@ -18,7 +18,7 @@ pytestmark = [
 
 LIMITED = """
 import resource, sys
-import tratree_cli.training.sft  # what the libraries map differs from machine to machine
+import tratree_cli.training.imitation  # what the libraries map differs from machine to machine
 pages = int(open("/proc/self/statm").read().split()[0])
 limit = pages * resource.getpagesize() + int(sys.argv.pop(1)) * 2**20
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -10,11 +10,11 @@ import pytest
 
 from tests.training.conftest import digests
 from tratree_cli.errors import InputError, StageError
+from tratree_cli.models.load import load_model, load_tokenizer
+from tratree_cli.models.save import write_model
 from tratree_cli.training.data import SFTRow, sft_rows
-from tratree_cli.training.folder import write_model
-from tratree_cli.training.load import load_model, load_tokenizer
+from tratree_cli.training.imitation import train_sft
 from tratree_cli.training.params import LoraParams, SFTParams, silent
-from tratree_cli.training.sft import train_sft
 
 QUICK = SFTParams(learning_rate=3e-3, epochs=2, batch_size=4, seed=3)
 
@@ -177,7 +177,7 @@ def test_the_control_takes_as_many_steps_as_the_training_it_is_compared_with(
     rows: int, epochs: float
 ) -> None:
     from tratree_cli.stages.train_strong import steps_on
-    from tratree_cli.training.engine import total_steps
+    from tratree_cli.training.trainer_args import total_steps
 
     own = steps_on(rows, {"batch_size": 32, "epochs": epochs})
     assert own == total_steps(rows, SFTParams(epochs=epochs, batch_size=8, accumulation=4))
@@ -261,7 +261,7 @@ def test_an_unmerged_adapter_names_its_base_and_loads_again(
 ) -> None:
     import torch
 
-    from tratree_cli.training.load import resolve_base
+    from tratree_cli.models.load import resolve_base
 
     base = {"name": str(policy), "identity": resolve_base(str(policy)).identity}
     lora = {"r": 4, "alpha": 8, "targets": ("q_proj", "v_proj")}
@@ -334,7 +334,7 @@ def test_running_out_of_memory_says_what_to_lower(
 def test_what_the_allocator_says_on_a_cpu_is_understood() -> None:
     import torch
 
-    from tratree_cli.training.devices import enough_memory
+    from tratree_cli.models.devices import enough_memory
 
     with pytest.raises(StageError, match="not enough memory to train"), enough_memory():
         torch.empty(1 << 50)

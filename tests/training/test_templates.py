@@ -10,11 +10,11 @@ import pytest
 
 from tests.training.conftest import CONVERSATION, digests, make_tokenizer
 from tratree_cli.errors import InputError
+from tratree_cli.models.load import load_tokenizer
+from tratree_cli.models.masks import encode_conversation, scored_texts
 from tratree_cli.training.data import sft_rows
-from tratree_cli.training.load import load_tokenizer
-from tratree_cli.training.masks import encode_conversation, scored_texts
+from tratree_cli.training.imitation import train_sft
 from tratree_cli.training.params import SFTParams
-from tratree_cli.training.sft import train_sft
 
 LLAMA_2 = (
     "{% for m in messages %}{% if m['role'] == 'user' %}{{ bos_token + '[INST] ' + m['content'] "

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tratree_cli.trees.columns import Columns
-from tratree_cli.trees.mcts import log_table
+from tratree_cli.trees.search.ucb import log_table
 
 Cosine = Callable[[int, int], float]
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from tests.trees import reference
 from tests.trees.worlds import cosine, similarity, trajectory_sets
-from tratree_cli.trees import mcts
 from tratree_cli.trees.build import MergePolicy, build_forest
 from tratree_cli.trees.columns import Columns
 from tratree_cli.trees.forest import Forest
-from tratree_cli.trees.mcts import SELECTIONS, search
+from tratree_cli.trees.search import api
+from tratree_cli.trees.search.api import SELECTIONS, search
 
 FEW = settings(max_examples=40, deadline=None)
 
@@ -63,8 +63,8 @@ def test_search_is_bit_equal_to_the_plain_search(
 ) -> None:
     forest = build_forest(columns)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mcts, "_SMALL", small)  # each of the two ways of computing it, and both
-        patch.setattr(mcts, "_MANY", 1)
+        patch.setattr(api, "_SMALL", small)  # each of the two ways of computing it, and both
+        patch.setattr(api, "_MANY", 1)
         result = search(forest, rollouts, gamma, select)
     for tree, root in enumerate(reference.build(columns)):
         if not root.visits:

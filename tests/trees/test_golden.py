@@ -12,8 +12,9 @@ from tratree_cli.formats.columns import columns_from_rollouts
 from tratree_cli.trees.build import build_forest
 from tratree_cli.trees.columns import columns_from_lists
 from tratree_cli.trees.forest import Forest
-from tratree_cli.trees.mcts import best_observed, search
 from tratree_cli.trees.pairs import GAP, PER_TASK, STOP, mine, mine_whole
+from tratree_cli.trees.search.api import best_observed, search
+from tratree_cli.trees.search.ucb import ucb_rule
 from tratree_cli.trees.statistics import forest_statistics
 
 # The tree of "mug", breadth first (the crash counts nowhere):
@@ -64,8 +65,8 @@ def test_ucb_is_what_hand_computation_gives(forest: Forest) -> None:
     result = search(forest, rollouts=3)
     assert result.visits[:9].tolist() == [3, 2, 1, 1, 1, 1, 1, 0, 1]
     assert result.reward[:3].tolist() == [1.25, 1.25, 0.0]
-    assert result.ucb(0)[0] == pytest.approx(0.625 + 1.41 * math.sqrt(math.log(3) / 2))
-    assert result.ucb(0)[1] == pytest.approx(1.41 * math.sqrt(math.log(3)))
+    assert ucb_rule(4, gamma=1.41)([1.25 / 2, 0.0], [2, 1], 3) == 0
+    assert ucb_rule(4, gamma=4.0)([1.25 / 2, 0.0], [2, 1], 3) == 1  # 2.85 + 0.63 against 4.19
 
 
 def test_the_search_ends_at_the_recorded_success(forest: Forest) -> None:

@@ -13,8 +13,8 @@ from tests.trees.worlds import similarity, trajectory_sets
 from tratree_cli.trees.build import MergePolicy, build_forest
 from tratree_cli.trees.columns import Columns
 from tratree_cli.trees.forest import Forest
-from tratree_cli.trees.mcts import search
 from tratree_cli.trees.pairs import mine, mine_whole
+from tratree_cli.trees.search.api import search
 from tratree_cli.trees.statistics import forest_statistics
 
 FEW = settings(max_examples=25, deadline=None)

@@ -13,7 +13,14 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from tratree_cli.agents.policy import Reply
-from tratree_cli.envs.protocol import INVALID_FORMAT, Environment, Episode, Outcome
+from tratree_cli.envs.agent_text import UNPARSABLE_LIMIT, parse, storable
+from tratree_cli.envs.protocol import (
+    INVALID_FORMAT,
+    Environment,
+    Episode,
+    Outcome,
+    UnplayableTaskError,
+)
 from tratree_cli.errors import InputError
 from tratree_cli.formats.rollouts import (
     DONE,
@@ -25,10 +32,7 @@ from tratree_cli.formats.rollouts import (
     Trajectory,
 )
 
-ACTION = "Action: "
 LONGEST_DETAIL = 300
-UNPARSABLE_LIMIT = 3
-"""So many outputs without an action in a row end the episode."""
 
 T = TypeVar("T")
 
@@ -42,23 +46,6 @@ class EpisodeRequest:
     setting: int = 0
     seed: int = 0
     source: int = 0
-
-
-def parse(output: str) -> tuple[str | None, str | None]:
-    """``(thought, action)`` of an output; the action is None when the output has none.
-
-    The action is everything after the first ``Action: `` to the end, newlines included.
-    """
-    thought, mark, action = output.strip().partition(ACTION)
-    if not mark:
-        return None, None
-    thought = thought.strip().removeprefix("Thought:").strip()
-    return thought or None, action
-
-
-def storable(text: str) -> str:
-    """``text`` with lone surrogates, which no file can hold, replaced."""
-    return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
 
 
 class EnvironmentBrokenError(Exception):
@@ -244,6 +231,8 @@ class LiveEpisode:
                     # Not even a fresh episode came up: the environment itself may be gone.
                     self._renew()
                 return act()
+            except UnplayableTaskError as error:
+                raise EnvironmentBrokenError(str(error)) from error
             except (EnvironmentBrokenError, InputError):
                 raise
             # An environment is foreign code (a JVM, a web server): whatever it raises is its crash.

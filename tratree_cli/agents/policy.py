@@ -111,6 +111,6 @@ def open_policy(
         from tratree_cli.agents.served import ServedPolicy
 
         return ServedPolicy.open(rest, concurrency=batch, **options)
-    from tratree_cli.agents.local import LocalPolicy
+    from tratree_cli.agents.local.policy import LocalPolicy
 
     return LocalPolicy(reference, **options)

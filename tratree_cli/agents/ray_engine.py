@@ -13,9 +13,9 @@ import os
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tratree_cli.agents.plan import Shard
 from tratree_cli.agents.rollout import OnProgress, Progress
-from tratree_cli.agents.workers import portable
+from tratree_cli.agents.sampling_plan import Shard
+from tratree_cli.agents.shard_workers import portable
 from tratree_cli.errors import InputError, StageError
 from tratree_cli.threads import THREADS
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tratree_cli.agents.policy import Opening, Policy, Reply, Turn
+from tratree_cli.display.text import inert
 from tratree_cli.errors import InputError
 
 Agent = Callable[[Turn], str]
@@ -84,8 +85,7 @@ def human_agent(opening: Opening) -> Agent:
     console = Console(stderr=True)
 
     def act(turn: Turn) -> str:
-        visible = "".join(c for c in turn.observation if c.isprintable() or c == "\n")
-        console.print(Text(f"\n{visible}"))
+        console.print(Text(f"\n{inert(turn.observation)}"))
         console.print(Text("  ".join(turn.available()), style="dim"))
         try:
             typed = console.input(Text("Action: ", style="bold"))

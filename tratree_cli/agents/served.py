@@ -22,9 +22,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from tratree_cli.agents.episode import storable
 from tratree_cli.agents.http_client import Answer, JsonClient, Unreachable
 from tratree_cli.agents.policy import Opening, PolicyOutageError, Reply, Turn
+from tratree_cli.envs.agent_text import storable
 from tratree_cli.errors import InputError
 from tratree_cli.formats.rollouts import CONTEXT_OVERFLOW, POLICY_ERROR
 

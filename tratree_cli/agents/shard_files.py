@@ -19,7 +19,7 @@ from pathlib import Path
 import orjson
 import zstandard
 
-from tratree_cli.agents.plan import Shard
+from tratree_cli.agents.sampling_plan import Shard
 from tratree_cli.formats.rollouts import TextTable, Trajectory, trajectory_from, trajectory_record
 
 

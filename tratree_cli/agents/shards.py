@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tratree_cli.agents.plan import SamplingPlan, Shard
 from tratree_cli.agents.policy import Message, Policy, open_policy
 from tratree_cli.agents.rollout import OnProgress, Progress, play
+from tratree_cli.agents.sampling_plan import SamplingPlan, Shard
 from tratree_cli.agents.shard_files import ShardFolder, encode_shard
 from tratree_cli.envs.protocol import Environment, EnvironmentSpec
 from tratree_cli.envs.registry import open_environment
@@ -194,7 +194,7 @@ def _play_locally(
     job: Job, shards: Sequence[Shard], workers: int, address: str | None, report: OnProgress
 ) -> Generator[tuple[Shard, bytes]]:
     if min(workers, len(shards)) > 1:
-        from tratree_cli.agents.workers import play_in_processes
+        from tratree_cli.agents.shard_workers import play_in_processes
 
         yield from play_in_processes(job, shards, workers, report)
     elif shards:

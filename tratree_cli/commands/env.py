@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tratree_cli.commands.output import print_content, print_json, print_line, say
 from tratree_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Environments: list, check, play, fetch data."
 )
 
+EMBEDDED = "embedded"
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Environment, as `env list` shows it.")]
 Data = Annotated[str, typer.Option("--data", help="`embedded` or a folder with its files.")]
 Parameters = Annotated[
@@ -31,24 +33,31 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stder
 
 @app.command("list")
 def list_environments(
-    data: Data = "embedded", parameters: Parameters = None, as_json: AsJson = False
+    data: Data = EMBEDDED, parameters: Parameters = None, as_json: AsJson = False
 ) -> None:
-    """Environments with their tasks per split, and what mends those that are not ready."""
+    """Environments with their tasks per split, and what mends those that are not ready.
+
+    A folder is shown with the environments that have files in it; the others are listed without.
+    """
     from tratree_cli.display.environments import environments_table
     from tratree_cli.envs.registry import environment_names
 
-    rows = [_describe(name, data, parameters) for name in environment_names()]
+    names = environment_names()
+    own = {name for name in names if _has_files(name, data)}
+    rows = [
+        _describe(name, data if name in own or not own else EMBEDDED, parameters) for name in names
+    ]
     if as_json:
         for row in rows:
-            _put_json(row)
+            print_json(row)
     else:
-        _put(environments_table(rows))
+        print_content(environments_table(rows))
 
 
 @app.command("check")
 def check(
     name: Name,
-    data: Data = "embedded",
+    data: Data = EMBEDDED,
     split: Split = "train",
     task: Task = None,
     parameters: Parameters = None,
@@ -59,13 +68,14 @@ def check(
 ) -> None:
     """Play one expert and one random episode and say how they went and how long they took."""
     from tratree_cli.display.environments import check_table
+    from tratree_cli.envs.timed_episode import timed_episode
 
     began = time.perf_counter()
     environment = _open(name, data, parameters)
     opened = time.perf_counter() - began
     try:
         chosen = _task(environment, split, task)
-        episodes = [_timed(environment, chosen, who) for who in ("expert", "random")]
+        episodes = [timed_episode(environment, chosen, who) for who in ("expert", "random")]
         result = {
             "environment": name,
             "data": environment.spec.data,
@@ -79,9 +89,9 @@ def check(
     finally:
         environment.close()
     if as_json and not strict:
-        _put_json(result)
+        print_json(result)
     elif not as_json:
-        _put(check_table(result))
+        print_content(check_table(result))
     if strict and not _keeps_promises(result, name, data, split, parameters, as_json=as_json):
         raise typer.Exit(1)
 
@@ -105,9 +115,9 @@ def _keeps_promises(
     for finding in conformance.check(lambda: _open(name, data, parameters), split=split):
         findings.append(finding)
         if not as_json:
-            _put(finding_line(finding.promise, finding.seen, kept=finding.kept))
+            print_content(finding_line(finding.promise, finding.seen, kept=finding.kept))
     if as_json:
-        _put_json({**result, "promises": [asdict(finding) for finding in findings]})
+        print_json({**result, "promises": [asdict(finding) for finding in findings]})
     return all(finding.kept for finding in findings)
 
 
@@ -116,7 +126,7 @@ def play(
     name: Name,
     task: Task = None,
     split: Split = "train",
-    data: Data = "embedded",
+    data: Data = EMBEDDED,
     parameters: Parameters = None,
 ) -> None:
     """Play a task yourself: type an action, or the number of one that is offered; q leaves."""
@@ -174,10 +184,20 @@ def fetch(
     for item in fetched:
         row = {"file": str(item.path), "sha256": item.sha256, "present": item.present}
         if as_json:
-            _put_json(row)
+            print_json(row)
         else:
-            sys.stdout.write(f"{item.sha256}  {item.path}\n")
-    _say(f"ready: tratree report --env {name} --data {to}")
+            print_line(f"{item.sha256}  {item.path}")
+    say(f"ready: tratree report --env {name} --data {to}")
+
+
+def _has_files(name: str, data: str) -> bool:
+    from tratree_cli.envs.registry import plugin
+    from tratree_cli.errors import TratreeError
+
+    try:
+        return data != EMBEDDED and any(True for _ in plugin(name).data_files(data))
+    except TratreeError:
+        return False
 
 
 def _describe(name: str, data: str, parameters: list[str] | None) -> dict[str, Any]:
@@ -187,6 +207,8 @@ def _describe(name: str, data: str, parameters: list[str] | None) -> dict[str, A
         environment = _open(name, data, parameters)
     except TratreeError as error:
         return {"environment": name, "data": data, "ready": False, "missing": str(error)}
+    from tratree_cli.envs.protocol import optional
+
     try:
         return {
             "environment": name,
@@ -194,7 +216,7 @@ def _describe(name: str, data: str, parameters: list[str] | None) -> dict[str, A
             "ready": True,
             "splits": {split: len(tasks) for split, tasks in environment.splits().items()},
             "parameters": dict(environment.spec.parameters),
-            "notes": list(getattr(environment, "notes", ())),
+            "notes": list(optional(environment, "notes")),
         }
     finally:
         environment.close()
@@ -243,50 +265,3 @@ def _task(environment: Environment, split: str, task: str | None) -> str:
     if not splits[split]:
         raise InputError(f"the split {split} has no tasks; choose another with --split")
     return splits[split][0]
-
-
-def _timed(environment: Environment, task: str, who: str) -> dict[str, Any]:
-    """One episode by the expert, or by one who picks from what is offered (seed 0)."""
-    from random import Random
-
-    draw = Random(0)
-    expert = environment.expert(task)
-    episode = environment.episode(task)
-    began = time.perf_counter()
-    observation = episode.reset()
-    score, success, steps = 0.0, False, 0
-    for _ in range(environment.max_steps(task)):
-        actions = episode.available_actions()
-        action = (
-            expert.act(observation)[1] if who == "expert" else draw.choice(list(actions) or [""])
-        )
-        outcome = episode.step(action)
-        observation, steps = outcome.observation, steps + 1
-        score, success = outcome.score, outcome.success
-        if outcome.done:
-            break
-    seconds = time.perf_counter() - began
-    return {
-        "policy": who,
-        "steps": steps,
-        "score": score,
-        "success": success,
-        "seconds": round(seconds, 6),
-        "steps_per_second": round(steps / seconds) if seconds else 0,
-    }
-
-
-def _put_json(value: dict[str, Any]) -> None:
-    import orjson
-
-    sys.stdout.write(orjson.dumps(value).decode() + "\n")
-
-
-def _put(renderable: object) -> None:
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else 200).print(renderable)
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

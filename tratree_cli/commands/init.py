@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from tratree_cli.commands.output import print_line, say
 
 app = typer.Typer()
 
@@ -38,5 +39,5 @@ def init(
         raise InputError(f"{' and '.join(present)} exist here already; add --force to overwrite")
     for path, content in files.items():
         path.write_text(content, encoding="utf-8")
-        sys.stdout.write(f"{path}\n")
-    sys.stderr.write("next: make report\n")
+        print_line(str(path))
+    say("next: make report")

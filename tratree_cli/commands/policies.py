@@ -52,7 +52,7 @@ def _elsewhere(session: Session, word: str) -> str | None:
     """A model that is no artifact: embedded, a folder, or on the hub."""
     from pathlib import Path
 
-    from tratree_cli.training.load import EMBEDDED, resolve_base
+    from tratree_cli.models.load import EMBEDDED, resolve_base
 
     if word not in EMBEDDED and not Path(word).is_dir() and word.count("/") != 1:
         return None

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from tratree_store import Entry, Store
 
     from tratree_cli.config import Config
-    from tratree_cli.evaluation.document import ReportDocument
-    from tratree_cli.stages.study import Cell
+    from tratree_cli.reporting.document import ReportDocument
+    from tratree_cli.reporting.study import Cell
 
 app = typer.Typer()
 
@@ -52,8 +52,8 @@ def report(
 ) -> None:
     """Make the report: the whole pipeline, exactly the evaluations given, or all there are."""
     from tratree_cli.errors import InputError
-    from tratree_cli.stages import report as stage
-    from tratree_cli.stages import study
+    from tratree_cli.reporting import report_stage as stage
+    from tratree_cli.reporting import study
 
     check_output(form, output)
     if existing and (evaluations or methods):
@@ -128,7 +128,7 @@ def deliver_cells(
     are no others.
     """
     from tratree_cli.errors import PartialError
-    from tratree_cli.stages import report as stage
+    from tratree_cli.reporting import report_stage as stage
 
     node = stage.of_cells(config, cells)
     losses = session.attempt(node)
@@ -155,7 +155,7 @@ def deliver(
     session: Session, entry: Entry, form: str, output: Path | None, with_paper: bool
 ) -> None:
     """Print the report, or write it to a file and print its reference."""
-    from tratree_cli.stages import report as stage
+    from tratree_cli.reporting import report_stage as stage
 
     drawn = form in ("html", "markdown", "json")
     document = stage.document_of(session.opened_store, entry, drawn=drawn, with_paper=with_paper)
@@ -177,12 +177,12 @@ def show_report(document: ReportDocument, store: Store, entry: Entry) -> None:
 
     from rich.text import Text
 
-    from tratree_cli.display import report_terminal
     from tratree_cli.display.progress import stdout_console
-    from tratree_cli.stages import lineage
+    from tratree_cli.reporting import lineage
+    from tratree_cli.reporting.render import terminal
 
     console = stdout_console()
-    console.print(report_terminal.render(replace(document, next_step="")))
+    console.print(terminal.render(replace(document, next_step="")))
     trees = lineage.sources(store, entry, "tree")
     for tree in trees[:1]:
         console.print(typical_tree(tree))
@@ -196,7 +196,7 @@ def typical_tree(tree: Entry) -> RenderableType:
 
     from tratree_cli.display.forest import most_informative, render_tree
     from tratree_cli.formats.trees import read_tree
-    from tratree_cli.trees.mcts import search
+    from tratree_cli.trees.search.api import search
 
     read = read_tree(tree.path)
     ranked = most_informative(read)
@@ -212,10 +212,10 @@ def rendered(document: ReportDocument, form: str) -> str:
     if form == "terminal":
         from rich.console import Console
 
-        from tratree_cli.display import report_terminal
+        from tratree_cli.reporting.render import terminal
 
         console = Console(record=True, width=100, file=Path("/dev/null").open("w"))  # noqa: SIM115
-        console.print(report_terminal.render(document, sections=None))
+        console.print(terminal.render(document, sections=None))
         return console.export_text()
-    module = importlib.import_module(f"tratree_cli.display.report_{form}")
+    module = importlib.import_module(f"tratree_cli.reporting.render.{form}")
     return str(module.render(document))

@@ -11,7 +11,7 @@ from tratree_cli.commands.report import check_output, deliver_cells
 from tratree_cli.commands.session import Session, stage_command
 
 if TYPE_CHECKING:
-    from tratree_cli.stages.graph import Node
+    from tratree_cli.pipeline.graph import Node
 
 app = typer.Typer()
 
@@ -47,8 +47,8 @@ def run(
     ] = None,
 ) -> None:
     """Run a study over seeds, methods and settings; ends with the report of all cells."""
-    from tratree_cli.stages import report as stage
-    from tratree_cli.stages import study
+    from tratree_cli.reporting import report_stage as stage
+    from tratree_cli.reporting import study
 
     check_output(form, output)
     config = session.config()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tratree_cli.commands.options import CommonOptions, with_common_options
+from tratree_cli.commands.output import entry_json, print_json, print_line
 from tratree_cli.errors import InputError, WouldRunError
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from tratree_store import Entry, Store
 
     from tratree_cli.config import Config
-    from tratree_cli.stages.graph import Node
-    from tratree_cli.stages.runtime import Losses, Runtime
+    from tratree_cli.pipeline.graph import Node
+    from tratree_cli.pipeline.runtime import Losses, Runtime
 
 
 @dataclass
@@ -53,8 +54,8 @@ class Session(CommonOptions):
     @functools.cached_property
     def runtime(self) -> Runtime:
         from tratree_cli.display.progress import reporter
-        from tratree_cli.stages.graph import Options
-        from tratree_cli.stages.runtime import Runtime
+        from tratree_cli.pipeline.graph import Options
+        from tratree_cli.pipeline.runtime import Runtime
         from tratree_cli.threads import limit_threads
 
         options = Options(workers=self.workers, device=self.device)
@@ -166,11 +167,9 @@ class Session(CommonOptions):
     def print_entry(self, entry: Entry) -> None:
         """The one line on stdout."""
         if self.as_json:
-            import orjson
-
-            sys.stdout.write(orjson.dumps(entry_json(entry)).decode() + "\n")
+            print_json(entry_json(entry))
         else:
-            sys.stdout.write(entry.ref + "\n")
+            print_line(entry.ref)
         sys.stdout.flush()
 
     def _print_plan(self, node: Node) -> None:
@@ -180,24 +179,6 @@ class Session(CommonOptions):
         print_plan(lines, as_json=self.as_json)
         if self.exit_code and any(line.state != "cached" for line in lines):
             raise WouldRunError("something would run (--exit-code)")
-
-
-def entry_json(entry: Entry) -> dict[str, Any]:
-    """An artifact as ``--json`` prints it."""
-    return {
-        "ref": entry.ref,
-        "kind": entry.kind,
-        "object": entry.object,
-        "recipe": entry.recipe,
-        "stage": entry.stage,
-        "path": str(entry.path),
-        "created": entry.created,
-        "seconds": entry.seconds,
-        "size": entry.size,
-        "inputs": entry.document.get("inputs", {}),
-        "summary": entry.summary,
-        "warnings": entry.provenance.get("warnings", []),
-    }
 
 
 def _stdin_is_piped() -> bool:

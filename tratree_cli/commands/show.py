@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tratree_cli.commands.output import print_content, print_json_lines, print_line
 from tratree_cli.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -54,30 +55,17 @@ def show(
     opened = Store(store or Path(".tratree"))
     entries = [opened.resolve(text) for text in references]
     if len(entries) > 1:
-        _print(_case_study(opened, entries, task))
+        print_content(_case_study(opened, entries, task))
         return
     entry = entries[0]
     if entry.kind == "tree":
         _show_tree(entry, task, depth, min_visits, "json" if as_json else form)
     elif as_json:
-        _stream(_records(entry, task))
+        print_json_lines(_records(entry, task))
     elif scored:
-        sys.stdout.write("\n".join(_scored(opened, entry, task)) + "\n")
+        print_line("\n".join(_scored(opened, entry, task)))
     else:
-        _print(_view(opened, entry, task))
-
-
-def _print(renderable: RenderableType) -> None:
-    from tratree_cli.display.progress import stdout_console
-
-    stdout_console().print(renderable)
-
-
-def _stream(records: Iterable[Any]) -> None:
-    import orjson
-
-    for record in records:
-        sys.stdout.buffer.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
+        print_content(_view(opened, entry, task))
 
 
 def _view(store: Store, entry: Entry, task: str | None) -> RenderableType:
@@ -103,8 +91,8 @@ def _view(store: Store, entry: Entry, task: str | None) -> RenderableType:
     if entry.kind == "model":
         return _model(entry)
     if entry.kind == "report":
-        from tratree_cli.display.report_terminal import render
-        from tratree_cli.stages.report import document_of
+        from tratree_cli.reporting.render.terminal import render
+        from tratree_cli.reporting.report_stage import document_of
 
         return render(document_of(store, entry), None)
     from tratree_cli.display.summaries import facts
@@ -179,19 +167,20 @@ def _case_study(store: Store, entries: Sequence[Entry], task: str | None) -> Ren
 
 
 def _show_tree(entry: Entry, task: str | None, depth: int, min_visits: int, form: str) -> None:
-    from tratree_cli.display import forest, forest_exports
+    from tratree_cli.display import forest
     from tratree_cli.display.tree_rows import tree_rows
     from tratree_cli.formats.trees import read_tree
-    from tratree_cli.trees.mcts import search
+    from tratree_cli.reporting.render import tree_exports
+    from tratree_cli.trees.search.api import search
 
     tree = read_tree(entry.path)
     if form == "json":
-        records = forest_exports.tree_json(tree)
-        _stream(record for record in records if task is None or record["task"] == task)
+        records = tree_exports.tree_json(tree)
+        print_json_lines(record for record in records if task is None or record["task"] == task)
         return
     found = search(tree.forest)
     if task is None and form == "terminal":
-        _print(forest.render_forest(tree, search=found, max_depth=depth))
+        print_content(forest.render_forest(tree, search=found, max_depth=depth))
         return
     ranked = forest.most_informative(tree)
     if not ranked:
@@ -199,14 +188,14 @@ def _show_tree(entry: Entry, task: str | None, depth: int, min_visits: int, form
     number = _tree_number(tree, task, entry) if task is not None else ranked[0]
     if form == "terminal":
         drawn = forest.render_tree(tree, number, found, max_depth=depth, min_visits=min_visits)
-        _print(drawn)
+        print_content(drawn)
     elif form == "html":
         numbers = [number] if task is not None else None
-        sys.stdout.write(forest_exports.forest_html(tree, numbers, found))
+        sys.stdout.write(tree_exports.forest_html(tree, numbers, found))
     else:
         rows = tree_rows(tree, number, found, depth, min_visits)
         name = tree.forest.columns.tasks[number]
-        draw = forest_exports.tree_mermaid if form == "mermaid" else forest_exports.tree_dot
+        draw = tree_exports.tree_mermaid if form == "mermaid" else tree_exports.tree_dot
         sys.stdout.write(draw(rows, name))
 
 
@@ -254,9 +243,9 @@ def _records(entry: Entry, task: str | None) -> Iterable[Any]:
 def _scored(store: Store, entry: Entry, task: str | None) -> list[str]:
     """The agent's words as the strong base model's tokenizer scores them, turn by turn."""
     from tratree_cli.config import from_dict
-    from tratree_cli.display.plain import inert
-    from tratree_cli.training.load import load_tokenizer, resolve_base
-    from tratree_cli.training.masks import encode_conversation, scored_texts
+    from tratree_cli.display.text import inert
+    from tratree_cli.models.load import load_tokenizer, resolve_base
+    from tratree_cli.models.masks import encode_conversation, scored_texts
 
     config = from_dict(entry.provenance["config"], f"the recipe of {entry.ref[:24]}")
     tokenizer = load_tokenizer(resolve_base(config.models.strong).folder)

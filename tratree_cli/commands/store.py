@@ -6,25 +6,34 @@ store's own errors carry sentences and exit codes, so nothing is caught here.
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Annotated
 
 import typer
 
 from tratree_cli.commands import store_sharing
-from tratree_cli.commands.store_output import (
-    AsJson,
-    Ref,
-    StoreFolder,
-    open_store,
-    put,
-    put_json,
-    row,
-    say,
-)
+from tratree_cli.commands.output import entry_json, print_content, print_json, print_line, say
+from tratree_cli.commands.store_options import AsJson, Ref, StoreFolder, open_store
 
 app = typer.Typer(no_args_is_help=True, help="The artifact store: what was made, from what, why.")
+
+
+@app.command()
+def init(
+    context: typer.Context,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="For every member of the folder's group.")
+    ] = False,
+    store: StoreFolder = None,
+) -> None:
+    """Create a store; what exists stays. Any stage does the same, but never shares it."""
+    opened = open_store(context, store)
+    if shared:
+        opened.share()
+        say(f"{opened.root} is shared by the group {opened.group}")
+    else:
+        opened.prepare()
+    print_line(str(opened.root))
 
 
 @app.command("ls")
@@ -41,7 +50,7 @@ def list_artifacts(
     found = opened.entries(kind=kind, stage=stage, limit=limit or None)
     if as_json:
         for entry in found:
-            put_json(row(entry))
+            print_json(entry_json(entry))
         return
     entries = list(found)
     if not entries:
@@ -49,7 +58,7 @@ def list_artifacts(
         return
     from tratree_cli.display.artifacts import listing
 
-    put(listing(entries, opened.names(), time.time()))
+    print_content(listing(entries, opened.names(), time.time()))
     if limit and len(entries) == limit:
         say(f"the newest {limit}; `-n 0` lists all")
 
@@ -67,11 +76,11 @@ def show(
     names = [name for name, named in opened.names().items() if named == entry.ref]
     if as_json:
         more = {"document": entry.document, "provenance": entry.provenance, "names": names}
-        put_json({**row(entry), **more, "files": dict(files)})
+        print_json({**entry_json(entry), **more, "files": dict(files)})
         return
     from tratree_cli.display.artifacts import details
 
-    put(details(entry, files, names))
+    print_content(details(entry, files, names))
 
 
 @app.command()
@@ -84,11 +93,11 @@ def why(
     entry = open_store(context, store).resolve(ref)
     reason = Reason.from_json(entry.reason)
     if as_json:
-        put_json({"ref": entry.ref, "recipe": entry.recipe, **reason.as_json()})
+        print_json({"ref": entry.ref, "recipe": entry.recipe, **reason.as_json()})
         return
     from tratree_cli.display.artifacts import reasons
 
-    put(reasons(reason, f"{entry.stage} made {entry.kind}:{entry.object[:12]} because"))
+    print_content(reasons(reason, f"{entry.stage} made {entry.kind}:{entry.object[:12]} because"))
 
 
 @app.command()
@@ -108,16 +117,16 @@ def log(
     graph = opened.lineage([entry])
     if as_json:
         for node in graph.as_json():
-            put_json(node)
+            print_json(node)
     elif mermaid or dot:
-        sys.stdout.write((graph.mermaid() if mermaid else graph.dot()) + "\n")
+        print_line(graph.mermaid() if mermaid else graph.dot())
     else:
         from tratree_cli.display.artifacts import ancestry, foreign
 
         for naming in opened.refs.history(ref):
             when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(naming.time))
-            put(foreign(f"{when}  {ref} → {naming.ref[:24] or 'nothing'}"))
-        put(ancestry(graph, node_of(entry)))
+            print_content(foreign(f"{when}  {ref} → {naming.ref[:24] or 'nothing'}"))
+        print_content(ancestry(graph, node_of(entry)))
 
 
 @app.command()
@@ -135,11 +144,11 @@ def diff(
     opened = open_store(context, store)
     found = compare(opened.objects, opened.resolve(a), opened.resolve(b))
     if as_json:
-        put_json(found.as_json())
+        print_json(found.as_json())
     else:
         from tratree_cli.display.artifacts import comparison
 
-        put(comparison(found))
+        print_content(comparison(found))
     if exit_code and not found.same_content:
         raise typer.Exit(1)
 
@@ -162,7 +171,7 @@ def name(
     entry = opened.resolve(ref or word)
     if ref is not None:
         opened.name(word, entry)
-    sys.stdout.write(entry.ref + "\n")
+    print_line(entry.ref)
 
 
 @app.command()
@@ -178,7 +187,7 @@ def pin(
     opened = open_store(context, store)
     entry = opened.resolve(ref)
     opened.name(f"{PINS}{entry.kind}-{entry.object[:16]}", None if delete else entry)
-    sys.stdout.write(entry.ref + "\n")
+    print_line(entry.ref)
 
 
 @app.command()
@@ -197,7 +206,7 @@ def gc(
     """Delete what no name, pin, recent use or running process needs."""
     from tratree_store import gc as collection
 
-    from tratree_cli.display.artifacts import size_text, span_text
+    from tratree_cli.display.text import duration, size
 
     opened = open_store(context, store)
     act = collection.plan if dry_run else collection.collect
@@ -206,14 +215,14 @@ def gc(
         ref = f"{going.kind}:{going.object}"
         if as_json:
             line = {"ref": ref, "stage": going.stage, "size": going.size}
-            put_json({**line, "seconds": going.seconds, "created": going.created})
+            print_json({**line, "seconds": going.seconds, "created": going.created})
         else:
-            again = span_text(going.seconds)
-            sys.stdout.write(f"{ref}  {size_text(going.size)}  {again} to make again\n")
+            again = duration(going.seconds)
+            print_line(f"{ref}  {size(going.size)}  {again} to make again")
     verb = "would free" if dry_run else "freed"
     say(
-        f"{verb} {size_text(found.size)} in {len(found.objects)} objects "
-        f"({span_text(found.seconds)} to make again); {found.kept} kept, "
+        f"{verb} {size(found.size)} in {len(found.objects)} objects "
+        f"({duration(found.seconds)} to make again); {found.kept} kept, "
         f"{len(found.leftovers)} leftovers"
     )
 
@@ -247,9 +256,9 @@ def fsck(
     report = checking.check(opened, deep=not quick)
     for finding in report.findings:
         if as_json:
-            put_json(finding.as_json())
+            print_json(finding.as_json())
         else:
-            sys.stdout.write(f"{'error' if finding.error else 'note'}: {finding.text}\n")
+            print_line(f"{'error' if finding.error else 'note'}: {finding.text}")
     if repair:
         for deed in checking.repair(opened, report):
             say(deed)
@@ -286,19 +295,19 @@ def verify(
     if not problems and recompute:
         from tratree_store.recompute import recompute as run_again
 
-        from tratree_cli.stages.rerun import rerun
-        from tratree_cli.stages.sources import changed, listed
+        from tratree_cli.pipeline.code_digest import changed, listed
+        from tratree_cli.pipeline.recompute import rerun
 
         found = run_again(opened, entry, rerun)
         if found is not None:
             files = changed(entry)
-            since = f" Source code changed since: {listed(files)}." if files else ""
+            since = f"; source code changed since: {listed(files)}" if files else ""
             problems = [found + since]
     for problem in problems:
         say(problem)
     if problems:
         raise typer.Exit(12)
-    sys.stdout.write(entry.ref + "\n")
+    print_line(entry.ref)
     say("made again with the same bytes" if recompute else "every byte is as it was made")
 
 

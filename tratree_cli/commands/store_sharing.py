@@ -5,7 +5,6 @@ Registered on the ``store`` application; a file of its own, because sharing is a
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,15 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tratree_cli.commands.store_output import (
-    AsJson,
-    Ref,
-    StoreFolder,
-    open_store,
-    put_json,
-    row,
-    say,
-)
+from tratree_cli.commands.output import entry_json, print_json, print_line, say
+from tratree_cli.commands.store_options import AsJson, Ref, StoreFolder, open_store
 
 if TYPE_CHECKING:
     from tratree_store import Entry
@@ -84,16 +76,16 @@ def pull(
 
 
 def _told(verb: str, totals: dict[str, Any], entries: list[Entry], as_json: bool) -> None:
-    from tratree_cli.display.artifacts import size_text
+    from tratree_cli.display.text import size
 
     for entry in entries:
         if as_json:
-            put_json({**row(entry), "transfer": totals})
+            print_json({**entry_json(entry), "transfer": totals})
         else:
-            sys.stdout.write(entry.ref + "\n")
+            print_line(entry.ref)
     say(
         f"{verb} {totals['objects']} objects, {totals['files']} files, "
-        f"{size_text(totals['bytes'])}; {totals['skipped']} objects were there already"
+        f"{size(totals['bytes'])}; {totals['skipped']} objects were there already"
     )
 
 
@@ -123,7 +115,7 @@ def export_artifact(
     opened = open_store(context, store)
     entry = opened.resolve(ref)
     archive.export(opened, entry, path, lineage=lineage)
-    sys.stdout.write(entry.ref + "\n")
+    print_line(entry.ref)
     say(f"wrote {path}")
 
 
@@ -137,4 +129,4 @@ def import_artifact(
 
     opened = open_store(context, store)
     for entry in archive.import_archive(opened, path):
-        sys.stdout.write(entry.ref + "\n")
+        print_line(entry.ref)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tratree_store import Entry
 
     from tratree_cli.config import Config
-    from tratree_cli.stages.graph import Node
+    from tratree_cli.pipeline.graph import Node
 
 app = typer.Typer()
 

@@ -12,7 +12,7 @@ from tratree_cli.errors import InputError
 
 if TYPE_CHECKING:
     from tratree_cli.config import Config
-    from tratree_cli.stages.world import World
+    from tratree_cli.stages.distributed import World
 
 Processes = Annotated[
     int | None, typer.Option("--processes", help="Train on N processes (torchrun).", metavar="N")
@@ -38,7 +38,7 @@ def prepare(
     session: Session, processes: int | None, launch: Path | None, track: list[str] | None
 ) -> World:
     """How the training runs and who is told; wrong flags are refused before anything is read."""
-    from tratree_cli.stages.world import world
+    from tratree_cli.stages.distributed import world
     from tratree_cli.training.params import check_trackers
 
     check_trackers(tuple(track or ()))
@@ -52,7 +52,7 @@ SMALL = ("quick", "micro")
 
 def warn_of_small_recipe(session: Session, config: Config, model: str, rate: float | None) -> None:
     """A large model trained with the settings of a tiny one is a mistake nobody would notice."""
-    from tratree_cli.training.load import EMBEDDED
+    from tratree_cli.models.load import EMBEDDED
 
     ours = model in EMBEDDED or model.startswith(("model:", "model@"))
     if not ours and config.recipe in SMALL and rate is None and not session.dry_run:

@@ -14,6 +14,8 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from tratree_cli.display.text import duration, one_line, size
+
 if TYPE_CHECKING:
     from tratree_store.differences import Comparison
     from tratree_store.entries import Entry
@@ -22,25 +24,8 @@ if TYPE_CHECKING:
 
 
 def foreign(text: object, style: str = "") -> Text:
-    """Text of unknown origin: control characters become spaces, brackets stay brackets."""
-    return Text("".join(c if c.isprintable() else " " for c in str(text)), style=style)
-
-
-def size_text(size: float) -> str:
-    """Bytes for people: ``1.4 MB``."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
-
-
-def span_text(seconds: float) -> str:
-    """A span for people: ``41 s``, ``12 m``, ``3.5 h``, ``8 d``."""
-    for limit, unit, width in ((120, "s", 1), (7200, "m", 60), (172800, "h", 3600)):
-        if seconds < limit:
-            return f"{seconds / width:.0f} {unit}"
-    return f"{seconds / 86400:.0f} d"
+    """Text of unknown origin: control characters are replaced, brackets stay brackets."""
+    return Text(one_line(str(text)), style=style)
 
 
 def summary_text(summary: dict[str, Any], width: int = 60) -> str:
@@ -68,9 +53,9 @@ def listing(entries: Iterable[Entry], names: dict[str, str], now: float) -> Tabl
         table.add_row(
             foreign(f"{entry.kind}:{entry.object[:12]}", "cyan"),
             foreign(entry.stage),
-            f"{span_text(max(0.0, now - entry.created))} ago",
-            span_text(entry.seconds),
-            size_text(entry.size),
+            f"{duration(max(0.0, now - entry.created))} ago",
+            duration(entry.seconds),
+            size(entry.size),
             foreign(", ".join(by_ref.get(entry.ref, ()))),
             foreign(summary_text(entry.summary)),
         )
@@ -81,7 +66,7 @@ def details(entry: Entry, files: Iterable[tuple[str, int]], names: Iterable[str]
     """Everything about one artifact."""
     tree = Tree(foreign(entry.ref, "bold cyan"))
     made = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.created))
-    tree.add(foreign(f"made by {entry.stage} on {made} in {span_text(entry.seconds)}"))
+    tree.add(foreign(f"made by {entry.stage} on {made} in {duration(entry.seconds)}"))
     tree.add(foreign(f"recipe {entry.recipe}"))
     tree.add(foreign(f"path {entry.path}"))
     named = ", ".join(names)
@@ -92,9 +77,9 @@ def details(entry: Entry, files: Iterable[tuple[str, int]], names: Iterable[str]
         _add_mapping(tree, part, entry.document.get(part) or {})
     _add_mapping(tree, "summary", entry.summary)
     _add_mapping(tree, "provenance", entry.provenance)
-    branch = tree.add(f"files ({size_text(entry.size)})")
-    for name, size in files:
-        branch.add(foreign(f"{name}  {size_text(size)}"))
+    branch = tree.add(f"files ({size(entry.size)})")
+    for name, length in files:
+        branch.add(foreign(f"{name}  {size(length)}"))
     return tree
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tratree_cli.display.blocks import Comparison, Lane, Turn
 from tratree_cli.errors import InputError
-from tratree_cli.evaluation.document import Comparison, Lane, Turn
 from tratree_cli.formats.rollouts import Rollouts, Trajectory
 
 _CHOSEN = (

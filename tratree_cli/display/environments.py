@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 from rich.text import Text
 
-from tratree_cli.display.plain import inert, one_line
+from tratree_cli.display.text import inert, one_line
 from tratree_cli.envs.protocol import Episode
 
 SEPARATOR = "[SEP]"

@@ -15,11 +15,11 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from tratree_cli.display import plain
 from tratree_cli.display.sparkline import bar, sparkline
+from tratree_cli.display.text import counted, one_line
 from tratree_cli.display.tree_rows import TreeRow, node_gaps, tree_rows
 from tratree_cli.formats.trees import TreeFile
-from tratree_cli.trees.mcts import SearchResult
+from tratree_cli.trees.search.api import SearchResult
 from tratree_cli.trees.statistics import (
     ForestStatistics,
     forest_statistics,
@@ -40,13 +40,12 @@ def render_forest(
     forest = tree.forest
     found = forest_statistics(forest)
     place = str(tree.rollouts.environment.get("name", ""))
-    title = (
-        f"{plain.counted(found.trees, 'tree')} of {plain.counted(found.trajectories, 'trajectory')}"
-    )
+    counted_trees = counted(found.trees, "tree")
+    title = f"{counted_trees} of {counted(found.trajectories, 'trajectory')}"
     if place:
         title += f" · {place} {tree.rollouts.split}".rstrip()
     parts: list[RenderableType] = [
-        Text(plain.one_line(title), style="bold"),
+        Text(one_line(title), style="bold"),
         Text(""),
         statistics_table(found),
         Text(""),
@@ -64,7 +63,7 @@ def render_forest(
 def quality_line(found: ForestStatistics) -> Text:
     """One sentence: is the forest worth training on?"""
     level, sentence = found.quality
-    return Text.assemble((level, f"bold {_LEVEL_STYLES[level]}"), "  ", plain.one_line(sentence))
+    return Text.assemble((level, f"bold {_LEVEL_STYLES[level]}"), "  ", one_line(sentence))
 
 
 def statistics_table(found: ForestStatistics) -> Table:
@@ -130,7 +129,7 @@ def _ranking(tree: TreeFile, order: Sequence[int]) -> Table:
     for number in order:
         scores = np.sort(forest.columns.score[_members(tree, number)])
         table.add_row(
-            Text(plain.one_line(forest.columns.tasks[number])),
+            Text(one_line(forest.columns.tasks[number])),
             Text(str(len(scores))),
             Text(str(len(forest.nodes(number)))),
             Text(f"{scores[-1]:.2f}", style=score_style(float(scores[-1]))),
@@ -157,14 +156,14 @@ def render_tree(
     """
     forest = tree.forest
     members = _members(tree, number)
-    task = plain.one_line(forest.columns.tasks[number])
+    task = one_line(forest.columns.tasks[number])
     head = Text.assemble((f"task {task}", "bold"))
     if not len(members):
         return Group(head, Text("nothing was explored here", style="dim"))
     best = float(forest.columns.score[members].max())
     head.append(
-        f"  {plain.counted(len(members), 'trajectory')}, {len(forest.nodes(number))} nodes, "
-        f"{plain.counted(int(forest.columns.success[members].sum()), 'success')}, best G ",
+        f"  {counted(len(members), 'trajectory')}, {len(forest.nodes(number))} nodes, "
+        f"{counted(int(forest.columns.success[members].sum()), 'success')}, best G ",
         style="dim",
     )
     head.append(f"{best:.2f}", style=score_style(best))
@@ -184,7 +183,7 @@ def render_tree(
         notes.append(Text(words, style="dim"))
     return Group(
         head,
-        Text(plain.one_line(instruction), style="italic", no_wrap=True, overflow="ellipsis"),
+        Text(one_line(instruction), style="italic", no_wrap=True, overflow="ellipsis"),
         TreeLines(rows, root_gap, rare, legend),
         *notes,
     )
@@ -234,7 +233,7 @@ def _guides(row: TreeRow, ascii_only: bool) -> str:
 
 
 def _words(row: TreeRow, ascii_only: bool) -> str:
-    words = plain.one_line(row.text)
+    words = one_line(row.text)
     if row.best:
         words = f"{'*' if ascii_only else '★'} {words}"
     return words + _not_shown(row.hidden)

@@ -8,12 +8,7 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from tratree_cli.display import plain
-from tratree_cli.display.paths import agent_turns
-from tratree_cli.display.report_terminal import FittingTable
-from tratree_cli.display.sparkline import sparkline
-from tratree_cli.display.terminal_blocks import ComparisonText
-from tratree_cli.evaluation.document import (
+from tratree_cli.display.blocks import (
     COUNT,
     RATIO,
     TEXT,
@@ -25,6 +20,11 @@ from tratree_cli.evaluation.document import (
     Table,
     Turn,
 )
+from tratree_cli.display.paths import agent_turns
+from tratree_cli.display.sparkline import sparkline
+from tratree_cli.display.terminal_blocks import ComparisonText
+from tratree_cli.display.terminal_tables import FittingTable
+from tratree_cli.display.text import one_line
 from tratree_cli.formats.pairs import PairFile, PairRecord
 
 _BINS = 10
@@ -33,7 +33,7 @@ _BINS = 10
 def pairs_view(pairs: PairFile, limit: int = 10) -> RenderableType:
     """All pairs: gaps, where trajectories part, what was dropped and why, the widest gaps."""
     found = pairs.pairs
-    rule = plain.one_line(str(pairs.meta.get("rule", found[0].rule if found else "")))
+    rule = one_line(str(pairs.meta.get("rule", found[0].rule if found else "")))
     tasks = len({pair.task for pair in found})
     parts: list[RenderableType] = [
         Text(f"{len(found)} pairs on {tasks} tasks (rule {rule})", style="bold")
@@ -51,7 +51,7 @@ def pairs_view(pairs: PairFile, limit: int = 10) -> RenderableType:
     dropped = pairs.meta.get("dropped") or {}
     if dropped:
         words = ", ".join(f"{reason} {count}" for reason, count in dropped.items())
-        parts.append(Text(plain.one_line(f"dropped: {words}"), style="dim"))
+        parts.append(Text(one_line(f"dropped: {words}"), style="dim"))
     if found:
         parts += [Text(""), FittingTable(_table(found, limit))]
     return Group(*parts)
@@ -79,7 +79,7 @@ def pair_view(pair: PairRecord) -> RenderableType:
         Comparison(
             key="pair",
             title=f"Task {pair.task}, parting at step {pair.step + 1}",
-            instruction=plain.one_line(pair.prompt[-1]["content"], 600),
+            instruction=one_line(pair.prompt[-1]["content"], 600),
             lanes=lanes,
         )
     )
@@ -123,4 +123,4 @@ def _table(found: Sequence[PairRecord], limit: int) -> Table:
 
 def _first_action(messages: Sequence[dict[str, str]]) -> str:
     turns = agent_turns(messages)
-    return plain.one_line(turns[0][1], 32) if turns else ""
+    return one_line(turns[0][1], 32) if turns else ""

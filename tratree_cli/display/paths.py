@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from tratree_cli.display import plain
-from tratree_cli.display.report_terminal import FittingTable
+from tratree_cli.display.blocks import COUNT, RATIO, TEXT, Cell, Column, Comparison, Row, Table
+from tratree_cli.display.blocks import Lane as DocumentLane
+from tratree_cli.display.blocks import Turn as DocumentTurn
 from tratree_cli.display.terminal_blocks import ComparisonText
-from tratree_cli.evaluation.document import COUNT, RATIO, TEXT, Cell, Column, Comparison, Row, Table
-from tratree_cli.evaluation.document import Lane as DocumentLane
-from tratree_cli.evaluation.document import Turn as DocumentTurn
+from tratree_cli.display.terminal_tables import FittingTable
+from tratree_cli.display.text import one_line
 from tratree_cli.formats.paths import PathFile, PathRecord
 
 _ACTION = "Action: "
@@ -24,7 +24,7 @@ def paths_view(paths: PathFile, limit: int = 15) -> RenderableType:
     found = paths.paths
     rule = str(paths.meta.get("rule", found[0].rule if found else ""))
     parts: list[RenderableType] = [
-        Text(f"{len(found)} paths ({_NAMES.get(rule, plain.one_line(rule))})", style="bold")
+        Text(f"{len(found)} paths ({_NAMES.get(rule, one_line(rule))})", style="bold")
     ]
     if found:
         below = sum(path.score < path.best_score for path in found)
@@ -39,7 +39,7 @@ def paths_view(paths: PathFile, limit: int = 15) -> RenderableType:
     dropped = paths.meta.get("dropped") or {}
     if dropped:
         words = ", ".join(f"{reason} {count}" for reason, count in dropped.items())
-        parts.append(Text(plain.one_line(f"tasks without a path: {words}"), style="dim"))
+        parts.append(Text(one_line(f"tasks without a path: {words}"), style="dim"))
     if found:
         parts += [Text(""), FittingTable(_table(found, limit))]
     return Group(*parts)
@@ -67,7 +67,7 @@ def path_view(path: PathRecord) -> RenderableType:
         Comparison(
             key="path",
             title=f"Task {path.task}",
-            instruction=plain.one_line(user[0], 400) if user else "",
+            instruction=one_line(user[0], 400) if user else "",
             lanes=tuple(lanes),
             notes=(note,),
         )

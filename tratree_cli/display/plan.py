@@ -10,10 +10,11 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
-from tratree_cli.display.progress import spoken_seconds, stdout_console
+from tratree_cli.display.progress import stdout_console
+from tratree_cli.display.text import duration
 
 if TYPE_CHECKING:
-    from tratree_cli.stages.runtime import PlanLine
+    from tratree_cli.pipeline.runtime import PlanLine
 
 
 def print_plan(lines: Sequence[PlanLine], *, as_json: bool) -> None:
@@ -39,12 +40,12 @@ def print_plan(lines: Sequence[PlanLine], *, as_json: bool) -> None:
         state = f"cached  {line.ref[: line.ref.index(':') + 13]}" if cached else line.state
         if line.reason:
             state += f" ({line.reason})"
-        took = spoken_seconds(line.seconds) if line.seconds is not None else ""
+        took = duration(line.seconds) if line.seconds is not None else ""
         table.add_row(Text(line.node.label), Text(state, "dim" if cached else ""), Text(took))
     stdout_console().print(table)
     missing = sum(line.state != "cached" for line in lines)
     known = [line.seconds for line in lines if line.seconds is not None]
-    total = f", about {spoken_seconds(sum(known))} from earlier runs" if known else ""
+    total = f", about {duration(sum(known))} from earlier runs" if known else ""
     stdout_console().print(f"{len(lines) - missing} cached, {missing} would run{total}")
 
 
@@ -60,8 +61,8 @@ def print_grouped_plan(lines: Sequence[PlanLine], jobs: int) -> None:
     for label, members in groups.items():
         missing = [line for line in members if line.state != "cached"]
         known = _known(missing)
-        each = spoken_seconds(sum(known) / len(known)) if known else "?" if missing else ""
-        total = spoken_seconds(sum(known)) if known else ""
+        each = duration(sum(known) / len(known)) if known else "?" if missing else ""
+        total = duration(sum(known)) if known else ""
         cached = len(members) - len(missing)
         table.add_row(
             Text(label),
@@ -76,9 +77,9 @@ def print_grouped_plan(lines: Sequence[PlanLine], jobs: int) -> None:
     known = _known(missing)
     words = f"{len(lines) - len(missing)} cached, {len(missing)} would run"
     if known:
-        words += f", about {spoken_seconds(sum(known))} of work going by earlier runs"
+        words += f", about {duration(sum(known))} of work going by earlier runs"
         if jobs > 1:
-            words += f" ({spoken_seconds(sum(known) / jobs)} or more with {jobs} jobs)"
+            words += f" ({duration(sum(known) / jobs)} or more with {jobs} jobs)"
     if len(known) < len(missing):
         words += f"; {len(missing) - len(known)} of unknown length"
     stdout_console().print(Text(words))

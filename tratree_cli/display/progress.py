@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from tratree_cli.display.text import duration, inert, one_line
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
     from tratree_store import Entry
@@ -52,7 +54,7 @@ class Pace:
         fresh = done - self.at_first
         if fresh <= 0 or not total or now <= self.began:
             return ""
-        return f"ETA {spoken_seconds((total - done) * (now - self.began) / fresh)}"
+        return f"ETA {duration((total - done) * (now - self.began) / fresh)}"
 
 
 @contextmanager
@@ -95,7 +97,7 @@ class LineReporter(StageReporter):
             return
         pace.told = now
         share = f"{done:,}/{total:,} ({100 * done // total} %)" if total else f"{done:,}"
-        parts = [f"… {label}", share, _clean(note).strip(), pace.left(done, total, now)]
+        parts = [f"… {label}", share, _note(note).strip(), pace.left(done, total, now)]
         self._line(Text("  ".join(part for part in parts if part), "dim"))
 
     def started(self, label: str, reason: str) -> None:
@@ -105,10 +107,10 @@ class LineReporter(StageReporter):
         mark = ("= ", "dim") if cached else ("✓ ", "green")
         ref = f"{entry.kind}:{entry.object[:12]}"
         if cached:
-            ago = spoken_seconds(time.time() - entry.created)
-            when = f"cached (made {ago} ago, took {spoken_seconds(entry.seconds)})"
+            ago = duration(time.time() - entry.created)
+            when = f"cached (made {ago} ago, took {duration(entry.seconds)})"
         else:
-            when = f"{spoken_seconds(entry.seconds)}"
+            when = f"{duration(entry.seconds)}"
         line = Text.assemble(mark, f"{label:<34} ", (ref, "cyan"), "  ", (when, "dim"))
         short = short_summary(entry.summary)
         if short and not cached:
@@ -116,7 +118,7 @@ class LineReporter(StageReporter):
         self._line(line)
 
     def warn(self, message: str) -> None:
-        self._line(Text.assemble(("! ", "yellow"), _clean(message)))
+        self._line(Text.assemble(("! ", "yellow"), one_line(message)))
 
     def hint(self, command: str) -> None:
         self._line(Text.assemble(("next: ", "dim"), (command, "bold")))
@@ -150,7 +152,7 @@ class TerminalReporter(LineReporter):
             now = time.monotonic()
             left = self._paces.setdefault(label, Pace(now, done, now)).left(done, total, now)
             self._bars().update(
-                task, completed=done, total=total or None, note=_clean(note), left=left
+                task, completed=done, total=total or None, note=_note(note), left=left
             )
 
     def finished(self, label: str, entry: Entry, cached: bool) -> None:
@@ -202,24 +204,9 @@ def short_summary(summary: Any) -> str:
     return ", ".join(parts[:5])
 
 
-def spoken_seconds(seconds: float) -> str:
-    """``0.4 s``, ``41 s``, ``3 m 20 s``, ``2 h 5 m``, ``3 d``."""
-    if seconds < 9.95:
-        return f"{max(seconds, 0):.1f} s"
-    whole = round(seconds)
-    for unit, size, below, part in (
-        ("d", 86400, 3600, "h"),
-        ("h", 3600, 60, "m"),
-        ("m", 60, 1, "s"),
-    ):
-        if whole >= size:
-            rest = whole % size // below
-            return f"{whole // size} {unit} {rest} {part}" if rest else f"{whole // size} {unit}"
-    return f"{whole} s"
-
-
-def _clean(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text)
+def _note(text: str) -> str:
+    """A stage's note, inert; double spaces set its parts apart, so they stay."""
+    return inert(text).replace("\n", " ")
 
 
 def stdout_console() -> Console:

@@ -5,27 +5,29 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from tratree_cli.display import plain, report_terminal
+from tratree_cli.display.blocks import COUNT, RATIO, TEXT, Cell, Column, Row, Table
+from tratree_cli.display.terminal_tables import FittingTable
+from tratree_cli.display.text import one_line
 from tratree_cli.evaluation.artifact import Evaluation
-from tratree_cli.evaluation.document import COUNT, RATIO, TEXT, Cell, Column, Row, Table
 from tratree_cli.evaluation.metrics import task_rewards
-from tratree_cli.evaluation.report import Evaluated, build_report
+from tratree_cli.reporting.build_report import Evaluated, build_report
+from tratree_cli.reporting.render import terminal
 
 
 def evaluation_view(evaluation: Evaluation, ref: str = "", tasks: int = 10) -> RenderableType:
     """One evaluation in full: every table that one policy can fill, and its ``tasks`` worst."""
     report = build_report([Evaluated(evaluation, ref)], title=evaluation.descriptor.label)
     parts: list[RenderableType] = [
-        report_terminal.render(report, ("summary", "figures", "details", "cost"))
+        terminal.render(report, ("summary", "figures", "details", "cost"))
     ]
     worst = _worst_tasks(evaluation, tasks)
     if worst.rows:
-        parts += [Text(""), report_terminal.FittingTable(worst)]
+        parts += [Text(""), FittingTable(worst)]
     if evaluation.descriptor.parameters:
         settings = ", ".join(
             f"{key}={value}" for key, value in sorted(evaluation.descriptor.parameters.items())
         )
-        parts += [Text(""), Text(plain.one_line(settings), style="dim")]
+        parts += [Text(""), Text(one_line(settings), style="dim")]
     return Group(*parts)
 
 

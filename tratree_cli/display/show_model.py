@@ -12,8 +12,8 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from tratree_cli.display import plain
 from tratree_cli.display.sparkline import sparkline
+from tratree_cli.display.text import one_line
 
 _ARCHITECTURE = {
     "model_type": "type",
@@ -31,18 +31,18 @@ def model_card(
     config: Mapping[str, Any], training: Mapping[str, Any] | None = None, title: str = "Model"
 ) -> RenderableType:
     """A model from its ``config.json`` and ``training.json`` (either may be empty)."""
-    parts: list[RenderableType] = [Text(plain.one_line(title), style="bold")]
+    parts: list[RenderableType] = [Text(one_line(title), style="bold")]
     known = [
         f"{name} {config[key]}"
         for key, name in _ARCHITECTURE.items()
         if config.get(key) is not None
     ]
     if known:
-        parts.append(Text(plain.one_line(", ".join(known))))
+        parts.append(Text(one_line(", ".join(known))))
     if not training:
         parts.append(Text("No training record: a base model, or one made elsewhere.", style="dim"))
         return Group(*parts)
-    parts += [Text(plain.one_line(line)) for line in _training_lines(training)]
+    parts += [Text(one_line(line)) for line in _training_lines(training)]
     curves = training.get("curves") or {}
     if curves:
         parts.append(Text(""))
@@ -74,6 +74,6 @@ def _spoken(value: Any) -> str:
 def _curve(name: str, points: Sequence[Sequence[float]], width: int) -> Text:
     values = [float(point[1]) for point in points]
     if not values:
-        return Text(f"{plain.one_line(name):<{width}}  (no points)")
+        return Text(f"{one_line(name):<{width}}  (no points)")
     drawn = sparkline(values, _CURVE_WIDTH)
-    return Text(f"{plain.one_line(name):<{width}}  {values[0]:8.4g} {drawn} {values[-1]:.4g}")
+    return Text(f"{one_line(name):<{width}}  {values[0]:8.4g} {drawn} {values[-1]:.4g}")

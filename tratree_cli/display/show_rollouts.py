@@ -14,10 +14,10 @@ from typing import TypeVar
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from tratree_cli.display import plain
-from tratree_cli.display.report_terminal import FittingTable
+from tratree_cli.display.blocks import COUNT, PERCENT, RATIO, TEXT, Cell, Column, Row, Table
 from tratree_cli.display.sparkline import sparkline
-from tratree_cli.evaluation.document import COUNT, PERCENT, RATIO, TEXT, Cell, Column, Row, Table
+from tratree_cli.display.terminal_tables import FittingTable
+from tratree_cli.display.text import inert, one_line
 from tratree_cli.formats.rollouts import Rollouts, Trajectory
 
 Key = TypeVar("Key")
@@ -34,7 +34,7 @@ def rollouts_view(rollouts: Rollouts, tasks: int = 15) -> RenderableType:
     head = f"{len(trajectories)} episodes on {len(by_task)} tasks"
     where = " ".join(part for part in (place, rollouts.split) if part)
     parts: list[RenderableType] = [
-        Text(plain.one_line(f"{head} of {where}" if where else head), style="bold"),
+        Text(one_line(f"{head} of {where}" if where else head), style="bold"),
         Text(", ".join(f"{end} {count}" for end, count in endings.most_common())),
         Text(""),
         FittingTable(_settings_table(rollouts)),
@@ -48,23 +48,23 @@ def trajectory_view(rollouts: Rollouts, trajectory: Trajectory) -> RenderableTyp
     """One episode, turn by turn: what was seen, thought and done, and the score after it."""
     texts = rollouts.texts
     parts: list[RenderableType] = [
-        Text(plain.one_line(f"Task {trajectory.task}, sample {trajectory.sample}"), style="bold"),
-        Text(plain.inert(texts[trajectory.instruction]), style="italic"),
+        Text(one_line(f"Task {trajectory.task}, sample {trajectory.sample}"), style="bold"),
+        Text(inert(texts[trajectory.instruction]), style="italic"),
     ]
     for step in range(trajectory.steps):
         if step and step < len(trajectory.observations):
-            parts.append(Text(plain.inert(texts[trajectory.observations[step]]), style="dim"))
+            parts.append(Text(inert(texts[trajectory.observations[step]]), style="dim"))
         thought, action = trajectory.thoughts[step], trajectory.actions[step]
         if thought >= 0:
-            parts.append(Text(f"   {plain.inert(texts[thought])}", style="italic"))
+            parts.append(Text(f"   {inert(texts[thought])}", style="italic"))
         said = texts[action] if action >= 0 else texts[trajectory.outputs[step]]
-        line = Text(f"{step + 1}. {plain.inert(said)}", style="bold")
+        line = Text(f"{step + 1}. {inert(said)}", style="bold")
         if not trajectory.valid[step]:
             line.append("  (no effect)", style="italic")
         parts.append(line)
     reward = "none" if trajectory.score is None else f"{trajectory.score:.2f}"
     success = "success" if trajectory.success else "no success"
-    why = f" ({plain.one_line(trajectory.detail)})" if trajectory.detail else ""
+    why = f" ({one_line(trajectory.detail)})" if trajectory.detail else ""
     parts.append(Text(f"reward {reward}, {success}, ended: {trajectory.end}{why}", style="bold"))
     return Group(*parts)
 

@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from tratree_cli.display.plain import counted
+from tratree_cli.display.text import counted
 
 if TYPE_CHECKING:
     from tratree_store import Entry

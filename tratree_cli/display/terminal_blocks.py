@@ -16,9 +16,9 @@ from rich.panel import Panel
 from rich.text import Text
 from rich.tree import Tree
 
-from tratree_cli.display import plain
+from tratree_cli.display.blocks import Branch, Comparison, Figure, Lane, Outline
 from tratree_cli.display.sparkline import bar, sparkline
-from tratree_cli.evaluation.document import Branch, Comparison, Figure, Lane, Outline
+from tratree_cli.display.text import inert, one_line
 
 _BRANCHES_SHOWN = 200
 _LANE_WIDTH = 36
@@ -33,19 +33,19 @@ class FigureText:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         figure = self.figure
         ascii_only = options.ascii_only
-        yield Text(plain.one_line(figure.title), style="bold")
+        yield Text(one_line(figure.title), style="bold")
         lines = {"bars": _bars, "intervals": _intervals}.get(figure.kind, _curves)
         for line in lines(figure, options.max_width, ascii_only):
             yield Text(line, overflow="fold")
         for note in figure.notes:
-            yield Text(plain.one_line(note), style="dim")
+            yield Text(one_line(note), style="dim")
 
 
 def _bars(figure: Figure, width: int, ascii_only: bool) -> Iterator[str]:
     points = [point for series in figure.series for point in series.points]
     if not points:
         return
-    names = max(cell_len(plain.one_line(str(point.x), 28)) for point in points)
+    names = max(cell_len(one_line(str(point.x), 28)) for point in points)
     without = " " * len(_bounds(0.0, 0.0))
     # A narrow terminal loses the intervals first (the tables have them), then the bars.
     room = width - names - 10 - len(without)
@@ -54,9 +54,9 @@ def _bars(figure: Figure, width: int, ascii_only: bool) -> Iterator[str]:
     largest = max(100.0, *(point.y for point in points))
     for series in figure.series:
         if len(figure.series) > 1:
-            yield plain.one_line(series.name)
+            yield one_line(series.name)
         for point in series.points:
-            name = plain.one_line(str(point.x), 28)
+            name = one_line(str(point.x), 28)
             line = f"{name}{' ' * (names - cell_len(name))}  {point.y:5.1f}"
             if bounded:
                 known = point.low is not None and point.high is not None
@@ -70,7 +70,7 @@ def _intervals(figure: Figure, width: int, ascii_only: bool) -> Iterator[str]:
     points = [point for series in figure.series for point in series.points]
     if not points:
         return
-    names = max(cell_len(plain.one_line(str(point.x), 28)) for point in points)
+    names = max(cell_len(one_line(str(point.x), 28)) for point in points)
     ends = [value for p in points for value in (p.y, p.low, p.high) if value is not None]
     ends += [figure.mark] if figure.mark is not None else []
     low, high = min(ends), max(ends)
@@ -81,7 +81,7 @@ def _intervals(figure: Figure, width: int, ascii_only: bool) -> Iterator[str]:
         return round((value - low) / (high - low or 1.0) * (room - 1))
 
     for point in points:
-        name = plain.one_line(str(point.x), 28)
+        name = one_line(str(point.x), 28)
         text = f"{name}{' ' * (names - cell_len(name))}  {point.y:+6.1f}".replace("-", "−")
         if room >= 10:
             drawn = [" "] * room
@@ -94,7 +94,7 @@ def _intervals(figure: Figure, width: int, ascii_only: bool) -> Iterator[str]:
             text += f"  {''.join(drawn).rstrip()}"
         yield text
     if figure.mark is not None and room >= 10:
-        bar = plain.one_line(figure.mark_label, 28)
+        bar = one_line(figure.mark_label, 28)
         yield f"{' ' * (names + 10)}{mark} {bar}; from {low:.1f} to {high:.1f}".replace("-", "−")
 
 
@@ -107,15 +107,15 @@ def _curves(figure: Figure, width: int, ascii_only: bool) -> Iterator[str]:
     if not values:
         return
     low, high = min(values), max(values)
-    names = max(cell_len(plain.one_line(series.name, 28)) for series in figure.series)
+    names = max(cell_len(one_line(series.name, 28)) for series in figure.series)
     room = max(1, width - names - 16)
     for series in figure.series:
-        name = plain.one_line(series.name, 28)
+        name = one_line(series.name, 28)
         ys = [point.y for point in series.points]
         drawn = sparkline(ys, room, low=low, high=high, ascii_only=ascii_only)
         yield f"{name}{' ' * (names - cell_len(name))}  {ys[0]:5.1f} {drawn} {ys[-1]:5.1f}"
     first, last = figure.series[0].points[0].x, figure.series[0].points[-1].x
-    yield f"{plain.one_line(figure.x_label)}: {first} to {last}; range {low:.1f} to {high:.1f}"
+    yield f"{one_line(figure.x_label)}: {first} to {last}; range {low:.1f} to {high:.1f}"
 
 
 def outline_tree(outline: Outline) -> RenderableType:
@@ -136,7 +136,7 @@ def _grow(drawn: Tree, branch: Branch, left: list[int]) -> None:
 
 
 def _branch_text(branch: Branch) -> Text:
-    text = Text(plain.one_line(branch.text, 120), style="bold" if branch.best else "")
+    text = Text(one_line(branch.text, 120), style="bold" if branch.best else "")
     figures = []
     if branch.value is not None:
         figures.append(f"G {branch.value:.2f}")
@@ -159,21 +159,20 @@ class ComparisonText:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         comparison = self.comparison
-        yield Text(plain.one_line(comparison.title), style="bold")
-        yield Text(plain.inert(comparison.instruction), style="italic")
+        yield Text(one_line(comparison.title), style="bold")
+        yield Text(inert(comparison.instruction), style="italic")
         lanes = comparison.lanes
         beside = max(1, min(len(lanes), options.max_width // _LANE_WIDTH))
         width = options.max_width // beside - (1 if beside > 1 else 0)
         for start in range(0, len(lanes), beside):
             yield Columns(_panels(lanes[start : start + beside], width), padding=(0, 1, 0, 0))
         for note in comparison.notes:
-            yield Text(plain.one_line(note), style="dim")
+            yield Text(one_line(note), style="dim")
 
 
 def _panels(lanes: Sequence[Lane], width: int) -> list[Panel]:
     return [
-        Panel(_lane_text(lane), title=Text(plain.one_line(lane.label)), width=width)
-        for lane in lanes
+        Panel(_lane_text(lane), title=Text(one_line(lane.label)), width=width) for lane in lanes
     ]
 
 
@@ -185,9 +184,9 @@ def _lane_text(lane: Lane) -> Text:
             text.append("--- differs from here ---\n", style="bold")
             marked = True
         if turn.thought:
-            text.append(f"   {plain.one_line(turn.thought, 160)}\n", style="dim italic")
-        text.append(f"{number}. {plain.one_line(turn.action)}", style="bold" if marked else "")
+            text.append(f"   {one_line(turn.thought, 160)}\n", style="dim italic")
+        text.append(f"{number}. {one_line(turn.action)}", style="bold" if marked else "")
         text.append("" if turn.score is None else f"  ({turn.score:.2f})", style="dim")
         text.append("\n")
-    text.append(plain.one_line(lane.outcome), style="bold")
+    text.append(one_line(lane.outcome), style="bold")
     return text

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tratree_cli.display import plain
+from tratree_cli.display.blocks import Branch, Comparison, Lane, Outline, Turn
 from tratree_cli.display.forest import most_informative
+from tratree_cli.display.text import counted, one_line
 from tratree_cli.display.tree_rows import TreeRow, node_gaps, tree_rows
-from tratree_cli.evaluation.document import Branch, Comparison, Lane, Outline, Turn
 from tratree_cli.formats.pairs import PairRecord
 from tratree_cli.formats.trees import TreeFile
-from tratree_cli.trees.mcts import SearchResult
+from tratree_cli.trees.search.api import SearchResult
 
 _ACTION = "Action: "
 _THOUGHT = "Thought: "
@@ -60,7 +60,7 @@ def tree_outline(
         key=f"tree-{number}",
         title=f"Tree of task {task}",
         root=Branch(
-            text=plain.one_line(instruction, 200),
+            text=one_line(instruction, 200),
             detail=instruction,
             value=float(forest.mean[root]) if forest.visits[root] else None,
             visits=int(forest.visits[root]),
@@ -130,7 +130,7 @@ def _turns(messages: Sequence[Mapping[str, str]]) -> tuple[Turn, ...]:
 
 
 def _outcome(score: float, visits: int) -> str:
-    return f"G {score:.2f} at its end; {plain.counted(visits, 'trajectory')} took this branch"
+    return f"G {score:.2f} at its end; {counted(visits, 'trajectory')} took this branch"
 
 
 def _shared(steps: int) -> str:

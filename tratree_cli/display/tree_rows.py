@@ -15,7 +15,7 @@ import numpy as np
 
 from tratree_cli.formats.trees import TreeFile
 from tratree_cli.trees.forest import Forest
-from tratree_cli.trees.mcts import SearchResult
+from tratree_cli.trees.search.api import SearchResult
 
 NO_ACTION_WORDS = "(no action could be read)"
 STOP_WORDS = "(stops here)"

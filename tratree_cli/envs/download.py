@@ -118,7 +118,7 @@ def _check(source: Source, path: Path) -> str:
     if source.sha256 is not None and digest != source.sha256.lower():
         raise StageError(
             f"{path} has sha256 {digest[:16]}… instead of {source.sha256[:16]}…; "
-            "remove it and fetch again, or give another --checksum."
+            "remove it and fetch again, or give another --checksum"
         )
     return digest
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from tratree_cli.errors import InputError
+
 
 @dataclass(frozen=True)
 class EnvironmentSpec:
@@ -33,6 +35,10 @@ class EnvironmentSpec:
             "data_digest": self.data_digest,
             "parameters": dict(self.parameters),
         }
+
+
+class UnplayableTaskError(InputError):
+    """One task cannot be played (its file is broken, say); the environment's others can."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,32 @@ class Environment(Protocol):
 
     def close(self) -> None:
         """Release processes and files; safe to call twice."""
+
+
+class OptionalFeatures:
+    """What an environment may say about itself beyond ``Environment``.
+
+    An environment inherits from this class, or has some of these attributes, or none of them: what
+    it does not have is read as it stands here (``optional``).
+    """
+
+    notes: Sequence[str] = ()
+    """Lines that ``tratree env list`` shows below it."""
+
+    concurrent_episodes: int = 32
+    """How many live episodes are worth having in one process at once."""
+
+    def no_demonstration(self, task: str) -> str:
+        """Why the expert cannot demonstrate a task; empty where it can."""
+        return ""
+
+
+_DEFAULTS = OptionalFeatures()
+
+
+def optional(environment: Environment, name: str) -> Any:
+    """The attribute ``name`` of ``OptionalFeatures`` as the environment has it, or its default."""
+    return getattr(environment, name, getattr(_DEFAULTS, name))
 
 
 INVALID_FORMAT = "Observation: Invalid format. The input must contains 'Action: '"

@@ -19,7 +19,7 @@ from tratree_cli.errors import InputError
 from tratree_cli.formats.pairs import Message, prefix_messages, turns
 from tratree_cli.formats.rollouts import Rollouts, read_jsonl, write_jsonl
 from tratree_cli.trees.forest import Forest
-from tratree_cli.trees.mcts import SearchResult, best_observed
+from tratree_cli.trees.search.api import SearchResult, best_observed
 
 PATHS = "paths.jsonl.zst"
 META = "paths.json"

@@ -49,7 +49,7 @@ def competence(
 
 def _cases(text: str, count: int, seed: int) -> Mapping[str, Sequence[Case]]:
     if text == "rooms":
-        from tratree_cli.pretraining.rooms_competence import rooms_cases
+        from tratree_cli.pretraining.household_competence import rooms_cases
 
         return rooms_cases(count, seed)
     from tratree_cli.pretraining.shop_competence import shop_cases

@@ -68,9 +68,9 @@ def after_page(page: str, turns: Turns) -> Turns:
 def corpus_of(text: str) -> Corpus:
     """The corpus named ``shop`` or ``rooms``."""
     if text == "rooms":
-        from tratree_cli.pretraining.rooms_text import ROOMS
+        from tratree_cli.pretraining.household_corpus import ROOMS
 
         return ROOMS
-    from tratree_cli.pretraining.shop_text import SHOP
+    from tratree_cli.pretraining.shop_corpus import SHOP
 
     return SHOP

@@ -15,7 +15,7 @@ from tratree_cli.envs.webshop.catalogue_words import DEPARTMENTS
 from tratree_cli.pretraining.competence import Case
 from tratree_cli.pretraining.corpus import after_page
 from tratree_cli.pretraining.shop import SEP, Shop, Task, item_page
-from tratree_cli.pretraining.shop_text import (
+from tratree_cli.pretraining.shop_corpus import (
     page_around,
     play,
     random_asin,

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from tratree_cli.config import Config
+from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.stages import explore
-from tratree_cli.stages.graph import Job, Node, Result, Stage
 
 if TYPE_CHECKING:
     from tratree_store import Entry

@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
 from tratree_cli.config import Config
-from tratree_cli.envs.protocol import Environment
+from tratree_cli.envs.protocol import Environment, optional
 from tratree_cli.errors import InputError
+from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.stages.environments import (
     environment_key,
     open_environment,
     prompt_templates,
     read_prompt,
 )
-from tratree_cli.stages.graph import Job, Node, Result, Stage
-from tratree_cli.stages.tasks import (
+from tratree_cli.stages.sampling import (
     choose_tasks,
     episodes_progress,
     refuse_test_split,
@@ -57,7 +57,7 @@ def run(job: Job) -> Result:
             if task not in missing
         ],
         prompt=prompt,
-        batch=getattr(environment, "side_by_side", 32),
+        batch=optional(environment, "concurrent_episodes"),
         progress=episodes_progress(job),
     )
     environment.close()
@@ -90,10 +90,10 @@ def run(job: Job) -> Result:
 
 def _missing(job: Job, environment: Environment, tasks: Sequence[str]) -> dict[str, str]:
     """Tasks that the expert knows it cannot show, and why; most environments have none."""
-    reason: Callable[[str], str] | None = getattr(environment, "no_demonstration", None)
+    reason: Callable[[str], str] = optional(environment, "no_demonstration")
     missing: dict[str, str] = {}
-    for done, task in enumerate(tasks if reason else (), 1):
-        if reason is not None and (why := reason(task)):
+    for done, task in enumerate(tasks, 1):
+        if why := reason(task):
             missing[task] = why
         job.progress(done, len(tasks), f"solutions checked  {len(missing)} missing")
     return missing

@@ -7,14 +7,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config
+from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.stages.environments import (
     environment_key,
     open_environment,
     prompt_templates,
     require_split,
 )
-from tratree_cli.stages.graph import Job, Node, Result, Stage
-from tratree_cli.stages.tasks import engine_params, external, failures, rollouts_summary, sample
+from tratree_cli.stages.sampling import engine_params, external, failures, rollouts_summary, sample
 
 if TYPE_CHECKING:
     from tratree_store import Entry

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config
+from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.stages import sft
 from tratree_cli.stages.environments import environment_key, prompt_templates, require_split
-from tratree_cli.stages.graph import Job, Node, Result, Stage
-from tratree_cli.stages.tasks import (
+from tratree_cli.stages.sampling import (
     engine_params,
     external,
     failures,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tratree_store import Entry
 
     from tratree_cli.formats.rollouts import Rollouts
-    from tratree_cli.stages.runtime import Runtime
+    from tratree_cli.pipeline.runtime import Runtime
 
 STAGE = Stage("explore", 1, "rollouts", "tratree_cli.stages.explore:run")
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.stages.environments import environment_spec
-from tratree_cli.stages.graph import Job, Node, Result, Stage
 
 BODY = "tratree_cli.stages.importing:run"
 STAGES = {kind: Stage("import", 1, kind, BODY) for kind in ("rollouts", "demos", "pairs")}
@@ -59,7 +59,7 @@ def run(job: Job) -> Result:
 
     from tratree_cli.formats.importing import import_trajectories
     from tratree_cli.formats.rollouts import write_rollouts
-    from tratree_cli.stages.tasks import rollouts_summary
+    from tratree_cli.stages.sampling import rollouts_summary
 
     params = job.params
     path = job.node.files.get(params["file"])

@@ -7,14 +7,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from tratree_cli.config import Config
+from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.stages import build_tree
-from tratree_cli.stages.graph import Job, Node, Result, Stage
 
 if TYPE_CHECKING:
     from tratree_store import Entry
 
     from tratree_cli.trees.forest import Forest
-    from tratree_cli.trees.mcts import SearchResult
+    from tratree_cli.trees.search.api import SearchResult
 
 STAGE = Stage("mcts", 1, "paths", "tratree_cli.stages.mcts:run")
 
@@ -37,7 +37,7 @@ def node(config: Config, *, select: str = "", trees: Sequence[Node | Entry] | No
 def run(job: Job) -> Result:
     from tratree_cli.formats.paths import render_paths, write_paths
     from tratree_cli.formats.trees import read_tree
-    from tratree_cli.trees.mcts import search
+    from tratree_cli.trees.search.api import search
 
     params = job.params
     tree = read_tree(job.one("tree").path)

@@ -12,8 +12,8 @@ from functools import partial
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.evaluation.methods import title
+from tratree_cli.pipeline.graph import Node
 from tratree_cli.stages import build_tree, evaluate, explore, sft, train_strong
-from tratree_cli.stages.graph import Node
 
 
 @dataclass(frozen=True)

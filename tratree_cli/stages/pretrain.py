@@ -10,8 +10,8 @@ import orjson
 
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.pretraining.model import GROWN_FROM, SHAPES, TOKENS
-from tratree_cli.stages.graph import Job, Node, Result, Stage
 
 STAGE = Stage("pretrain", 3, "model", "tratree_cli.stages.pretrain:run")
 NAMES = tuple(SHAPES)

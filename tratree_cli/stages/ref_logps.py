@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tratree_cli.config import Config
-from tratree_cli.stages.graph import Job, Node, Result, Stage
+from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 
 if TYPE_CHECKING:
     from tratree_store import Entry
@@ -38,9 +38,9 @@ def run(job: Job) -> Result:
     import numpy as np
 
     from tratree_cli.formats.pairs import read_pairs
-    from tratree_cli.stages.models import length_policy, length_warnings, training_progress
+    from tratree_cli.models.load import load_tokenizer
+    from tratree_cli.stages.training_inputs import length_policy, length_warnings, training_progress
     from tratree_cli.training.data import pair_rows
-    from tratree_cli.training.load import load_tokenizer
     from tratree_cli.training.params import TrainingParams
     from tratree_cli.training.reference import ReferenceLogps, reference_logps, write_logps
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError
+from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.stages import demos
-from tratree_cli.stages.graph import Job, Node, Result, Stage
-from tratree_cli.stages.models import base_identity, keyed
-from tratree_cli.stages.world import ALONE, World
+from tratree_cli.stages.distributed import ALONE, World
+from tratree_cli.stages.training_inputs import base_identity, keyed
 
 if TYPE_CHECKING:
     from tratree_store import Entry
@@ -60,7 +60,7 @@ def sft_params(config: Config, *, diverging: bool = False) -> dict[str, Any]:
 
 def run(job: Job) -> Result:
     from tratree_cli.formats.rollouts import conversation, read_rollouts
-    from tratree_cli.stages.models import base_folder, imitate
+    from tratree_cli.stages.training_inputs import base_folder, imitate
 
     conversations: list[Any] = []
     prefix: list[dict[str, str]] = []

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.pipeline.graph import Job, Node, Result, Stage
+from tratree_cli.reporting.lineage import ONLY_COUNTED
 from tratree_cli.stages import demos, mcts, mine_pairs, ref_logps, sft
-from tratree_cli.stages.graph import Job, Node, Result, Stage
-from tratree_cli.stages.lineage import ONLY_COUNTED
-from tratree_cli.stages.models import SINCE, base_identity, keyed
-from tratree_cli.stages.world import ALONE, World
+from tratree_cli.stages.distributed import ALONE, World
+from tratree_cli.stages.training_inputs import SINCE, base_identity, keyed
 
 if TYPE_CHECKING:
     from tratree_store import Entry
@@ -147,7 +147,7 @@ def _reference(config: Config, chosen: str) -> Node:
 
 
 def run(job: Job) -> Result:
-    from tratree_cli.stages.models import base_folder
+    from tratree_cli.stages.training_inputs import base_folder
 
     init = job.maybe("init")
     if init is not None:
@@ -162,7 +162,7 @@ def run(job: Job) -> Result:
 def _imitate(job: Job, folder: Path, identity: dict[str, str]) -> Result:
     """Eq. 8: imitation of e* (or of the best observed, or more of the demonstrations)."""
     from tratree_cli.formats.paths import read_paths
-    from tratree_cli.stages.models import imitate
+    from tratree_cli.stages.training_inputs import imitate
 
     max_steps = 0
     if job.params["method"] == "sft-more":
@@ -206,7 +206,9 @@ def demonstrated(job: Job) -> tuple[list[Any], int]:
 def _prefer(job: Job, folder: Path, identity: dict[str, str]) -> Result:
     """Eq. 6: DPO on pairs, against stored log-probabilities of the reference."""
     from tratree_cli.formats.pairs import read_pairs
-    from tratree_cli.stages.models import (
+    from tratree_cli.models.load import load_tokenizer
+    from tratree_cli.stages.distributed import train_in_world
+    from tratree_cli.stages.training_inputs import (
         checkpoints,
         length_policy,
         length_warnings,
@@ -215,10 +217,8 @@ def _prefer(job: Job, folder: Path, identity: dict[str, str]) -> Result:
         training_progress,
         training_summary,
     )
-    from tratree_cli.stages.world import train_in_world
     from tratree_cli.training.data import pair_rows
     from tratree_cli.training.launch import Task
-    from tratree_cli.training.load import load_tokenizer
     from tratree_cli.training.params import DPOParams
     from tratree_cli.training.reference import (
         read_logps,

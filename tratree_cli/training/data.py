@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from tratree_cli.errors import InputError, did_you_mean
-from tratree_cli.training.masks import Encoded, Messages, encode_conversation
+from tratree_cli.models.masks import Encoded, Messages, encode_conversation
 from tratree_cli.training.params import LENGTH_POLICIES
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from tratree_cli.errors import InputError
-from tratree_cli.training import devices
+from tratree_cli.models import devices
+from tratree_cli.models.library_logging import quiet
+from tratree_cli.models.load import load_model, load_tokenizer, resolve_base
 from tratree_cli.training.data import SFTRow
-from tratree_cli.training.head import score_only_the_agent, token_divergence
-from tratree_cli.training.load import load_model, load_tokenizer, resolve_base
+from tratree_cli.training.imitation import IGNORED, AgentSFTTrainer, train_sft
 from tratree_cli.training.params import Progress, SFTParams, TrainingResult, silent
-from tratree_cli.training.quiet import quiet
-from tratree_cli.training.sft import IGNORED, AgentSFTTrainer, train_sft
+from tratree_cli.training.scored_head import score_only_the_agent, token_divergence
 
 import torch  # isort: skip
 

@@ -92,14 +92,14 @@ def train(task: Task, progress: Progress = silent) -> TrainingResult:
     """Run ``task`` in this process."""
     common = (task.config, task.out, task.work, progress)
     if task.method == "sft":
-        from tratree_cli.training.sft import train_sft
+        from tratree_cli.training.imitation import train_sft
 
         return train_sft(task.model, task.rows, *common, task.base)  # type: ignore[arg-type]
     if task.method == "explorer":
         from tratree_cli.training.explorer import train_explorer
 
         return train_explorer(task.model, task.rows, task.other, *common, task.base)  # type: ignore[arg-type]
-    from tratree_cli.training.dpo import train_dpo
+    from tratree_cli.training.preference import train_dpo
 
     return train_dpo(task.model, task.rows, *common, task.other, task.base)  # type: ignore[arg-type]
 

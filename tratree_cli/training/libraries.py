@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tratree_cli.training.quiet  # noqa: F401  (sets what the libraries read at import time)
-from tratree_cli.training.lean import MODELS, import_leanly
+import tratree_cli.models.library_logging  # noqa: F401  (sets what the libraries read at import time)
+from tratree_cli.models.fast_imports import MODELS, import_leanly
 
 import_leanly(*MODELS, "transformers.trainer", "datasets", "trl.trainer.sft_trainer")

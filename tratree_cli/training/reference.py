@@ -61,9 +61,9 @@ def reference_logps(
     Rows are batched by length; sums do not depend on the batch beyond float noise (about 1e-5).
     ``config`` says on which device and with what precision a folder's model is scored.
     """
-    from tratree_cli.training import devices
-    from tratree_cli.training.load import load_model
-    from tratree_cli.training.quiet import quiet
+    from tratree_cli.models import devices
+    from tratree_cli.models.library_logging import quiet
+    from tratree_cli.models.load import load_model
 
     chosen = np.zeros(len(rows), dtype=np.float32)
     rejected = np.zeros(len(rows), dtype=np.float32)

@@ -14,10 +14,10 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from tratree_cli.trees.cells import gather_cells, rank_in_group
 from tratree_cli.trees.columns import NO_ACTION, ROOT_ACTION, Columns, FloatArray, IntArray
 from tratree_cli.trees.forest import Forest, MergeCounts
-from tratree_cli.trees.similar import Guard, Merger, Similarity
+from tratree_cli.trees.group_steps import group_steps, rank_in_group
+from tratree_cli.trees.merge_observations import Guard, Merger, Similarity
 
 Progress: TypeAlias = Callable[[int, int], None]
 
@@ -98,33 +98,33 @@ def _descend(
         if not len(rows):
             break
         steps = columns.offsets[rows] + depth
-        cells = gather_cells(
+        groups = group_steps(
             parent=at[rows] - base,
             action=columns.actions[steps].astype(np.int64),
             observation=columns.observations[steps].astype(np.int64),
             alone=alone,
         )
         if merger is not None:
-            cells, joined = merger.merge(cells)
+            groups, joined = merger.merge(groups)
             similar += joined
-        child_rank, starts = rank_in_group(cells.parent, cells.first, width)
-        node_of_cell = starts[cells.parent] + child_rank
-        order = np.empty(len(cells.parent), dtype=np.int64)
-        order[node_of_cell] = np.arange(len(order))
-        state = node_of_cell[cells.state][order]
+        child_rank, starts = rank_in_group(groups.parent, groups.first, width)
+        node_of_group = starts[groups.parent] + child_rank
+        order = np.empty(len(groups.parent), dtype=np.int64)
+        order[node_of_group] = np.arange(len(order))
+        state = node_of_group[groups.state][order]
         levels.append(
             _Level(
-                parent=cells.parent[order] + base,
-                action=cells.action[order],
-                observation=cells.observation[order],
+                parent=groups.parent[order] + base,
+                action=groups.action[order],
+                observation=groups.observation[order],
                 state=state + base + width,
-                first=rows[cells.first[order]],
+                first=rows[groups.first[order]],
             )
         )
         base += width
         width = len(order)
-        at[rows] = step_node[steps] = node_of_cell[cells.cell_of_row] + base
-        alone = cells.size[order] == 1
+        at[rows] = step_node[steps] = node_of_group[groups.group_of_row] + base
+        alone = groups.size[order] == 1
         created += width
         done += len(rows)
         depth += 1

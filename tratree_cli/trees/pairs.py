@@ -19,7 +19,7 @@ import numpy as np
 
 from tratree_cli.trees.columns import Columns
 from tratree_cli.trees.forest import Forest
-from tratree_cli.trees.offers import Offer
+from tratree_cli.trees.pair_index import PairIndex
 
 Rule: TypeAlias = Literal["tree", "unstructured", "eto", "ceiling"]
 BranchSelect: TypeAlias = Literal["best-worst", "all", "adjacent"]
@@ -165,14 +165,14 @@ def mine_whole(
             better, source = members, columns
             number, possible = position[task], len(members) * (len(members) - 1) // 2
         compared += possible > 0
-        offer = Offer(better, source.score, members, columns.score, min_gap)
-        dropped[GAP] += possible - offer.pairs
+        index = PairIndex(better, source.score, members, columns.score, min_gap)
+        dropped[GAP] += possible - index.pairs
         here: list[Pair] = []
-        for place in offer.order(generator, drawn=bool(per_task)):
+        for place in index.order(generator, drawn=bool(per_task)):
             if per_task and len(here) == per_task:
-                dropped[PER_TASK] += offer.pairs - offer.looked_at
+                dropped[PER_TASK] += index.pairs - index.looked_at
                 break
-            one, other = offer.pair(place)
+            one, other = index.pair(place)
             pair = Pair(
                 number,
                 0,
@@ -182,7 +182,7 @@ def mine_whole(
                 float(columns.score[other]),
                 horizon=horizon,
             )
-            offer.looked_at += 1
+            index.looked_at += 1
             if words.differ(pair, dropped):
                 here.append(pair)
         found += sorted(here, key=lambda pair: (pair.chosen, pair.rejected))

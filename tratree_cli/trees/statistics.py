@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from tratree_cli.trees.cells import combine
 from tratree_cli.trees.columns import FloatArray, IntArray
 from tratree_cli.trees.forest import Forest
+from tratree_cli.trees.group_steps import combine
 
 
 @dataclass(frozen=True)

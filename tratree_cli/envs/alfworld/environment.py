@@ -8,13 +8,13 @@ the goal is reached and 0 before, and success is the same thing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
-from tratree_cli.envs.alfworld.brief import brief
+from tratree_cli.envs.alfworld.compact_observations import brief
 from tratree_cli.envs.alfworld.engine import Play
 from tratree_cli.envs.alfworld.folder import GameFolder, read_folder
 from tratree_cli.envs.alfworld.gamefile import Game, parse_game, read_game
@@ -25,8 +25,9 @@ from tratree_cli.envs.alfworld.households.inventory import SEEN, UNSEEN
 from tratree_cli.envs.alfworld.households.tasks import TYPES
 from tratree_cli.envs.alfworld.logic import GRAMMARS
 from tratree_cli.envs.alfworld.sentences import MARK
-from tratree_cli.envs.protocol import EnvironmentSpec, Expert, Outcome
-from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.envs.parameters import checked_parameters
+from tratree_cli.envs.protocol import EnvironmentSpec, Expert, Outcome, UnplayableTaskError
+from tratree_cli.errors import InputError
 
 EMBEDDED = "embedded"
 PREFIX = "Observation: "
@@ -179,7 +180,11 @@ class AlfWorldEnvironment:
         return SearchExpert(self.house(task).game.logic.put, notes=self._notes)
 
     def house(self, task: str) -> House:
-        """The house of a task; InputError for an unknown task and for a game that cannot be won."""
+        """The house of a task.
+
+        ``InputError`` for an unknown task, ``UnplayableTaskError`` for a game that cannot be read
+        or won.
+        """
         return self._house(self._checked(task))
 
     def close(self) -> None:
@@ -187,9 +192,12 @@ class AlfWorldEnvironment:
         self._house.cache_clear()
 
     def _open(self, task: str) -> House:
-        house = House(self._games.game(task))
+        try:
+            house = House(self._games.game(task))
+        except InputError as error:
+            raise UnplayableTaskError(str(error)) from error
         if not house.winnable():
-            raise InputError(
+            raise UnplayableTaskError(
                 f"{house.game.where} cannot be won: its goal asks for what its room does not "
                 "allow; leave this game out"
             )
@@ -205,7 +213,10 @@ class AlfWorldEnvironment:
 
 def open_alfworld(data: str = EMBEDDED, **parameters: Any) -> AlfWorldEnvironment:
     """Open the embedded households or a folder of games (see :class:`Parameters`)."""
-    chosen = _checked(parameters)
+    choices = {"texts": TEXTS, "rooms": SIZES, "grammar": GRAMMARS}
+    chosen = checked_parameters(
+        Parameters, "ALFWorld", parameters, choices=choices, least={"max_steps": 1}
+    )
     if data == EMBEDDED:
         households = Households(chosen)
         spec = EnvironmentSpec("alfworld", EMBEDDED, households.digest(), asdict(chosen))
@@ -219,28 +230,3 @@ def open_alfworld(data: str = EMBEDDED, **parameters: Any) -> AlfWorldEnvironmen
 
 def _room_note() -> str:
     return f"test has rooms of kinds that no other split has: {', '.join(UNSEEN)}"
-
-
-def _checked(parameters: Mapping[str, Any]) -> Parameters:
-    """Parameters from keywords; InputError names the nearest name or the bad value."""
-    known = {field.name: field.type for field in fields(Parameters)}
-    for name, value in parameters.items():
-        if name not in known:
-            raise InputError(
-                f"ALFWorld has no parameter '{name}'{did_you_mean(name, known)}; "
-                f"it has {', '.join(known)}."
-            )
-        number = known[name] == "int"
-        if not (type(value) is int if number else isinstance(value, str)):
-            wanted = "whole number" if number else "text"
-            raise InputError(f"ALFWorld's parameter {name} is a {wanted}, not {value!r}.")
-    chosen = Parameters(**parameters)
-    if chosen.max_steps < 1:
-        raise InputError("ALFWorld's parameter max_steps must be at least 1.")
-    for name, words in (("texts", TEXTS), ("rooms", SIZES), ("grammar", GRAMMARS)):
-        if getattr(chosen, name) not in words:
-            raise InputError(
-                f"ALFWorld's parameter {name} is one of {', '.join(words)}, "
-                f"not '{getattr(chosen, name)}'."
-            )
-    return chosen

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from zlib import crc32
 
 from tratree_cli.envs.alfworld.folder import GAME, SPLITS
 from tratree_cli.envs.download import Fetched, Progress, Source
-from tratree_cli.envs.webshop.fetch import fetch as fetch_files
-from tratree_cli.errors import InputError, StageError, did_you_mean
+from tratree_cli.envs.fetch_files import choose_sources, fetch_files
+from tratree_cli.errors import InputError, StageError
 
 FOLDER = Path("data/alfworld")
 """Where the files go unless the user says otherwise."""
@@ -53,29 +52,7 @@ def sources(
     checksums: Mapping[str, str] | None = None,
 ) -> list[Source]:
     """The archives of a set, at the authors' address, a mirror's folder, or one address each."""
-    size = size or "put"
-    if size not in SETS:
-        raise InputError(
-            f"ALFWorld's games come as {', '.join(SETS)}, not '{size}'{did_you_mean(size, SETS)}."
-        )
-    known = [source.name for source in SETS[size]]
-    for name in (*(addresses or {}), *(checksums or {})):
-        if name not in known:
-            raise InputError(
-                f"{name} is not among the files of the set {size}{did_you_mean(name, known)}; "
-                f"they are {', '.join(known)}."
-            )
-    chosen = []
-    for source in SETS[size]:
-        url = source.url if mirror is None else f"{mirror.rstrip('/')}/{source.name}"
-        chosen.append(
-            replace(
-                source,
-                url=(addresses or {}).get(source.name, url),
-                sha256=(checksums or {}).get(source.name, source.sha256),
-            )
-        )
-    return chosen
+    return choose_sources("ALFWorld", SETS, size or "put", mirror, addresses, checksums)
 
 
 def fetch(
@@ -105,7 +82,7 @@ def unpack(archive: Path, folder: Path) -> int:
                     written += _write(opened, entry, folder / place)
     except (zipfile.BadZipFile, EOFError, OSError, RuntimeError) as error:
         raise StageError(
-            f"{archive} cannot be unpacked ({error}); remove it and fetch it again."
+            f"{archive} cannot be unpacked ({error}); remove it and fetch it again"
         ) from error
     return written
 
@@ -116,7 +93,7 @@ def _write(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> bool:
             return False
         raise InputError(
             f"{path} is of another edition of the games or was changed; "
-            "give each edition a folder of its own with --to."
+            "give each edition a folder of its own with --to"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")

@@ -1,8 +1,8 @@
 """ScienceWorld as a text environment: the real simulator in Java processes of our own.
 
 Which task is where, limits and lists are facts that ship with the project (``tasks``); everything
-that an agent reads comes from the simulator (``simulator``, ``seats``). Demonstrations are the
-simulator's own solutions, shortened and checked (``gold``).
+that an agent reads comes from the simulator (``simulator``, ``simulator_pool``). Demonstrations are
+the simulator's own solutions, shortened and checked (``gold``).
 """
 
 from __future__ import annotations

@@ -9,13 +9,14 @@ score of 1. Every action is a step, whether or not the simulator counts it as a 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import sha256
 from typing import Any, TypeVar
 
 import orjson
 
+from tratree_cli.envs.parameters import checked_parameters
 from tratree_cli.envs.protocol import EnvironmentSpec, Expert, Outcome
 from tratree_cli.envs.scienceworld import tasks
 from tratree_cli.envs.scienceworld.gold import Plan, make_plan
@@ -26,9 +27,14 @@ from tratree_cli.envs.scienceworld.installation import (
     find_java,
     jar_digest,
 )
-from tratree_cli.envs.scienceworld.looks import shown
-from tratree_cli.envs.scienceworld.seats import ATTEMPTS, Place, Seat, Seats
+from tratree_cli.envs.scienceworld.observation_view import shown
 from tratree_cli.envs.scienceworld.simulator import Simulator, SimulatorLostError
+from tratree_cli.envs.scienceworld.simulator_pool import (
+    ATTEMPTS,
+    SimulatorPool,
+    SimulatorState,
+    Slot,
+)
 from tratree_cli.errors import InputError, StageError, did_you_mean
 
 T = TypeVar("T")
@@ -54,6 +60,9 @@ PRESETS: Mapping[str, str] = {
 
 ``easy-open`` is what ETO's prompt describes; it lets the bees out and makes some solutions fail.
 """
+HASH_CODES = range(6)
+"""What Java's ``-XX:hashCode`` knows; any other number silently means its random default."""
+
 _NO_EFFECT = ("No known action matches", "Unknown action.")
 _AMBIGUOUS = "Ambiguous request"
 
@@ -63,7 +72,7 @@ class Parameters:
     """Everything that changes a task, an observation or a score.
 
     ``simplifications`` is a preset (``easy``, ``easy-open``, ``none``) or a list; ``families``
-    are patterns of task families; ``view`` is ``full`` or ``brief`` (see :mod:`.looks`);
+    are patterns of task families; ``view`` is ``full`` or ``brief`` (see :mod:`.observation_view`);
     ``success`` is ``eto`` or ``strict``; ``max_steps`` replaces the published limits unless 0;
     ``hash_code`` is the Java flag that makes the simulator deterministic.
     """
@@ -111,7 +120,7 @@ class ScienceEpisode:
         )
         if completed:
             self._over = outcome
-            self._environment.seats.leave(self)
+            self._environment.pool.leave(self)
         return outcome
 
     def available_actions(self) -> Sequence[str]:
@@ -119,32 +128,32 @@ class ScienceEpisode:
             return []
         if self._choices > 0:
             return [str(number) for number in range(self._choices)]
-        listed = orjson.loads(self._with_seat(lambda seat: seat.simulator.valid_actions()))
+        listed = orjson.loads(self._with_slot(lambda slot: slot.simulator.valid_actions()))
         actions = {str(entry["action"]) for entry in listed["validActions"]}
         # It would undo the progress of the task and means nothing inside an episode.
         return sorted(actions - {"reset task"})
 
     def _say(self, action: str) -> tuple[str, float, bool]:
-        place = Place(self._family, self._variation, (*self._actions, action))
+        state = SimulatorState(self._family, self._variation, (*self._actions, action))
 
-        def step(seat: Seat) -> tuple[str, float, bool]:
-            seat.place = None
-            answer = seat.simulator.step(action)
-            seat.place = place
+        def step(slot: Slot) -> tuple[str, float, bool]:
+            slot.state = None
+            answer = slot.simulator.step(action)
+            slot.state = state
             return answer
 
-        return self._with_seat(step)
+        return self._with_slot(step)
 
-    def _with_seat(self, act: Callable[[Seat], T]) -> T:
-        """``act(seat)`` where the episode stands, again elsewhere when the simulator is lost."""
-        place = Place(self._family, self._variation, tuple(self._actions))
-        seats = self._environment.seats
+    def _with_slot(self, act: Callable[[Slot], T]) -> T:
+        """``act(slot)`` where the episode stands, again elsewhere when the simulator is lost."""
+        state = SimulatorState(self._family, self._variation, tuple(self._actions))
+        pool = self._environment.pool
         for attempt in range(ATTEMPTS):
-            seat = seats.take(self, place)
+            slot = pool.take(self, state)
             try:
-                return act(seat)
+                return act(slot)
             except SimulatorLostError as error:
-                seats.drop(seat)
+                pool.drop(slot)
                 if attempt == ATTEMPTS - 1:
                     raise StageError(
                         f"ScienceWorld's simulator was lost {ATTEMPTS} times in task "
@@ -156,12 +165,12 @@ class ScienceEpisode:
 class ScienceWorldEnvironment:
     """All tasks of the simulator. Episodes share its Java processes and nothing else."""
 
-    side_by_side = 1
+    concurrent_episodes = 1
     """Episodes that are played one after the other never have to be replayed."""
 
-    def __init__(self, spec: EnvironmentSpec, seats: Seats) -> None:
+    def __init__(self, spec: EnvironmentSpec, pool: SimulatorPool) -> None:
         self.spec = spec
-        self.seats = seats
+        self.pool = pool
         self.notes = _notes(str(spec.parameters["families"]))
         self._instructions: dict[str, str] = {}
         self._plans: dict[str, Plan] = {}
@@ -172,10 +181,10 @@ class ScienceWorldEnvironment:
     def instruction(self, task: str) -> str:
         if task not in self._instructions:
             family, variation = tasks.parse(task)
-            seat = self.seats.take(self, Place(family, variation))
-            self._instructions[task] = seat.description
+            slot = self.pool.take(self, SimulatorState(family, variation))
+            self._instructions[task] = slot.description
             # The next episode of this task finds the simulator where it begins.
-            self.seats.leave(self)
+            self.pool.leave(self)
         return self._instructions[task]
 
     def task_type(self, task: str) -> str:
@@ -202,21 +211,21 @@ class ScienceWorldEnvironment:
         if task not in self._plans:
             family, variation = tasks.parse(task)
             limit = self.max_steps(task)
-            seat = self.seats.take(self, Place(family, variation))
-            seat.place = None
+            slot = self.pool.take(self, SimulatorState(family, variation))
+            slot.state = None
             try:
                 self._plans[task] = make_plan(
-                    seat.simulator, family, variation, self.seats.simplifications(family), limit
+                    slot.simulator, family, variation, self.pool.simplifications(family), limit
                 )
             except SimulatorLostError as error:
-                self.seats.drop(seat)
+                self.pool.drop(slot)
                 self._plans[task] = Plan((), f"the simulator failed ({error})")
             finally:
-                self.seats.leave(self)
+                self.pool.leave(self)
         return self._plans[task]
 
     def close(self) -> None:
-        self.seats.close()
+        self.pool.close()
 
 
 def open_scienceworld(data: str = EMBEDDED, **parameters: Any) -> ScienceWorldEnvironment:
@@ -234,11 +243,11 @@ def open_scienceworld(data: str = EMBEDDED, **parameters: Any) -> ScienceWorldEn
         digest.hexdigest(),
         asdict(chosen),
     )
-    seats = Seats(
+    pool = SimulatorPool(
         partial(Simulator, java, (find_gateway(), jar), chosen.hash_code),
         partial(_for_family, chosen.simplifications),
     )
-    return ScienceWorldEnvironment(spec, seats)
+    return ScienceWorldEnvironment(spec, pool)
 
 
 def _harmless(action: str) -> str:
@@ -264,27 +273,17 @@ def _notes(families: str) -> tuple[str, ...]:
     )
 
 
-def _checked(parameters: Mapping[str, Any]) -> Parameters:
+def _checked(given: Mapping[str, Any]) -> Parameters:
     """Parameters from keywords; InputError names the nearest name or the bad value."""
-    known = {field.name: field.type for field in fields(Parameters)}
-    for name, value in parameters.items():
-        if name not in known:
-            raise InputError(
-                f"ScienceWorld has no parameter '{name}'{did_you_mean(name, known)}; "
-                f"it has {', '.join(known)}"
-            )
-        number = known[name] == "int"
-        if not (type(value) is int if number else isinstance(value, str)):
-            wanted = "whole number" if number else "text"
-            raise InputError(f"ScienceWorld's parameter {name} is a {wanted}, not {value!r}")
-    chosen = Parameters(**parameters)
-    for name, allowed in (("view", ("full", "brief")), ("success", ("eto", "strict"))):
-        if getattr(chosen, name) not in allowed:
-            raise InputError(
-                f"ScienceWorld's {name} is {' or '.join(allowed)}, not '{getattr(chosen, name)}'"
-            )
-    if chosen.max_steps < 0:
-        raise InputError("ScienceWorld's max_steps is 0 (the published limits) or more")
+    choices = {"view": ("full", "brief"), "success": ("eto", "strict")}
+    chosen = checked_parameters(
+        Parameters, "ScienceWorld", given, choices=choices, least={"max_steps": 0}
+    )
+    if chosen.hash_code not in HASH_CODES:
+        raise InputError(
+            f"ScienceWorld's hash_code is one of {', '.join(map(str, HASH_CODES))}, "
+            f"not {chosen.hash_code}"
+        )
     tasks.choose_families(chosen.families)
     return replace(chosen, simplifications=_listed(chosen.simplifications))
 

@@ -12,15 +12,18 @@ import re
 import shutil
 import site
 import sys
+import zlib
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 from tratree_cli.errors import InputError
 
 EMBEDDED = "embedded"
 JAR = "scienceworld.jar"
+INTERFACE = "scienceworld/runtime/pythonapi/PythonInterface.class"
 OLDEST = (1, 2, 3)
 """The first version whose simplification ``openContainers`` works and whose limits are as here."""
 INSTALL = "pip install 'tratree[scienceworld]'"
@@ -39,9 +42,13 @@ def find_jar(data: str = EMBEDDED) -> Path:
         if path.is_file():
             if data == EMBEDDED:
                 _refuse_old_version()
+            stat = path.stat()
+            if problem := jar_problem(path, stat.st_size, stat.st_mtime_ns):
+                mend = f"type: {INSTALL} --force-reinstall" if data == EMBEDDED else "copy it again"
+                raise InputError(f"{path} is broken ({problem}); {mend}")
             return path
     if data != EMBEDDED:
-        raise InputError(f"{data} holds no {JAR}; leave --data out to use the installed simulator.")
+        raise InputError(f"{data} holds no {JAR}; leave --data out to use the installed simulator")
     raise InputError(f"ScienceWorld is not installed; type: {INSTALL}")
 
 
@@ -73,6 +80,22 @@ def find_java() -> Path:
         f"ScienceWorld runs on Java and there is none here; type: {INSTALL}, "
         "or install a Java 11 or later and set JAVA_HOME"
     )
+
+
+@cache
+def jar_problem(path: Path, size: int, changed: int, thorough: bool = False) -> str:
+    """Why the file is not a whole simulator, or nothing; ``thorough`` reads all of it (0.4 s).
+
+    ``size`` and ``changed`` only tell one state of the file from another.
+    """
+    try:
+        with ZipFile(path) as jar:
+            if INTERFACE not in jar.NameToInfo:
+                return "the simulator's main class is not in it"
+            damaged = jar.testzip() if thorough else None
+    except (OSError, ValueError, BadZipFile, NotImplementedError, EOFError, zlib.error) as error:
+        return f"{error}" or "it ends too early"
+    return f"{damaged} in it is damaged" if damaged else ""
 
 
 @cache

@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tratree_cli.envs.scienceworld.installation import JAR, jar_problem
 from tratree_cli.errors import InputError, StageError
 
 HEAP, YOUNG = "384m", "192m"
@@ -64,6 +65,8 @@ class Simulator:
             self._connect()
         except (OSError, ValueError, SimulatorLostError) as error:
             self.kill()
+            if why := _broken(jars):
+                raise StageError(f"the simulator did not start: {why}") from error
             raise StageError(
                 f"the simulator did not start ({error}); `{java} -version` should work, and the "
                 f"machine needs {HEAP}B of free memory for each"
@@ -167,6 +170,17 @@ class Simulator:
         if not all(line.endswith(b"\n") for line in lines):
             raise SimulatorLostError("the process ended")
         return [_answer(line.decode("utf-8", "replace").rstrip("\n")) for line in lines]
+
+
+def _broken(jars: Sequence[Path]) -> str:
+    """Which jar is damaged, where the damage is what kept Java from running it; or nothing."""
+    for path in jars:
+        stat = path.stat() if path.is_file() else None
+        if path.name == JAR and stat is not None:
+            problem = jar_problem(path, stat.st_size, stat.st_mtime_ns, thorough=True)
+            if problem:
+                return f"{path} is broken ({problem}); install it again"
+    return ""
 
 
 def _acknowledge_at_once(connection: socket.socket) -> None:

@@ -84,10 +84,12 @@ def parse(task: str) -> tuple[str, int]:
             "a task is written family/variation, find-animal/12"
         )
     # isdecimal alone would let in digits of other scripts and leading zeros.
-    plain = number.isascii() and number.isdecimal() and str(int(number)) == number
+    plain = (
+        len(number) < 10 and number.isascii() and number.isdecimal() and str(int(number)) == number
+    )
     if not slash or not plain or int(number) >= family.variations:
         raise InputError(
-            f"ScienceWorld's {name} has no variation '{number}'; "
+            f"ScienceWorld's {name} has no variation '{number[:80]}'; "
             f"its variations are 0 to {family.variations - 1}, as in {name}/0"
         )
     return name, int(number)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from tratree_cli.envs.protocol import Environment
     from tratree_cli.envs.webshop.shop import WebShop
 
-__all__ = ["WebShop", "open_environment"]
+__all__ = ["WebShop", "data_files", "open_environment"]
 
 
 def open_environment(data: str = "embedded", **parameters: Any) -> Environment:
@@ -19,6 +22,19 @@ def open_environment(data: str = "embedded", **parameters: Any) -> Environment:
     from tratree_cli.envs.webshop.environment import open_webshop
 
     return open_webshop(data, **parameters)
+
+
+def data_files(data: str) -> Sequence[Path]:
+    """The files of a folder that are read: products, attributes and human instructions."""
+    from pathlib import Path
+
+    from tratree_cli.envs.webshop.files import data_files
+    from tratree_cli.errors import InputError
+
+    try:
+        return [path for path in data_files(Path(data).expanduser()) if path]
+    except InputError:
+        return []
 
 
 def __getattr__(name: str) -> Any:

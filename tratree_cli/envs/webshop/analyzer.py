@@ -88,8 +88,14 @@ def _term(token: str) -> str:
     """The term of one token, or an empty string for a stop word."""
     if token.endswith(_POSSESSIVES):
         token = token[:-2]
-    token = token.lower()
+    token = token.lower() if token.isascii() else "".join(map(_lower, token))
     return "" if token in STOP_WORDS else stem(token)
+
+
+def _lower(character: str) -> str:
+    """One character in lower case, as Java does it: İ is an i without a combining dot, and a sigma
+    at the end of a word is none of its own."""
+    return "i" if character == "\u0130" else character.lower()
 
 
 def _terms_of_long(token: str) -> list[str]:

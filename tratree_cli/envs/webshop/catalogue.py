@@ -14,7 +14,7 @@ own pages tell; that is what keeps an expert who sees only pages below a perfect
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -262,12 +262,3 @@ def forbidden_instructions(splits: Collection[str] = ("dev", "test")) -> frozens
     order = [goal["instruction"] for goals in catalogue.human.values() for goal in goals]
     random.Random(SHUFFLE_SEED).shuffle(order)
     return frozenset(order[index] for split in splits for index in catalogue.splits[split])
-
-
-def as_files(catalogue: EmbeddedCatalogue) -> Mapping[str, Any]:
-    """The catalogue under the original file names, ready to be written as JSON."""
-    return {
-        "items_shuffle.json": catalogue.products,
-        "items_ins_v2.json": catalogue.attributes,
-        "items_human_ins.json": catalogue.human,
-    }

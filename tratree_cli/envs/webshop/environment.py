@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from tratree_cli.envs.parameters import checked_parameters
 from tratree_cli.envs.protocol import EnvironmentSpec, Expert, Outcome
 from tratree_cli.envs.webshop.files import read_folder
 from tratree_cli.envs.webshop.index_cache import cache_folder, cached_index, products_digest
@@ -24,7 +25,7 @@ from tratree_cli.envs.webshop.search import Progress
 from tratree_cli.envs.webshop.session import Session
 from tratree_cli.envs.webshop.shop import WebShop
 from tratree_cli.envs.webshop.splits import choose_splits, eto_findings
-from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.errors import InputError
 
 EMBEDDED = "embedded"
 PREFIX = "Observation:\n"
@@ -116,13 +117,13 @@ class WebShopEnvironment:
 
     def _index(self, task: str) -> int:
         # isdecimal alone would let in digits of other scripts and leading zeros.
-        if task.isascii() and task.isdecimal() and str(int(task)) == task:
+        if len(task) < 12 and task.isascii() and task.isdecimal() and str(int(task)) == task:
             index = int(task)
             if index < len(self.shop.goals):
                 return index
         raise InputError(
-            f"WebShop has no task '{task}'; tasks are goal numbers from 0 to "
-            f"{len(self.shop.goals) - 1}."
+            f"WebShop has no task '{task[:80]}'; tasks are goal numbers from 0 to "
+            f"{len(self.shop.goals) - 1}"
         )
 
 
@@ -137,14 +138,20 @@ def open_webshop(
 
     ``cache`` is where the search index of a folder is kept (see :mod:`.index_cache`).
     """
-    chosen = _checked(parameters)
+    chosen = checked_parameters(
+        Parameters,
+        "WebShop",
+        parameters,
+        choices={"goals": ("auto", "human", "synthetic")},
+        least={"page_size": 1, "hit_cap": 1, "max_steps": 1},
+    )
     if data == EMBEDDED:
         return _open_embedded(chosen)
     folder = Path(data).expanduser().absolute()
     content = read_folder(folder)
     products, dropped = clean_products(content.products, content.attributes, str(content.files[0]))
     if not products:
-        raise InputError(f"{content.files[0]} holds no usable product.")
+        raise InputError(f"{content.files[0]} holds no usable product")
     # The raw records are several times the size of the clean ones; let go of them first.
     content = replace(content, products=(), attributes={})
     digest = products_digest(products)
@@ -185,7 +192,7 @@ def _environment(
     if not shop.goals:
         raise InputError(
             f"the catalogue {data} has no {shop.goal_kind} goals; its instruction file names none "
-            "of its products."
+            "of its products"
         )
     resolved = asdict(replace(chosen, goals=shop.goal_kind))
     return WebShopEnvironment(shop, EnvironmentSpec("webshop", data, digest, resolved), splits)
@@ -228,26 +235,3 @@ def _best_nouns() -> str:
             if importlib.util.find_spec(model) is not None:
                 return f"spacy:{model}"
     return RULE
-
-
-def _checked(parameters: Mapping[str, Any]) -> Parameters:
-    """Parameters from keywords; InputError names the nearest name or the bad value."""
-    known = {field.name: field.type for field in fields(Parameters)}
-    for name, value in parameters.items():
-        if name not in known:
-            raise InputError(
-                f"WebShop has no parameter '{name}'{did_you_mean(name, known)}; "
-                f"it has {', '.join(known)}."
-            )
-        number = known[name] == "int"
-        fits = type(value) is int if number else isinstance(value, str)
-        if not fits:
-            wanted = "whole number" if number else "text"
-            raise InputError(f"WebShop's parameter {name} is a {wanted}, not {value!r}.")
-    chosen = Parameters(**parameters)
-    for name in ("page_size", "hit_cap", "max_steps"):
-        if getattr(chosen, name) < 1:
-            raise InputError(f"WebShop's parameter {name} must be at least 1.")
-    if chosen.goals not in ("auto", "human", "synthetic"):
-        raise InputError(f"WebShop's goals are human, synthetic or auto, not '{chosen.goals}'.")
-    return chosen

@@ -1,21 +1,19 @@
 """Which official files WebShop needs and where its authors keep them.
 
-The authors publish no checksums. The first fetch therefore writes down what it received
-(``checksums.json``), and later fetches into the same folder hold the files to that.
+The authors publish no checksums (see ``fetch_files``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 
-import orjson
+from tratree_cli.envs.download import Source
+from tratree_cli.envs.fetch_files import choose_sources
+from tratree_cli.envs.fetch_files import fetch_files as fetch
 
-from tratree_cli.envs.download import Fetched, Progress, Source, download
-from tratree_cli.errors import InputError, PartialError, StageError, did_you_mean
+__all__ = ["FOLDER", "SETS", "fetch", "sources"]
 
-CHECKSUMS = "checksums.json"
 FOLDER = Path("data/webshop")
 """Where `tratree env fetch` puts them unless told otherwise."""
 _DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
@@ -42,64 +40,4 @@ def sources(
     checksums: Mapping[str, str] | None = None,
 ) -> list[Source]:
     """The files of a set, at the authors' address, a mirror's folder, or one address each."""
-    size = size or "full"
-    if size not in SETS:
-        raise InputError(f"WebShop's files come as 'full' or 'small', not '{size}'.")
-    known = [source.name for source in SETS[size]]
-    for name in (*(addresses or {}), *(checksums or {})):
-        if name not in known:
-            raise InputError(
-                f"{name} is not among the files of the {size} set{did_you_mean(name, known)}; "
-                f"they are {', '.join(known)}."
-            )
-    chosen = []
-    for source in SETS[size]:
-        url = source.url if mirror is None else f"{mirror.rstrip('/')}/{source.name}"
-        url = (addresses or {}).get(source.name, url)
-        chosen.append(replace(source, url=url, sha256=(checksums or {}).get(source.name)))
-    return chosen
-
-
-def fetch(
-    folder: Path,
-    wanted: Sequence[Source],
-    progress: Callable[[str], Progress] | None = None,
-) -> list[Fetched]:
-    """Fetch all files; PartialError if some failed, StageError if all did."""
-    remembered = _remembered(folder)
-    fetched: list[Fetched] = []
-    failures: list[str] = []
-    for source in wanted:
-        expected = source.sha256 or remembered.get(source.name)
-        try:
-            fetched.append(
-                download(
-                    replace(source, sha256=expected),
-                    folder,
-                    progress(source.name) if progress else None,
-                )
-            )
-        except StageError as error:
-            failures.append(str(error))
-    if fetched:
-        known = {**remembered, **{item.source.name: item.sha256 for item in fetched}}
-        text = orjson.dumps(known, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
-        (folder / CHECKSUMS).write_bytes(text + b"\n")
-    if failures:
-        raise (PartialError if fetched else StageError)(" ".join(failures))
-    return fetched
-
-
-def _remembered(folder: Path) -> dict[str, str]:
-    path = folder / CHECKSUMS
-    if not path.is_file():
-        return {}
-    try:
-        content = orjson.loads(path.read_bytes())
-    except orjson.JSONDecodeError as error:
-        raise InputError(
-            f"{path} is not valid JSON ({error}); remove it and fetch again."
-        ) from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path} does not map file names to sha256; remove it and fetch again.")
-    return content
+    return choose_sources("WebShop", SETS, size or "full", mirror, addresses, checksums)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tratree_cli.envs.webshop.products import Product
+from tratree_cli.envs.webshop.products import FieldError, Product, texts
 from tratree_cli.errors import InputError
 
 SHUFFLE_SEED = 233
@@ -75,17 +75,31 @@ def usable_requests(
     asin: str, instructions: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
     """(text, attributes, options) of a product's instructions that name at least one attribute."""
+    items = instructions.get(asin, ())
     try:
-        return [
-            (item["instruction"].strip("."), tuple(attributes), tuple(item["instruction_options"]))
-            for item in instructions.get(asin, ())
-            if (attributes := item["instruction_attributes"])
-        ]
-    except (KeyError, TypeError, AttributeError) as error:
+        if not isinstance(items, (list, tuple)):
+            raise FieldError("they are not a list")
+        return [request for item in items if (request := _request(item)) is not None]
+    except FieldError as error:
         raise InputError(
-            f"the human instructions of product {asin} are not in WebShop's schema "
-            f"({type(error).__name__}: {error})."
+            f"the human instructions of product {asin} are not in WebShop's schema: {error}"
         ) from error
+
+
+def _request(item: Any) -> tuple[str, tuple[str, ...], tuple[str, ...]] | None:
+    """What one person asks for; None where no attribute is named."""
+    if not isinstance(item, Mapping):
+        raise FieldError("one is not an object")
+    for key in ("instruction", "instruction_attributes", "instruction_options"):
+        if key not in item:
+            raise FieldError(f"'{key}' is missing")
+    attributes = texts(item["instruction_attributes"], "instruction_attributes")
+    if not attributes:
+        return None
+    if not isinstance(item["instruction"], str):
+        raise FieldError("'instruction' is not a text")
+    options = texts(item["instruction_options"], "instruction_options")
+    return item["instruction"].strip("."), attributes, options
 
 
 def synthetic_goals(

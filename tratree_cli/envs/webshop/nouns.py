@@ -60,7 +60,7 @@ def spacy_nouns(model: str) -> Nouns:
     except (ImportError, OSError) as error:
         raise InputError(
             f"nouns rule 'spacy:{model}' needs spaCy with that model ({error}); install both or "
-            "use the rule 'closed-words'."
+            "use the rule 'closed-words'"
         ) from error
 
     def nouns(title: str) -> tuple[str, ...]:
@@ -79,4 +79,4 @@ def nouns_by_name(rule: str) -> Nouns:
         return rule_nouns
     if rule.startswith("spacy:"):
         return spacy_nouns(rule.removeprefix("spacy:"))
-    raise InputError(f"unknown nouns rule '{rule}'; use 'closed-words' or 'spacy:MODEL'.")
+    raise InputError(f"unknown nouns rule '{rule}'; use 'closed-words' or 'spacy:MODEL'")

@@ -7,9 +7,10 @@ Texts that many products share (categories, attributes, option values) are kept 
 
 from __future__ import annotations
 
+import math
 import random
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from sys import intern
 from typing import Any
@@ -46,6 +47,10 @@ class Product:
     instruction_attributes: tuple[str, ...] = ()
 
 
+class FieldError(ValueError):
+    """A field that is missing or of the wrong type; the message names it."""
+
+
 @dataclass
 class Dropped:
     """How many records the loader left out, by reason."""
@@ -75,7 +80,7 @@ def clean_products(
         asin = record.get("asin") if isinstance(record, Mapping) else None
         if not isinstance(asin, str):
             raise InputError(
-                f"{source}: record {position} has no text field 'asin'; remove it or restore it."
+                f"{source}: record {position} has no text field 'asin'; remove it or restore it"
             )
         if asin == "nan" or len(asin) > 10:
             dropped.count("asin is not one")
@@ -86,63 +91,77 @@ def clean_products(
         seen.add(asin)
         try:
             products.append(_clean(asin, record, attributes.get(asin)))
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
+        except FieldError as error:
             raise InputError(
-                f"{source}: record {position} (asin {asin}) is not in WebShop's schema "
-                f"({type(error).__name__}: {error})."
+                f"{source}: record {position} (asin {asin}) is not in WebShop's schema: {error}"
             ) from error
     return products, dropped
 
 
-def _clean(asin: str, record: Mapping[str, Any], labels: Mapping[str, Any] | None) -> Product:
+def _clean(asin: str, record: Mapping[str, Any], labels: Any) -> Product:
     prices = _prices(record.get("pricing"))
     bullets = record.get("small_description") or []
-    labels = labels if labels is not None else {}
+    labels = {} if labels is None else labels
+    if not isinstance(labels, Mapping):
+        raise FieldError("its entry in the attribute file is not an object")
     known = labels.get("attributes")
     instruction = labels.get("instruction")
     if not isinstance(instruction, str | None):
-        raise TypeError("'instruction' is not a text")
+        raise FieldError("'instruction' in the attribute file is not a text")
     return Product(
         asin=asin,
         title=_text(record, "name"),
         description=_text(record, "full_description"),
-        bullets=(bullets,) if isinstance(bullets, str) else _texts(bullets, "small_description"),
+        bullets=(bullets,) if isinstance(bullets, str) else texts(bullets, "small_description"),
         price_tag=_price_tag(prices),
         prices=prices[:2],
         options=_options(record.get("customization_options")),
         category=intern(_text(record, "category")),
         query=intern(_text(record, "query").lower().strip()),
         product_category=intern(_text(record, "product_category")),
-        attributes=(PLACEHOLDER_ATTRIBUTE,) if known is None else _texts(known, "attributes"),
+        attributes=(PLACEHOLDER_ATTRIBUTE,)
+        if known is None
+        else tuple(map(intern, texts(known, "attributes"))),
         instruction=instruction,
-        instruction_attributes=_texts(
+        instruction_attributes=texts(
             labels.get("instruction_attributes") or (), "instruction_attributes"
         ),
     )
 
 
 def _text(record: Mapping[str, Any], key: str) -> str:
+    if key not in record:
+        raise FieldError(f"'{key}' is missing")
     value = record[key]
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise TypeError(f"'{key}' is not a text")
+        raise FieldError(f"'{key}' is not a text")
     return value
 
 
-def _texts(values: Sequence[Any], what: str) -> tuple[str, ...]:
+def texts(values: Any, what: str) -> tuple[str, ...]:
+    """A list of texts as a tuple; ``FieldError`` for anything else, a single text included."""
     if not isinstance(values, (list, tuple)) or not all(isinstance(v, str) for v in values):
-        raise TypeError(f"'{what}' is not a list of texts")
-    return tuple(map(intern, values)) if what == "attributes" else tuple(values)
+        raise FieldError(f"'{what}' is not a list of texts")
+    return tuple(values)
 
 
-def _prices(pricing: str | None) -> tuple[float, ...]:
+def _prices(pricing: Any) -> tuple[float, ...]:
     """Every price in the text, or the price of things without one."""
     if not pricing:
         return (NO_PRICE,)
-    pieces = pricing.split("$")[1:]
+    if not isinstance(pricing, str):
+        raise FieldError("'pricing' is not a text")
     # Thousands separators and whatever stands between two prices are neither digit nor dot.
-    return tuple(float(re.sub(r"[^\d.]", "", piece)) for piece in pieces) or (NO_PRICE,)
+    pieces = [re.sub(r"[^\d.]", "", piece) for piece in pricing.split("$")[1:]]
+    try:
+        found = tuple(map(float, pieces))
+    except ValueError:
+        raise FieldError(f"'pricing' has no number after a $ in '{pricing[:40]}'") from None
+    if not all(map(math.isfinite, found)):
+        raise FieldError(f"'pricing' has an endless number in '{pricing[:40]}'")
+    return found or (NO_PRICE,)
 
 
 def _price_tag(prices: tuple[float, ...]) -> str:
@@ -150,14 +169,25 @@ def _price_tag(prices: tuple[float, ...]) -> str:
 
 
 def _options(customization: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    if not customization:
+        return ()
+    if not isinstance(customization, Mapping):
+        raise FieldError("'customization_options' is neither empty nor an object")
     groups: dict[str, tuple[str, ...]] = {}
-    for name, contents in (customization or {}).items():
+    for name, contents in customization.items():
         if contents is None:
             continue
-        groups[intern(name.lower())] = tuple(
-            intern(content["value"].strip().replace("/", " | ").lower()) for content in contents
-        )
+        if not isinstance(contents, list):
+            raise FieldError(f"'customization_options' has no list of values for '{name}'")
+        groups[intern(name.lower())] = tuple(_value(content, name) for content in contents)
     return tuple(groups.items())
+
+
+def _value(content: Any, group: str) -> str:
+    value = content.get("value") if isinstance(content, Mapping) else None
+    if not isinstance(value, str):
+        raise FieldError(f"'customization_options' has an entry of '{group}' without a text value")
+    return intern(value.strip().replace("/", " | ").lower())
 
 
 def effective_prices(products: Iterable[Product], rng: random.Random) -> dict[str, float]:

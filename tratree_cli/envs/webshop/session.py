@@ -6,7 +6,7 @@ the page kind from the words of a URL, which is where its accidents come from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from tratree_cli.envs.webshop import pages
 from tratree_cli.envs.webshop.actions import parse_action
 from tratree_cli.envs.webshop.goals import Goal
 from tratree_cli.envs.webshop.reward import Score
+from tratree_cli.errors import InputError
 
 if TYPE_CHECKING:
     from tratree_cli.envs.webshop.shop import WebShop
@@ -46,7 +47,14 @@ class Session:
         self._start()
 
     def reset(self, goal_index: int) -> str:
-        """Begin the task ``goals[goal_index]``; return its first page."""
+        """Begin the task ``goals[goal_index]``; return its first page.
+
+        ``InputError`` for a number that no goal has; the session stays as it was.
+        """
+        if isinstance(goal_index, bool) or not 0 <= goal_index < len(self._shop.goals):
+            raise InputError(
+                f"there is no goal {goal_index}; goals are 0 to {len(self._shop.goals) - 1}"
+            )
         self.goal: Goal = self._shop.goals[goal_index]
         self.goal_index = goal_index
         self.valid = True
@@ -193,8 +201,3 @@ class Session:
         asin = self._inventory.products[self._chosen].asin
         self._observation = pages.done_page(asin, self.options, self.score.reward)
         return self._observation, self.score.reward, True
-
-    @property
-    def chosen_options(self) -> Mapping[str, str]:
-        """Option group to chosen value, in the order of choosing."""
-        return dict(self.options)

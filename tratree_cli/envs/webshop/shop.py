@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from tratree_cli.envs.webshop.files import read_folder
 from tratree_cli.envs.webshop.goals import (
@@ -56,7 +56,7 @@ class WebShop:
         nouns: Nouns = rule_nouns,
     ) -> None:
         if page_size < 1 or hit_cap < 1:
-            raise InputError("page_size and hit_cap must be at least 1.")
+            raise InputError("page_size and hit_cap must be at least 1")
         self.inventory = inventory
         self.goals = goals
         self.prices = prices
@@ -113,6 +113,8 @@ class WebShop:
         rng = random.Random(seed)
         effective = effective_prices(products, rng)
         effective.update(prices or {})
+        if goal_kind not in (None, *get_args(GoalKind)):
+            raise InputError(f"goal_kind is human, synthetic or None, not {goal_kind!r}")
         kind = goal_kind or preferred_goals(effective, human)
         made: Sequence[Goal]
         if goals is not None:

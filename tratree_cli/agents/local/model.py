@@ -1,0 +1,153 @@
+"""Loading a model for the local engine, and proving that the engine computes what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tratree_cli.agents.local.kv_cache import RowCache
+from tratree_cli.agents.local.llama import PlainLlama
+from tratree_cli.errors import InputError
+from tratree_cli.models.fast_imports import MODELS, TOKENIZERS, import_leanly
+
+ForwardPass = Callable[[RowCache, int, torch.Tensor, torch.Tensor, int], torch.Tensor]
+"""``forward`` for one model."""
+
+
+def load_model(place: str | Path, device: str = "auto", dtype: str = "auto") -> tuple[Any, Any]:
+    """``(model, tokenizer)`` of a folder or hub name; adapters are merged into their base.
+
+    The tokenizer is the model's own: what was trained brings the template it was trained with.
+    """
+    import_leanly(*MODELS, *TOKENIZERS)
+    from transformers import AutoTokenizer
+    from transformers.utils import logging
+
+    from tratree_cli.models import load
+
+    logging.disable_progress_bar()
+
+    where = chosen_device(device)
+    kind = dtype if dtype != "auto" else ("bfloat16" if where.startswith("cuda") else "float32")
+    number = getattr(torch, kind, None)
+    if not isinstance(number, torch.dtype):
+        raise InputError(f"'{kind}' is no torch dtype; use float32, bfloat16 or float16")
+    folder = Path(place) if Path(place).is_dir() else load.resolve_base(str(place)).folder
+    model = load.load_model(folder, kind, "sdpa")
+    with load.readable("tokenizer", folder):
+        tokenizer = AutoTokenizer.from_pretrained(folder.resolve(), local_files_only=True)
+    return model.to(where), tokenizer
+
+
+def chosen_device(device: str) -> str:
+    """``cpu``, ``cuda`` (``cuda:1``) or ``mps``; ``InputError`` for one that is not here."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == "auto":
+        return "cuda" if gpus else "cpu"
+    kind, _, number = device.partition(":")
+    known = {"cpu": 1, "cuda": gpus, "mps": int(torch.backends.mps.is_available())}
+    if (number and not number.isdecimal()) or int(number or 0) >= known.get(kind, 0):
+        raise InputError(f"there is no device '{device}' here; use --device cpu or --device auto")
+    return device
+
+
+def stop_tokens(model: Any) -> list[int]:
+    """The ids at which the model's own generation settings stop."""
+    found = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    return [] if found is None else [found] if isinstance(found, int) else list(found)
+
+
+def supported_context(config: Any) -> int:
+    """The longest conversation that every layer of the model sees whole."""
+    text = config.get_text_config()
+    limits = [getattr(text, "max_position_embeddings", None)]
+    if getattr(text, "use_sliding_window", True):
+        limits.append(getattr(text, "sliding_window", None))
+    return min((int(limit) for limit in limits if limit), default=1 << 30)
+
+
+def forward(
+    model: Any, cache: RowCache, first: int, ids: torch.Tensor, positions: torch.Tensor, length: int
+) -> torch.Tensor:
+    """Logits ``[rows, vocabulary]`` (float32) after the last of ``ids`` ``[rows, tokens]``.
+
+    ``positions`` are -1 where ``ids`` are padding; row i is the cache's row ``first + i``.
+    """
+    ids, positions = ids.to(model.device), positions.to(model.device)
+    cache.aim(first, positions, length)
+    positions = positions.clamp(min=0)
+    columns = torch.arange(length, device=model.device)
+    hidden = (columns > positions[..., None])[:, None]
+    # As a bias, because every layer would make one of it.
+    bias = torch.zeros(hidden.shape, dtype=model.dtype, device=model.device)
+    bias.masked_fill_(hidden, float("-inf"))
+    out = model(
+        input_ids=ids,
+        attention_mask=bias,
+        position_ids=positions,
+        past_key_values=cache.view,
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    logits: torch.Tensor = out.logits[:, -1].float()
+    return logits
+
+
+def verified_pass(model: Any, cache: RowCache) -> ForwardPass:
+    """The forward pass of ``model``, after comparing it with a plain one on a few tokens.
+
+    Architectures whose layers do not all keep plain keys and values fail here, with a sentence,
+    instead of sampling nonsense.
+    """
+    size = model.get_input_embeddings().weight.shape[0]
+    ids = (torch.arange(24) * 7919 + 13)[None] % size
+    advice = "serve it and use openai:URL#model"
+    with torch.inference_mode():
+        truth = model(input_ids=ids.to(model.device)).logits[0, -1].float()
+        cache.reserve(2, 24)
+        try:
+            for start, end in ((0, 11), (11, 23), (23, 24)):
+                both = ids[:, start:end].expand(2, -1)
+                positions = torch.arange(start, end).expand(2, -1)
+                mine = forward(model, cache, 0, both, positions, end)
+        except (RuntimeError, TypeError, AttributeError, IndexError, ValueError) as error:
+            name = type(model).__name__
+            raise InputError(f"the local engine cannot run {name} ({error}); {advice}") from error
+    tolerance = 1e-3 if truth.dtype == model.dtype else 0.1
+    if float((mine[0] - truth).abs().max()) > tolerance * float(truth.abs().max() + 1):
+        raise InputError(f"the local engine does not compute {type(model).__name__}; {advice}")
+    if PlainLlama.fits(model):
+        longest = max(cache.longest, 16)
+        short = PlainLlama(model, longest)
+        if _equal(model, short, cache, min(longest, 400)):
+            return short
+    return partial(forward, model)
+
+
+def _equal(model: Any, short: ForwardPass, cache: RowCache, tokens: int) -> bool:
+    """Whether a shorter way gives the very bits of the model's own, logits and cache alike."""
+    rows, most = 5, 3 * tokens // 4
+    # A chunk of several rows, one answer's token, a chunk of one row.
+    spans = ((0, most, rows), (most, most + 1, rows), (most + 1, tokens - 1, 1))
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(model.config.vocab_size, (rows, tokens), generator=generator)
+    cache.reserve(rows, tokens)
+    assert cache.storage is not None
+    kept = cache.storage[..., :tokens, :]
+    found: list[list[torch.Tensor]] = []
+    ways: list[ForwardPass] = [partial(forward, model), short]
+    with torch.inference_mode():
+        for read in ways:
+            kept.zero_()
+            logits = []
+            for start, end, some in spans:
+                positions = torch.arange(start, end).repeat(some, 1)
+                # Rows of different length are padded on the left.
+                positions[some // 2, : (end - start) // 3] = -1
+                logits.append(read(cache, 0, ids[:some, start:end], positions, end))
+            found.append([*logits, kept.clone()])
+    return all(torch.equal(one, other) for one, other in zip(*found, strict=True))

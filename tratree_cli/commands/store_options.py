@@ -1,0 +1,29 @@
+"""What the store's commands share: their options, and opening the store."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tratree_cli.commands.output import say
+
+if TYPE_CHECKING:
+    from tratree_store import Store
+
+Ref = Annotated[str, typer.Argument(metavar="REF", help="kind:prefix, prefix, name, kind@latest.")]
+StoreFolder = Annotated[
+    Path | None, typer.Option("--store", help="Store folder [TRATREE_STORE, .tratree].")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON lines on stdout.")]
+
+
+def open_store(context: typer.Context, folder: Path | None) -> Store:
+    """The store that the options, the caller or the environment name."""
+    from tratree_store import Store
+
+    given = getattr(context.obj, "store_root", None)
+    root = folder or given or Path(os.environ.get("TRATREE_STORE") or ".tratree")
+    return Store(Path(root), on_warning=lambda text: say(f"warning: {text}"))

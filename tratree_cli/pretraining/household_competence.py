@@ -1,0 +1,74 @@
+"""What a base model of the rooms can do.
+
+Copying names, saying what a list names next, whether a kind of thing is in a list and which, where
+a thing was seen, the parts of a task of either environment, and choosing an action that does
+something.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+
+from tratree_cli.pretraining import scienceworld_corpus
+from tratree_cli.pretraining.competence import Case
+from tratree_cli.pretraining.corpus import Turns
+from tratree_cli.pretraining.household_corpus import (
+    Home,
+    copy,
+    follow,
+    here,
+    play,
+    walk,
+    wish,
+)
+
+
+def rooms_cases(count: int, seed: int) -> dict[str, list[Case]]:
+    """``count`` cases of each ability, from households of their own."""
+    cases: dict[str, list[Case]] = {}
+    for kind, write in CASES.items():
+        rng = random.Random(f"{seed}/{kind}")
+        cases[kind] = [write(rng, Home(rng)) for _ in range(count)]
+    return cases
+
+
+def _last(write: Callable[[random.Random, Home], Turns]) -> Callable[[random.Random, Home], Case]:
+    """The last question of a document, after all its earlier ones were answered."""
+
+    def case(rng: random.Random, home: Home) -> Case:
+        turns = write(rng, home)
+        return Case(turns, (turns[-1][1],))
+
+    return case
+
+
+def _passing(rng: random.Random, home: Home) -> Case:
+    """Mid-walk: whether the thing is here, or which place comes next."""
+    turns = walk(rng, home)
+    asked = [i for i, (user, _) in enumerate(turns) if user.endswith("?") and ":" in user]
+    stop = rng.choice([i for i in asked if "where is" not in turns[i][0]]) + 1
+    return Case(turns[:stop], (turns[stop - 1][1],))
+
+
+def _admissible(rng: random.Random, home: Home) -> Case:
+    """An action that does something, in the middle of random play."""
+    turns = play(rng, home)
+    stop = rng.randrange(len(turns))
+    episode = home.episode()
+    episode.reset()
+    for _, said in turns[:stop]:
+        episode.step(said.partition("Action: ")[2])
+    return Case(turns[: stop + 1], tuple(episode.available_actions()), actions=True)
+
+
+CASES: Mapping[str, Callable[[random.Random, Home], Case]] = {
+    "copy": _last(copy),
+    "follow": _last(follow),
+    "here": _last(here),
+    "passing": _passing,
+    "where": _last(walk),
+    "wish": _last(wish),
+    "errand": _last(lambda rng, home: scienceworld_corpus.errand(rng)),
+    "admissible": _admissible,
+}

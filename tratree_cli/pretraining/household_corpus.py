@@ -1,0 +1,309 @@
+"""Self-made text about rooms: what the base models of ALFWorld and ScienceWorld have read.
+
+Households are drawn like those of the embedded ALFWorld, from seeds that no task has and from the
+room kinds of its training split only; they are walked through with the game's own engine. Places
+of ScienceWorld are put together from its words (``science``). As in the shop, right answers are
+given to questions, never as actions: what to do next is decided by a die, and the question what is
+wanted is not followed by doing it.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterator
+
+from tratree_cli.envs.alfworld.environment import HouseEpisode
+from tratree_cli.envs.alfworld.gamefile import parse_game
+from tratree_cli.envs.alfworld.house import House
+from tratree_cli.envs.alfworld.households.files import game_record
+from tratree_cli.envs.alfworld.households.household import draw_household
+from tratree_cli.envs.alfworld.households.inventory import PLACES, SEEN, THINGS
+from tratree_cli.envs.alfworld.households.tasks import TYPES
+from tratree_cli.envs.alfworld.sentences import Wish, read_wish, split_task
+from tratree_cli.pretraining import scienceworld_corpus
+from tratree_cli.pretraining.corpus import (
+    DOCUMENTS_PER_BLOCK,
+    Corpus,
+    Document,
+    Mixture,
+    Turns,
+    act,
+    after_page,
+)
+
+HOUSES = 60
+"""Households per block; each is written about several times."""
+
+NAMED = re.compile(r"\b([a-z]+ \d+)\b")
+TREATMENTS = {"clean": "sinkbasin", "heat": "microwave", "cool": "fridge"}
+THING_KINDS = sorted(name.lower() for name in THINGS)
+PLACE_KINDS = sorted({place.lower() for places in PLACES.values() for place in places})
+
+MIXTURE: Mixture = {
+    "copy": 0.06,
+    "until": 0.1,
+    "follow": 0.1,
+    "here": 0.12,
+    "walk": 0.25,
+    "wish": 0.1,
+    "play": 0.07,
+    "look": 0.08,
+    "errand": 0.06,
+    "stroll": 0.06,
+}
+
+
+class Home:
+    """A throw-away household and a way through it."""
+
+    def __init__(self, rng: random.Random) -> None:
+        seed = f"text/{rng.getrandbits(64)}"
+        size = "tiny" if rng.random() < 0.8 else "small"
+        household = draw_household(seed, SEEN, rng.choice(TYPES), size)
+        self._house = House(parse_game(game_record(household, "put", seed), seed))
+        self.room = self.episode().reset()
+        self.places = NAMED.findall(split_task(self.room)[0])
+        wish = read_wish(self.room)
+        assert wish is not None
+        self.wish: Wish = wish
+
+    def episode(self) -> HouseEpisode:
+        return HouseEpisode(self._house, notes=True)
+
+    def after(self, place: str) -> str:
+        """The place that the room's list names after ``place``."""
+        behind = self.places[self.places.index(place) + 1 :]
+        return behind[0] if behind else "none"
+
+
+def block(
+    seed: int, number: int, mixture: Mixture, size: int = DOCUMENTS_PER_BLOCK
+) -> list[Document]:
+    """Block ``number`` of the endless stream: fresh households and documents about them."""
+    rng = random.Random(f"rooms/{seed}/{number}")
+    homes = [Home(rng) for _ in range(min(HOUSES, size))]
+    kinds = rng.choices(list(mixture), list(mixture.values()), k=size)
+    return [Document(kind, WRITERS[kind](rng, rng.choice(homes))) for kind in kinds]
+
+
+def thing_name(rng: random.Random) -> str:
+    return f"{rng.choice(THING_KINDS)} {rng.randint(1, 3)}"
+
+
+def place_name(rng: random.Random) -> str:
+    return f"{rng.choice(PLACE_KINDS)} {rng.choice((1, 1, 1, 2, 3))}"
+
+
+def names(rng: random.Random, least: int, most: int) -> list[str]:
+    """Names of things, places and ScienceWorld's things, without repetition."""
+    kinds = (thing_name, place_name, scienceworld_corpus.thing)
+    make = rng.choice((*kinds, lambda r: rng.choice(kinds)(r)))
+    wanted = rng.randint(least, most)
+    found: list[str] = []
+    while len(found) < wanted:
+        name = make(rng)
+        if name not in found:
+            found.append(name)
+    return found
+
+
+def copy(rng: random.Random, home: Home) -> Turns:
+    """Write down what was read."""
+    texts = [", ".join(names(rng, 1, 4)) for _ in range(rng.randint(2, 5))]
+    return [(f"Copy: {text}", text) for text in texts]
+
+
+def until(rng: random.Random, home: Home) -> Turns:
+    """Repeat a list up to a name that was asked for."""
+    turns: Turns = []
+    for _ in range(rng.randint(2, 4)):
+        listed = names(rng, 3, 7)
+        wanted = rng.choice(listed) if rng.random() < 0.85 else names(rng, 1, 1)[0]
+        stop = listed.index(wanted) + 1 if wanted in listed else len(listed)
+        said = listed[:stop] if wanted in listed else [*listed, "none"]
+        turns.append((f"Until {wanted}: {', '.join(listed)}", ", ".join(said)))
+    return turns
+
+
+def follow(rng: random.Random, home: Home) -> Turns:
+    """What comes next in a list, asked often about one list."""
+    if rng.random() < 0.6:
+        listed, first = home.places, home.room
+    else:
+        listed = names(rng, 4, 8)
+        first = ", ".join(listed)
+    turns: Turns = []
+    for _ in range(rng.randint(3, 6)):
+        at = rng.randrange(len(listed))
+        answer = listed[at + 1] if at + 1 < len(listed) else "none"
+        turns.append((f"Question: what comes after {listed[at]}?", answer))
+    return after_page(first, turns)
+
+
+def here(rng: random.Random, home: Home) -> Turns:
+    """Is such a thing in this list? The first that is, or no."""
+    turns: Turns = []
+    for _ in range(rng.randint(3, 6)):
+        things = [thing_name(rng) for _ in range(rng.randint(1, 6))]
+        page = f"{place_name(rng)}: {', '.join(dict.fromkeys(things))}"
+        asked = rng.choice(things) if rng.random() < 0.6 else thing_name(rng)
+        turns.append((f"{page}\nQuestion: {kind_of(asked)}?", found(kind_of(asked), page)))
+    return turns
+
+
+def walk(rng: random.Random, home: Home) -> Turns:
+    """From place to place; at each, whether such a thing is here, or which place the list names
+    next. At the end, where things were seen."""
+    episode = home.episode()
+    turns: Turns = [(f"{episode.reset()}\nQuestion: what comes first?", home.places[0])]
+    places = list(home.places)
+    if rng.random() < 0.5:
+        rng.shuffle(places)
+    asked = home.wish.thing if rng.random() < 0.6 else kind_of(thing_name(rng))
+    seen: dict[str, str] = {}
+    for place in places[: rng.randint(3, 9)]:
+        text = episode.step(f"go to {place}").observation
+        if text.endswith(": closed"):
+            turns.append((f"{text}\nQuestion: {asked}?", "closed"))
+            text = episode.step(f"open {place}").observation
+        here_said = found(asked, text)
+        if here_said.endswith("? no"):
+            here_said += f", {home.after(place)}"
+        turns.append((f"{text}\nQuestion: {asked}?", here_said))
+        seen |= dict.fromkeys(NAMED.findall(text.partition(":")[2]), place)
+        if rng.random() < 0.3:
+            asked = kind_of(rng.choice(list(seen)) if seen else thing_name(rng))
+    for thing in rng.sample(list(seen), min(2, len(seen))):
+        turns.append((f"Question: where is {thing}?", f"{thing}: {seen[thing]}"))
+    return turns
+
+
+def wish(rng: random.Random, home: Home) -> Turns:
+    """What the task asks for, in its parts."""
+    task = home.wish
+    goal = [place for place in home.places if kind_of(place) == task.place]
+    tool = [p for p in home.places if kind_of(p) == TREATMENTS.get(task.state, "")]
+    held = f"{task.thing} {rng.randint(1, 3)}"
+    turns: Turns = [
+        ("Question: what is wanted?", task.thing),
+        ("Question: how many?", "two" if task.number > 1 else "one"),
+        (f"Question: where does {held} go?", f"{held}: {goal[0]}" if goal else "nowhere"),
+        ("Question: which lamp?", task.lamp or "none"),
+        (
+            f"Question: what must be done with {held}?",
+            f"{task.state} {held}: {tool[0]}" if tool else "nothing",
+        ),
+    ]
+    rng.shuffle(turns)
+    return after_page(home.room, turns[: rng.randint(2, 4)])
+
+
+WEIGHTS = {
+    "go": 4,
+    "open": 30,
+    "take": 20,
+    "put": 20,
+    "use": 5,
+    "clean": 20,
+    "heat": 20,
+    "cool": 20,
+}
+"""How much the die likes a verb; others (look, examine, close) weigh one."""
+
+
+def play(rng: random.Random, home: Home) -> Turns:
+    """A household in which every decision is a die's; thoughts name what the action is about."""
+    episode = home.episode()
+    turns: Turns = []
+    text = episode.reset()
+    for _ in range(rng.randint(4, 12)):
+        actions = list(episode.available_actions())
+        weights = [WEIGHTS.get(action.partition(" ")[0], 1) for action in actions]
+        action = rng.choices(actions, weights)[0]
+        about = NAMED.findall(action)
+        turns.append((text, act(about[0] if about else "look", action)))
+        outcome = episode.step(action)
+        text = outcome.observation
+        if outcome.done:
+            break
+    return turns
+
+
+def kind_of(name: str) -> str:
+    return name.partition(" ")[0]
+
+
+def found(kind: str, text: str) -> str:
+    """``mug? mug 1`` for the first such thing in a text, or ``mug? no``."""
+    things = NAMED.findall(text.partition(":")[2])
+    first = next((thing for thing in things if kind_of(thing) == kind), "no")
+    return f"{kind}? {first}"
+
+
+WRITERS: dict[str, Callable[[random.Random, Home], Turns]] = {
+    "copy": copy,
+    "until": until,
+    "follow": follow,
+    "here": here,
+    "walk": walk,
+    "wish": wish,
+    "play": play,
+    "look": lambda rng, home: scienceworld_corpus.look(rng),
+    "errand": lambda rng, home: scienceworld_corpus.errand(rng),
+    "stroll": lambda rng, home: scienceworld_corpus.stroll(rng),
+}
+
+
+def sample() -> Iterator[Turns]:
+    """What the tokenizer's merges are learned from."""
+    rng = random.Random(7)
+    for number in range(8):
+        for document in block(7, number, MIXTURE, 300):
+            yield document.turns
+    for name in (*THING_KINDS, *PLACE_KINDS, *scienceworld_corpus.WORDS):
+        for _ in range(3):
+            yield [(f"a {name} {rng.randint(1, 9)}", name)]
+
+
+FURNITURE = (
+    "Observation: ",
+    "\nTask: ",
+    "Task Description:\nYour task is to find a(n) ",
+    "Task Description:\nYour task is to find the animal with the ",
+    " First, focus on the thing. Then, move it to the ",
+    " life span.  The animals are in the 'outside' location.  Focus on the animal with the ",
+    " life span. First, focus on the animal with the ",
+    " life span.  Then, focus on the animal with the ",
+    " life span. The animals are in the 'outside' location.",
+    "You teleport to the ",
+    "You focus on the ",
+    "You move the ",
+    " to the inventory.",
+    "No known action matches that input.",
+    "Nothing happens.",
+    "Thought: ",
+    "\nAction: ",
+    "Action: ",
+    "go to ",
+    "put ",
+    " in/on ",
+    "teleport to ",
+    "look around",
+    "focus on ",
+    "pick up ",
+    "take ",
+    " from ",
+    " with ",
+    "open ",
+    "examine ",
+    "\nQuestion: ",
+    "Question: ",
+    ", ",
+    ": ",
+    "? ",
+)
+PIECES = r" ?\d+| ?\p{L}+| ?[^\s\p{L}\d]+|\s+"
+"""Words and numbers with the blank before them: names come after commas and verbs alike."""
+
+ROOMS = Corpus("rooms", block, ((1.0, MIXTURE),), MIXTURE, sample, FURNITURE, PIECES, row=512)

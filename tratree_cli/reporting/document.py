@@ -1,0 +1,149 @@
+"""A report as plain values: sections of blocks, where its figures came from, and what to heed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tratree_cli.display.blocks import (
+    Block,
+    Branch,
+    Cell,
+    Column,
+    Comparison,
+    Figure,
+    Lane,
+    Outline,
+    Point,
+    Row,
+    Series,
+    Table,
+    Turn,
+)
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, sentences, and what stands below them."""
+
+    key: str
+    title: str
+    text: tuple[str, ...] = ()
+    blocks: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where figures came from: an artifact, the policy it evaluates, how to make it again."""
+
+    ref: str
+    label: str
+    command: str = ""
+    inputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One artifact behind the figures: its reference, what it is, and what it was made from."""
+
+    ref: str
+    label: str
+    inputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReportDocument:
+    """A whole report. ``warnings`` are what a reader must know before believing a figure.
+
+    ``lineage`` has every artifact behind the ``sources`` once, what it was made from before it.
+    """
+
+    title: str
+    subtitle: str = ""
+    sections: tuple[Section, ...] = ()
+    warnings: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+    next_step: str = ""
+    lineage: tuple[Artifact, ...] = ()
+
+    def section(self, key: str) -> Section | None:
+        """The section named ``key``, if the report has it."""
+        return next((section for section in self.sections if section.key == key), None)
+
+    def tables(self) -> tuple[Table, ...]:
+        """All tables, in reading order."""
+        return tuple(b for s in self.sections for b in s.blocks if isinstance(b, Table))
+
+    def figures(self) -> tuple[Figure, ...]:
+        """All figures, in reading order."""
+        return tuple(b for s in self.sections for b in s.blocks if isinstance(b, Figure))
+
+    def to_json(self) -> dict[str, Any]:
+        """The document as plain JSON values."""
+        document = asdict(self)
+        document["format"] = FORMAT
+        for section, plain in zip(self.sections, document["sections"], strict=True):
+            for block, fields in zip(section.blocks, plain["blocks"], strict=True):
+                fields["block"] = type(block).__name__.lower()
+        return document
+
+
+def document_from(plain: Mapping[str, Any]) -> ReportDocument:
+    """The document that ``ReportDocument.to_json`` wrote."""
+    return ReportDocument(
+        title=plain["title"],
+        subtitle=plain["subtitle"],
+        sections=tuple(map(_section, plain["sections"])),
+        warnings=tuple(plain["warnings"]),
+        sources=tuple(
+            Source(**{**source, "inputs": tuple(source["inputs"])}) for source in plain["sources"]
+        ),
+        next_step=plain["next_step"],
+        lineage=tuple(
+            Artifact(**{**artifact, "inputs": tuple(artifact["inputs"])})
+            for artifact in plain.get("lineage", ())
+        ),
+    )
+
+
+def _section(plain: Mapping[str, Any]) -> Section:
+    return Section(
+        key=plain["key"],
+        title=plain["title"],
+        text=tuple(plain["text"]),
+        blocks=tuple(map(_block, plain["blocks"])),
+    )
+
+
+def _block(plain: Mapping[str, Any]) -> Block:
+    fields = dict(plain)
+    kind = fields.pop("block")
+    fields["notes"] = tuple(fields["notes"])
+    if kind == "table":
+        fields["columns"] = tuple(Column(**column) for column in fields["columns"])
+        fields["rows"] = tuple(
+            Row(tuple(Cell(**cell) for cell in row["cells"]), row["paper"])
+            for row in fields["rows"]
+        )
+        return Table(**fields)
+    if kind == "figure":
+        fields["series"] = tuple(
+            Series(one["name"], tuple(Point(**point) for point in one["points"]))
+            for one in fields["series"]
+        )
+        return Figure(**fields)
+    if kind == "outline":
+        fields["root"] = _branch(fields["root"])
+        return Outline(**fields)
+    fields["lanes"] = tuple(
+        Lane(lane["label"], tuple(Turn(**turn) for turn in lane["turns"]), lane["outcome"])
+        for lane in fields["lanes"]
+    )
+    return Comparison(**fields)
+
+
+def _branch(plain: Mapping[str, Any]) -> Branch:
+    return Branch(**{**plain, "children": tuple(map(_branch, plain["children"]))})

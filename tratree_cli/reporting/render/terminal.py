@@ -1,0 +1,57 @@
+"""A report in the terminal, by sections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from tratree_cli.display.blocks import Block, Comparison, Figure, Table
+from tratree_cli.display.terminal_blocks import ComparisonText, FigureText, outline_tree
+from tratree_cli.display.terminal_tables import FittingTable
+from tratree_cli.display.text import inert, one_line
+from tratree_cli.reporting.document import ReportDocument
+
+BRIEF = ("summary", "comparison", "sweep", "tree")
+"""What a terminal shows unasked: the table, the comparison, what was varied, one tree."""
+
+
+def render(report: ReportDocument, sections: Sequence[str] | None = BRIEF) -> RenderableType:
+    """The report as something rich can print: the ``sections`` named by key, None for all.
+
+    What is left out is named at the end, so that a short answer never looks like the whole one.
+    """
+    parts: list[RenderableType] = [Text(one_line(report.title), style="bold")]
+    if report.subtitle:
+        parts.append(Text(one_line(report.subtitle), style="dim"))
+    left_out = []
+    for section in report.sections:
+        if sections is not None and section.key not in sections:
+            left_out.append(section.title)
+            continue
+        for sentence in section.text:
+            parts += [Text(""), Text(inert(sentence))]
+        for block in section.blocks:
+            parts += [Text(""), _block(block)]
+    if report.warnings:
+        parts.append(Text(""))
+        parts += [Text(f"! {one_line(warning)}") for warning in report.warnings]
+    if left_out:
+        words = f"Not shown here, but in the other formats: {', '.join(left_out)}."
+        parts += [Text(""), Text(one_line(words), style="dim")]
+    if report.next_step:
+        parts += [Text(""), Text(f"Next: {one_line(report.next_step)}")]
+    return Group(*parts)
+
+
+def _block(block: Block) -> RenderableType:
+    if isinstance(block, Table):
+        return FittingTable(block)
+    if isinstance(block, Figure):
+        return FigureText(block)
+    if isinstance(block, Comparison):
+        return ComparisonText(block)
+    notes = (Text(one_line(note), style="dim") for note in block.notes)
+    title = Text(one_line(block.title), style="bold")
+    return Group(title, outline_tree(block), *notes)

@@ -1,0 +1,106 @@
+"""The table that a first run ends with: what each policy earned, and what it was given.
+
+Reward and data budget stand in one row on purpose: a method that saw a hundred times more episodes
+is not the same comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tratree_cli.display.blocks import (
+    COUNT,
+    NUMBER,
+    PERCENT,
+    SECONDS,
+    TEXT,
+    Cell,
+    Column,
+    Row,
+    Table,
+)
+from tratree_cli.reporting.cohorts import Cohort
+from tratree_cli.reporting.selection import place_name
+
+_ALWAYS = 3
+"""Columns that stay even where they are empty: policy, reward, success."""
+
+
+def summary_table(groups: Sequence[Cohort]) -> Table:
+    """One row a cohort: average reward with interval, success rate, data used, seconds.
+
+    Where rows have unequally many training seeds, their number stands in the row.
+    """
+    environments = {group.descriptor.environment for group in groups}
+    splits = {group.descriptor.split for group in groups}
+    several = len(environments) > 1 or len(splits) > 1
+    counts = {len(group.runs) for group in groups if group.seeds != (None,)}
+    unequal = len(counts) > 1
+    where = ", ".join(sorted(f"{place_name(one)} ({two})" for one, two in _places(groups)))
+    columns = (
+        Column("Policy", TEXT),
+        Column("Avg reward", NUMBER),
+        Column("Success", PERCENT),
+        Column("Seeds", COUNT),
+        Column("Demos", COUNT),
+        Column("Episodes", COUNT),
+        Column("Seconds", SECONDS),
+    )
+    rows = [_cells(group, several, unequal) for group in groups]
+    # A column in which nothing is known (a single evaluation without lineage) says nothing.
+    shown = [
+        index
+        for index in range(len(columns))
+        if index < _ALWAYS or any(row[index].value is not None for row in rows)
+    ]
+    return Table(
+        key="summary",
+        title=f"Average reward on {where}" if where else "Average reward",
+        columns=tuple(columns[index] for index in shown),
+        rows=tuple(Row(tuple(row[index] for index in shown)) for row in rows),
+        notes=_notes(groups, with_budget=_ALWAYS + 1 in shown),
+    )
+
+
+def _cells(group: Cohort, several: bool, unequal: bool) -> tuple[Cell, ...]:
+    reward = group.reward
+    name = group.name
+    if several:
+        name = f"{name} ({place_name(group.descriptor.environment)} {group.descriptor.split})"
+    return (
+        Cell(name),
+        Cell() if reward is None else Cell(reward.value, reward.low, reward.high, sd=group.spread),
+        Cell(group.mean("success")),
+        # A scripted policy has no training seed; where all others have equally many a note says so.
+        Cell(len(group.runs) if unequal and group.seeds != (None,) else None),
+        Cell(group.budget.demonstrations),
+        Cell(group.budget.episodes),
+        Cell(group.seconds),
+    )
+
+
+def _places(groups: Sequence[Cohort]) -> set[tuple[str, str]]:
+    return {
+        (group.descriptor.environment, group.descriptor.split)
+        for group in groups
+        if group.descriptor.environment
+    }
+
+
+def _notes(groups: Sequence[Cohort], with_budget: bool) -> tuple[str, ...]:
+    counts = {run.evaluation.metrics.tasks for group in groups for run in group.runs}
+    tasks = str(*counts) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+    seeds = max(len(group.runs) for group in groups)
+    # Over one task there is no interval, and the table's warnings say so.
+    over = "of one task" if counts == {1} else f"with a 95 % bootstrap interval over {tasks} tasks"
+    notes = [f"Reward times 100 {over}; success is the environment's own definition, in percent."]
+    if with_budget:
+        notes.append(
+            "Demos and episodes: expert demonstrations learned from, and episodes whose reward "
+            "was read before the evaluation."
+        )
+    if seeds > 1:
+        fewer = min(len(group.runs) for group in groups if group.seeds != (None,)) < seeds
+        span = "the training seeds of a row" if fewer else f"{seeds} training seeds"
+        notes.append(f"Mean over {span}, ± the standard deviation over them.")
+    return tuple(notes)

@@ -1,0 +1,90 @@
+"""Every setting that a study varied, one at a time, beside the recipe's own value.
+
+Table 3 and Fig. 4 are the paper's two sweeps; any other parameter can be swept too, and what was
+computed must be shown. Rows differ from the recipe in the named setting alone (or, in a grid, in
+all that are named, base models among them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+
+from tratree_cli.display.blocks import PERCENT, TEXT, Cell, Column, Row, Table
+from tratree_cli.evaluation import methods
+from tratree_cli.reporting.cohorts import Cohort, setting_order
+from tratree_cli.reporting.selection import Place, places, several_within
+
+OWN = "the recipe's own"
+
+
+def sweep_table(groups: Sequence[Cohort]) -> Table | None:
+    """Method × setting, average reward and success; None where nothing was varied."""
+    varied = [group for group in groups if group.descriptor.varied]
+    if not varied:
+        return None
+    where = [place for place in places(groups) if any(place.holds(group) for group in varied)]
+    # The recipe's own value stands beside each setting of the same policy and the same models.
+    swept = {(group.name, _models(group)) for group in varied}
+    beside = [
+        group
+        for group in groups
+        if (group.name, _models(group)) in swept
+        and group.reward is not None
+        and any(place.holds(group) for place in where)
+    ]
+    named = [
+        role
+        for role in ("family", "weak")
+        if several_within(beside, attrgetter(f"descriptor.{role}"))
+    ]
+    rows: dict[tuple[str, str], list[Cohort]] = {}
+    for group in sorted(beside, key=_order):
+        rows.setdefault((group.name, _setting(group, named)), []).append(group)
+    columns = [Column("Policy", TEXT), Column("Setting", TEXT)]
+    for place in where:
+        columns += [Column(f"{place.title} reward"), Column(f"{place.title} success", PERCENT)]
+    seeds = sorted({len(group.runs) for group in varied})
+    span = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    return Table(
+        "sweep",
+        "Settings that were varied",
+        tuple(columns),
+        tuple(
+            Row((Cell(policy), Cell(setting), *_cells(members, where)))
+            for (policy, setting), members in rows.items()
+        ),
+        (
+            f"Training seeds per row: {span} (the recipe's own may have more). Described, not "
+            "tested: the best of many settings looks better than it is.",
+        ),
+    )
+
+
+def _models(group: Cohort) -> tuple[str, str]:
+    return group.descriptor.family, group.descriptor.weak
+
+
+def _setting(group: Cohort, named: Sequence[str]) -> str:
+    """What was varied (the recipe's own where nothing was), and the models in ``named`` roles."""
+    descriptor = group.descriptor
+    parts = [f"{name}={descriptor.parameters.get(name)}" for name in descriptor.varied] or [OWN]
+    return ", ".join([*parts, *filter(None, (getattr(descriptor, role) for role in named))])
+
+
+def _order(group: Cohort) -> tuple[object, ...]:
+    return methods.rank(group.method), group.name, _models(group), setting_order(group.descriptor)
+
+
+def _cells(members: Sequence[Cohort], where: Sequence[Place]) -> list[Cell]:
+    """Reward and success at each place; dashes where the setting was not evaluated."""
+    cells = []
+    for place in where:
+        group = next((group for group in members if place.holds(group)), None)
+        reward = group.reward if group else None
+        if group is None or reward is None:
+            cells += [Cell(), Cell()]
+        else:
+            cells.append(Cell(reward.value, reward.low, reward.high, sd=group.spread))
+            cells.append(Cell(group.mean("success")))
+    return cells

@@ -1,0 +1,179 @@
+"""Preference training on trajectory pairs (Eq. 6) with TRL's DPO trainer.
+
+The trainer gets tokens and masks: observations inside a continuation count neither for the policy
+nor for the reference. The reference's log-probabilities are in the rows, so only the policy is in
+memory, unless the explicit KL of Eq. 6 asks for a live reference.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tratree_cli.errors import InputError
+from tratree_cli.models import devices
+from tratree_cli.models.library_logging import quiet
+from tratree_cli.models.load import load_model, load_tokenizer
+from tratree_cli.training import trainer_args
+from tratree_cli.training.data import PairRow
+from tratree_cli.training.deterministic_trainer import SteadyTrainer, prepare_work
+from tratree_cli.training.imitation import IGNORED, finish
+from tratree_cli.training.launch import SHARDED, STRATEGY
+from tratree_cli.training.params import DPOParams, Progress, TrainingResult, silent
+from tratree_cli.training.reference import starting_point
+from tratree_cli.training.scored_head import score_only_the_agent, token_divergence
+
+import torch  # isort: skip  (after quiet)
+from trl import DPOConfig, DPOTrainer  # isort: skip
+from trl.trainer.dpo_trainer import DataCollatorForPreference  # isort: skip
+
+COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids", "chosen_mask", "rejected_mask")
+REFERENCE_COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")
+
+
+@dataclass
+class TrajectoryPreferenceCollator(DataCollatorForPreference):
+    """TRL's collator with ``completion_mask`` narrowed to the agent's tokens."""
+
+    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        batch: dict[str, Any] = super().torch_call(examples)
+        mask = torch.zeros_like(batch["completion_mask"])
+        sides = [("chosen_mask", row) for row in examples]
+        sides += [("rejected_mask", row) for row in examples]
+        for number, (side, row) in enumerate(sides):
+            start = len(row["prompt_ids"])
+            mask[number, start : start + len(row[side])] = torch.tensor(row[side])
+        batch["completion_mask"] *= mask
+        return batch
+
+
+class TreeDPOTrainer(SteadyTrainer, DPOTrainer):
+    """TRL's DPO trainer on rows of tokens, masks and reference log-probabilities."""
+
+    explicit_kl = False
+
+    def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
+        return dataset
+
+    def _set_signature_columns_if_needed(self) -> None:
+        self._signature_columns = [*COLUMNS, *REFERENCE_COLUMNS]
+
+    def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
+        if REFERENCE_COLUMNS[0] in dataset.column_names:
+            return dataset
+        return super()._precompute_ref_logps(dataset, name, batch_size)
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
+        loss = super()._compute_loss(model, inputs, return_outputs)
+        if not self.explicit_kl:
+            return loss
+        divergence = self._divergence(model, inputs)
+        self._metrics["train"]["kl"].append(divergence.item())
+        return loss + self.beta * divergence
+
+    def _divergence(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        """KL(policy || reference), Eq. 6's second term: mean over the agent's tokens, in nats."""
+        words = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+        labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, IGNORED)
+        policy = model(**words, labels=labels, scored_logits=True)
+        with torch.no_grad():
+            reference = self.ref_model(**words, labels=labels, scored_logits=True)
+        return token_divergence(policy, reference).mean()
+
+
+def train_dpo(
+    model: str | Path,
+    rows: Sequence[PairRow],
+    config: DPOParams,
+    out: Path,
+    work: Path,
+    progress: Progress = silent,
+    reference: str | Path | None = None,
+    base: Mapping[str, Any] | None = None,
+) -> TrainingResult:
+    """Train ``model`` on pairs and write the result into ``out``.
+
+    Every row carries the reference's log-probabilities (``reference.with_reference``), or
+    ``reference`` names a model folder with the same tokenizer that is scored while training
+    (slower; required by ``explicit_kl``). ``facts`` of the result says where the margins started
+    (``reference.saturation_warning`` puts it into words). Errors are those of ``train_sft``.
+    """
+    if not rows:
+        raise InputError("there is nothing to train on: no pairs were given")
+    known = all(row.ref_chosen_logps is not None for row in rows)
+    if not known and reference is None:
+        raise InputError(
+            "the pairs have no reference log-probabilities and no reference model was given"
+        )
+    if config.explicit_kl and reference is None:
+        raise InputError(
+            "--explicit-kl compares whole distributions, so it needs a live reference model with "
+            "the same tokenizer; stored log-probabilities are not enough"
+        )
+    with quiet(), devices.threads(config.threads), devices.enough_memory():
+        prepare_work(work, rows, config, model)
+        tokenizer = load_tokenizer(model)
+        policy = load_model(model, devices.weight_dtype(config), config.attention)
+        facts = _start(policy, rows, config) if known else {}
+        trainer = TreeDPOTrainer(
+            model=policy,
+            ref_model=_live_reference(reference, tokenizer, config),
+            args=_arguments(rows, config, work, known),
+            train_dataset=_dataset(rows, known),
+            data_collator=TrajectoryPreferenceCollator(pad_token_id=tokenizer.pad_token_id),
+            processing_class=tokenizer,
+            peft_config=trainer_args.lora_config(config.lora),
+        )
+        trainer.explicit_kl = config.explicit_kl
+        for scored in filter(None, (trainer.model, trainer.ref_model)):
+            score_only_the_agent(scored, trainer.args.device.type)
+        if config.group_by_length:
+            trainer.row_lengths = [row.length for row in rows]
+        seconds, resumed = trainer_args.run(trainer, progress, sum(row.tokens for row in rows))
+        return finish(trainer, model, rows, config, out, seconds, resumed, base, facts)
+
+
+def _start(policy: Any, rows: Sequence[PairRow], config: DPOParams) -> dict[str, float]:
+    """Where the margins start, unless the policy is yet to be cut into pieces that fit a GPU."""
+    if os.environ.get(STRATEGY, "") in SHARDED:
+        return {}
+    policy.to(devices.own_device(config.device))
+    return starting_point(policy, rows, config.beta)
+
+
+def _arguments(rows: Sequence[PairRow], config: DPOParams, work: Path, known: bool) -> Any:
+    losses, weights = [config.loss_type], [1.0]
+    if config.nll_weight:
+        losses, weights = [*losses, "sft"], [*weights, config.nll_weight]
+    return trainer_args.arguments(
+        DPOConfig,
+        len(rows),
+        config,
+        work,
+        beta=config.beta,
+        loss_type=losses,
+        loss_weights=weights,
+        label_smoothing=config.label_smoothing,
+        precompute_ref_log_probs=known,
+    )
+
+
+def _live_reference(reference: str | Path | None, tokenizer: Any, config: DPOParams) -> Any:
+    if reference is None:
+        return None
+    if load_tokenizer(reference).get_vocab() != tokenizer.get_vocab():
+        raise InputError(
+            f"the reference {reference} has another tokenizer than the trained model; score the "
+            "pairs with it beforehand (ref-logps) and train without --explicit-kl"
+        )
+    return load_model(reference, devices.weight_dtype(config), config.attention)
+
+
+def _dataset(rows: Sequence[PairRow], known: bool) -> Any:
+    from datasets import Dataset
+
+    names = COLUMNS + (REFERENCE_COLUMNS if known else ())
+    return Dataset.from_dict({name: [getattr(row, name) for row in rows] for name in names})

@@ -1,0 +1,143 @@
+"""Monte Carlo tree search over a static forest (paper, section 3.2, Eq. 7).
+
+One rollout walks from a root to a leaf: at each decision point the first unvisited option in
+insertion order, else the one with the highest UCB, ties to the lower. The leaf returns the mean G
+of the trajectories that end there, and the way up is updated. Nothing is random. Many small trees
+are searched together as arrays (``batched``), others one by one (``sequential``, the readable
+form); both give the same bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tratree_cli.trees.columns import BoolArray, FloatArray, IntArray
+from tratree_cli.trees.forest import Forest
+from tratree_cli.trees.search.batched import search_together
+from tratree_cli.trees.search.decision_points import decision_points
+from tratree_cli.trees.search.node_statistics import (
+    SELECTIONS,
+    NodeStatistics,
+    Select,
+    greedy_leaves,
+)
+from tratree_cli.trees.search.sequential import search_tree
+from tratree_cli.trees.search.ucb import ucb_rule
+
+_SMALL = 128
+"""A tree of at most so many trajectories is small (it has fewer decision points than that)."""
+_MANY = 16
+"""From so many small trees on they are searched together."""
+_ROLLOUTS = 1000
+"""Up to so many rollouts: searching together keeps a table of all pairs of them."""
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What the search knows about every node, and the path it chose in every tree.
+
+    ``visits[N]`` is c_M and ``reward[N]`` r_M of every node of the forest; ``stop_visits[N]`` and
+    ``stop_reward[N]`` those of its virtual stop leaf. ``best_leaf[K]`` is the node at which e*
+    ends and ``best_trajectory[K]`` the recorded trajectory it is rendered from (highest G of those
+    ending there, then the first inserted); both are -1 for trees without trajectories.
+    """
+
+    forest: Forest
+    rollouts: int
+    gamma: float
+    select: Select
+    visits: IntArray
+    reward: FloatArray
+    stop_visits: IntArray
+    stop_reward: FloatArray
+    best_leaf: IntArray
+    best_trajectory: IntArray
+
+    @property
+    def mean(self) -> FloatArray:
+        """r_M / c_M per node, ``[N]``; NaN where the search never came."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(self.visits > 0, self.reward / self.visits, np.nan)
+
+    def best_path(self, tree: int) -> list[int]:
+        """The nodes of e* from the root's child to its leaf."""
+        path: list[int] = []
+        node = int(self.best_leaf[tree])
+        while node >= 0 and self.forest.parent[node] >= 0:
+            path.append(node)
+            node = int(self.forest.parent[node])
+        return path[::-1]
+
+
+def search(
+    forest: Forest, rollouts: int = 100, gamma: float = 1.41, select: Select = "mean"
+) -> SearchResult:
+    """Search every tree with ``rollouts`` rollouts and exploration weight ``gamma``.
+
+    e* is read off greedily by ``select``: the highest r_M / c_M, the most visits, or the highest
+    return that ever came back through the option. Raises ValueError for parameters out of range.
+    """
+    if rollouts < 1:
+        raise ValueError(f"a search needs at least one rollout per tree, not {rollouts}")
+    if select not in SELECTIONS:
+        raise ValueError(f"there is no selection '{select}'; there are {', '.join(SELECTIONS)}")
+    statistics = NodeStatistics(forest)
+    together = _small_trees(forest, rollouts)
+    if together.any():
+        points = decision_points(forest, together)
+        top = np.where(together, points.point[points.bottom[forest.roots]], -1)
+        counts = search_together(points, top[top >= 0], rollouts, gamma, keep_best=select == "max")
+        statistics.leaf[:] = greedy_leaves(forest, points, counts, top, select)
+        statistics.spread(points, counts, top, together, rollouts)
+    rule = ucb_rule(rollouts, float(gamma))
+    for tree in np.flatnonzero(~together & (forest.visits[forest.roots] > 0)).tolist():
+        statistics.enter(tree, search_tree(forest, tree, rollouts, rule), select, rollouts)
+    return SearchResult(
+        forest=forest,
+        rollouts=rollouts,
+        gamma=gamma,
+        select=select,
+        visits=statistics.visits,
+        reward=statistics.reward,
+        stop_visits=statistics.stop_visits,
+        stop_reward=statistics.stop_reward,
+        best_leaf=statistics.leaf,
+        best_trajectory=endings_of(forest, statistics.leaf),
+    )
+
+
+def _small_trees(forest: Forest, rollouts: int) -> BoolArray:
+    """Which trees are small; none, where there are few of them or very many rollouts, ``[K]``."""
+    trajectories = forest.visits[forest.roots]
+    small = np.logical_and(trajectories > 0, trajectories <= _SMALL)
+    if np.count_nonzero(small) < _MANY or rollouts > _ROLLOUTS:
+        small[:] = False
+    return small
+
+
+def endings_of(forest: Forest, leaf: IntArray) -> IntArray:
+    """Of the trajectories ending at each of these nodes the one with the highest G, then the first.
+
+    -1 where a node is -1.
+    """
+    score, end_node = forest.columns.score, forest.end_node
+    wanted = np.zeros(len(forest), dtype=np.bool_)
+    wanted[leaf[leaf >= 0]] = True
+    ending = np.flatnonzero(forest.columns.counted)
+    ending = ending[wanted[end_node[ending]]]
+    order = ending[np.lexsort((-ending, score[ending]))]
+    places = np.unique(leaf)
+    best = np.full(len(places), -1, dtype=np.int64)
+    best[np.searchsorted(places, end_node[order])] = order  # the last one, the favourite, stays
+    return np.where(leaf >= 0, best[np.searchsorted(places, leaf)], -1)
+
+
+def best_observed(forest: Forest) -> IntArray:
+    """The trajectory with the highest G of every tree, then the first, ``[K]``; -1: none."""
+    best = np.full(forest.trees, -1, dtype=np.int64)
+    counted = np.flatnonzero(forest.columns.counted)
+    order = np.lexsort((-counted, forest.columns.score[counted]))
+    best[forest.columns.task[counted[order]]] = counted[order]
+    return best
