@@ -141,7 +141,9 @@ def collect(store: Store, *, younger_than: float = WEEK, drop_inputs: bool = Fal
 
     Raises what ``plan`` raises, and ``VerificationError`` while a record is damaged.
     """
-    if not store.root.is_dir():
+    with explained("collect garbage", store.root):
+        is_store = store.root.is_dir()
+    if not is_store:
         return plan(store, younger_than=younger_than, drop_inputs=drop_inputs)
     store.prepare()
     with explained("collect garbage", store.root):

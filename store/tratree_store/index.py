@@ -24,7 +24,12 @@ from tratree_store import entries as records
 from tratree_store import gone, index_file
 from tratree_store.atomic import make_folder
 from tratree_store.entries import Entry
-from tratree_store.errors import NewerStore, StoreError, VerificationError, explained
+from tratree_store.errors import (
+    NewerStore,
+    StoreError,
+    VerificationError,
+    explained,
+)
 from tratree_store.faults import point
 from tratree_store.index_file import is_damage
 from tratree_store.index_rows import Progress, Records, insert

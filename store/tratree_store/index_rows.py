@@ -56,8 +56,13 @@ class Records:
                 yield records.read(path, self.objects)
             except VerificationError as error:
                 self.warn(f"{error}; it is left out of the index, see `tratree store fsck`")
-            except OSError:
-                continue
+            except FileNotFoundError:
+                continue  # collected meanwhile
+            except OSError as error:
+                self.warn(
+                    f"{path} cannot be read ({error.strerror or error}); it is left out of the "
+                    "index, see `tratree store fsck`"
+                )
 
     def _former(self) -> Iterator[Entry]:
         for path in records.all_records(self.gone):

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tratree_store.atomic import make_folder, read_plain, sync_file, sync_folder, unique
-from tratree_store.errors import StoreError, VerificationError
+from tratree_store.errors import StoreError, VerificationError, refuse_passing
 from tratree_store.faults import point
 from tratree_store.group_access import is_shared, widen
 from tratree_store.keys import dump, is_digest, sha256
@@ -225,7 +225,7 @@ def damage(objects: Path, digest: str, *, deep: bool) -> list[str]:
     """
     try:
         manifest = read_manifest(objects, digest)
-    except StoreError as error:
+    except VerificationError as error:
         return [str(error)]
     folder = folder_of(objects, digest) / FILES
     found = []
@@ -244,6 +244,7 @@ def damage(objects: Path, digest: str, *, deep: bool) -> list[str]:
                 if hash_file(path)[0] != file.sha256:
                     found.append(f"{label} has other bytes than its digest says")
         except OSError as error:
+            refuse_passing(error, path)
             found.append(f"{label} cannot be read ({error.strerror or error})")
     if deep:
         known = {file.path for file in manifest.files}

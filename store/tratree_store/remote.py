@@ -33,7 +33,6 @@ from tratree_store.keys import is_digest
 from tratree_store.locks import Lock
 from tratree_store.objects import (
     FILES,
-    MANIFEST,
     File,
     Manifest,
     damage,
@@ -140,16 +139,16 @@ def push(
     def send(item: tuple[File, Path]) -> None:
         file, path = item
         name = sharing.blob_name(file.sha256)
-        if not remote.has(name):
+        # By size, for what was left there by a file system that flushes nothing may be torn.
+        if not remote.has(name) or remote.size(name) not in (None, file.size):
             remote.write(name, path)
             done.files += 1
             done.bytes += file.size
         counter.add(file.size)
 
     _all(jobs, send, blobs.values())
-    for digest in going:
-        manifest = folder_of(store.objects, digest) / MANIFEST
-        remote.write(sharing.manifest_name(digest), manifest.read_bytes())
+    for digest, manifest in going.items():
+        remote.write(sharing.manifest_name(digest), manifest.encode())
         done.objects += 1
     for digest, made_by in by_object.items():
         _push_records(remote, store, digest, made_by)

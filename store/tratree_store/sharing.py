@@ -23,7 +23,7 @@ from urllib.parse import quote
 from tratree_store import entries as records
 from tratree_store.atomic import make_folder, unique
 from tratree_store.entries import Entry
-from tratree_store.errors import StoreError, VerificationError
+from tratree_store.errors import StoreError, VerificationError, explained
 from tratree_store.locks import Lock
 from tratree_store.objects import FILES, File, Manifest, damage, folder_of, remove_folder
 from tratree_store.store import Store
@@ -160,9 +160,9 @@ def arrival(store: Store) -> Iterator[Path]:
 
 def has_object(store: Store, digest: str) -> bool:
     """Whether the store holds the object, as far as a quick look tells."""
-    return folder_of(store.objects, digest).is_dir() and not damage(
-        store.objects, digest, deep=False
-    )
+    with explained("look for an object", store.objects):
+        is_there = folder_of(store.objects, digest).is_dir()
+    return is_there and not damage(store.objects, digest, deep=False)
 
 
 def take_in(

@@ -21,7 +21,12 @@ from tratree_store import gone
 from tratree_store.atomic import make_folder, sync_folder, write_atomic
 from tratree_store.building import Build
 from tratree_store.entries import Entry
-from tratree_store.errors import StoreError, UnknownReference, VerificationError, explained
+from tratree_store.errors import (
+    StoreError,
+    UnknownReference,
+    VerificationError,
+    explained,
+)
 from tratree_store.faults import point
 from tratree_store.gone import Gone
 from tratree_store.group_access import widen_all
@@ -100,7 +105,8 @@ class Store:
 
     def records_of(self, recipe: str) -> list[Entry]:
         """The entries of a recipe digest, newest first, whether their objects are whole or not."""
-        paths = records.of_recipe(self.records, recipe)
+        with explained("look for a recipe", self.records):
+            paths = records.of_recipe(self.records, recipe)
         found = [entry for path in paths if (entry := self._read(path))]
         return sorted(found, key=lambda e: (e.created, e.object), reverse=True)
 
@@ -109,8 +115,10 @@ class Store:
             return records.read(path, self.objects)
         except VerificationError as error:
             self._warn(f"{error}; it is passed over, see `tratree store fsck`")
-        except OSError:
+        except FileNotFoundError:
             pass
+        except OSError as error:
+            self._warn(f"{path} cannot be read ({error.strerror or error}); it is passed over")
         return None
 
     def _load(self, recipe: str, digest: str) -> Entry | None:
@@ -130,7 +138,8 @@ class Store:
 
     def _recorded(self, entry: Entry) -> bool:
         """Whether an entry that was just leased is still there (see ``gc``)."""
-        return records.record_path(self.records, entry.recipe, entry.object).exists()
+        with explained("look for a record", self.records):
+            return records.record_path(self.records, entry.recipe, entry.object).exists()
 
     def entry_of(self, digest: str) -> Entry | None:
         """The newest entry whose object has this digest."""

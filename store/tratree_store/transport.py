@@ -7,13 +7,16 @@ and what is told has the credentials taken out.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import shutil
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tratree_store.atomic import unique
+from tratree_store.atomic import make_folder, sync_file, sync_folder, unique
 from tratree_store.errors import StoreError, VerificationError
 from tratree_store.objects import File
 from tratree_store.secrecy import secrets_of, without_secrets
@@ -23,6 +26,9 @@ TRIES = 5
 _CHUNK = 1 << 20
 #: Where a half-written file could be seen under its final name, and folders have to be made.
 _HIERARCHICAL = {"file", "local", "ssh", "sftp", "smb", "memory", "ftp", "hdfs", "webhdfs"}
+_LOCAL = {"file", "local"}
+#: What trying again does not mend.
+_LASTING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 #: Whose connection answers one question at a time: two threads that share it wait for ever.
 _ONE_THREAD = {"ssh", "sftp", "smb", "ftp"}
 
@@ -49,6 +55,7 @@ class Remote:
         protocol = self._shared.protocol
         protocols = {protocol} if isinstance(protocol, str) else set(protocol)
         self._hierarchical = bool(protocols & _HIERARCHICAL)
+        self._local = bool(protocols & _LOCAL)
         self._one_thread = bool(protocols & _ONE_THREAD)
         self._own = threading.local()
         self._own.fs = self._shared
@@ -84,7 +91,8 @@ class Remote:
             except (FileNotFoundError, PermissionError, NotImplementedError, StoreError):
                 raise
             except Exception as error:  # noqa: BLE001 - they raise what they like
-                if attempt == TRIES - 1:
+                lasting = isinstance(error, OSError) and error.errno in _LASTING
+                if attempt == TRIES - 1 or lasting:
                     raise StoreError(
                         f"cannot {doing} {self.shown}: {self._words(error)}; what has arrived is "
                         "kept, run the same command again"
@@ -95,6 +103,15 @@ class Remote:
     def has(self, name: str) -> bool:
         """Whether there is such a file."""
         return bool(self.patiently("look into", lambda: self._fs.exists(self._path(name))))
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file there; None if there is none, or if its size is not told."""
+        try:
+            found = self.patiently("look into", lambda: self._fs.info(self._path(name)))
+        except FileNotFoundError:
+            return None
+        size = found.get("size")
+        return size if isinstance(size, int) else None
 
     def read(self, name: str, limit: int) -> bytes | None:
         """A small file; None if there is none. Reads at most ``limit`` bytes."""
@@ -116,6 +133,9 @@ class Remote:
         target = self._path(name)
 
         def send() -> None:
+            if self._local:
+                _write_flushed(Path(target), source)
+                return
             if self._hierarchical:
                 self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
             place = f"{target}.{unique()}.part" if self._hierarchical else target
@@ -166,3 +186,25 @@ class Remote:
         except (FileNotFoundError, NotImplementedError, PermissionError, StoreError):
             return []
         return [str(path).rstrip("/").rpartition("/")[2] for path in found]
+
+
+def _write_flushed(target: Path, source: Path | bytes) -> None:
+    """Write a file of a remote that is a folder here: flushed to the disk, then renamed.
+
+    A push that was reported as done must outlive a power cut; and a file that a later push finds
+    under its final name is taken as whole.
+    """
+    make_folder(target.parent, durable=True)
+    beside = target.with_name(f"{target.name}.{unique()}.part")
+    try:
+        if isinstance(source, bytes):
+            beside.write_bytes(source)
+        else:
+            shutil.copyfile(source, beside)
+        sync_file(beside)
+        beside.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
+    sync_folder(target.parent)

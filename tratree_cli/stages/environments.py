@@ -131,8 +131,13 @@ def prompt_templates(config: Config) -> dict[str, str]:
 
 def read_prompt(config: Config) -> list[dict[str, str]]:
     """The conversation's prefix: messages before the first observation."""
-    prompt = read_toml(prompt_folder(config) / "prompt.toml")
+    path = prompt_folder(config) / "prompt.toml"
+    messages = read_toml(path).get("messages", [])
+    whole = isinstance(messages, list) and all(
+        isinstance(message, dict) and {"role", "content"} <= message.keys() for message in messages
+    )
+    if not whole:
+        raise InputError(f"{path}: each of [[messages]] needs a role and a content")
     return [
-        {"role": str(message["role"]), "content": str(message["content"])}
-        for message in prompt.get("messages", [])
+        {"role": str(message["role"]), "content": str(message["content"])} for message in messages
     ]
