@@ -1,8 +1,9 @@
 """JSON over HTTP with the standard library: kept connections, several servers, bounded retries.
 
-No HTTP package is a dependency of ours, and one POST with retries is little enough to write. Each
-thread keeps one connection per server. Redirects are not followed and proxies are not used: a
-policy server is named by its own address.
+An HTTP package would replace the connections but not the rotation over servers, the pauses or the
+way a closed client wakes its threads, which are most of this file. Each thread keeps one connection
+per server. Redirects are not followed and proxies are not used: a policy server is named by its own
+address.
 """
 
 from __future__ import annotations

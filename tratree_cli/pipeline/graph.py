@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -43,7 +42,7 @@ class Stage:
     body: str
     """``module:function``, imported only when the stage really runs."""
 
-    parameters: type[Any] | None = None
+    parameters: type[Any]
     """The frozen dataclass of its parameters (``pipeline.parameters``)."""
 
     def load(self) -> Callable[[Job[Any]], Result]:
@@ -98,8 +97,6 @@ class Node:
     @cached_property
     def key_params(self) -> Mapping[str, Any]:
         """The parameters as they are keyed and stored."""
-        if self.stage.parameters is None:
-            return typing.cast(Mapping[str, Any], self.params)
         return key_document(self.params)
 
     @cached_property

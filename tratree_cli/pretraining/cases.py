@@ -19,9 +19,9 @@ class Case:
     right: tuple[str, ...]
     actions: bool = False
 
-    def judge(self, said: str) -> bool:
+    def judge(self, answer: str) -> bool:
         if not self.actions:
-            return said.strip().endswith(self.right)
-        _, found, action = said.partition("Action: ")
+            return answer.strip().endswith(self.right)
+        _, is_action, action = answer.partition("Action: ")
         searches = action.startswith("search[") and len(action) > len("search[]")
-        return bool(found) and (action in self.right or (searches and "search" in self.right))
+        return bool(is_action) and (action in self.right or (searches and "search" in self.right))

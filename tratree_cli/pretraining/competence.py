@@ -23,9 +23,9 @@ def competence(
 ) -> dict[str, float]:
     """Share of right answers per ability of a corpus, in [0, 1]; ``cases`` of each kind."""
     result = {}
-    for kind, asked in _cases(text, cases, seed).items():
-        said = answer(model, tokenizer, [case.turns for case in asked])
-        result[kind] = sum(map(Case.judge, asked, said)) / cases
+    for kind, cases_of_kind in _cases(text, cases, seed).items():
+        answers = answer(model, tokenizer, [case.turns for case in cases_of_kind])
+        result[kind] = sum(map(Case.judge, cases_of_kind, answers)) / cases
     return result
 
 
@@ -39,7 +39,7 @@ def answer(
     """Greedy answers to the last user turn of each conversation (its own answer is ignored)."""
     import torch
 
-    said: list[str] = []
+    answers: list[str] = []
     for start in range(0, len(conversations), batch):
         prompts = []
         for turns in conversations[start : start + batch]:
@@ -67,5 +67,5 @@ def answer(
                 do_sample=False,
             )
         new = output[:, inputs["input_ids"].shape[1] :]
-        said += tokenizer.batch_decode(new, skip_special_tokens=True)
-    return said
+        answers += tokenizer.batch_decode(new, skip_special_tokens=True)
+    return answers

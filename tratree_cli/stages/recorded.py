@@ -24,14 +24,13 @@ def recorded_node(entry: Entry, inputs: Mapping[str, Sequence[Entry]]) -> Node:
     """
     document, provenance = entry.document, entry.provenance
     origin = f"the recipe of {entry.ref[:24]}"
-    stage, params = stage_named(entry.stage), document.get("params", {})
+    stage = stage_named(entry.stage)
     if document["stage_version"] != stage.version:
         raise InputError(
             f"{entry.ref[:24]} was made by version {document['stage_version']} of the stage "
             f"'{stage.name}'; this tratree has version {stage.version}, which makes other bytes"
         )
-    if stage.parameters is not None:
-        params = read_parameters(stage.parameters, params, f"the parameters in {origin}")
+    params = read_parameters(stage.parameters, document["params"], f"the parameters in {origin}")
     config = from_dict(provenance["config"], origin)
     environment, templates = document.get("environment"), document.get("templates", {})
     return Node(

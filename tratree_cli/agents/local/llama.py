@@ -1,4 +1,4 @@
-"""A small Llama read without detours: the same numbers, bit for bit, at less cost.
+"""The forward pass of a small Llama on a CPU: transformers' bits at less cost.
 
 A model of a million parameters spends more time between its operations than in them: modules,
 hooks, decorators, and intermediate results of a long chunk that have left the processor's cache
@@ -11,7 +11,7 @@ element, in the same order, and leaves out what changes no bit:
 * what follows the last layer's attention is computed for the last tokens only.
 
 Attention itself sees the shapes that the engine asks for, since there they do enter the rounding.
-Whether all this holds is not believed but compared when a model is loaded (``local_model``).
+All this is compared with transformers when a model is loaded (``local.model``).
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class PlainLlama:
         positions: torch.Tensor,
         length: int,
     ) -> torch.Tensor:
-        """See ``local_model.forward``."""
+        """See ``local.model.forward``."""
         rows, width = ids.shape
         # Parts of equal size, so that none is left over that is too small.
         count = -(-rows // max(1, PASS_TOKENS // width))

@@ -3,9 +3,9 @@
 ``generate`` reads the whole history on every turn and draws from one generator for the batch. Here
 each conversation keeps its keys and values (``RowCache``) and its own numbers (``Draws``), and what
 a turn costs is its new tokens. New observations are read together (padded on the left inside the
-chunk, positions explicit), then the answers grow one token per pass; a row that ends its turn
-steps aside, and when half of them have, the replies so far are handed out, so that a talkative
-conversation does not hold up the rest.
+chunk, positions explicit), then the answers grow one token per pass; a row whose turn
+ends leaves the pass, and when half of them have, the replies so far are returned, so that one long
+answer does not delay the rest.
 
 What a row samples depends on its seed, its setting and its conversation; the shapes of the batch
 enter only through float rounding. The same submissions in the same order give the same bytes.
