@@ -65,10 +65,6 @@ class Registry(Generic[Record]):
         loaded = [self._load(point) for point in self._declared().values()]
         return sorted(loaded, key=lambda record: (record.rank, record.name))
 
-    def module(self, name: str) -> str:
-        """The module that declares the record of this name; nothing is imported."""
-        return self._declared()[name].module
-
     def _declared(self) -> dict[str, EntryPoint]:
         points: dict[str, EntryPoint] = {}
         for point in declared(self.group):
@@ -91,7 +87,9 @@ class Registry(Generic[Record]):
             try:
                 record = point.load()
             except (ImportError, AttributeError) as error:
-                raise InputError(f"{where} cannot be loaded: {error}") from error
+                raise InputError(
+                    f"{where} cannot be loaded: {error}; repair or uninstall that package"
+                ) from error
             if not isinstance(record, self._kind) or record.name != point.name:
                 raise InputError(
                     f"{where} is no {self._kind.__name__} of that name; declare one under its name"

@@ -241,3 +241,20 @@ def test_a_table_of_settings_is_typed_as_the_command_line_reads_it() -> None:
     table = {"accepted-only": {"least_score": 0.3, "kind": "two words", "strict": True}}
     (typed,) = shlex.split(f"train.parameters={_typed(table)}")
     assert parse_assignment(typed) == {"train": {"parameters": table}}
+
+
+@pytest.mark.usefixtures("plugin")
+def test_the_code_of_a_plugin_is_recorded_with_what_it_made() -> None:
+    from tratree_cli.pipeline.code_digest import reachable_files
+
+    policy = method_graph.policy(config(), "rejection-sampling")
+    assert isinstance(policy, Node)
+    files = reachable_files(policy)
+    assert len(files["plug-in rejection_sampling"]) == 16
+    assert "training/lengths.py" in files and "stages/sft.py" not in files
+    pairs = mine_pairs.node(config(), rule="best-against-worst")
+    assert "plug-in best_against_worst" in reachable_files(pairs)
+    assert "trees/pairs.py" in reachable_files(mine_pairs.node(config(), rule="tree"))
+    played = reachable_files(evaluate.node(config(), policy="first-action"))
+    assert "plug-in first_action" in played and "agents/local/policy.py" not in played
+    assert "agents/local/policy.py" in reachable_files(explore.node(config()))

@@ -8,16 +8,18 @@ warned of (``--strict-code`` makes it again).
 "Reaches" is read from the text, without importing anything: the body's module and whatever it
 imports of this package, inside functions too, and the environment that it plays in. Other stages'
 modules are not followed, for they say what is made before and not how this is made; nor are the
-modules that only carry parameters (which are keyed), errors and paths. Code of other packages is
-known by the versions that are recorded beside.
+modules that only carry parameters (which are keyed), errors and paths. Of a plug-in it is the file
+that its record names; other code of other packages is known by the versions recorded beside.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.util
 from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tratree_cli
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from tratree_cli.pipeline.graph import Node
 
 PACKAGE = tratree_cli.__name__
+PLUG_IN = "plug-in "
+"""What stands before the name of a module of another package, in place of a file."""
 #: Parameters, errors, paths and the graph itself: what they decide is in the key.
 CARRIERS = frozenset(
     {
@@ -44,14 +48,17 @@ CARRIERS = frozenset(
 
 
 def reachable_files(node: Node) -> dict[str, str]:
-    """File (relative to the package) → sha256 of it, for all code that the node's stage reaches."""
+    """File (relative to the package) → sha256 of it, for all code that the node's stage reaches.
+
+    Of another package (an environment, a trainer, a pair rule, a policy) it is the module alone.
+    """
     modules = [node.stage.body.partition(":")[0], *node.modules]
     if node.environment is not None:
         from tratree_cli.envs.registry import find_plugin
 
         plugin = find_plugin(str(node.environment.get("name", "")))
         modules += [plugin.module] if plugin is not None else []
-    reached: set[str] = set()
+    reached = {f"{PLUG_IN}{module}" for module in modules if not _files_of(module)}
     todo = [file for module in modules for file in _files_of(module)]
     own = set(todo)
     while todo:
@@ -84,10 +91,20 @@ def join_names(files: list[str]) -> str:
 
 @cache
 def _digest(file: str) -> str:
+    path = _plugin_file(file.removeprefix(PLUG_IN)) if file.startswith(PLUG_IN) else ROOT / file
     try:
-        return hashlib.sha256((ROOT / file).read_bytes()).hexdigest()[:16]
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path is not None else "gone"
     except OSError:
         return "gone"
+
+
+def _plugin_file(module: str) -> Path | None:
+    """The file of another package's module; what that imports is known by versions."""
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    return Path(found.origin) if found is not None and found.origin else None
 
 
 @cache

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tratree_cli.agents.registry import backend_of
 from tratree_cli.config import Config
 from tratree_cli.envs.protocol import Environment, optional
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
+from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages.environments import (
     environment_key,
     locations,
@@ -20,6 +22,7 @@ from tratree_cli.stages.environments import (
 from tratree_cli.stages.sampling import (
     choose_tasks,
     episodes_progress,
+    policy_modules,
     rollouts_summary,
 )
 
@@ -30,6 +33,7 @@ class DemosParameters:
     split: str
     tasks: int
     min_score: float
+    policy_version: int = keyed_unless(1)
 
 
 STAGE = Stage("demos", 2, "demos", "tratree_cli.stages.demos:run", DemosParameters)
@@ -38,14 +42,22 @@ STAGE = Stage("demos", 2, "demos", "tratree_cli.stages.demos:run", DemosParamete
 def node(config: Config) -> Node:
     section = config.demos
     require_training_split(config, section.split, "demonstrate on")
+    backend = backend_of(section.policy)
     return Node(
         stage=STAGE,
         label="demonstrations",
         config=config,
-        params=DemosParameters(section.policy, section.split, section.tasks, section.min_score),
+        params=DemosParameters(
+            section.policy,
+            section.split,
+            section.tasks,
+            section.min_score,
+            backend.version if backend is not None else 1,
+        ),
         environment=environment_key(config),
         templates=prompt_templates(config),
         locations=locations(config),
+        modules=policy_modules(config, (section.policy,)),
     )
 
 
