@@ -13,6 +13,7 @@ from tratree_cli.settings import note
 
 SCHEDULERS = ("cosine", "linear", "constant", "constant_with_warmup")
 LENGTH_POLICIES = ("error", "drop", "keep-last-turns")
+TREE_PACKING = ("auto", "on", "off")
 DTYPES = ("auto", "float32", "bfloat16")
 ATTENTION = ("auto", "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
 LOSSES = (

@@ -26,6 +26,7 @@ class TaskChooser:
         if not filled:
             raise InputError(f"{self.name} has no tasks")
         self.split = self._known(split) if split else SPLIT if SPLIT in filled else filled[0]
+        self.tasks()  # an empty split is refused now
         self._taken: dict[str, int] = {}
 
     def tasks(self, split: str | None = None) -> Sequence[str]:

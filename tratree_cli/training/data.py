@@ -28,14 +28,23 @@ from tratree_cli.training.lengths import (
 
 @dataclass(frozen=True)
 class SFTRow:
-    """One conversation: token ids and the 0/1 mask of the agent's tokens, of equal length."""
+    """One conversation: token ids and the 0/1 mask of the agent's tokens, of equal length.
+
+    ``tree`` is equal for conversations of one task (``tree_of``).
+    """
 
     input_ids: list[int]
     agent_mask: list[int]
+    tree: str = ""
 
     @property
     def length(self) -> int:
         return len(self.input_ids)
+
+    @property
+    def sequences(self) -> tuple[list[int], ...]:
+        """The token sequences that are read."""
+        return (self.input_ids,)
 
     @property
     def tokens(self) -> int:
@@ -52,7 +61,8 @@ class PairRow:
     """One preference: a shared prompt and two continuations with their agent masks.
 
     ``identity`` is the pair's (``PairMessages.identity``): a reference with another tokenizer makes
-    rows of its own, and the two meet by it. ``removed`` exchanges were taken from the prompt so
+    rows of its own, and the two meet by it. ``tree`` is equal for pairs of one task (``tree_of``).
+    ``removed`` exchanges were taken from the prompt so
     that it fits. ``ref_*_logps`` are the reference's summed log-probabilities (nats) of the agent's
     tokens in each continuation, or None before ``reference.with_reference``.
     """
@@ -63,6 +73,7 @@ class PairRow:
     chosen_mask: list[int]
     rejected_mask: list[int]
     identity: str = ""
+    tree: str = ""
     removed: int = 0
     ref_chosen_logps: float | None = None
     ref_rejected_logps: float | None = None
@@ -80,6 +91,11 @@ class PairRow:
     @property
     def scored(self) -> int:
         return sum(self.chosen_mask) + sum(self.rejected_mask)
+
+    @property
+    def sequences(self) -> tuple[list[int], ...]:
+        """The token sequences that are read: the chosen, then the rejected."""
+        return (self.prompt_ids + self.chosen_ids, self.prompt_ids + self.rejected_ids)
 
 
 Row = TypeVar("Row", bound=Measured)
@@ -110,7 +126,7 @@ def sft_rows(
 
     def encode(messages: Messages) -> tuple[SFTRow]:
         encoded = encode_conversation(tokenizer, messages, context=prefix)
-        return (SFTRow(encoded.input_ids, encoded.agent_mask),)
+        return (SFTRow(encoded.input_ids, encoded.agent_mask, tree_of(messages, prefix)),)
 
     for number, conversation in enumerate(conversations, start=1):
         name = f"conversation {number}"
@@ -188,7 +204,21 @@ def encode_pair(tokenizer: Any, pair: PairMessages, name: str) -> PairRow:
         rejected_ids=rejected.input_ids[shared:],
         chosen_mask=chosen.agent_mask[shared:],
         rejected_mask=rejected.agent_mask[shared:],
+        tree=tree_of(pair.prompt, pair.prefix),
     )
+
+
+def tree_of(messages: Messages, prefix: int) -> str:
+    """What conversations of one task begin with, after ``prefix`` messages, as a digest.
+
+    That is everything before the agent's first turn: the instruction and the first observation.
+    """
+    digest = hashlib.sha256()
+    for message in messages[prefix:]:
+        if message["role"] == "assistant":
+            break
+        digest.update(message["content"].encode())
+    return digest.hexdigest()
 
 
 def dataset_fingerprint(rows: Sequence[SFTRow] | Sequence[PairRow]) -> str:

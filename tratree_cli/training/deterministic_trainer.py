@@ -87,13 +87,47 @@ class BatchesByLength(torch.utils.data.Sampler[int]):
             yield from batch
 
 
+class BatchesByTree(torch.utils.data.Sampler[int]):
+    """Row numbers with the rows of one tree side by side, trees in an order of seed and epoch.
+
+    What rows of a tree share is computed once for those that meet in a batch.
+    """
+
+    def __init__(self, trees: Sequence[str], seed: int) -> None:
+        self.rows: dict[str, list[int]] = {}
+        for number, tree in enumerate(trees):
+            self.rows.setdefault(tree, []).append(number)
+        self.size = len(trees)
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        trees = list(self.rows.values())
+        for number in torch.randperm(len(trees), generator=generator).tolist():
+            yield from trees[number]
+
+
 class DeterministicTrainer(Trainer):
     """Mixed into a TRL trainer: stops on a bad loss, orders the rows, writes and sends nothing."""
 
     row_lengths: Sequence[int] | None = None
+    row_trees: Sequence[str] | None = None
+    """The tree of each row: rows of one tree stay together (``BatchesByTree``)."""
     first_loss: float | None = None
     out_since: tuple[int, float] | None = None
     """Since which step the loss is out of bounds, and what it was there."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.remarks: list[str] = []
+        """Sentences about how it trained, for the result."""
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         # Before the optimizer acts on it: the weights are still those of the last step.
@@ -115,6 +149,8 @@ class DeterministicTrainer(Trainer):
         return loss
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if self.row_trees is not None:
+            return BatchesByTree(self.row_trees, self.args.seed)
         if self.row_lengths is None:
             return super()._get_train_sampler(train_dataset)
         return BatchesByLength(self.row_lengths, self.args.train_batch_size, self.args.seed)

@@ -17,9 +17,9 @@ from tratree_cli.models.library_logging import silence_libraries
 from tratree_cli.models.load import load_model, load_tokenizer, resolve_base
 from tratree_cli.training import trainer_args
 from tratree_cli.training.data import SFTRow
-from tratree_cli.training.imitation import IGNORED, AgentSFTTrainer, train_sft
+from tratree_cli.training.imitation import AgentSFTTrainer, train_sft
 from tratree_cli.training.params import LOWER, Progress, SFTParams, TrainingResult, silent
-from tratree_cli.training.scored_head import score_agent_positions, token_kl
+from tratree_cli.training.scored_head import IGNORED, score_agent_positions, token_kl
 from tratree_cli.training.trainer import TrainingTask
 
 import torch  # isort: skip

@@ -19,13 +19,12 @@ from tratree_cli.training import trainer_args
 from tratree_cli.training.data import SFTRow
 from tratree_cli.training.deterministic_trainer import DeterministicTrainer, curves, prepare_work
 from tratree_cli.training.params import LOWER, Progress, SFTParams, TrainingResult, silent
-from tratree_cli.training.scored_head import score_agent_positions
+from tratree_cli.training.scored_head import IGNORED, score_agent_positions
 from tratree_cli.training.trainer import TrainingTask
+from tratree_cli.training.tree_packing.decision import packs
 
 from trl import SFTConfig, SFTTrainer  # isort: skip  (after library_logging)
 
-IGNORED = -100
-"""Label of a token that enters no loss."""
 OF_THE_RUN = ("device", "threads", "track", "run_name", "checkpoint_every")
 """Parameters that belong to a run and not to the model that it makes."""
 
@@ -74,8 +73,12 @@ def train_sft(
             processing_class=load_tokenizer(model),
             peft_config=trainer_args.lora_config(config.lora),
         )
-        score_agent_positions(trainer.model, trainer.args.device.type)
-        if config.group_by_length and not config.packing:
+        packing = not config.packing and packs(config.tree_packing, rows, config.batch_size)
+        warn = trainer.remarks.append if packing else None
+        score_agent_positions(trainer.model, trainer.args.device.type, packing=warn)
+        if packing:
+            trainer.row_trees = [row.tree for row in rows]
+        elif config.group_by_length and not config.packing:
             trainer.row_lengths = [row.length for row in rows]
         seconds, resumed = trainer_args.run(trainer, progress, sum(row.tokens for row in rows))
         return finish(trainer, model, rows, config, out, seconds, resumed, base)
@@ -104,6 +107,7 @@ def finish(
         resumed_from=resumed,
         processes=trainer.accelerator.num_processes,
         strategy=trainer_args.strategy(trainer) if trainer.accelerator.num_processes > 1 else "",
+        remarks=tuple(trainer.remarks),
     )
     decisive = asdict(config)
     if not hasattr(trainer, "cap"):

@@ -20,12 +20,13 @@ from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.training import trainer_args
 from tratree_cli.training.data import PairRow
 from tratree_cli.training.deterministic_trainer import DeterministicTrainer, prepare_work
-from tratree_cli.training.imitation import IGNORED, finish
+from tratree_cli.training.imitation import finish
 from tratree_cli.training.launch import SHARDED, STRATEGY
 from tratree_cli.training.params import LOWER, DPOParams, Progress, TrainingResult, silent
 from tratree_cli.training.reference import starting_point
-from tratree_cli.training.scored_head import score_agent_positions, token_kl
+from tratree_cli.training.scored_head import IGNORED, score_agent_positions, token_kl
 from tratree_cli.training.trainer import TrainingTask
+from tratree_cli.training.tree_packing.decision import packs
 
 import torch  # isort: skip  (after library_logging)
 from trl import DPOConfig, DPOTrainer  # isort: skip
@@ -143,9 +144,13 @@ def train_dpo(
             peft_config=trainer_args.lora_config(config.lora),
         )
         trainer.explicit_kl = config.explicit_kl
+        packing = packs(config.tree_packing, rows, config.batch_size)
         for scored in filter(None, (trainer.model, trainer.ref_model)):
-            score_agent_positions(scored, trainer.args.device.type)
-        if config.group_by_length:
+            warn = trainer.remarks.append if packing else None
+            score_agent_positions(scored, trainer.args.device.type, packing=warn)
+        if packing:
+            trainer.row_trees = [row.tree for row in rows]
+        elif config.group_by_length:
             trainer.row_lengths = [row.length for row in rows]
         seconds, resumed = trainer_args.run(trainer, progress, sum(row.tokens for row in rows))
         return finish(trainer, model, rows, config, out, seconds, resumed, base, facts)

@@ -15,9 +15,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("uvicorn", reason="needs: pip install 'tratree[serve-env]'")
-connect = pytest.importorskip("websockets.sync.client").connect
-
 REPOSITORY = Path(__file__).resolve().parents[3]
 COMMAND = (sys.executable, "-m", "tratree_cli.app", "env", "serve")
 
@@ -65,6 +62,8 @@ class Server:
 
     @contextmanager
     def session(self, **options: Any) -> Iterator[Session]:
+        from websockets.sync.client import connect
+
         address = self.url.replace("http", "ws", 1) + "/ws"
         with connect(address, compression=None, max_size=None, **options) as socket:
             yield Session(socket)
@@ -124,6 +123,13 @@ def started() -> Iterator[Start]:
 def _end(process: subprocess.Popen[str]) -> None:
     process.kill()
     process.communicate()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def web_server() -> None:
+    """Skips where the extra is not installed."""
+    for package in ("uvicorn", "websockets"):
+        pytest.importorskip(package, reason="needs: pip install 'tratree[serve-env]'")
 
 
 @pytest.fixture
