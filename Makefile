@@ -34,14 +34,14 @@ demo: install
 test: install
 	$(PYTEST) -n 2 -m "not slow and not gpu"
 
-# Files in which single tests need an optional package; without it the core skips them.
-OPTIONAL := tests/evaluation/test_report_page.py tests/store/test_remote.py
+# Files in which quick tests need an optional package; without it the core skips them.
+OPTIONAL := tests/reporting/test_report_page.py tests/store/test_remote.py tests/interop
 
 # Slow and optional parts. What an optional part needs is installed here, and what cannot be is
 # skipped by its test with the reason.
-test-all: install $(VENV)/.all $(VENV)/.alfworld $(VENV)/.clients
+test-all: install $(VENV)/.all $(VENV)/.alfworld $(VENV)/.trainers $(VENV)/.clients
 	$(PYTEST) -n 2 -m "slow and not gpu"
-	$(PYTEST) -n 2 $(OPTIONAL)
+	$(PYTEST) -n 2 -m "not slow and not gpu" $(OPTIONAL)
 $(VENV)/.all: requirements-all.lock
 	@$(BIN)/pip install -q $(TORCH) -r requirements-all.lock
 	@touch $@
@@ -50,6 +50,10 @@ $(VENV)/.alfworld: requirements-alfworld.lock
 	@$(BIN)/pip install -q -r requirements-alfworld.lock || echo "skipped: the original ALFWorld engine"
 	@touch $@
 
+# Packages of trainers that run in our process, without what they ask for (verl: numpy 1).
+$(VENV)/.trainers: requirements-trainers.lock
+	@$(BIN)/pip install -q --no-deps -r requirements-trainers.lock || echo "skipped: tests with the trainers' packages"
+	@touch $@
 # Other programs' clients of `tratree env serve`. They disagree with each other and with us, so they
 # are installed as they are into an environment of their own that sees ours; its tests skip without.
 $(VENV)/.clients: requirements-clients.lock
