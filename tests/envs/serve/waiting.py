@@ -1,7 +1,7 @@
 """An environment in one file that is slow and breaks where it is told to, for the server's tests.
 
-``wait N`` says so on stderr and waits N tenths of a second, ``break`` raises, ``die`` ends the process, anything else is
-echoed; ``win`` ends the episode with score 1.
+``wait N`` says so on stderr and waits N tenths of a second, ``break`` raises, ``die`` ends the
+process, ``win`` ends the episode with score 1; anything else is echoed.
 """
 
 from __future__ import annotations
