@@ -20,9 +20,9 @@ from tratree_store import entries as records
 from tratree_store.archive import export, import_archive
 from tratree_store.atomic import seal
 from tratree_store.gone import read as read_note
+from tratree_store.held_locks import live_holders
 from tratree_store.holders import alive, read_holder
 from tratree_store.keys import dump, sha256
-from tratree_store.locks import live_holders
 from tratree_store.objects import Manifest
 from tratree_store.refs import Naming, decode_history, encode_history
 
