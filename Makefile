@@ -34,20 +34,34 @@ demo: install
 test: install
 	$(PYTEST) -n 2 -m "not slow and not gpu"
 
-# Files in which single tests need an optional package; without it the core skips them.
-OPTIONAL := tests/evaluation/test_report_page.py tests/store/test_remote.py
+# Files in which quick tests need an optional package; without it the core skips them.
+OPTIONAL := tests/reporting/test_report_page.py tests/store/test_remote.py tests/interop
 
 # Slow and optional parts. What an optional part needs is installed here, and what cannot be is
 # skipped by its test with the reason.
-test-all: install $(VENV)/.all $(VENV)/.alfworld
+test-all: install $(VENV)/.all $(VENV)/.alfworld $(VENV)/.trainers $(VENV)/.clients
 	$(PYTEST) -n 2 -m "slow and not gpu"
-	$(PYTEST) -n 2 $(OPTIONAL)
+	$(PYTEST) -n 2 -m "not slow and not gpu" $(OPTIONAL)
 $(VENV)/.all: requirements-all.lock
 	@$(BIN)/pip install -q $(TORCH) -r requirements-all.lock
 	@touch $@
 # Compiled from source: where there is no compiler, the tests that compare with it are skipped.
 $(VENV)/.alfworld: requirements-alfworld.lock
 	@$(BIN)/pip install -q -r requirements-alfworld.lock || echo "skipped: the original ALFWorld engine"
+	@touch $@
+
+# Packages of trainers that run in our process, without what they ask for (verl: numpy 1).
+$(VENV)/.trainers: requirements-trainers.lock
+	@$(BIN)/pip install -q --no-deps -r requirements-trainers.lock || echo "skipped: tests with the trainers' packages"
+	@touch $@
+# Other programs' clients of `tratree env serve`. They disagree with each other and with us, so they
+# are installed as they are into an environment of their own that sees ours; its tests skip without.
+$(VENV)/.clients: requirements-clients.lock
+	@$(PY) -m venv $(VENV)/clients
+	@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % \
+	  sysconfig.get_path("purelib"))' > $$(echo $(VENV)/clients/lib/python*/site-packages)/ours.pth
+	@$(VENV)/clients/bin/pip install -q --no-deps -r requirements-clients.lock \
+	  || echo "skipped: tests with the clients of other programs"
 	@touch $@
 
 # On a machine with a CUDA device: the tests that need one, then the speed of a 7B-shaped model.
@@ -67,7 +81,7 @@ docs: install
 	$(BIN)/python docs/build.py
 
 # Measurements, by hand: ratios in one run, because machines are noisy.
-BENCHES := startup store.bench trees.compare trees.growth trees.command webshop.bench rollouts.bench training.bench
+BENCHES := startup store.bench trees.compare trees.growth trees.command webshop.bench envs.serve rollouts.bench training.bench
 bench: install
 	@for b in $(BENCHES); do echo "== benchmarks.$$b"; OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$b; done
 

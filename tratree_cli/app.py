@@ -44,7 +44,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "env": (
         "tratree_cli.commands.env",
-        "List, check, play and fetch environments.",
+        "List, check, play, fetch and serve environments.",
         "Looking",
     ),
     "store": (

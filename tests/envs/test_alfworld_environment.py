@@ -13,7 +13,12 @@ from tratree_cli.agents.policy import open_policy
 from tratree_cli.agents.rollout import play
 from tratree_cli.envs.alfworld import data_files, open_environment
 from tratree_cli.envs.alfworld.compact_observations import brief
-from tratree_cli.envs.alfworld.environment import AlfWorldEnvironment, Households, Parameters
+from tratree_cli.envs.alfworld.environment import (
+    OPEN_HOUSES,
+    AlfWorldEnvironment,
+    Households,
+    Parameters,
+)
 from tratree_cli.envs.alfworld.folder import eto_lists
 from tratree_cli.envs.alfworld.households.files import write_game
 from tratree_cli.envs.alfworld.households.household import SIZES, draw_household
@@ -311,3 +316,12 @@ def test_a_game_that_cannot_be_read_costs_its_own_episodes_only(tmp_path: Path) 
     assert trajectories[1].score is None
     with pytest.raises(UnplayableTaskError, match="no ALFWorld game"):
         environment.instruction(requests[1].task)
+
+
+def test_episodes_of_a_task_share_a_house_however_many_houses_are_open() -> None:
+    environment = opened(rooms="tiny")
+    first, *others = environment.splits()["train"]
+    episode = environment.episode(first)
+    for task in others[: OPEN_HOUSES + 1]:
+        environment.episode(task)
+    assert environment.episode(first)._play.house is episode._play.house

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tratree_cli.commands.env_options import EMBEDDED, Data, Name, Parameters, open_named, pairs
+from tratree_cli.commands.env_serve import serve
 from tratree_cli.commands.output import print_content, print_json, print_line, say
 from tratree_cli.errors import InputError
 
@@ -16,15 +18,12 @@ if TYPE_CHECKING:
     from tratree_cli.envs.protocol import Environment
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Environments: list, check, play, fetch data."
+    no_args_is_help=True,
+    add_completion=False,
+    help="Environments: list, check, play, fetch data, serve.",
 )
+app.command("serve")(serve)
 
-EMBEDDED = "embedded"
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Environment, as `env list` shows it.")]
-Data = Annotated[str, typer.Option("--data", help="`embedded` or a folder with its files.")]
-Parameters = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, page_size=5.")
-]
 Split = Annotated[str, typer.Option("--split", help="Split that the task is taken from.")]
 Task = Annotated[str | None, typer.Option("--task", "-t", help="Task, as the split lists it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
@@ -71,7 +70,7 @@ def check(
     from tratree_cli.envs.timed_episode import timed_episode
 
     began = time.perf_counter()
-    environment = _open(name, data, parameters)
+    environment = open_named(name, data, parameters)
     opened = time.perf_counter() - began
     try:
         chosen = _task(environment, split, task)
@@ -112,7 +111,7 @@ def _keeps_promises(
     from tratree_cli.envs import conformance
 
     findings = []
-    for finding in conformance.check(lambda: _open(name, data, parameters), split=split):
+    for finding in conformance.check(lambda: open_named(name, data, parameters), split=split):
         findings.append(finding)
         if not as_json:
             print_content(finding_line(finding.promise, finding.seen, kept=finding.kept))
@@ -132,7 +131,7 @@ def play(
     """Play a task yourself: type an action, or the number of one that is offered; q leaves."""
     from tratree_cli.display.environments import Stage, play_episode
 
-    environment = _open(name, data, parameters)
+    environment = open_named(name, data, parameters)
     try:
         chosen = _task(environment, split, task)
         play_episode(
@@ -177,7 +176,7 @@ def fetch(
     own = plugin(name).submodule("fetch")
     if own is None:
         raise InputError(f"there is nothing to fetch for {name}; see `tratree env list`")
-    wanted = own.sources(size, mirror, _pairs(source, "--source"), _pairs(checksum, "--checksum"))
+    wanted = own.sources(size, mirror, pairs(source, "--source"), pairs(checksum, "--checksum"))
     to = to or own.FOLDER
     with DownloadBars(quiet=quiet) as bars:
         fetched = own.fetch(to, wanted, bars.bar)
@@ -204,7 +203,7 @@ def _describe(name: str, data: str, parameters: list[str] | None) -> dict[str, A
     from tratree_cli.errors import TratreeError
 
     try:
-        environment = _open(name, data, parameters)
+        environment = open_named(name, data, parameters)
     except TratreeError as error:
         return {"environment": name, "data": data, "ready": False, "missing": str(error)}
     from tratree_cli.envs.protocol import optional
@@ -220,33 +219,6 @@ def _describe(name: str, data: str, parameters: list[str] | None) -> dict[str, A
         }
     finally:
         environment.close()
-
-
-def _open(name: str, data: str, parameters: list[str] | None) -> Environment:
-    from tratree_cli.envs.registry import open_environment
-
-    return open_environment(name, data, _settings(parameters))
-
-
-def _settings(assignments: list[str] | None) -> dict[str, Any]:
-    """``page_size=5`` to a dictionary; numbers are numbers."""
-    settings: dict[str, Any] = {}
-    for key, value in _pairs(assignments, "--set").items():
-        try:
-            settings[key] = int(value)
-        except ValueError:
-            settings[key] = value
-    return settings
-
-
-def _pairs(assignments: list[str] | None, option: str) -> dict[str, str]:
-    pairs = {}
-    for text in assignments or ():
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise InputError(f"{option} {text}: write it as KEY=VALUE")
-        pairs[key] = value
-    return pairs
 
 
 def _task(environment: Environment, split: str, task: str | None) -> str:

@@ -26,7 +26,8 @@ class TaskChooser:
         if not filled:
             raise InputError(f"{self.name} has no tasks")
         self.split = self._known(split) if split else SPLIT if SPLIT in filled else filled[0]
-        self._next = 0
+        self.tasks()  # an empty split is refused now
+        self._taken: dict[str, int] = {}
 
     def tasks(self, split: str | None = None) -> Sequence[str]:
         """The tasks of a split, which is not empty; ``InputError`` names the nearest."""
@@ -65,8 +66,9 @@ class TaskChooser:
             return tasks[number]
         if seed is not None:
             return tasks[Random(whole_number("seed", seed)).randrange(len(tasks))]
-        self._next += 1
-        return tasks[(self._next - 1) % len(tasks)]
+        taken = self._taken.get(split or self.split, 0)
+        self._taken[split or self.split] = taken + 1
+        return tasks[taken % len(tasks)]
 
     def _task(self, task: object, split: str | None) -> str:
         name = task if isinstance(task, str) else str(whole_number("task", task))

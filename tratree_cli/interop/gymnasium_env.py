@@ -96,7 +96,7 @@ class TextEnv(gymnasium.Env[str, str]):
         told = self._maker.information(self._episode, state)
         return state.text, state.reward, state.terminated, state.truncated, told
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """The latest text, with ``render_mode="ansi"``."""
         if self.render_mode != "ansi" or self._episode is None or self._episode.state is None:
             return None

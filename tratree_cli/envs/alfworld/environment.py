@@ -13,6 +13,7 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 from tratree_cli.envs.alfworld.compact_observations import brief
 from tratree_cli.envs.alfworld.engine import Play
@@ -150,12 +151,15 @@ class HouseEpisode:
 class AlfWorldEnvironment:
     """The tasks of one set of games. Episodes of a task share its house and nothing else."""
 
+    in_memory = True
+
     def __init__(self, games: Games, spec: EnvironmentSpec, notes: tuple[str, ...]) -> None:
         self.spec = spec
         self.notes = notes
         self._games = games
         self._notes = spec.parameters["texts"] == "brief"
         self._known = {task for tasks in games.splits.values() for task in tasks}
+        self._alive: WeakValueDictionary[str, House] = WeakValueDictionary()
         self._house = lru_cache(maxsize=OPEN_HOUSES)(self._open)
 
     def splits(self) -> Mapping[str, Sequence[str]]:
@@ -192,6 +196,10 @@ class AlfWorldEnvironment:
         self._house.cache_clear()
 
     def _open(self, task: str) -> House:
+        # An episode keeps its house alive: others of its task share it, however many are open.
+        alive = self._alive.get(task)
+        if alive is not None:
+            return alive
         try:
             house = House(self._games.game(task))
         except InputError as error:
@@ -201,6 +209,7 @@ class AlfWorldEnvironment:
                 f"{house.game.where} cannot be won: its goal asks for what its room does not "
                 "allow; leave this game out"
             )
+        self._alive[task] = house
         return house
 
     def _checked(self, task: str) -> str:

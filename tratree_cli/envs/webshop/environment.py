@@ -85,6 +85,8 @@ class ShopEpisode:
 class WebShopEnvironment:
     """The tasks of one catalogue. Episodes share it and nothing else."""
 
+    in_memory = True
+
     def __init__(self, shop: WebShop, spec: EnvironmentSpec, splits: Mapping[str, Sequence[int]]):
         self.shop = shop
         self.spec = spec

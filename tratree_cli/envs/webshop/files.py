@@ -65,7 +65,23 @@ def data_files(folder: Path) -> tuple[Path, Path, Path | None]:
 
 def read_folder(folder: Path) -> FolderContent:
     """Read the files of a data folder."""
-    products, attributes, human = data_files(folder)
+    return _read_files(*data_files(folder))
+
+
+def read_folder_files(
+    products: Path, attributes: Path | None = None, human: Path | None = None
+) -> FolderContent:
+    """Read files that are named one by one; attributes are otherwise those beside the products."""
+    if not products.is_file():
+        raise InputError(f"there is no product file {products}.")
+    if attributes is None:
+        suffix = products.name.removeprefix("items_shuffle")
+        beside = [products.with_name(f"items_ins_v2{end}") for end in (suffix, ".json")]
+        attributes = next((path for path in beside if path.is_file()), beside[0])
+    return _read_files(products, attributes, human)
+
+
+def _read_files(products: Path, attributes: Path, human: Path | None) -> FolderContent:
     large = products.stat().st_size > LARGE
     content = FolderContent(
         products=stream_records(products) if large else _read(products, list),
