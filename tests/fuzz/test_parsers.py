@@ -100,7 +100,7 @@ _sharegpt = _as_file(_imported("sharegpt"), "a.jsonl")
 
 
 def _prompt(path: Path) -> object:
-    return read_prompt(Config().with_values({"env": {"prompt": str(path.parent)}}, "test"))
+    return read_prompt(path.parent)
 
 
 def _project(path: Path) -> object:
