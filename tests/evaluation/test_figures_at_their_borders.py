@@ -10,6 +10,7 @@ import pytest
 from tratree_cli.evaluation.bootstrap import mean_interval
 from tratree_cli.evaluation.metrics import best_of_n, summarise_results, task_curves, task_rewards
 from tratree_cli.evaluation.results import EpisodeResult
+from tratree_cli.evaluation.significance import welch
 
 
 def result(
@@ -100,3 +101,10 @@ def test_the_interval_leaves_as_much_on_both_sides() -> None:
         assert interval.low is not None and interval.high is not None
         assert interval.value - interval.low == pytest.approx(quantile * error, rel=0.15)
         assert interval.high - interval.value == pytest.approx(quantile * error, rel=0.15)
+
+
+@pytest.mark.filterwarnings("ignore:Precision loss")
+def test_runs_of_one_method_that_do_not_vary_can_still_be_tested_against_others_that_do() -> None:
+    found = welch([0.5, 0.5, 0.5], [0.1, 0.2, 0.3])
+    assert found.note == "" and found.p is not None and found.p < 0.1
+    assert welch([0.5, 0.5], [0.1, 0.1]).note
