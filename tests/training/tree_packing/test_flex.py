@@ -13,6 +13,7 @@ import torch
 from tests.training.tree_packing.test_equality import CONFIGS, row_wise, tiny
 from tests.training.tree_packing.test_frozen import sequences
 from tratree_cli.training.tree_packing import flex, segments
+from tratree_cli.training.tree_packing.batches import Heads
 from tratree_cli.training.tree_packing.forward import row_log_probs
 from tratree_cli.training.tree_packing.trie import build_tries
 
@@ -39,7 +40,7 @@ def test_flex_attention_has_the_log_probabilities_of_the_rows(
 
 
 def test_only_a_gpu_and_heads_of_a_known_size_are_served() -> None:
-    heads = segments.Heads(0, None, 0.0, None)
+    heads = Heads(0, None, 0.0, None)
     assert not flex.serves(torch.zeros(1, 2, 4, 64), heads)
 
 
@@ -55,7 +56,7 @@ def test_on_a_gpu_the_compiled_kernel_gives_what_the_segments_give() -> None:
     key = torch.randn(1, 2, size, 64, device=device, requires_grad=True)
     value = torch.randn(1, 2, size, 64, device=device, requires_grad=True)
     for window in (None, 5):
-        heads = segments.Heads(0, None, 0.0, window)
+        heads = Heads(0, None, 0.0, window)
         assert flex.serves(query, heads)
         by_segments = torch.cat(
             [

@@ -18,6 +18,16 @@ PAIRS = 1 << 22
 
 
 @dataclass(frozen=True)
+class Heads:
+    """What a layer hands to attention beside its tensors."""
+
+    layer: int
+    scaling: float | None
+    dropout: float
+    window: int | None
+
+
+@dataclass(frozen=True)
 class Batch:
     """G segments of at most Q queries and K keys.
 

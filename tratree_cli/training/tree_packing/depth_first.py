@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from tratree_cli.training.tree_packing import segments
-from tratree_cli.training.tree_packing.segments import Heads, Plan, Segment
+from tratree_cli.training.tree_packing.batches import Heads
+from tratree_cli.training.tree_packing.segments import Plan, Segment
 
 AT_ONCE = 8192
 """Distinct tokens whose activations are kept together; at twice that, keeping them was the slower

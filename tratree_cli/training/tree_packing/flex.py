@@ -8,15 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 
-if TYPE_CHECKING:
-    from tratree_cli.training.tree_packing.segments import Heads, Plan
+from tratree_cli.training.tree_packing.batches import Heads
 
 STEP = 1024
 """Lengths are rounded up to a multiple of it; FlexAttention's blocks have 128 positions."""
+
+
+class Tour(Protocol):
+    """Tries as ``segments.Plan`` lays them out; ``blocks`` keeps masks by window and length."""
+
+    @property
+    def end(self) -> torch.Tensor: ...
+    @property
+    def position_ids(self) -> torch.Tensor: ...
+    @property
+    def blocks(self) -> dict[tuple[int | None, int], Any]: ...
 
 
 def serves(query: torch.Tensor, heads: Heads) -> bool:
@@ -31,7 +41,7 @@ def attend(
     key: torch.Tensor,
     value: torch.Tensor,
     heads: Heads,
-    plan: Plan,
+    plan: Tour,
     compiled: bool = True,
 ) -> torch.Tensor:
     """``[1, heads, N, d]``, as ``Plan.attend`` gives it."""
@@ -54,7 +64,7 @@ def attend(
     return found[:, :, :size]
 
 
-def _block_mask(plan: Plan, window: int | None, padded: int) -> Any:
+def _block_mask(plan: Tour, window: int | None, padded: int) -> Any:
     """Query q sees key k where ``k <= q < end[k]``, and within the window of its path."""
     from torch.nn.attention.flex_attention import create_block_mask
 

@@ -19,7 +19,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from tratree_cli.training.tree_packing import flex
-from tratree_cli.training.tree_packing.batches import Batch, batches
+from tratree_cli.training.tree_packing.batches import Batch, Heads, batches
 from tratree_cli.training.tree_packing.trie import TokenTrie
 
 NAME = "tree_segments"
@@ -38,16 +38,6 @@ class Segment:
     begin: int
     end: int
     path: torch.Tensor
-
-
-@dataclass(frozen=True)
-class Heads:
-    """What a layer hands to attention beside its tensors."""
-
-    layer: int
-    scaling: float | None
-    dropout: float
-    window: int | None
 
 
 class PathAttention(Protocol):
