@@ -112,12 +112,14 @@ def mutants(path: Path) -> Iterator[Mutant]:
 
 
 def _changeable(tree: ast.AST) -> Iterator[ast.AST]:
-    """Nodes outside annotations, texts and the import of types."""
+    """Nodes outside annotations, decorators, texts, ``strict=`` and the import of types."""
     todo: list[ast.AST] = [tree]
     while todo:
         node = todo.pop()
         yield node
-        if isinstance(node, ast.JoinedStr):
+        if isinstance(node, ast.JoinedStr) or (
+            isinstance(node, ast.keyword) and node.arg == "strict"
+        ):
             continue
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             continue
