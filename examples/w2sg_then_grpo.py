@@ -2,7 +2,7 @@
 
     python examples/w2sg_then_grpo.py [--recipe quick] [--steps 40] [--store .tratree]
 
-1. ``tratree train-strong --method mcts`` makes the W2SG model (all that it needs is pulled or cached);
+1. ``tratree train-strong --method mcts`` makes the W2SG model (what it needs is pulled or cached);
 2. TRL's GRPOTrainer trains it further on the tasks of the training split, through
    ``tratree_cli.interop.trl_rollout``;
 3. ``tratree eval`` scores the SFT strong model, the W2SG model and the one after GRPO on the same
