@@ -14,7 +14,7 @@ from tratree_cli.errors import InputError
 from tratree_cli.formats.agent_text import parse, storable
 from tratree_cli.formats.columns import columns_from_rollouts
 from tratree_cli.formats.merging import merge_rollouts
-from tratree_cli.formats.pairs import render_pairs
+from tratree_cli.formats.pairs import PairMessages, render_pairs
 from tratree_cli.formats.paths import render_paths
 from tratree_cli.formats.rollouts import DONE, Rollouts, TextTable, write_rollouts
 from tratree_cli.formats.trees import META, NODES, WALKS, read_tree, write_tree
@@ -111,3 +111,10 @@ def test_the_best_observed_trajectory_was_visited_by_no_search() -> None:
     found, _ = render_paths(search(forest), SHOP, min_score=0.5)
     assert [record.visits for record in control] == [0, 0]
     assert found[0].visits > 0
+
+
+def test_the_identity_of_a_preference_is_32_digits_of_its_words() -> None:
+    ask, go, stay = ([{"role": "user", "content": text}] for text in ("ask", "go", "stay"))
+    one, other = PairMessages(ask, go, stay), PairMessages(ask, stay, go)
+    assert len(one.identity) == 32
+    assert one.identity == PairMessages(ask, go, stay, prefix=1).identity != other.identity
