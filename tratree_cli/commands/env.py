@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tratree_cli.commands.env_serve import Data, Name, Parameters, serve
+from tratree_cli.commands.env_options import EMBEDDED, Data, Name, Parameters, open_named, pairs
+from tratree_cli.commands.env_serve import serve
 from tratree_cli.commands.output import print_content, print_json, print_line, say
 from tratree_cli.errors import InputError
 
@@ -23,7 +24,6 @@ app = typer.Typer(
 )
 app.command("serve")(serve)
 
-EMBEDDED = "embedded"
 Split = Annotated[str, typer.Option("--split", help="Split that the task is taken from.")]
 Task = Annotated[str | None, typer.Option("--task", "-t", help="Task, as the split lists it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
@@ -176,7 +176,7 @@ def fetch(
     own = plugin(name).submodule("fetch")
     if own is None:
         raise InputError(f"there is nothing to fetch for {name}; see `tratree env list`")
-    wanted = own.sources(size, mirror, _pairs(source, "--source"), _pairs(checksum, "--checksum"))
+    wanted = own.sources(size, mirror, pairs(source, "--source"), pairs(checksum, "--checksum"))
     to = to or own.FOLDER
     with DownloadBars(quiet=quiet) as bars:
         fetched = own.fetch(to, wanted, bars.bar)
@@ -219,33 +219,6 @@ def _describe(name: str, data: str, parameters: list[str] | None) -> dict[str, A
         }
     finally:
         environment.close()
-
-
-def open_named(name: str, data: str, parameters: list[str] | None) -> Environment:
-    from tratree_cli.envs.registry import open_environment
-
-    return open_environment(name, data, _settings(parameters))
-
-
-def _settings(assignments: list[str] | None) -> dict[str, Any]:
-    """``page_size=5`` to a dictionary; numbers are numbers."""
-    settings: dict[str, Any] = {}
-    for key, value in _pairs(assignments, "--set").items():
-        try:
-            settings[key] = int(value)
-        except ValueError:
-            settings[key] = value
-    return settings
-
-
-def _pairs(assignments: list[str] | None, option: str) -> dict[str, str]:
-    pairs = {}
-    for text in assignments or ():
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise InputError(f"{option} {text}: write it as KEY=VALUE")
-        pairs[key] = value
-    return pairs
 
 
 def _task(environment: Environment, split: str, task: str | None) -> str:

@@ -7,16 +7,13 @@ from typing import Annotated
 
 import typer
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Environment, as `env list` shows it.")]
-Data = Annotated[str, typer.Option("--data", help="`embedded` or a folder with its files.")]
-Parameters = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, page_size=5.")
-]
+from tratree_cli.commands.env_options import EMBEDDED, Data, Name, Parameters, open_named
+from tratree_cli.commands.output import print_line, say
 
 
 def serve(
     name: Name,
-    data: Data = "embedded",
+    data: Data = EMBEDDED,
     parameters: Parameters = None,
     host: Annotated[
         str, typer.Option("--host", help="Address to listen at; a token is needed beyond loopback.")
@@ -51,16 +48,12 @@ def serve(
     ] = "",
 ) -> None:
     """Serve an environment to trainers: OpenEnv's protocol, and AgentGym's under /agentgym."""
-    from tratree_cli.commands.env import open_named
     from tratree_cli.envs.serve.server import Settings, serve
     from tratree_cli.envs.serve.service import Limits
 
     def announce(url: str) -> None:
-        sys.stdout.write(f"{url}\n")
+        print_line(url)
         sys.stdout.flush()
-
-    def say(text: str) -> None:
-        sys.stderr.write(f"tratree: {text}\n")
 
     limits = Limits(sessions, idle, message_bytes, max_steps, split)
     settings = Settings(host, port, workers, token, limits)

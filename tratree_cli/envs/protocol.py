@@ -81,11 +81,7 @@ class Expert(Protocol):
 
 @runtime_checkable
 class Environment(Protocol):
-    """Tasks, splits, episodes and prompts of one environment over one data set.
-
-    ``in_memory = True`` on the object is optional. It says that everything lies in this process's
-    memory: a step waits for nobody, and a forked process may go on with it (``env serve``).
-    """
+    """Tasks, splits, episodes and prompts of one environment over one data set."""
 
     spec: EnvironmentSpec
 
@@ -123,6 +119,10 @@ class OptionalFeatures:
 
     concurrent_episodes: int = 32
     """How many live episodes are worth having in one process at once."""
+
+    in_memory: bool = False
+    """Whether everything lies in this process's memory: a step waits for nobody, and a forked
+    process may go on with it (``tratree env serve``)."""
 
     def no_demonstration(self, task: str) -> str:
         """Why the expert cannot demonstrate a task; empty where it can."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.envs.serve.conftest import Start
+from tests.envs.serve.conftest import REPOSITORY, Start
 from tratree_cli.envs.agent_episode import AgentEpisode
 from tratree_cli.envs.alfworld import open_environment as open_alfworld
 from tratree_cli.envs.protocol import Environment
@@ -94,6 +95,16 @@ def test_openenvs_client_in_a_synchronous_program(start: Start) -> None:
     assert "EXECUTION_ERROR" in error
     assert (reset[1], reset[2]) == (None, False) and step[0]["valid"] is False
     assert state["step_count"] == 1
+
+
+def test_the_example_of_the_documentation_runs(start: Start, tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs" / "serving.md").read_text("utf-8")
+    [example] = re.findall("```python\n(.*?)```", page, re.DOTALL)
+    script = tmp_path / "example.py"
+    script.write_text(example.replace("http://127.0.0.1:8000", start("webshop").url))
+    done = subprocess.run([CLIENTS / "python", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "Page 1" in done.stdout
 
 
 @contextmanager

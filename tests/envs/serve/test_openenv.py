@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 
 import pytest
@@ -289,6 +289,33 @@ def test_a_message_that_is_too_long_is_refused(start: Start) -> None:
         assert other.lives()
     status, answer = server.http("POST", "/reset", b" " * 800_000)
     assert status == 413 and "700,000" in answer["detail"]
+
+
+def test_fragments_are_put_together_and_pings_are_answered_between_them(shop: Server) -> None:
+    from websockets.exceptions import ConnectionClosedOK
+
+    with shop.session() as session:
+
+        def parts() -> Iterator[str]:
+            yield '{"type": "reset", "data": '
+            assert session.socket.ping().wait(60)
+            yield '{"split": "dev", '
+            yield '"index": 0}}'
+
+        session.socket.send(parts())
+        assert session.receive()["data"]["observation"]["steps"] == 0
+        session.socket.send(iter([b'{"type": "st', b'ate"}']))
+        assert session.receive()["type"] == "state"
+        session.send({"type": "close"})
+        with pytest.raises(ConnectionClosedOK):
+            session.receive()
+
+
+def test_no_other_path_is_a_websocket(shop: Server) -> None:
+    other = Server(f"{shop.url}/elsewhere", shop.process)
+    with pytest.raises(Exception, match="403"), other.session():
+        pass
+    assert shop.http("GET", "/ws")[0] == 404
 
 
 def test_a_json_reply_is_plain_json(shop: Server) -> None:

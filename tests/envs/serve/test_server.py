@@ -99,6 +99,20 @@ def test_ctrl_c_ends_it_in_the_same_way(start: Start) -> None:
     assert server.process.wait(timeout=60) == 0
 
 
+@pytest.mark.parametrize("name", ["webshop", WAITING])
+def test_a_client_that_asks_without_waiting_gets_all_answers_in_order(
+    start: Start, name: str
+) -> None:
+    server = start(name)
+    with server.session() as session, server.session() as other:
+        session.reset(max_steps=5000)
+        for _ in range(3000):
+            session.send({"type": "step", "data": {"action": "x"}})
+        assert other.lives()
+        seen = [session.receive()["data"]["observation"]["steps"] for _ in range(3000)]
+        assert seen == list(range(1, 3001))
+
+
 HANDSHAKE = (
     b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"

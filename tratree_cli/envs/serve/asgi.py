@@ -1,20 +1,23 @@
-"""The web application (ASGI): the token, the paths, bodies of bounded size, and JSON replies."""
+"""The HTTP side (ASGI): the token, the paths, bodies of bounded size, and JSON replies."""
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
 from tratree_cli.envs.serve.agentgym import dialect_of
-from tratree_cli.envs.serve.conversation import Conversation, Message, Receive, Send
 from tratree_cli.envs.serve.json_text import decode, encode
 from tratree_cli.envs.serve.openenv_http import OpenEnvHttp
 from tratree_cli.envs.serve.peers import Peers
 from tratree_cli.envs.serve.requests import Reply, Request
 from tratree_cli.envs.serve.service import Service
 from tratree_cli.envs.serve.sessions import ElsewhereError, ProtocolError
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 AGENTGYM = "/agentgym"
 TOKEN_PATH = "/token/"
@@ -32,20 +35,10 @@ class EnvironmentApp:
         self._openenv = OpenEnvHttp(service)
         self._agentgym = dialect_of(service)
 
-    def __call__(
-        self, scope: Mapping[str, Any], receive: Receive, send: Send
-    ) -> Coroutine[Any, Any, None]:
-        path = self._path(scope)
-        if scope["type"] == "websocket" and path == "/ws":
-            # Nothing around it, because a thousand of them wait in memory.
-            return Conversation(self.service, receive, send).run()
-        if scope["type"] == "websocket":
-            return _refuse(receive, send)
-        return self._http(scope, path, receive, send)
-
-    async def _http(
-        self, scope: Mapping[str, Any], path: str | None, receive: Receive, send: Send
-    ) -> None:
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        authorization = headers.get(b"authorization", b"").decode("latin-1")
+        path = self.path_without_token(scope["path"], authorization)
         if path is None and scope["path"] == "/health":
             path = "/health"  # says nothing but that the server is there
         if path is None:
@@ -99,26 +92,18 @@ class EnvironmentApp:
             if not event.get("more_body"):
                 return b"".join(parts)
 
-    def _path(self, scope: Mapping[str, Any]) -> str | None:
-        """The path without the token; None where a token is wanted and not given."""
-        path = str(scope["path"])
+    def path_without_token(self, path: str, authorization: str) -> str | None:
+        """The path as it counts; None where a token is wanted and neither place has it."""
         if not self._token:
             return path
         if path.startswith(TOKEN_PATH):
             token, slash, rest = path[len(TOKEN_PATH) :].partition("/")
-            return slash + rest if self._matches(token.encode()) else None
-        headers = dict(scope["headers"])
-        kind, _, token = headers.get(b"authorization", b"").partition(b" ")
-        return path if kind.lower() == b"bearer" and self._matches(token.strip()) else None
+            return slash + rest if self._matches(token) else None
+        kind, _, token = authorization.partition(" ")
+        return path if kind.lower() == "bearer" and self._matches(token.strip()) else None
 
-    def _matches(self, token: bytes) -> bool:
-        return hmac.compare_digest(token, self._token.encode())
-
-
-async def _refuse(receive: Receive, send: Send) -> None:
-    await receive()
-    # Before a connection is accepted this refuses the handshake with 403.
-    await send({"type": "websocket.close"})
+    def _matches(self, token: str) -> bool:
+        return hmac.compare_digest(token.encode(errors="replace"), self._token.encode())
 
 
 async def _send(send: Send, reply: Reply) -> None:

@@ -11,6 +11,7 @@ import socket
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, MutableSequence, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -18,7 +19,7 @@ from multiprocessing import connection, get_context
 from pathlib import Path
 from typing import Any
 
-from tratree_cli.envs.protocol import Environment
+from tratree_cli.envs.protocol import Environment, optional
 from tratree_cli.envs.serve.asgi import TOKEN_PATH
 from tratree_cli.envs.serve.listening import is_loopback, listen, url
 from tratree_cli.envs.serve.peers import Peers
@@ -26,7 +27,7 @@ from tratree_cli.envs.serve.service import Limits, Service
 from tratree_cli.envs.serve.sessions import Sessions
 from tratree_cli.envs.serve.worker import Worker
 from tratree_cli.envs.task_choice import TaskChooser
-from tratree_cli.errors import InputError, StageError
+from tratree_cli.errors import InputError, StageError, TratreeError
 from tratree_cli.processes import die_with_parent
 
 PACKAGES = ("uvicorn", "websockets", "h11")
@@ -176,16 +177,22 @@ class Workers:
         sessions = Sessions(
             settings.limits.sessions, settings.limits.idle_seconds, self._counts, worker
         )
-        shared = bool(getattr(self.environment, "in_memory", False))
-        environment = self.environment if shared else self.opener()
+        shared = optional(self.environment, "in_memory")
+        environment, code = self.environment, 1
         try:
+            environment = environment if shared else self.opener()
             service = Service(environment, settings.limits, sessions)
             served = Worker(service, self.sockets[worker], self.token, Peers(self.folder))
             served.run(lambda: ready.send_bytes(b"ready"))
+            code = 0
+        except TratreeError as error:
+            self.say(f"worker process {worker}: {error}")
+        except Exception:  # noqa: BLE001 - a bug, shown here because nothing above this will
+            traceback.print_exc()
         finally:
             environment.close()
             sys.stderr.flush()
-            os._exit(0)
+            os._exit(code)
 
     def _stop(self) -> None:
         deadline = time.monotonic() + STOP_SECONDS

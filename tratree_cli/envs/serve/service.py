@@ -12,14 +12,14 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import orjson
 
 from tratree_cli.envs.agent_episode import AgentEpisode, AgentState, EpisodeError
-from tratree_cli.envs.protocol import Environment
+from tratree_cli.envs.protocol import Environment, optional
 from tratree_cli.envs.serve.sessions import ProtocolError, Session, Sessions
 from tratree_cli.envs.task_choice import TaskChooser, whole_number
 from tratree_cli.errors import InputError
@@ -79,7 +79,19 @@ class Service:
         self.limits = limits
         self.sessions = sessions
         self.tasks = TaskChooser(environment, limits.split)
-        self._thread = None if getattr(environment, "in_memory", False) else EnvironmentThread()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._thread = None if optional(environment, "in_memory") else EnvironmentThread()
+
+    @property
+    def waits(self) -> bool:
+        """Whether calls take time that others should not wait for."""
+        return self._thread is not None
+
+    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let work go on by itself, and keep hold of it until it ends."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def call(self, session: Session, act: Callable[..., T], *arguments: object) -> T:
         """``act(*arguments)`` for a session, one at a time; errors become ``ProtocolError``."""

@@ -38,11 +38,13 @@ class Worker:
         """Serve until SIGTERM or Ctrl-C; ``ready`` is called once connections are answered."""
         import uvicorn
 
+        from tratree_cli.envs.serve.socket_protocol import SessionProtocol
+
         app = EnvironmentApp(self.service, self.token, self.peers)
         config = uvicorn.Config(
             app,
             http="h11",
-            ws="websockets-sansio",
+            ws=SessionProtocol,
             lifespan="off",
             log_config=None,
             log_level="error",  # what clients send wrong is their news, and may come by thousands
@@ -55,8 +57,6 @@ class Worker:
             timeout_keep_alive=75,
             timeout_graceful_shutdown=1,
             ws_max_size=LARGEST_FRAME * self.service.limits.message_bytes,
-            ws_ping_interval=None,
-            ws_per_message_deflate=False,  # it costs more memory than the session does
         )
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(self._serve(uvicorn.Server(config), app, ready))
