@@ -2,7 +2,7 @@
 
     python examples/w2sg_then_grpo.py [--recipe quick] [--steps 40] [--store .tratree]
 
-1. ``tratree train-strong --method mcts`` makes the W2SG model (all that it needs is pulled or cached);
+1. ``tratree train-strong --method mcts`` makes the W2SG model and what it needs, or finds it;
 2. TRL's GRPOTrainer trains it further on the tasks of the training split, through
    ``tratree_cli.interop.trl_rollout``;
 3. ``tratree eval`` scores the SFT strong model, the W2SG model and the one after GRPO on the same
@@ -82,7 +82,7 @@ def grpo(start: Path, out: Path, recipe: str, steps: int, learning_rate: float) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--recipe", default="quick")
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--learning-rate", type=float, default=3e-5)
