@@ -23,7 +23,7 @@ from tratree_cli.envs.scienceworld.gold import (
 )
 from tratree_cli.envs.scienceworld.observation_view import brief
 from tratree_cli.envs.scienceworld.simulator import Simulator
-from tratree_cli.errors import InputError, StageError
+from tratree_cli.errors import InputError, StageError, did_you_mean
 
 GREENHOUSE = """This room is called the greenhouse. In it, you see:
 \tthe agent
@@ -294,3 +294,12 @@ def test_the_demonstrator_waits_when_its_solution_is_over() -> None:
     assert expert.act("") == ("I wait for something to change.", "wait1")
     assert thought("teleport to kitchen") == "I need to go to the kitchen."
     assert thought("sing") == "I go on with the task."
+
+
+def test_a_word_is_not_proposed_to_whoever_typed_it() -> None:
+    pytest.importorskip("scienceworld", reason="the simulator is not installed")
+    with pytest.raises(InputError, match="no simplification 'easy'") as refused:
+        open_environment("scienceworld", parameters={"simplifications": "easy,openContainers"})
+    assert "did you mean" not in str(refused.value)
+    assert did_you_mean("easy", ["easy", "easy-open"]) == ""
+    assert "'easy-open'" in did_you_mean("easy-opn", ["easy", "easy-open"])
