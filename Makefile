@@ -35,7 +35,7 @@ test: install
 	$(PYTEST) -n 2 -m "not slow and not gpu"
 
 # Files in which quick tests need an optional package; without it the core skips them.
-OPTIONAL := tests/evaluation/test_report_page.py tests/store/test_remote.py tests/interop
+OPTIONAL := tests/reporting/test_report_page.py tests/store/test_remote.py tests/interop
 
 # Slow and optional parts. What an optional part needs is installed here, and what cannot be is
 # skipped by its test with the reason.

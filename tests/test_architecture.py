@@ -16,13 +16,16 @@ LAYERS = (
     {"commands"},
     {"reporting"},
     {"stages"},
+    {"config"},
     {"methods", "pipeline"},
     {"agents", "training", "pretraining"},
     {"models", "evaluation", "display"},
     {"envs", "interop", "embedding"},
     {"formats"},
     {"trees"},
-    {"config", "registry", "resources", "processes", "threads", "startup", "errors", "__init__"},
+    {"registry", "resources", "processes", "startup", "sections"},
+    {"settings", "threads"},
+    {"errors", "__init__"},
 )
 """From the top down; rooms of one line do not import each other, unless ``BESIDE`` allows it."""
 

@@ -70,18 +70,17 @@ def test_a_value_that_no_stage_would_take_is_refused_before_any_runs(
 def test_the_words_of_a_parameter_are_those_that_its_stage_knows() -> None:
     from tratree_cli.stages.sft import ROLES
     from tratree_cli.trees.build import MergePolicy
-    from tratree_cli.trees.pairs import BRANCH_SELECTIONS, Rule
+    from tratree_cli.trees.pairs import BRANCH_SELECTIONS
     from tratree_cli.trees.search.api import SELECTIONS
 
     def words(section: Any, key: str) -> set[str]:
         (found,) = (one for one in fields(section) if one.name == key)
-        return set(found.metadata["bounds"].words)
+        return set(found.metadata["bounds"].choices)
 
     merge = get_type_hints(MergePolicy)
     assert words(Config().tree, "merge") == set(get_args(merge["kind"]))
     assert words(Config().tree, "guard") == set(get_args(get_args(merge["guard"])[0]))
     assert words(Config().pairs, "select") == set(BRANCH_SELECTIONS)
-    assert words(Config().pairs, "rule") == set(get_args(Rule))
     assert words(Config().mcts, "select") == {*SELECTIONS, "best-observed"}
     assert words(Config().explore, "explorer") == set(ROLES)
 

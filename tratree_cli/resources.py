@@ -23,15 +23,6 @@ def templates_dir() -> Path:
     )
 
 
-def template_folders(environment: str) -> list[Path]:
-    """The project's templates, then those that ``environment`` brings along as a plug-in."""
-    from tratree_cli.envs.registry import find_plugin
-
-    found = find_plugin(environment) if environment else None
-    own = found.templates() if found is not None else None
-    return [templates_dir(), *([own] if own is not None else [])]
-
-
 def tree_digest(folder: Path) -> str:
     """sha256 over the sorted relative paths and contents of a small folder (prompts, models)."""
     digest = hashlib.sha256()

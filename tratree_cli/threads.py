@@ -1,7 +1,7 @@
 """How many threads numerical libraries take: they read it from the environment when imported.
 
 Two OpenMP threads on a busy machine are many times slower than one (spin barriers), and the number
-of threads changes the trained bytes, so it is set and recorded, never left to chance.
+of threads changes the trained bytes, so it is always set and recorded.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def limit_threads(threads: int) -> None:
-    """So many in this process unless told otherwise; must come before torch is imported."""
+    """Set the number for this process unless its environment has one; call before torch loads."""
     for name in THREADS:
         os.environ.setdefault(name, str(threads))
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

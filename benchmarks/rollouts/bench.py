@@ -102,11 +102,13 @@ def place(case: Case) -> tuple[Any, list[str], list[dict[str, str]]]:
     if case.place == "pages":
         return Pages(case.steps, case.page), [str(n) for n in range(case.episodes)], []
     from tratree_cli.config import load_recipe
-    from tratree_cli.stages.environments import open_environment, read_prompt
+    from tratree_cli.envs.registry import open_environment
+    from tratree_cli.stages.environments import environment_spec, prompt_folder, read_prompt
 
     config = load_recipe("quick")
-    environment = open_environment(config)
-    return environment, list(environment.splits()["train"])[: case.episodes], read_prompt(config)
+    environment = open_environment(environment_spec(config))
+    tasks = list(environment.splits()["train"])[: case.episodes]
+    return environment, tasks, read_prompt(prompt_folder(config))
 
 
 def peak_mb() -> float:

@@ -65,23 +65,25 @@ def run(workers: int, tasks: int, samples: int) -> Run:
     """Play ``samples`` shards of ``tasks`` episodes each, in this process or in workers."""
     began = time.perf_counter()
     from tratree_cli.agents.sampling_plan import SamplingPlan
-    from tratree_cli.agents.shards import Source, explore
+    from tratree_cli.agents.shard_player import PolicySource
+    from tratree_cli.agents.shards import explore
     from tratree_cli.config import load_recipe
+    from tratree_cli.envs.registry import open_environment
     from tratree_cli.resources import templates_dir
-    from tratree_cli.stages.environments import environment_spec, open_environment, read_prompt
+    from tratree_cli.stages.environments import environment_spec, prompt_folder, read_prompt
 
     config = load_recipe("quick")
-    names = list(open_environment(config).splits()["train"])[:tasks]
+    names = list(open_environment(environment_spec(config)).splits()["train"])[:tasks]
     plan = SamplingPlan(names, m=samples, block=tasks, sources=("tratree-s",))
     limits = {"max_new_tokens": 96, "max_context": 1024, "device": "cpu"}
-    source = Source("tratree-s", str(templates_dir() / "models" / "tratree-s"), limits)
+    source = PolicySource("tratree-s", str(templates_dir() / "models" / "tratree-s"), limits)
     with tempfile.TemporaryDirectory() as work, Watch() as watch:
         played = explore(
             environment_spec(config),
             [source],
             plan,
             work=Path(work),
-            prompt=read_prompt(config),
+            prompt=read_prompt(prompt_folder(config)),
             workers=workers,
         )
     words = repr((played.trajectories, played.texts.texts)).encode()

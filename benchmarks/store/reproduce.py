@@ -11,12 +11,14 @@ import argparse
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from tratree_store import Store
 from tratree_store.recompute import recompute
 
 from tratree_cli.pipeline.recompute import rerun
+from tratree_cli.stages.recorded import recorded_node
 from tratree_cli.threads import limit_threads
 
 
@@ -45,7 +47,7 @@ def main() -> None:
     print(f"{'stage':14}{'artifact':26}{'threads':>8}{'then':>9}{'again':>9}  verdict")
     for entry in entries:
         start = time.monotonic()
-        found = recompute(store, entry, rerun)
+        found = recompute(store, entry, partial(rerun, node_of=recorded_node))
         failed += found is not None
         threads = entry.provenance.get("threads")
         print(

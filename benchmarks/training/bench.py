@@ -31,8 +31,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from transformers.trainer_callback import PrinterCallback
 
 from benchmarks.training import gpu
+from tratree_cli.formats.pairs import PairMessages
 from tratree_cli.models import devices
-from tratree_cli.models.library_logging import quiet
+from tratree_cli.models.library_logging import silence_libraries
 from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.resources import templates_dir
 from tratree_cli.training import trainer_args
@@ -65,13 +66,13 @@ def on_gpu(layers: int, steps: int) -> int:
     if said := gpu.refusal():
         print(said, file=sys.stderr)
         return 2
-    with tempfile.TemporaryDirectory() as scratch, quiet():
+    with tempfile.TemporaryDirectory() as scratch, silence_libraries():
         gpu.main(gpu.Shape(layers=layers, steps=steps), Path(scratch))
     return 0
 
 
 def on_cpu(conversations: int, width: int) -> None:
-    with tempfile.TemporaryDirectory() as scratch, quiet(), devices.threads(1):
+    with tempfile.TemporaryDirectory() as scratch, silence_libraries(), devices.threads(1):
         folder = Path(scratch)
         model = make_model(folder / "model", width)
         shop = Shop(random.Random(0))
@@ -203,7 +204,7 @@ def compare_dpo(model: Path, pairs: list, folder: Path) -> None:
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
-    plain, _ = pair_rows(load_tokenizer(model), pairs)
+    plain, _ = pair_rows(load_tokenizer(model), [PairMessages(**pair) for pair in pairs])
     scoring = time.process_time()
     rows = with_reference(plain, reference_logps(model, plain))
     scoring = time.process_time() - scoring

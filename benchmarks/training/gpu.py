@@ -186,6 +186,7 @@ def our_sft(model: Path, episodes: list, shape: Shape, folder: Path, device: str
 
 def our_dpo(model: Path, pairs: list, shape: Shape, folder: Path, device: str) -> float:
     """Pairs a second, the reference's scores included."""
+    from tratree_cli.formats.pairs import PairMessages
     from tratree_cli.models.load import load_tokenizer
     from tratree_cli.training.data import pair_rows
     from tratree_cli.training.params import DPOParams, LoraParams
@@ -197,7 +198,7 @@ def our_dpo(model: Path, pairs: list, shape: Shape, folder: Path, device: str) -
         lora=LoraParams(r=shape.rank, alpha=2 * shape.rank, merge=False),
         save_dtype="bfloat16", gradient_checkpointing=True,
     )  # fmt: skip
-    plain, _ = pair_rows(load_tokenizer(model), pairs)
+    plain, _ = pair_rows(load_tokenizer(model), [PairMessages(**pair) for pair in pairs])
     started = time.monotonic()
     rows = with_reference(plain, reference_logps(model, plain, config=config))
     scoring = (time.monotonic() - started) / len(plain)

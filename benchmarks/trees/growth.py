@@ -16,23 +16,40 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks.trees.worlds import write_explorations
-from tratree_cli.formats.rollouts import TRAJECTORIES
-from tratree_cli.formats.streaming import stream_columns
+from tratree_cli.formats.columns import columns_from_records
+from tratree_cli.formats.rollouts import TRAJECTORIES, read_jsonl
 from tratree_cli.trees.build import build_forest
+from tratree_cli.trees.columns import Columns
 from tratree_cli.trees.search.api import search
 
 SAMPLES, STEPS, GROUP = 8, 10, 500
 
 
+def columns_by_task(path: Path, tasks: int) -> Iterator[Columns]:
+    """The columns of ``tasks`` tasks at a time; a task's trajectories lie next to each other."""
+    names: set[str] = set()
+    group: list[Mapping[str, Any]] = []
+    for record in read_jsonl(path):
+        if record["task"] not in names and len(names) == tasks:
+            yield columns_from_records(group)
+            group, names = [], set()
+        names.add(record["task"])
+        group.append(record)
+    if group:
+        yield columns_from_records(group)
+
+
 def measure(path: Path) -> dict:
     start = time.process_time()
     steps = nodes = 0
-    for columns in stream_columns(path, GROUP):
+    for columns in columns_by_task(path, GROUP):
         forest = build_forest(columns)
         search(forest)
         steps, nodes = steps + columns.steps, nodes + len(forest)

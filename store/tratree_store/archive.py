@@ -16,29 +16,27 @@ import gzip
 import hashlib
 import io
 import json
-import shutil
 import tarfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
 from tratree_store import sharing
-from tratree_store.atomic import sync_file
+from tratree_store.atomic import sync_file, sync_folder, unique
 from tratree_store.entries import Entry
 from tratree_store.errors import HostileArchive, StoreError, VerificationError, explained
 from tratree_store.keys import dump, is_digest
 from tratree_store.objects import (
     FILES,
     MANIFEST,
-    MAX_MANIFEST,
     Manifest,
     damage,
     folder_of,
     read_manifest,
 )
+from tratree_store.sharing import Announcement, Limits
 from tratree_store.store import Store
 
 HEADER = "tratree-artifacts.json"
@@ -46,23 +44,6 @@ ARCHIVE_FORMAT = 1
 _BLOCK = 512
 _CHUNK = 1 << 20
 _GRACE = 64 << 20
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What an import takes at most.
-
-    Attributes:
-        objects: artifacts, lineage included.
-        files: files of all artifacts together.
-        size: bytes of all files together.
-        ratio: bytes unpacked for a byte of archive (text compresses ten to forty times).
-    """
-
-    objects: int = 10_000
-    files: int = 100_000
-    size: int = 1 << 40
-    ratio: int = 200
 
 
 def export(store: Store, entry: Entry, path: Path, *, lineage: bool = True) -> None:
@@ -79,15 +60,17 @@ def export(store: Store, entry: Entry, path: Path, *, lineage: bool = True) -> N
         problems = damage(store.objects, digest, deep=True)
         if problems:
             raise VerificationError(f"{problems[0]} It was not exported.")
-    beside = path.with_name(f".{path.name}.part")
+    # Created here and nowhere else: a name that can be guessed could be a link somewhere else.
+    beside = path.with_name(f".{path.name[:200]}.{unique()}.part")
     with explained("export", path.parent):
         try:
-            with beside.open("wb") as raw, _compressed(raw, path) as stream:
+            with beside.open("xb") as raw, _compressed(raw, path) as stream:
                 _write(store, stream, entry, by_object)
             sync_file(beside)
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
+        sync_folder(path.parent)
 
 
 @contextmanager
@@ -235,28 +218,27 @@ def _read(
     store: Store, reader: _Reader, folder: Path, limits: Limits
 ) -> tuple[tuple[str, str], list[Entry], dict[str, Manifest]]:
     root, objects = _read_header(reader, limits)
-    manifests = {}
+    announced = Announcement(limits)
     for digest in objects:
-        size = _expect(reader, sharing.manifest_name(digest), MAX_MANIFEST)
-        manifests[digest] = Manifest.decode(reader.data(size), digest)
-        if sum(len(m.files) for m in manifests.values()) > limits.files:
-            raise HostileArchive(f"it holds more than {limits.files} files")
-    sizes = {file.sha256: file.size for m in manifests.values() for file in m.files}
-    _refuse_too_much(sum(m.size for m in manifests.values()), folder, limits)
+        size = _expect(reader, sharing.manifest_name(digest), sharing.MAX_MANIFEST)
+        data = announced.described(reader.data(size))
+        announced.add(digest, Manifest.decode(data, digest))
+    announced.refuse_too_much(folder)
     entries = []
     for digest in objects:
         size = _expect(reader, sharing.records_name(digest), sharing.MAX_RECORDS)
-        entries += sharing.split_records(reader.data(size), digest, store.objects)
+        data = announced.described(reader.data(size))
+        entries += sharing.split_records(data, digest, store.objects)
     if root not in {(entry.object, entry.recipe) for entry in entries}:
         raise HostileArchive("it does not hold the artifact that its header names")
-    for digest, size in sorted(sizes.items()):
-        if _expect(reader, sharing.blob_name(digest), size) != size:
+    for digest, file in sorted(announced.blobs.items()):
+        if _expect(reader, sharing.blob_name(digest), file.size) != file.size:
             raise HostileArchive(f"file {digest[:12]} in it has another size than announced")
-        if reader.copy(size, folder / digest) != digest:
+        if reader.copy(file.size, folder / digest) != digest:
             raise HostileArchive(f"file {digest[:12]} in it has other bytes than its digest says")
     if reader.header() is not None:
         raise HostileArchive("it holds more files than its manifests announce")
-    return root, sorted(entries, key=lambda e: (e.created, e.recipe)), manifests
+    return root, sorted(entries, key=lambda e: (e.created, e.recipe)), announced.manifests
 
 
 def _read_header(reader: _Reader, limits: Limits) -> tuple[tuple[str, str], list[str]]:
@@ -280,11 +262,3 @@ def _read_header(reader: _Reader, limits: Limits) -> tuple[tuple[str, str], list
     if len(objects) > limits.objects:
         raise HostileArchive(f"it holds more than {limits.objects} artifacts")
     return root, objects
-
-
-def _refuse_too_much(size: int, folder: Path, limits: Limits) -> None:
-    if size > limits.size:
-        raise HostileArchive(f"it unpacks to {size} bytes, and {limits.size} are allowed")
-    free = shutil.disk_usage(folder).free
-    if size > free:
-        raise HostileArchive(f"it needs {size} bytes and {free} are free")

@@ -10,15 +10,40 @@ in an object.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tratree_store.errors import VerificationError
 from tratree_store.faults import point
+from tratree_store.group_access import inherit
 from tratree_store.keys import dump, sha256
+
+#: No record, name, lock or note of a store is larger (bytes).
+MAX_RECORD = 64 << 20
+
+
+def read_plain(path: Path, limit: int = MAX_RECORD) -> bytes:
+    """The content of a plain file of at most ``limit`` bytes; raises ``OSError``.
+
+    A folder or a device is an error, and so is a FIFO, on which a plain ``open`` would wait for
+    ever.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "not a plain file", str(path))
+        with os.fdopen(handle, "rb", closefd=False) as stream:
+            data = stream.read(limit + 1)
+    finally:
+        os.close(handle)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"larger than {limit} bytes", str(path))
+    return data
 
 
 def unique() -> str:
@@ -50,6 +75,7 @@ def make_folder(folder: Path, durable: bool) -> None:
         return
     make_folder(folder.parent, durable)
     folder.mkdir(exist_ok=True)
+    inherit(folder)
     if durable:
         sync_folder(folder.parent)
 
@@ -68,12 +94,13 @@ def write_atomic(
     ``label`` begins the name of the draft, for whoever cleans up after a dead process.
     """
     make_folder(path.parent, durable)
-    scratch.mkdir(exist_ok=True)
+    make_folder(scratch, durable)
     beside = scratch / f"{label}-{os.getpid()}-{unique()}"
     try:
         with beside.open("xb") as stream:
             stream.write(data)
             stream.flush()
+            inherit(beside)
             if durable:
                 os.fsync(stream.fileno())
         if fault:

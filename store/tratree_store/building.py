@@ -2,21 +2,50 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from tratree_store.atomic import unique
+from tratree_store.atomic import make_folder, unique
 from tratree_store.entries import Entry
 from tratree_store.errors import StoreError, explained
 from tratree_store.faults import point
 from tratree_store.keys import Recipe
-from tratree_store.objects import FILES, folder_of, read_manifest, remove_folder, scan
+from tratree_store.objects import FILES, Manifest, folder_of, read_manifest, remove_folder, scan
 from tratree_store.why import Accept, Reason
 
-if TYPE_CHECKING:
-    from tratree_store.store import Store
+
+class Publisher(Protocol):
+    """What a build needs of its store."""
+
+    @property
+    def root(self) -> Path:
+        """Folder of the store."""
+
+    @property
+    def tmp(self) -> Path:
+        """Where working folders lie."""
+
+    @property
+    def objects(self) -> Path:
+        """Where objects lie."""
+
+    def reasons(
+        self, recipe: Recipe, *, forced: bool = False, accept: Accept | None = None
+    ) -> Reason:
+        """Why the recipe would run."""
+
+    def adding(self) -> AbstractContextManager[None]:
+        """While objects and records are added together."""
+
+    def take_in(self, work: Path, manifest: Manifest) -> None:
+        """Move a finished folder to its place."""
+
+    def record(self, entry: Entry) -> Entry:
+        """Write the record of an object that is in its place."""
 
 
 class Build:
@@ -28,12 +57,14 @@ class Build:
         path: where to write the files (on the store's file system); gone after the block.
     """
 
-    def __init__(self, store: Store, recipe: Recipe) -> None:
+    def __init__(self, store: Publisher, recipe: Recipe) -> None:
         self.recipe = recipe
         self.entry: Entry | None = None
         self.reason = Reason("cached", "cached")
         self._store = store
         self._work: Path | None = None
+        #: The folder that was handed out, held open so that no other one can get its number.
+        self._handle: int | None = None
         self._opened = time.monotonic()
 
     @property
@@ -50,12 +81,17 @@ class Build:
             for leftover in self._store.tmp.glob(f"build-{self.recipe.digest}-*"):
                 remove_folder(leftover)
             work = self._store.tmp / f"build-{self.recipe.digest}-{unique()}"
-            (work / FILES).mkdir(parents=True)
+            for folder in (work, work / FILES):
+                make_folder(folder, durable=False)
+            self._handle = os.open(work / FILES, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._work = work
         point("build.folder")
 
     def close(self) -> None:
         """Remove the working folder, if it was not published."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
         if self._work is not None:
             remove_folder(self._work)
             self._work = None
@@ -73,11 +109,22 @@ class Build:
         store = self._store
         folder = self.path
         with explained("publish an artifact", store.root):
+            if not self._is_ours(folder):
+                raise StoreError(
+                    f"{folder} is not the folder that was handed out (somebody removed that one), "
+                    "and nothing was published; run again"
+                )
             manifest = scan(folder)
             point("publish.hashed")
             with store.adding():
                 store.take_in(folder.parent, manifest)
                 return self._finish(manifest.digest, manifest.size, summary, provenance, seconds)
+
+    def _is_ours(self, folder: Path) -> bool:
+        if self._handle is None:
+            return False
+        ours, there = os.fstat(self._handle), folder.stat()
+        return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
 
     def adopt(
         self,

@@ -14,9 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tratree_store.atomic import seal, unseal
-from tratree_store.errors import VerificationError
-from tratree_store.keys import dump, input_digests, is_digest, is_word, recorded, sha256
+from tratree_store.atomic import read_plain, seal, unseal
+from tratree_store.errors import NewerRecord, VerificationError
+from tratree_store.keys import (
+    DOCUMENT_FORMAT,
+    dump,
+    input_digests,
+    is_digest,
+    is_word,
+    recorded,
+    sha256,
+)
 from tratree_store.objects import FILES, folder_of, names_in
 
 RECORD_FORMAT = 1
@@ -100,6 +108,9 @@ def decode(data: bytes, objects: Path, what: str) -> Entry:
     record = unseal(data, what)
     try:
         document: Mapping[str, Any] = record["document"]
+        formats = (record["format"], RECORD_FORMAT), (document["format"], DOCUMENT_FORMAT)
+        if newer := [number for number, known in formats if type(number) is int and number > known]:
+            raise NewerRecord(f"{what} has format {newer[0]}; a newer tratree can read it")
         entry = Entry(
             kind=str(record["kind"]),
             object=str(record["object"]),
@@ -115,7 +126,8 @@ def decode(data: bytes, objects: Path, what: str) -> Entry:
             reason=dict(record["reason"]),
         )
         sound = (
-            is_digest(entry.object)
+            all(type(number) is int and number > 0 for number, _ in formats)
+            and is_digest(entry.object)
             # Kind and stage are printed, times are converted; a stranger may have written them.
             and is_word(entry.kind)
             and is_word(entry.stage)
@@ -127,7 +139,7 @@ def decode(data: bytes, objects: Path, what: str) -> Entry:
             and document["stage"] == entry.stage
             and all(is_digest(d) for digests in entry.inputs.values() for d in digests)
         )
-    except (KeyError, TypeError, ValueError, OverflowError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
         sound = False
     if not sound:
         raise VerificationError(f"{what} is not the record of an artifact.")
@@ -136,7 +148,7 @@ def decode(data: bytes, objects: Path, what: str) -> Entry:
 
 def read(path: Path, objects: Path) -> Entry:
     """The entry in the record at ``path``; raises ``VerificationError`` or ``OSError``."""
-    entry = decode(path.read_bytes(), objects, f"Record {path.name[:12]}")
+    entry = decode(read_plain(path), objects, f"Record {path.name[:12]}")
     if path.name != f"{entry.object}.json" or path.parent.name != entry.recipe[2:]:
         raise VerificationError(f"Record {path} lies in the wrong place.")
     return entry

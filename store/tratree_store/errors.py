@@ -55,6 +55,10 @@ class VerificationError(StoreError):
     exit_code: ClassVar[int] = 12
 
 
+class NewerRecord(VerificationError):  # noqa: N818
+    """A record that a newer version wrote; it may be sound, and is left as it is."""
+
+
 class NewerStore(StoreError):  # noqa: N818
     """The store was written by a newer version than this one can read."""
 

@@ -1,70 +1,36 @@
 """The check of everything: every byte, every record, every name, the index against the disk.
 
-``check`` only looks. ``repair`` then puts what is broken aside (``quarantine/``, never deleted),
-notes it in ``gone/`` so that ``why`` can tell, cuts damaged lines out of name histories and
-rebuilds the index. What the check calls an error makes the store unclean; a note (an input that was
-collected, leftovers of a killed process) does not.
+``check`` only looks; ``repair`` (see ``repairing``) then puts what is broken aside. What the check
+calls an error makes the store unclean; a note (an input that was collected, leftovers of a killed
+process, what this user may not read) does not.
+
+Others go on working meanwhile. The bytes are hashed without a lock, which takes long; all that can
+look wrong for a moment is then looked at while no collection runs, where a lock can be had at all
+(a store on a read-only disk, or of another user, has none to give).
 """
 
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from tratree_store import entries as records
 from tratree_store import gone
-from tratree_store.atomic import unique
+from tratree_store.atomic import read_plain
 from tratree_store.entries import Entry
-from tratree_store.errors import StoreError, VerificationError, explained
-from tratree_store.gc import leftovers
+from tratree_store.errors import NewerRecord, VerificationError, explained
+from tratree_store.findings import Finding, Report
+from tratree_store.index_check import differences
 from tratree_store.keys import is_digest, sha256
+from tratree_store.leftovers import leftovers
 from tratree_store.locks import locked
 from tratree_store.migrations import FORMAT_FILE
-from tratree_store.objects import all_digests, damage, folder_of, remove_folder
-from tratree_store.rows import COLUMNS, Row, edges_of, row_of
+from tratree_store.objects import all_digests, damage, folder_of, unreadable
+from tratree_store.repairing import repair
 from tratree_store.store import Store
 
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is not as it should be.
-
-    Attributes:
-        what: ``object``, ``record``, ``name``, ``index``, ``stray``, ``orphan``, ``leftover``,
-            ``dangling``.
-        where: the path, or the digest of the object.
-        text: one sentence.
-        error: whether the store is unclean because of it.
-    """
-
-    what: str
-    where: str
-    text: str
-    error: bool = True
-
-    def as_json(self) -> dict[str, Any]:
-        """All fields."""
-        return {"what": self.what, "where": self.where, "text": self.text, "error": self.error}
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a check found, and how much it looked at."""
-
-    findings: tuple[Finding, ...]
-    objects: int
-    entries: int
-    names: int
-
-    @property
-    def clean(self) -> bool:
-        """Whether nothing is an error."""
-        return not any(finding.error for finding in self.findings)
+__all__ = ["Finding", "Report", "check", "repair"]
 
 
 def check(
@@ -74,34 +40,70 @@ def check(
     store.check_format()
     if not store.root.is_dir():
         return Report((), 0, 0, 0)
-    findings: list[Finding] = []
-    broken: set[str] = set()
-    objects = 0
-    for digest in all_digests(store.objects):
-        objects += 1
-        for text in damage(store.objects, digest, deep=deep):
-            broken.add(digest)
-            findings.append(Finding("object", digest, text))
-        if on_progress is not None:
-            on_progress(objects)
-    findings += _strays(store)
+    with explained("check the store", store.root):
+        suspected = []
+        for number, digest in enumerate(all_digests(store.objects), start=1):
+            if damage(store.objects, digest, deep=deep):
+                suspected.append(digest)
+            if on_progress is not None:
+                on_progress(number)
+        with _undisturbed(store):
+            return _report(store, suspected)
+
+
+@contextlib.contextmanager
+def _undisturbed(store: Store) -> Iterator[None]:
+    """While no collection runs, if that can be arranged here."""
+    lock = contextlib.ExitStack()
+    with contextlib.suppress(OSError):
+        if (store.locks / "gc.lock").exists():
+            lock.enter_context(locked(store.locks / "gc.lock", shared=True))
+    with lock:
+        yield
+
+
+def _report(store: Store, suspected: list[str]) -> Report:
+    findings = list(_strays(store))
     found, bad = _entries(store)
     findings += bad
-    findings += _against_objects(store, found)
-    broken |= {finding.where for finding in findings if finding.what == "object"}
+    # After the records: an object comes before its record.
+    present = set(all_digests(store.objects))
+    recorded = {entry.object for entry in found.values()}
+    broken = set()
+    unread = 0
+    for digest in (digest for digest in suspected if digest in present):
+        problems = damage(store.objects, digest, deep=True)
+        if problems and unreadable(folder_of(store.objects, digest)):
+            unread += 1
+        elif problems and digest in recorded:
+            broken.add(digest)
+            findings += [Finding("object", digest, text) for text in problems]
+        elif problems:
+            text = (
+                f"object {digest[:12]} is not whole and has no record; `tratree store gc` takes it"
+            )
+            findings.append(Finding("orphan", digest, text, error=False))
+    if unread:
+        text = f"{unread} objects may not be read by this user, and were not checked"
+        findings.append(Finding("unread", "objects", text, error=False))
+    for digest in sorted(recorded - present):
+        broken.add(digest)
+        text = f"object {digest[:12]} is missing; records speak of it"
+        findings.append(Finding("object", digest, text))
+    findings += _against_records(present - set(suspected), found)
     findings += _gone(store)
-    names, bad = _names(store, {entry.object for entry in found.values()} - broken)
+    names, bad = _names(store, recorded - broken)
     findings += bad
-    findings += _index(store, found)
+    findings += differences(store.index, store.records, found)
     findings += _partial(store)
     findings += _leftovers(store)
-    return Report(tuple(findings), objects, len(found), names)
+    return Report(tuple(findings), len(present), len(found), names)
 
 
 def _strays(store: Store) -> Iterator[Finding]:
     """Files where none belong, and a format file that cannot be read."""
     if not (store.root / FORMAT_FILE).exists() and store.objects.is_dir():
-        text = f"{FORMAT_FILE} is missing; the next write restores it."
+        text = f"{FORMAT_FILE} is missing; the next write restores it"
         yield Finding("stray", FORMAT_FILE, text, error=False)
     for base in (store.objects, store.records):
         for shard in sorted(base.iterdir()) if base.is_dir() else ():
@@ -109,51 +111,67 @@ def _strays(store: Store) -> Iterator[Finding]:
             for path in sorted(shard.iterdir()) if sound else [shard]:
                 if path is shard or not is_digest(shard.name + path.name):
                     where = str(path.relative_to(store.root))
-                    yield Finding("stray", where, f"{where} does not belong there.")
+                    yield Finding("stray", where, f"{where} does not belong there")
 
 
 def _entries(store: Store) -> tuple[dict[tuple[str, str], Entry], list[Finding]]:
     found, bad = {}, []
     for path in records.all_records(store.records):
+        where = str(path.relative_to(store.root))
         try:
             entry = records.read(path, store.objects)
+        except NewerRecord as error:
+            bad.append(Finding("newer", where, str(error)))
         except VerificationError as error:
-            bad.append(Finding("record", str(path.relative_to(store.root)), str(error)))
+            bad.append(Finding("record", where, str(error)))
+        except PermissionError:
+            text = f"{where} may not be read by this user, and was not checked"
+            bad.append(Finding("unread", where, text, error=False))
+        except FileNotFoundError:
+            continue  # it went while we looked
         except OSError as error:
-            text = f"{path} cannot be read ({error.strerror})."
-            bad.append(Finding("record", str(path.relative_to(store.root)), text))
+            text = f"{where} cannot be read ({error.strerror or error})"
+            bad.append(Finding("record", where, text))
         else:
             found[entry.recipe, entry.object] = entry
     return found, bad
 
 
-def _against_objects(store: Store, found: dict[tuple[str, str], Entry]) -> Iterator[Finding]:
-    present = set(all_digests(store.objects))
+def _against_records(whole: set[str], found: dict[tuple[str, str], Entry]) -> Iterator[Finding]:
     recorded = {entry.object for entry in found.values()}
-    for digest in sorted(recorded - present):
-        yield Finding("object", digest, f"Object {digest[:12]} is missing; records speak of it.")
-    for digest in sorted(present - recorded):
-        text = f"Object {digest[:12]} has no record (its maker died); `store gc` takes it."
+    for digest in sorted(whole - recorded):
+        text = f"object {digest[:12]} has no record (its maker died); `tratree store gc` takes it"
         yield Finding("orphan", digest, text, error=False)
     needed = {d for entry in found.values() for ds in entry.inputs.values() for d in ds}
     for digest in sorted(needed - recorded):
-        text = f"Input {digest[:12]} is not in the store (collected or never pulled)."
+        text = f"input {digest[:12]} is not in the store (collected or never pulled)"
         yield Finding("dangling", digest, text, error=False)
 
 
 def _gone(store: Store) -> Iterator[Finding]:
     for path in records.all_records(store.buried):
+        where = str(path.relative_to(store.root))
         try:
             gone.read(path, store.objects)
+        except NewerRecord:
+            continue
+        except (PermissionError, FileNotFoundError):
+            continue
         except (VerificationError, OSError) as error:
-            yield Finding("record", str(path.relative_to(store.root)), str(error))
+            yield Finding("record", where, str(error))
 
 
 def _partial(store: Store) -> Iterator[Finding]:
     for path in sorted((store.root / "partial").glob("*.json")):
-        if sha256(path.read_bytes().rstrip(b"\n")) != path.stem:
-            where = str(path.relative_to(store.root))
-            yield Finding("stray", where, f"{where} does not describe its folder.")
+        where = str(path.relative_to(store.root))
+        try:
+            sound = sha256(read_plain(path).rstrip(b"\n")) == path.stem
+        except (PermissionError, FileNotFoundError):
+            continue
+        except OSError:
+            sound = False
+        if not sound:
+            yield Finding("stray", where, f"{where} does not describe its folder")
 
 
 def _names(store: Store, whole: set[str]) -> tuple[int, list[Finding]]:
@@ -163,117 +181,27 @@ def _names(store: Store, whole: set[str]) -> tuple[int, list[Finding]]:
         try:
             current = store.refs.current(name)
         except VerificationError as error:
-            bad.append(Finding("name", where, str(error)))
+            if isinstance(error.__cause__, PermissionError):
+                text = f"{where} may not be read by this user, and was not checked"
+                bad.append(Finding("unread", where, text, error=False))
+            else:
+                bad.append(Finding("name", where, str(error)))
             continue
         count += current is not None
         if current is not None and current.object not in whole:
-            text = f"The name {name!r} means {current.ref[:24]}, which is not there or broken."
+            with contextlib.suppress(OSError, VerificationError):
+                path = records.record_path(store.records, current.recipe, current.object)
+                records.read(path, store.objects)
+                if not damage(store.objects, current.object, deep=True):
+                    continue  # it came while we looked
+            text = f"the name {name!r} means {current.ref[:24]}, which is not there or broken"
             bad.append(Finding("name", where, text))
     return count, bad
-
-
-def _index(store: Store, found: dict[tuple[str, str], Entry]) -> Iterator[Finding]:
-    path = store.index.path
-    if not path.exists():
-        if found:
-            text = "The index is missing; the next question rebuilds it."
-            yield Finding("index", path.name, text, error=False)
-        return
-    try:
-        uri = f"{path.absolute().as_uri()}?mode=ro"
-        with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
-            verdict = database.execute("PRAGMA integrity_check").fetchone()[0]
-        with store.index.reading() as database:  # and not ``rows``, which would mend it
-            lines = [Row(*found) for found in database.execute(f"SELECT {COLUMNS} FROM entries")]
-            rows = {(row.recipe, row.object): row for row in lines}
-            edges = set(database.execute("SELECT recipe, role, position, object FROM inputs"))
-    except (sqlite3.Error, StoreError) as error:
-        yield Finding("index", path.name, f"The index cannot be read ({error}).")
-        return
-    if verdict != "ok":
-        yield Finding("index", path.name, f"The index is damaged ({verdict}).")
-    for key in sorted(set(rows) - set(found)):
-        if not records.record_path(store.records, *key).exists():  # else it came meanwhile
-            text = f"The index lists {key[1][:12]}, which has no record."
-            yield Finding("index", path.name, text)
-    for key in sorted(set(found) - set(rows)):
-        yield Finding("index", path.name, f"The index does not list {key[1][:12]}.")
-    for key in sorted(set(found) & set(rows)):
-        if rows[key] != row_of(found[key]) or not edges.issuperset(edges_of(found[key])):
-            yield Finding("index", path.name, f"The index is wrong about {key[1][:12]}.")
 
 
 def _leftovers(store: Store) -> Iterator[Finding]:
     for path in leftovers(store, time.time(), 3600.0):
         if path.parent == store.tmp:
             where = str(path.relative_to(store.root))
-            text = f"{where} was left by a process that is gone; `store gc` removes it."
+            text = f"{where} was left by a process that is gone; `tratree store gc` removes it"
             yield Finding("leftover", where, text, error=False)
-
-
-def repair(store: Store, report: Report) -> list[str]:
-    """Put aside what the report calls broken and rebuild the index; one line per deed."""
-    store.prepare()
-    done: list[str] = []
-    with explained("repair the store", store.root):
-        store.quarantine.mkdir(exist_ok=True)
-        with locked(store.locks / "gc.lock"):
-            for finding in report.findings:
-                done += _repair_one(store, finding)
-        if not report.clean:
-            count = store.index.rebuild()
-            done.append(f"rebuilt the index ({count} entries)")
-    return done
-
-
-def _repair_one(store: Store, finding: Finding) -> Iterator[str]:
-    if finding.what == "object":
-        yield from _drop_object(store, finding.where)
-    elif finding.what in ("record", "stray") and finding.error:
-        if _put_aside(store, store.root / finding.where):
-            yield f"put {finding.where} into quarantine"
-    elif finding.what == "name":
-        yield from _mend_name(store, store.root / finding.where)
-    elif finding.what == "leftover":
-        remove_folder(store.root / finding.where)
-        yield f"removed {finding.where}"
-
-
-def _drop_object(store: Store, digest: str) -> Iterator[str]:
-    if not damage(store.objects, digest, deep=True):
-        return  # made again since the check
-    if _put_aside(store, folder_of(store.objects, digest)):
-        yield f"put object {digest[:12]} into quarantine"
-    for path in records.all_records(store.records):
-        if path.stem == digest:
-            gone.bury(store.buried, path, "broken", store.tmp, store.durable)
-            with contextlib.suppress(OSError):
-                path.parent.rmdir()
-            yield f"dropped the entry {digest[:12]} of recipe {path.parent.name[:10]}"
-
-
-def _mend_name(store: Store, path: Path) -> Iterator[str]:
-    from urllib.parse import unquote
-
-    name = unquote(path.name)
-    history = store.refs.sound_history(name)
-    objects = {record.stem for record in records.all_records(store.records)}
-    # A name falls back to the last thing it meant that is still there.
-    while history and history[-1].object and history[-1].object not in objects:
-        history.pop()
-    _put_aside(store, path)
-    if history:
-        store.refs.rewrite(name, history)
-        meaning = history[-1].ref[:24] or "nothing"
-        yield f"the name {name!r} means {meaning} again"
-    else:
-        yield f"dropped the name {name!r}: nothing it meant is left"
-
-
-def _put_aside(store: Store, path: Path) -> bool:
-    try:
-        kept = path.relative_to(store.root).as_posix().replace("/", "-")
-        path.rename(store.quarantine / f"{kept}-{unique()}")
-    except FileNotFoundError:
-        return False
-    return True

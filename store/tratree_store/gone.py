@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from tratree_store import entries as records
-from tratree_store.atomic import seal, unseal, write_atomic
+from tratree_store.atomic import read_plain, seal, unseal, write_atomic
 from tratree_store.entries import Entry
 from tratree_store.errors import VerificationError
 
@@ -36,16 +36,22 @@ def path_of(gone: Path, recipe: str, digest: str) -> Path:
 
 def bury(gone: Path, record: Path, why: Why, scratch: Path, durable: bool) -> None:
     """Write what is known of the entry at ``record`` and why it goes, then remove the record."""
-    data = record.read_bytes()
-    recipe, digest = record.parent.parent.name + record.parent.name, record.stem
-    sealed = seal({"why": why, "at": round(time.time(), 3), "record": data.decode("utf-8")})
-    write_atomic(path_of(gone, recipe, digest), sealed, scratch, durable)
+    note(gone, record, read_plain(record), why, scratch, durable)
     record.unlink(missing_ok=True)
+
+
+def note(gone: Path, record: Path, data: bytes, why: Why, scratch: Path, durable: bool) -> None:
+    """Keep ``data``, the bytes of the record at ``record``, with the reason why it goes."""
+    recipe, digest = record.parent.parent.name + record.parent.name, record.stem
+    # A broken record may hold any bytes; what is kept of it is for people.
+    text = data.decode("utf-8", "replace")
+    sealed = seal({"why": why, "at": round(time.time(), 3), "record": text})
+    write_atomic(path_of(gone, recipe, digest), sealed, scratch, durable)
 
 
 def read(path: Path, objects: Path) -> Gone:
     """The former entry in a file; raises ``VerificationError`` or ``OSError``."""
-    line = unseal(path.read_bytes(), f"The note {path.name[:12]} in gone/")
+    line = unseal(read_plain(path), f"The note {path.name[:12]} in gone/")
     try:
         why: Why = "collected" if line["why"] == "collected" else "broken"
         data, at = str(line["record"]).encode("utf-8"), float(line["at"])

@@ -14,7 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tratree_store.atomic import read_plain
 from tratree_store.secrecy import without_secrets
+
+_MAX_PID = 1 << 31
+_END_OF_TIME = 1e11
 
 
 def host() -> str:
@@ -62,6 +66,7 @@ def start_of(pid: int) -> str:
 
 
 def alive(holder: Holder) -> bool:
+    """Whether the process that holds the lock still runs, on this host."""
     try:
         os.kill(holder.pid, 0)
     except ProcessLookupError:
@@ -72,9 +77,17 @@ def alive(holder: Holder) -> bool:
 
 
 def read_holder(path: Path) -> Holder | None:
-    """The holder written in a lock file; None if it is empty, torn or gone."""
+    """The holder written in a lock file; None if it is empty, torn, nonsense or gone."""
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        return Holder(**{**fields, "needs": tuple(fields.get("needs", ()))})
-    except (OSError, ValueError, TypeError, AttributeError):
+        fields = json.loads(read_plain(path))
+        holder = Holder(**{**fields, "needs": tuple(fields.get("needs", ()))})
+        texts = (holder.host, holder.command, holder.started, *holder.needs)
+        sound = (
+            type(holder.pid) is int
+            and 0 < holder.pid < _MAX_PID  # 0 and negative ones would mean groups of processes
+            and 0 <= float(holder.since) < _END_OF_TIME
+            and all(isinstance(text, str) for text in texts)
+        )
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
+    return holder if sound else None

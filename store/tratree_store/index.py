@@ -4,7 +4,8 @@ Rows are hints and records decide, so a lost or stale index costs time and never
 keep it complete: a record is announced in ``pending/`` before it comes or goes, until its row is
 committed, so whatever dies in between is caught up by the next who looks; writers take a
 file lock and ``BEGIN IMMEDIATE``, so that SQLite never answers "database is locked"; an index that
-is missing or unreadable is rebuilt (for a reader without write permission: in memory).
+is missing, damaged or of another version is built anew (see ``index_file``; for a reader without
+write permission: in memory).
 
 Reading uses only ``sqlite3``; ``sqlite_utils`` is imported where rows are written.
 """
@@ -20,16 +21,17 @@ from pathlib import Path
 from typing import Any
 
 from tratree_store import entries as records
-from tratree_store import gone
+from tratree_store import gone, index_file
+from tratree_store.atomic import make_folder
 from tratree_store.entries import Entry
-from tratree_store.errors import StoreError, VerificationError, explained
+from tratree_store.errors import NewerStore, StoreError, VerificationError, explained
 from tratree_store.faults import point
-from tratree_store.filesystems import has_shared_memory
-from tratree_store.locks import flock_works, locked
-from tratree_store.migrations import MIGRATIONS, migrate, refuse_newer
-from tratree_store.rows import COLUMNS, Row, edges_of, row_of
+from tratree_store.index_file import is_damage
+from tratree_store.locks import locked
+from tratree_store.migrations import migrate
+from tratree_store.rows import COLUMNS, Row, edges_of, is_row, row_of
 
-_BUSY_SECONDS = 60.0
+Progress = Callable[[int], None]
 
 
 class Index:
@@ -47,9 +49,11 @@ class Index:
         self._entries = root / "entries"
         self._gone = root / "gone"
         self._objects = root / "objects"
+        self._scratch = root / "tmp"
         self._lock = root / "locks" / "index.lock"
         self._warn = warn
         self._durable = durable
+        self._is_new = False
 
     # -- writing ---------------------------------------------------------------------------
 
@@ -64,12 +68,18 @@ class Index:
         self._write(insert)
         point("index.committed")
 
-    def bury(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Move the rows of these (recipe, object) pairs from the entries to the gone."""
+    def bury(self, pairs: Iterable[tuple[str, str]], *, unless_recorded: bool = False) -> None:
+        """Move the rows of these (recipe, object) pairs from the entries to the gone.
+
+        ``unless_recorded`` leaves the rows of those that have a record after all.
+        """
         found = list(pairs)
 
         def move(database: Any) -> None:
             for recipe, digest in found:
+                path = records.record_path(self._entries, recipe, digest)
+                if unless_recorded and path.exists():
+                    continue
                 database.execute(
                     "INSERT OR REPLACE INTO gone SELECT recipe, object, stage, created "
                     "FROM entries WHERE recipe = ? AND object = ?",
@@ -86,53 +96,55 @@ class Index:
 
         self._write(move)
 
-    def rebuild(self, on_progress: Callable[[int], None] | None = None) -> int:
-        """Throw the rows away and read every record again; returns how many there are."""
-
-        def again(database: Any) -> int:
-            for table in ("entries", "inputs", "gone"):
-                database.execute(f"DELETE FROM {table}")
-            return self._fill(database, on_progress)
-
-        count: int = self._write(again, fill=False)
-        for mark in self._marks():
-            mark.unlink(missing_ok=True)
+    def rebuild(self, on_progress: Progress | None = None) -> int:
+        """Read every record into a new index, which replaces this one; returns how many."""
+        with locked(self._lock):
+            marks = self._marks()
+            count = self._replace(on_progress)
+        for mark in marks:
+            with contextlib.suppress(OSError):
+                if self._settled(mark):
+                    mark.unlink(missing_ok=True)
         return count
+
+    def _settled(self, mark: Path) -> bool:
+        """Whether nobody is about to write the record that a mark speaks of."""
+        recipe, _, digest = mark.name.partition("-")
+        recorded = records.record_path(self._entries, recipe, digest).exists()
+        return recorded or time.time() - mark.stat().st_mtime > 60
 
     def announce(self, recipe: str, digest: str) -> Path:
         """Leave a mark that a record is about to come or go; the caller removes it."""
-        self.pending.mkdir(exist_ok=True)
+        make_folder(self.pending, self._durable)
         mark = self.pending / f"{recipe}-{digest}"
         mark.touch()
         return mark
 
-    def _write(self, action: Callable[[Any], Any], *, fill: bool = True) -> Any:
+    def _write(self, action: Callable[[Any], Any]) -> Any:
         """``action(sqlite_utils.Database)`` in a transaction that no other writer shares.
 
-        A new or migrated index is filled from the records first, unless the action does it. Damage
-        may show anywhere, for SQLite checks a page when it reads it: then the index is replaced by
-        a new one, and the action is done there.
+        Damage may show anywhere, for SQLite checks a page when it reads it: then the index is
+        replaced by a new one, and the action is done there.
         """
         with locked(self._lock):
+            if not index_file.is_file(self.path):
+                self._replace(None)
             try:
-                return self._transaction(action, fill)
-            except sqlite3.DatabaseError as error:
+                return self._transaction(action)
+            except sqlite3.Error as error:
                 if not is_damage(error):
                     raise
-                self._move_aside(error)
-                return self._transaction(action, fill)
+                self._warn_of(error)
+                self._replace(None)
+                return self._transaction(action)
 
-    def _transaction(self, action: Callable[[Any], Any], fill: bool) -> Any:
-        with closing(self._opened()) as connection:
+    def _transaction(self, action: Callable[[Any], Any]) -> Any:
+        with index_file.readable(), closing(self._opened()) as connection:
             from sqlite_utils import Database
 
-            database = Database(connection)
             try:
                 connection.execute("BEGIN IMMEDIATE")
-                version = migrate(connection)
-                if version < len(MIGRATIONS) and fill:
-                    self._fill(database, None)
-                result = action(database)
+                result = action(Database(connection))
                 connection.commit()
                 return result
             except BaseException:
@@ -141,47 +153,39 @@ class Index:
                 raise
 
     def _opened(self) -> sqlite3.Connection:
+        """A connection to an index of this version."""
+        connection = self._connect()
         try:
-            return self._connect()
-        except sqlite3.DatabaseError as error:
-            self._move_aside(error)
-            return self._connect()
-
-    def _connect(self) -> sqlite3.Connection:
-        # Transactions are ours: the module's own implicit ones would begin deferred.
-        is_new = not self.path.exists()
-        connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
-        try:
-            refuse_newer(connection)
-            local = has_shared_memory(self.path.parent)
-            shared = local and flock_works(self._lock)
-            mode = "wal" if shared else "delete"
-            current = connection.execute("PRAGMA journal_mode").fetchone()[0]
-            if current != mode:
-                connection.execute(f"PRAGMA journal_mode = {mode}")
-            if not shared:
-                # A long transaction whose pages spill would shut readers out until it ends.
-                connection.execute("PRAGMA cache_spill = OFF")
-            if not shared and (is_new or current != mode):
-                what = "has no working locks" if local else "is on a network file system"
-                self._warn(
-                    f"{self.path.parent} {what}: the index uses a rollback journal, which is "
-                    "slower; the store is safe all the same."
-                )
-            connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
+            if index_file.is_current(connection):
+                return connection
         except BaseException:
             connection.close()
             raise
-        return connection
+        connection.close()
+        self._replace(None)
+        return self._connect()
 
-    def _move_aside(self, error: sqlite3.DatabaseError) -> None:
-        if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-            raise StoreError(f"The index {self.path} is in use by another program.") from error
-        self._warn(f"The index {self.path} is damaged ({error}); it is rebuilt from the records.")
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+    def _connect(self) -> sqlite3.Connection:
+        is_new, self._is_new = self._is_new, False
+        return index_file.open_to_write(
+            self.path, self._lock, durable=self._durable, warn=self._warn, is_new=is_new
+        )
 
-    def _fill(self, database: Any, on_progress: Callable[[int], None] | None) -> int:
+    def _replace(self, on_progress: Progress | None) -> int:
+        def fill(connection: sqlite3.Connection) -> int:
+            from sqlite_utils import Database
+
+            migrate(connection)
+            return self._fill(Database(connection), on_progress)
+
+        make_folder(self._scratch, self._durable)
+        self._is_new = True
+        return index_file.replace(self.path, self._scratch, fill, durable=self._durable)
+
+    def _warn_of(self, error: sqlite3.Error) -> None:
+        self._warn(f"the index {self.path} is damaged ({error}); it is rebuilt from the records")
+
+    def _fill(self, database: Any, on_progress: Progress | None) -> int:
         count = 0
         batch: list[Entry] = []
         for entry in self._on_disk():
@@ -213,7 +217,7 @@ class Index:
             try:
                 yield records.read(path, self._objects)
             except VerificationError as error:
-                self._warn(f"{error} It is left out of the index; see `store fsck`.")
+                self._warn(f"{error}; it is left out of the index, see `tratree store fsck`")
             except OSError:
                 continue
 
@@ -224,7 +228,7 @@ class Index:
         edges = (
             dict(zip(names, edge, strict=True)) for entry in entries for edge in edges_of(entry)
         )
-        # Inside our BEGIN IMMEDIATE these become savepoints.
+        # Inside our transaction these become savepoints.
         database["entries"].insert_all(rows, pk=("recipe", "object"), replace=True)
         database["inputs"].insert_all(edges, pk=("recipe", "role", "position"), replace=True)
 
@@ -235,40 +239,37 @@ class Index:
         """A read-only connection on an index that is complete as of now."""
         if self._entries.is_dir():
             self._catch_up()
-        connection = self._open_read_only()
-        with closing(connection):
+        with closing(self._open_read_only()) as connection:
             yield connection
 
     def _open_read_only(self) -> sqlite3.Connection:
-        if self.path.exists():
-            # immutable: a read-only folder has no place for the shared memory of WAL.
-            for option in ("mode=ro", "mode=ro&immutable=1"):
-                connection = sqlite3.connect(
-                    f"file:{_quoted(self.path)}?{option}", uri=True, timeout=_BUSY_SECONDS
-                )
+        with contextlib.suppress(sqlite3.Error):
+            connection = index_file.open_to_read(self.path)
+            if connection is not None:
                 try:
-                    if refuse_newer(connection) == len(MIGRATIONS):
-                        connection.execute("SELECT 1 FROM entries LIMIT 1").fetchone()
-                        return connection
-                    connection.close()
-                    break
-                except sqlite3.DatabaseError as error:
-                    connection.close()
-                    if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-                        break  # an immutable look would not see the lock, but half a transaction
+                    with index_file.readable():
+                        if index_file.is_current(connection):
+                            connection.execute("SELECT 1 FROM entries LIMIT 1").fetchone()
+                            return connection
                 except BaseException:
                     connection.close()
                     raise
+                connection.close()
         return self._rebuilt()
 
     def _rebuilt(self) -> sqlite3.Connection:
         """The index after a rebuild: on disk if that can be written, else in memory."""
         if next(iter(records.all_records(self._entries)), None) is not None:
             try:
-                self.add([])  # opening it for writing migrates, replaces and fills it
-                return sqlite3.connect(f"file:{_quoted(self.path)}?mode=ro", uri=True)
+                self.add([])  # opening it for writing replaces what is missing or damaged
+                connection = index_file.open_to_read(self.path)
+                if connection is not None:
+                    return connection
+            except NewerStore:
+                raise
             except (OSError, StoreError, sqlite3.Error):
-                self._warn(f"The index {self.path} cannot be written; reading all records instead.")
+                pass
+            self._warn(f"the index {self.path} cannot be written; reading all records instead")
         return self._in_memory()
 
     def _in_memory(self) -> sqlite3.Connection:
@@ -286,6 +287,11 @@ class Index:
         except OSError:
             return []
 
+    def announced(self) -> set[tuple[str, str]]:
+        """(recipe, object) of the records whose rows may be late."""
+        pairs = (mark.name.partition("-") for mark in self._marks())
+        return {(recipe, digest) for recipe, _, digest in pairs}
+
     def _catch_up(self) -> None:
         """Do for the index what writers and collectors died before they could."""
         late: list[tuple[Path, Entry]] = []
@@ -298,29 +304,44 @@ class Index:
                     late.append((mark, records.read(path, self._objects)))
                 elif gone.path_of(self._gone, recipe, digest).exists():
                     buried.append((mark, (recipe, digest)))
-                elif time.time() - mark.stat().st_mtime > 86400:
-                    mark.unlink(missing_ok=True)
+                elif time.time() - mark.stat().st_mtime > 60:
+                    # A collection on a full disk leaves no note, a dead writer no record.
+                    buried.append((mark, (recipe, digest)))
         if late or buried:
             with contextlib.suppress(OSError, StoreError, sqlite3.Error):
                 self.add([entry for _, entry in late])
-                self.bury([pair for _, pair in buried])
+                self.bury([pair for _, pair in buried], unless_recorded=True)
                 for mark in [mark for mark, _ in (*late, *buried)]:
                     mark.unlink(missing_ok=True)
 
-    def ask(self, question: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
-        """The answer to an SQL question; an index in which damage shows is rebuilt first."""
+    def ask(
+        self,
+        question: str,
+        values: Iterable[Any] = (),
+        sound: Callable[[tuple[Any, ...]], bool] = bool,
+    ) -> list[tuple[Any, ...]]:
+        """The answer to an SQL question; an index in which damage shows is rebuilt first.
+
+        ``sound`` says whether a row of the answer can be one at all.
+        """
         given = list(values)
+
+        def answer() -> list[tuple[Any, ...]]:
+            with self.reading() as connection, index_file.readable():
+                found = connection.execute(question, given).fetchall()
+            if not all(map(sound, found)):
+                raise sqlite3.DatabaseError("a row holds values of the wrong type")
+            return found
+
         try:
-            with self.reading() as connection:
-                return connection.execute(question, given).fetchall()
-        except sqlite3.DatabaseError as error:
+            return answer()
+        except sqlite3.Error as error:
             if not is_damage(error):
                 raise
-            self._warn(f"The index {self.path} is damaged ({error}); it is read anew.")
+            self._warn(f"the index {self.path} is damaged ({error}); it is read anew")
         try:
             self.rebuild()
-            with self.reading() as connection:
-                return connection.execute(question, given).fetchall()
+            return answer()
         except (OSError, StoreError, sqlite3.Error):
             with closing(self._in_memory()) as connection:
                 return connection.execute(question, given).fetchall()
@@ -334,23 +355,29 @@ class Index:
                 f"SELECT {COLUMNS} FROM entries WHERE {where} "
                 "ORDER BY created DESC, recipe, object LIMIT ?",
                 [*values, -1 if limit is None else limit],
+                is_row,
             )
             return [Row(*columns) for columns in found]
 
+    def unordered(self) -> list[Row]:
+        """All rows, in whatever order is quickest."""
+        with explained("read the index", self.path.parent):
+            found = self.ask(f"SELECT {COLUMNS} FROM entries", (), is_row)
+            return [Row(*columns) for columns in found]
+
+    def edges(self) -> list[tuple[str, str]]:
+        """(recipe, object that it was made from), for all entries."""
+        with explained("read the index", self.path.parent):
+            return self.ask("SELECT recipe, object FROM inputs", (), _are_texts)
+
     def former(self, where: str, values: Iterable[Any], limit: int = 1) -> list[tuple[str, str]]:
         """(recipe, object) of former entries that satisfy an SQL condition, newest first."""
-        found = self.ask(
+        return self.ask(
             f"SELECT recipe, object FROM gone WHERE {where} ORDER BY created DESC LIMIT ?",
             [*values, limit],
+            _are_texts,
         )
-        return [(str(recipe), str(digest)) for recipe, digest in found]
 
 
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite says that the file is not, or no longer, a sound database."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
-
-
-def _quoted(path: Path) -> str:
-    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+def _are_texts(columns: tuple[Any, ...]) -> bool:
+    return all(type(column) is str for column in columns)

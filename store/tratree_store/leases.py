@@ -26,6 +26,17 @@ class Leases:
         self._lock: Lock | None = None
         self._pid = 0
 
+    @property
+    def digests(self) -> frozenset[str]:
+        """What this process uses through this store object now, partial folders left out."""
+        mine = self._digests if self._pid == os.getpid() else set()
+        return frozenset(digest for digest in mine if not digest.startswith("partial:"))
+
+    @property
+    def path(self) -> Path | None:
+        """The lock file that says so to others."""
+        return self._lock.path if self._lock is not None and self._pid == os.getpid() else None
+
     def take(self, *digests: str) -> None:
         """Add digests; best effort, for reading must work in a read-only store."""
         if self._pid != os.getpid():  # a forked child needs a lease of its own

@@ -18,6 +18,7 @@ import errno
 import fcntl
 import json
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,8 +26,9 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from tratree_store.atomic import unique
+from tratree_store.atomic import make_folder, unique
 from tratree_store.errors import LockTimeout, StoreError
+from tratree_store.group_access import inherit, is_shared
 from tratree_store.holders import Holder, alive, host, myself, read_holder
 
 VARIABLE = "TRATREE_STORE_LOCKS"
@@ -34,6 +36,9 @@ VARIABLE = "TRATREE_STORE_LOCKS"
 STANDING = frozenset({"gc.lock", "index.lock", "refs.lock"})
 _HEARTBEAT = 60.0
 _SILENT = 600.0
+_BLOCK = 4096
+#: How long a holder that has locked its file and not signed it is waited for, in all.
+_UNSIGNED = 2.0
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL}
 
 
@@ -126,7 +131,7 @@ class Lock:
     def _flock(self, blocking: int) -> bool:
         mode = (fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX) | blocking
         while True:
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            handle = self._open()
             try:
                 fcntl.flock(handle, mode)
                 same = os.fstat(handle).st_ino == self.path.stat().st_ino
@@ -149,23 +154,51 @@ class Lock:
             self.sign(self._needs)
         return True
 
+    def _open(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        for _ in range(20):
+            try:
+                handle = os.open(self.path, flags, 0o644)
+            except PermissionError:
+                # Another member of the group has just made it, and is about to share it.
+                if not is_shared(self.path.parent):
+                    raise
+                time.sleep(0.01)
+                continue
+            with contextlib.suppress(OSError):
+                inherit(self.path)
+            return handle
+        return os.open(self.path, flags, 0o644)
+
     def sign(self, needs: Sequence[str]) -> None:
         """Write into the file who holds it and which digests it needs."""
         self._needs = tuple(needs)
-        text = json.dumps(asdict(myself(self._needs)), separators=(",", ":")).encode()
-        # A full disk must not make a lock unusable: the name of the holder is a courtesy.
-        with contextlib.suppress(OSError):
+        text = self._text()
+        try:
             if self._handle is not None:
                 # Whoever reads between these two calls sees a torn end, and reads again.
-                os.pwrite(self._handle, text, 0)
+                if os.pwrite(self._handle, text, 0) != len(text):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.ftruncate(self._handle, len(text))
             else:
                 draft = self._draft(text)
                 draft.replace(self.path)
+        except OSError:
+            # A full disk must not make a lock unusable. But an old or torn text would say too
+            # little of what is needed; an empty file says that nothing is known.
+            with contextlib.suppress(OSError):
+                if self._handle is not None:
+                    os.ftruncate(self._handle, 0)
+
+    def _text(self) -> bytes:
+        text = json.dumps(asdict(myself(self._needs)), separators=(",", ":")).encode()
+        # Whole blocks: a longer text still has room when the disk is full.
+        return text.ljust(-(-len(text) // _BLOCK) * _BLOCK)
 
     def _draft(self, text: bytes) -> Path:
         draft = self.path.with_name(f".draft-{unique()}")
         draft.write_bytes(text)
+        inherit(draft)
         return draft
 
     def _try_file(self) -> bool:
@@ -183,7 +216,7 @@ class Lock:
                 else:  # a fresh lock was taken in between: put it back
                     grave.rename(self.path)
         # Written first and linked into place, so that nobody ever reads a lock without a name.
-        draft = self._draft(json.dumps(asdict(myself(self._needs))).encode())
+        draft = self._draft(self._text())
         try:
             os.link(draft, self.path)
         except FileExistsError:
@@ -232,7 +265,7 @@ _owners: dict[str, int] = {}
 @contextmanager
 def locked(path: Path, *, shared: bool = False, wait: float | None = None) -> Iterator[None]:
     """Hold a short lock whose file stays (index, refs, collection)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, durable=False)
     lock = Lock(path, shared=shared, keep=True).acquire(wait)
     try:
         yield
@@ -256,22 +289,21 @@ def flock_works(path: Path) -> bool:
     return True
 
 
-def live_holders(folder: Path) -> Iterator[tuple[Path, Holder]]:
+def live_holders(folder: Path, *, but: Path | None = None) -> Iterator[tuple[Path, Holder | None]]:
     """The locks in ``folder`` that somebody holds now; leftovers of the dead are removed.
 
     A holder that has locked its file and not yet signed it is waited for: garbage collection must
-    know what everybody needs.
+    know what everybody needs. None stands for one that does not sign (its disk is full). ``but``
+    is a lock to pass over.
     """
     if not folder.is_dir():
         return
+    patience = time.monotonic() + _UNSIGNED
     for path in sorted(folder.glob("*.lock")):
-        if path.name in STANDING:
+        if path.name in STANDING or path == but:
             continue
-        for _ in range(200):
-            holder = read_holder(path)
-            if not _is_held(path, holder):
-                break
-            if holder is not None:
+        while _is_held(path, holder := read_holder(path)):
+            if holder is not None or time.monotonic() > patience:
                 yield path, holder
                 break
             time.sleep(0.01)
@@ -282,9 +314,13 @@ def _is_held(path: Path, holder: Holder | None) -> bool:
     if os.environ.get(VARIABLE) == "files":
         return holder is None or holder.host != host() or alive(holder)
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return False  # nobody locks a folder or a FIFO
+        handle = _open_to_look(path)
+    except FileNotFoundError:
         return False
+    except OSError:
+        return True  # somebody else's, and unreadable: whatever it is, it is not ours to judge
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(handle).st_ino == path.stat().st_ino:
@@ -296,3 +332,14 @@ def _is_held(path: Path, holder: Holder | None) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+def _open_to_look(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except PermissionError:  # another user's lock: to ask for it, reading is enough
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.EROFS:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        raise

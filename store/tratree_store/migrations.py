@@ -11,6 +11,7 @@ import json
 import sqlite3
 from pathlib import Path
 
+from tratree_store.atomic import read_plain
 from tratree_store.errors import NewerStore, StoreError
 
 #: Format of objects/, entries/, refs/ on disk.
@@ -56,7 +57,7 @@ def refuse_newer(connection: sqlite3.Connection) -> int:
     if version > len(MIGRATIONS):
         raise NewerStore(
             f"The index has version {version} and this program knows {len(MIGRATIONS)}; "
-            "use a newer tratree."
+            "use a newer tratree, or build one for this version with `tratree store reindex`"
         )
     return version
 
@@ -75,10 +76,12 @@ def check_format(root: Path) -> bool:
     """Whether ``root`` says its format; raises ``NewerStore`` if it is newer than ours."""
     path = root / FORMAT_FILE
     try:
-        found = json.loads(path.read_bytes())["format"]
-    except FileNotFoundError:
+        found = json.loads(read_plain(path, 1 << 16))["format"]
+    except (FileNotFoundError, NotADirectoryError):
         return False
-    except (ValueError, KeyError, TypeError) as error:
+    except PermissionError as error:
+        raise StoreError(f"{path} may not be read by this user") from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreError(
             f"{path} is unreadable; if this folder is a store, restore the text "
             f'{{"format":{STORE_FORMAT}}}.'

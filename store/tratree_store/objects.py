@@ -20,9 +20,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from tratree_store.atomic import make_folder, sync_file, sync_folder, unique
+from tratree_store.atomic import make_folder, read_plain, sync_file, sync_folder, unique
 from tratree_store.errors import StoreError, VerificationError
 from tratree_store.faults import point
+from tratree_store.group_access import is_shared, widen
 from tratree_store.keys import dump, is_digest, sha256
 
 MANIFEST = "manifest.json"
@@ -77,8 +78,10 @@ class Manifest:
             rows = json.loads(data)["files"]
             files = tuple(File(row["path"], row["sha256"], row["size"]) for row in rows)
             sound = (
-                all(is_digest(f.sha256) and type(f.size) is int and f.size >= 0 for f in files)
+                all(isinstance(f.path, str) and is_digest(f.sha256) for f in files)
+                and all(type(f.size) is int and f.size >= 0 for f in files)
                 and len({f.path for f in files}) == len(files) > 0
+                and len({(f.sha256, f.size) for f in files}) == len({f.sha256 for f in files})
             )
             manifest = cls(files)
             sound = sound and manifest.encode() == data
@@ -163,11 +166,15 @@ def place(work: Path, objects: Path, manifest: Manifest, *, durable: bool) -> Pa
         if durable:
             sync_file(path)
     (work / MANIFEST).chmod(0o444)
+    if is_shared(work.parent):  # the stage made its folders with the umask of its user
+        for folder, _, _ in os.walk(work):
+            widen(Path(folder))
     if durable:
         sync_file(work / MANIFEST)
         for folder, _, _ in os.walk(work):
             sync_folder(Path(folder))
     point("publish.synced")
+    _check_unchanged(work / FILES, manifest)
     make_folder(target.parent, durable)
     broken = None
     for _ in range(8):
@@ -190,13 +197,20 @@ def place(work: Path, objects: Path, manifest: Manifest, *, durable: bool) -> Pa
     return broken
 
 
+def _check_unchanged(folder: Path, manifest: Manifest) -> None:
+    """Raise ``StoreError`` unless exactly the manifest's files lie in ``folder``."""
+    there = {name: status.st_size for name, _, status in walk(folder)}
+    if there != {file.path: file.size for file in manifest.files}:
+        raise StoreError(
+            f"the files in {folder} changed while they were published, and nothing was; run again"
+        )
+
+
 def read_manifest(objects: Path, digest: str) -> Manifest:
     """The checked manifest of an object; raises ``VerificationError`` if missing or damaged."""
     path = folder_of(objects, digest) / MANIFEST
     try:
-        if path.stat().st_size > MAX_MANIFEST:
-            raise VerificationError(f"The manifest of object {digest[:12]} is damaged.")
-        return Manifest.decode(path.read_bytes(), digest)
+        return Manifest.decode(read_plain(path, MAX_MANIFEST), digest)
     except OSError as error:
         raise VerificationError(
             f"Object {digest[:12]} cannot be read ({error.strerror or error})."
@@ -301,3 +315,16 @@ def _reflink(source: Path, target: Path) -> bool:
         return False
     target.chmod(0o444)
     return True
+
+
+def unreadable(folder: Path) -> bool:
+    """Whether something under ``folder`` may not be read by this user."""
+    try:
+        return any(
+            not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
+            for _, path, _ in walk(folder)
+        )
+    except PermissionError:
+        return True
+    except OSError:
+        return False

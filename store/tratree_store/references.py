@@ -26,12 +26,12 @@ _MAX_CANDIDATES = 10
 class Resolver:
     """Reads references against one store's names and index.
 
-    ``load(row)`` gives the entry of a row, or None if its record is gone.
+    ``load(recipe, object)`` gives an entry, or None if its record is gone.
     """
 
     index: Index
     refs: Refs
-    load: Callable[[Row], Entry | None]
+    load: Callable[[str, str], Entry | None]
 
     def resolve(self, text: str, kind: str | None = None) -> Entry:
         """The entry that ``text`` means, of that kind if one is given.
@@ -67,7 +67,7 @@ class Resolver:
         return self._first(self.index.rows("kind = ?", [kind], limit=50))
 
     def _first(self, rows: list[Row]) -> Entry | None:
-        return next((entry for row in rows if (entry := self.load(row))), None)
+        return next((entry for row in rows if (entry := self.load(row.recipe, row.object))), None)
 
     def _base(self, text: str, kind: str | None) -> Entry:
         said, colon, word = text.rpartition(":")
@@ -89,9 +89,9 @@ class Resolver:
         try:
             naming = self.refs.current(word) if word else None
         except VerificationError as error:
-            raise UnknownReference(f"{error} `store fsck --repair` restores it.") from error
-        except OSError:
-            return None
+            raise VerificationError(
+                f"{error}; `tratree store fsck --repair` restores what it meant"
+            ) from error
         if naming is None:
             return None
         entry = self._entry_of(naming)
@@ -104,8 +104,8 @@ class Resolver:
         return entry
 
     def _entry_of(self, naming: Naming) -> Entry | None:
-        rows = self.index.rows("recipe = ? AND object = ?", [naming.recipe, naming.object])
-        return self._first(rows) or self.of_object(naming.object, naming.kind)
+        # A name says where the record lies; the index is asked only when it is not there.
+        return self.load(naming.recipe, naming.object) or self.of_object(naming.object, naming.kind)
 
     def _prefixed(self, text: str, word: str, said: str | None, wanted: str | None) -> Entry:
         rows = self.index.rows("object >= ? AND object < ?", [word, word + "g"])

@@ -9,10 +9,9 @@ there and goes on. A pull keeps finished files (and the beginning of an unfinish
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any, TypeVar
 
 from tratree_store import refs as ref_lines
 from tratree_store import sharing
+from tratree_store.atomic import make_folder
 from tratree_store.entries import Entry
 from tratree_store.errors import (
     AmbiguousReference,
@@ -28,10 +28,21 @@ from tratree_store.errors import (
     VerificationError,
     explained,
 )
+from tratree_store.group_access import inherit
 from tratree_store.keys import is_digest
 from tratree_store.locks import Lock
-from tratree_store.objects import FILES, MANIFEST, File, Manifest, damage, folder_of, read_manifest
+from tratree_store.objects import (
+    FILES,
+    MANIFEST,
+    File,
+    Manifest,
+    damage,
+    folder_of,
+    hash_file,
+    read_manifest,
+)
 from tratree_store.refs import Naming
+from tratree_store.sharing import Announcement, Limits
 from tratree_store.store import Store
 from tratree_store.transport import Remote
 
@@ -166,33 +177,37 @@ def pull(
     lineage: bool = True,
     jobs: int = 8,
     on_progress: Progress | None = None,
+    limits: Limits | None = None,
 ) -> tuple[list[Entry], Transfer]:
     """Copy artifacts (by default with everything they were made from) from ``url``.
 
     A reference is a full digest (with or without its kind), a name that was pushed, or, where the
     remote can be listed, a prefix. Returns the newest entry of each reference and the counts.
-    Raises ``VerificationError`` for bytes that are not what their digest says; then nothing of
-    that pull became part of the store.
+    Raises ``VerificationError`` for bytes that are not what their digest says, and ``StoreError``
+    for more than ``limits`` allow or the disk holds; then nothing of that pull became part of the
+    store.
     """
     remote = Remote(url)
     store.prepare()
     wanted = {text: _resolve(remote, text) for text in references}
-    entries, missing = _closure(store, remote, list(wanted.values()), lineage)
-    done = Transfer(missing=missing)
-    manifests: dict[str, Manifest] = {}
-    for digest in {entry.object for entry in entries}:
-        if sharing.has_object(store, digest):
-            done.skipped += 1
-            continue
-        data = remote.read(sharing.manifest_name(digest), 64 << 20)
-        if data is None:
-            raise VerificationError(f"{remote.shown} has no manifest of {digest[:12]}.")
-        manifests[digest] = Manifest.decode(data, digest)
-    blobs = {file.sha256: file for m in manifests.values() for file in m.files}
-    counter = _Counter(sum(file.size for file in blobs.values()), on_progress)
+    announced = Announcement(limits or Limits())
+    with _refusing(remote):
+        entries, missing = _closure(store, remote, list(wanted.values()), lineage, announced)
+        done = Transfer(missing=missing)
+        for digest in sorted({entry.object for entry in entries}):
+            if sharing.has_object(store, digest):
+                done.skipped += 1
+                continue
+            data = remote.read(sharing.manifest_name(digest), sharing.MAX_MANIFEST)
+            if data is None:
+                raise VerificationError(f"it has no manifest of {digest[:12]}")
+            announced.add(digest, Manifest.decode(announced.described(data), digest))
+        announced.refuse_too_much(store.root)
+    manifests, blobs = announced.manifests, announced.blobs
+    counter = _Counter(announced.size, on_progress)
     incoming = store.root / "incoming"
     with explained("pull", store.root), sharing.arrival(store) as folder:
-        incoming.mkdir(exist_ok=True)
+        make_folder(incoming, store.durable)
 
         def fetch(file: File) -> None:
             _fetch(store, remote, incoming, folder, file, counter.add)
@@ -215,6 +230,18 @@ def pull(
     return found, done
 
 
+@contextlib.contextmanager
+def _refusing(remote: Remote) -> Iterator[None]:
+    """Say which remote it was that holds too much, or what cannot be."""
+    try:
+        yield
+    except (UnknownReference, AmbiguousReference):
+        raise
+    except StoreError as error:
+        sentence = str(error).rstrip(".")
+        raise type(error)(f"{remote.shown} was refused: {sentence}; nothing was pulled") from error
+
+
 def _take_name(store: Store, remote: Remote, text: str, entry: Entry) -> None:
     """A name that was asked for comes along, unless it means something here already."""
     with contextlib.suppress(StoreError):
@@ -235,24 +262,23 @@ def _fetch(
     lock = Lock(store.locks / f"incoming-{file.sha256}.lock")
     with lock:
         for last in (False, True):
-            if not whole.exists():
-                remote.stream(sharing.blob_name(file.sha256), part, file, moved)
-                part.replace(whole)
-            if _sha256_of(whole) == file.sha256:
-                break
-            # What an earlier try left may be what is wrong: once more from the beginning.
-            whole.unlink()
+            # What an earlier try left may be what is wrong, or be collected under our hands: once
+            # more from the beginning.
+            with contextlib.suppress(FileNotFoundError):
+                if not whole.exists():
+                    part.touch()
+                    inherit(part)  # another member of the group may go on with it
+                    remote.stream(sharing.blob_name(file.sha256), part, file, moved)
+                    part.replace(whole)
+                if hash_file(whole) == (file.sha256, file.size):
+                    (folder / file.sha256).hardlink_to(whole)
+                    return
+                whole.unlink()
             if last:
                 raise VerificationError(
-                    f"{file.path} came from {remote.shown} with other bytes than its digest says; "
-                    "nothing was kept."
+                    f"{file.path} came from {remote.shown} with other bytes or another size than "
+                    "announced; nothing was kept"
                 )
-        (folder / file.sha256).hardlink_to(whole)
-
-
-def _sha256_of(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _resolve(remote: Remote, text: str) -> str:
@@ -282,11 +308,11 @@ def _resolve(remote: Remote, text: str) -> str:
 
 
 def _closure(
-    store: Store, remote: Remote, roots: list[str], lineage: bool
+    store: Store, remote: Remote, roots: list[str], lineage: bool, announced: Announcement
 ) -> tuple[list[Entry], tuple[str, ...]]:
     """The entries of the roots and of all they were made from, inputs first; what is missing."""
     found: dict[str, list[Entry]] = {}
-    missing = []
+    missing: dict[str, None] = {}
     todo = list(roots)
     while todo:
         digest = todo.pop()
@@ -296,9 +322,11 @@ def _closure(
         if data is None:
             if digest in roots:
                 raise UnknownReference(f"{remote.shown} does not have {digest[:12]}.")
-            missing.append(digest)
+            missing[digest] = None
+            announced.counted(len(missing))
             continue
-        found[digest] = sharing.split_records(data, digest, store.objects)
+        found[digest] = sharing.split_records(announced.described(data), digest, store.objects)
+        announced.counted(len(found))
         if lineage:
             inputs = [entry.inputs.values() for entry in found[digest]]
             todo += [d for digests in inputs for group in digests for d in group]

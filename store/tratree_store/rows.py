@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from tratree_store.entries import Entry
+from tratree_store.keys import is_digest
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,18 @@ class Row:
     created: float
     seconds: float
     size: int
+
+
+def is_row(columns: tuple[Any, ...]) -> bool:
+    """Whether what a damaged index answers can be a row at all."""
+    return (
+        len(columns) == 7
+        and all(type(column) is str for column in columns[:4])
+        and is_digest(columns[0])
+        and is_digest(columns[1])
+        and all(type(column) in (float, int) for column in columns[4:6])
+        and type(columns[6]) is int
+    )
 
 
 def row_of(entry: Entry) -> Row:

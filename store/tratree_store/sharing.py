@@ -16,18 +16,96 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
 from tratree_store import entries as records
-from tratree_store.atomic import unique
+from tratree_store.atomic import make_folder, unique
 from tratree_store.entries import Entry
-from tratree_store.errors import VerificationError
-from tratree_store.objects import FILES, Manifest, damage, folder_of, remove_folder
+from tratree_store.errors import StoreError, VerificationError
+from tratree_store.locks import Lock
+from tratree_store.objects import FILES, File, Manifest, damage, folder_of, remove_folder
 from tratree_store.store import Store
 
-MAX_RECORDS = 64 << 20
+#: The records, and the manifest, of one arriving object (bytes).
+MAX_RECORDS = 16 << 20
+MAX_MANIFEST = 16 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one import or pull takes at most.
+
+    Attributes:
+        objects: artifacts, lineage included.
+        files: files of all artifacts together.
+        size: bytes of all files together.
+        described: bytes of all manifests and records together.
+        ratio: bytes unpacked for a byte of archive (text compresses ten to forty times).
+    """
+
+    objects: int = 10_000
+    files: int = 100_000
+    size: int = 1 << 40
+    described: int = 256 << 20
+    ratio: int = 200
+
+
+class Announcement:
+    """What arriving artifacts say that they hold, added up and held against the limits.
+
+    Every method raises ``StoreError`` when a limit is passed, before anything is fetched.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.manifests: dict[str, Manifest] = {}
+        #: Each file once, by its sha256.
+        self.blobs: dict[str, File] = {}
+        self._described = 0
+        self._files = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files, each counted once."""
+        return sum(file.size for file in self.blobs.values())
+
+    def described(self, data: bytes) -> bytes:
+        """Count a manifest or the records of an object."""
+        self._described += len(data)
+        if self._described > self.limits.described:
+            raise StoreError(
+                f"the manifests and records take more than {self.limits.described} bytes"
+            )
+        return data
+
+    def counted(self, objects: int) -> None:
+        """Hold the number of artifacts against the limit."""
+        if objects > self.limits.objects:
+            raise StoreError(f"there are more than {self.limits.objects} artifacts")
+
+    def add(self, digest: str, manifest: Manifest) -> None:
+        """Take note of an object's files."""
+        self.manifests[digest] = manifest
+        self._files += len(manifest.files)
+        if self._files > self.limits.files:
+            raise StoreError(f"there are more than {self.limits.files} files")
+        for file in manifest.files:
+            before = self.blobs.setdefault(file.sha256, file)
+            if before.size != file.size:
+                raise VerificationError(
+                    f"the file {file.sha256[:12]} is announced with two sizes, {before.size} and "
+                    f"{file.size} bytes"
+                )
+
+    def refuse_too_much(self, folder: Path) -> None:
+        """Raise unless the files may come and have room on the disk of ``folder``."""
+        if self.size > self.limits.size:
+            raise StoreError(f"the files take {self.size} bytes, and {self.limits.size} may come")
+        free = shutil.disk_usage(folder).free
+        if self.size > free:
+            raise StoreError(f"the files take {self.size} bytes, and {free} are free in {folder}")
 
 
 def blob_name(digest: str) -> str:
@@ -70,11 +148,14 @@ def split_records(data: bytes, digest: str, objects: Path) -> list[Entry]:
 def arrival(store: Store) -> Iterator[Path]:
     """A private folder in the store for what is arriving; it is gone after the block."""
     folder = store.tmp / f"arriving-{os.getpid()}-{unique()}"
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        remove_folder(folder)
+    # A large file may take hours in which nothing in the folder changes: the lock says that
+    # somebody is at work.
+    with Lock(store.locks / f"{folder.name}.lock"):
+        make_folder(folder, durable=False)
+        try:
+            yield folder
+        finally:
+            remove_folder(folder)
 
 
 def has_object(store: Store, digest: str) -> bool:

@@ -24,6 +24,7 @@ from tratree_store.entries import Entry
 from tratree_store.errors import StoreError, UnknownReference, VerificationError, explained
 from tratree_store.faults import point
 from tratree_store.gone import Gone
+from tratree_store.group_access import widen_all
 from tratree_store.holders import Holder
 from tratree_store.index import Index
 from tratree_store.keys import JSON, Recipe, canonical_json, input_digests, sha256
@@ -34,7 +35,6 @@ from tratree_store.migrations import FORMAT_FILE, STORE_FORMAT, check_format
 from tratree_store.objects import Manifest, damage, folder_of, place
 from tratree_store.references import Resolver
 from tratree_store.refs import Naming, Refs
-from tratree_store.rows import Row
 from tratree_store.why import Accept, Reason, explain
 
 _log = logging.getLogger("tratree_store")
@@ -113,8 +113,8 @@ class Store:
             pass
         return None
 
-    def _load(self, row: Row) -> Entry | None:
-        return self._read(records.record_path(self.records, row.recipe, row.object))
+    def _load(self, recipe: str, digest: str) -> Entry | None:
+        return self._read(records.record_path(self.records, recipe, digest))
 
     def resolve(self, text: str, kind: str | None = None) -> Entry:
         """The entry that a reference means; see ``references`` for the forms.
@@ -185,7 +185,7 @@ class Store:
                 conditions.append(f"{column} = ?")
                 values.append(wanted)
         for row in self.index.rows(" AND ".join(conditions), values, limit):
-            entry = self._load(row)
+            entry = self._load(row.recipe, row.object)
             if entry is not None:
                 yield entry
 
@@ -231,6 +231,29 @@ class Store:
             if not check_format(self.root):
                 data = canonical_json({"format": STORE_FORMAT}) + b"\n"
                 write_atomic(self.root / FORMAT_FILE, data, self.tmp, self.durable)
+
+    def share(self) -> None:
+        """Let every member of the folder's group use and add to the store, whatever their umask.
+
+        Raises ``StoreError`` for files of other users, whose owners must do the same, and for a
+        group that is not this user's.
+        """
+        self.prepare()
+        group = self.root.stat().st_gid
+        if os.geteuid() != 0 and group not in {os.getegid(), *os.getgroups()}:
+            raise StoreError(
+                f"{self.root} belongs to group {group}, and you are not in it; give it to yours "
+                "first (chgrp)"
+            )
+        with explained("share the store", self.root):
+            for name in ("gone", "incoming", "partial", "pending", "quarantine", "refs"):
+                make_folder(self.root / name, self.durable)
+            foreign = widen_all(self.root)
+        if foreign:
+            raise StoreError(
+                f"{len(foreign)} files in {self.root} belong to other users (the first is "
+                f"{foreign[0]}); their owners must run the same command"
+            )
 
     @contextmanager
     def build(
@@ -280,8 +303,8 @@ class Store:
         self.prepare()
         data = canonical_json(key, where="partial key")
         folder = self.root / "partial" / sha256(data)
-        self.leases.take(f"partial:{folder.name}")
-        with explained("create a partial folder", self.root):
+        with explained("create a partial folder", self.root), self.adding():
+            self.leases.take(f"partial:{folder.name}")
             make_folder(folder, self.durable)
             description = folder.with_suffix(".json")
             if not description.exists():
@@ -292,7 +315,7 @@ class Store:
         """Move a folder with ``files/`` to its place; inside ``adding``, before its record."""
         broken = place(work, self.objects, manifest, durable=self.durable)
         if broken is not None:
-            self.quarantine.mkdir(exist_ok=True)
+            make_folder(self.quarantine, self.durable)
             with contextlib.suppress(OSError):
                 broken.rename(self.quarantine / broken.name)
 

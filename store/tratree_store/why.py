@@ -11,15 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from tratree_store.differences import ABSENT, Change, changes, show
 from tratree_store.entries import Entry
+from tratree_store.gone import Gone
 from tratree_store.keys import Recipe, input_digests
 from tratree_store.objects import damage
-
-if TYPE_CHECKING:
-    from tratree_store.store import Store
 
 NEAREST_OF = 100
 _MAX_DEPTH = 12
@@ -69,19 +68,39 @@ class Reason:
             yield from reason.lines(depth + 1)
 
 
+class Past(Protocol):
+    """What an explanation needs of a store: what is there, and what used to be."""
+
+    @property
+    def objects(self) -> Path:
+        """Where objects lie."""
+
+    def records_of(self, recipe: str) -> list[Entry]:
+        """The entries of a recipe digest, newest first."""
+
+    def gone(self, recipe: str) -> Gone | None:
+        """The last former entry of a recipe digest."""
+
+    def history_of(self, stage: str, limit: int) -> Iterator[Entry]:
+        """The newest entries of a stage, then the newest former ones."""
+
+    def known(self, digest: str) -> Entry | None:
+        """The newest entry with this object, or the last former one."""
+
+
 #: What somebody has against an entry that has the right recipe, in a sentence; "" for nothing.
 Accept = Callable[[Entry], str]
 
 
 def explain(
-    store: Store, recipe: Recipe, *, forced: bool = False, accept: Accept | None = None
+    store: Past, recipe: Recipe, *, forced: bool = False, accept: Accept | None = None
 ) -> Reason:
     """Why this recipe would run now; ``cached`` if it would not."""
     return _Explanation(store).of(recipe, forced, accept)
 
 
 class _Explanation:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Past) -> None:
         self._store = store
         self._seen: set[tuple[str, str]] = set()
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.agents.toy import ToyEnvironment, ToyEpisode, open_environment
 from tratree_cli.agents.episode import EpisodeRequest
-from tratree_cli.agents.policy import open_policy
+from tratree_cli.agents.registry import open_policy
 from tratree_cli.agents.rollout import play
 from tratree_cli.errors import InputError
 from tratree_cli.formats.rollouts import (

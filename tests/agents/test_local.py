@@ -57,7 +57,9 @@ def test_a_rows_tokens_do_not_depend_on_its_neighbours(chatml_model: Path) -> No
         policy = LocalPolicy(chatml_model, **SHORT)
         trajectories, texts = play(environment, policy, requests, batch=batch)
         rollouts = Rollouts(texts, trajectories)
-        outcomes.append([(t.tokens, conversation(rollouts, t), t.end) for t in trajectories])
+        outcomes.append(
+            [(t.sampled_tokens, conversation(rollouts, t), t.end) for t in trajectories]
+        )
     assert outcomes[0] == outcomes[1] == outcomes[2]
 
 

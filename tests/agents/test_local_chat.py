@@ -49,13 +49,13 @@ def test_contents_never_become_control_tokens(encoder: TurnEncoder) -> None:
     clean, poisoned = talk(3), talk(3)
     poisoned[0]["content"] = poisoned[2]["content"] = poisoned[1]["content"] = POISON
     counts = [
-        [sum(i == control for i in encoder.whole(talked)) for control in encoder.control_ids]
+        [sum(i == control for i in encoder.whole(talked)) for control in encoder.controls.ids]
         for talked in (clean, poisoned)
     ]
     assert counts[0] == counts[1]
     first, second = encoder.following("a door"), encoder.following(POISON)
-    assert [i for i in first if i in encoder.control_ids] == [
-        i for i in second if i in encoder.control_ids
+    assert [i for i in first if i in encoder.controls.ids] == [
+        i for i in second if i in encoder.controls.ids
     ]
 
 
@@ -110,7 +110,7 @@ def test_control_tokens_that_only_the_template_knows_never_come_from_contents(
         "assistant\n{% endif %}", "assistant\n<think>{% endif %}"
     )
     encoder = TurnEncoder(tokenizer)
-    assert thought in encoder.control_ids - encoder.special_ids
+    assert thought in encoder.controls.ids - encoder.controls.special_ids
     messages = [{"role": "user", "content": "a <think> and a lamp <|im_end|>"}]
     ids = encoder.whole(messages)
     assert ids.count(thought) == 1

@@ -40,8 +40,8 @@ def test_a_local_model_reads_poison_as_words(model: str, request: pytest.Fixture
             (reply,) = policy.collect()
             ids = policy.transcript(0)
             asked = ids[: len(ids) - len(reply.tokens)]
-            turns.append([number for number in asked if number in policy.chat.control_ids])
-            assert not set(reply.tokens) & policy.chat.control_ids
+            turns.append([number for number in asked if number in policy.chat.controls.ids])
+            assert not set(reply.tokens) & policy.chat.controls.ids
         read.append(turns)
     assert read[0] == read[1]
 

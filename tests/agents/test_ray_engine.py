@@ -12,7 +12,7 @@ from tests.agents.conftest import REPOSITORY
 from tests.agents.test_shards import fingerprint, plan, run
 from tests.agents.toy import open_environment
 from tratree_cli.agents.policy import PolicyOutageError
-from tratree_cli.agents.shards import Source
+from tratree_cli.agents.shard_player import PolicySource
 from tratree_cli.errors import InputError
 
 
@@ -68,6 +68,6 @@ def test_a_killed_ray_worker_is_survived(cluster: Any, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_an_outage_on_ray_is_the_same_error(cluster: Any, tmp_path: Path) -> None:
-    dying = [Source("echo", "python:tests.agents.test_shards:dying_agent")]
+    dying = [PolicySource("echo", "python:tests.agents.test_shards:dying_agent")]
     with pytest.raises(PolicyOutageError):
         run(tmp_path, sources=dying, engine="ray", workers=2)

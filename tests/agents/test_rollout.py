@@ -10,12 +10,13 @@ import pytest
 
 from tests.agents.toy import ToyEnvironment, open_environment
 from tratree_cli.agents.episode import EpisodeRequest
-from tratree_cli.agents.policy import Opening, Policy, Reply, Turn, open_policy
+from tratree_cli.agents.policy import Opening, Policy, Reply, Turn
+from tratree_cli.agents.registry import open_policy
 from tratree_cli.agents.rollout import Progress, play
 from tratree_cli.agents.scripted import ScriptedPolicy
-from tratree_cli.envs.agent_text import parse, storable
 from tratree_cli.envs.protocol import INVALID_FORMAT
 from tratree_cli.errors import InputError
+from tratree_cli.formats.agent_text import parse, storable
 from tratree_cli.formats.rollouts import (
     CONTEXT_OVERFLOW,
     DONE,
@@ -74,7 +75,7 @@ def test_an_expert_episode_is_recorded_whole() -> None:
     assert texts[trajectory.thoughts[0]] == "I must get to the kitchen."
     assert len(trajectory.observations) == 3
     assert texts[trajectory.instruction] == "Task 0: light the lamp."
-    assert trajectory.tokens == ()
+    assert trajectory.sampled_tokens == 0
 
 
 def test_an_output_without_action_is_a_step_and_does_not_reach_the_environment() -> None:

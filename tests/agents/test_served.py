@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.agents.toy import open_environment
-from tratree_cli.agents.policy import Opening, PolicyOutageError, Turn, open_policy
+from tratree_cli.agents.policy import Opening, PolicyOutageError, Turn
+from tratree_cli.agents.registry import open_policy
 from tratree_cli.agents.rollout import EpisodeRequest, play
 from tratree_cli.agents.served import ServedPolicy
 from tratree_cli.errors import InputError

@@ -22,12 +22,13 @@ from tratree_cli.agents.policy import PolicyOutageError
 from tratree_cli.agents.rollout import Progress
 from tratree_cli.agents.sampling_plan import SamplingPlan, Shard, episode_seed, setting_grid
 from tratree_cli.agents.shard_files import ShardFolder
-from tratree_cli.agents.shards import Source, explore, merge
+from tratree_cli.agents.shard_player import PolicySource
+from tratree_cli.agents.shards import explore, merge
 from tratree_cli.envs.registry import open_environment as open_registered
 from tratree_cli.errors import InputError, StageError
 from tratree_cli.formats.rollouts import Rollouts, write_rollouts
 
-ECHO = Source("echo", "python:tests.agents.toy:echo_agent")
+ECHO = PolicySource("echo", "python:tests.agents.toy:echo_agent")
 GRID = setting_grid((0.7, 1.0))
 
 
@@ -98,7 +99,7 @@ def test_trajectories_come_by_task_then_source_then_sample(tmp_path: Path) -> No
     shards = sampling.shards()
     folder = ShardFolder(tmp_path)
     from tests.agents.test_rollout import saying
-    from tratree_cli.agents.rollout import play
+    from tratree_cli.agents.rollout import play_episodes
     from tratree_cli.agents.shard_files import encode_shard
 
     class Named(type(open_environment())):  # type: ignore[misc]
@@ -106,8 +107,8 @@ def test_trajectories_come_by_task_then_source_then_sample(tmp_path: Path) -> No
             return super().episode("1")
 
     for shard in reversed(shards):
-        played = play(Named(spec), saying("Action: light"), shard.requests)
-        folder.write(shard, encode_shard(shard.key, *played))
+        played = play_episodes(Named(spec), saying("Action: light"), shard.requests)
+        folder.write(shard, encode_shard(shard.key, played))
     rollouts = merge(shards, folder, sampling, spec)
     order = [(t.task, t.source, t.sample) for t in rollouts.trajectories]
     assert order == [(t, s, i) for t in ("b", "a") for s in (0, 1) for i in (0, 1)]
@@ -118,7 +119,9 @@ def test_the_result_is_the_same_on_one_process_two_and_in_parts(tmp_path: Path) 
     both = fingerprint(run(tmp_path / "b", workers=2), tmp_path / "fb")
     for index in (2, 1, 3):
         run(tmp_path / "c", part=(index, 3))
-    together = fingerprint(run(tmp_path / "c", sources=[Source("echo", "nobody")]), tmp_path / "fc")
+    together = fingerprint(
+        run(tmp_path / "c", sources=[PolicySource("echo", "nobody")]), tmp_path / "fc"
+    )
     assert alone == both == together
 
 
@@ -174,16 +177,16 @@ def broken_agent(messages: list[dict[str, str]]) -> str:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_outage_ends_the_run_with_exit_3(tmp_path: Path, workers: int) -> None:
-    dying = [Source("echo", f"python:{__name__}:dying_agent")]
+    dying = [PolicySource("echo", f"python:{__name__}:dying_agent")]
     if not __name__.startswith("tests."):
-        dying = [Source("echo", "python:tests.agents.test_shards:dying_agent")]
+        dying = [PolicySource("echo", "python:tests.agents.test_shards:dying_agent")]
     with pytest.raises(PolicyOutageError) as raised:
         run(tmp_path, sources=dying, workers=workers)
     assert raised.value.exit_code == 3
 
 
 def test_a_bug_in_a_worker_is_shown(tmp_path: Path) -> None:
-    broken = [Source("echo", "python:tests.agents.test_shards:broken_agent")]
+    broken = [PolicySource("echo", "python:tests.agents.test_shards:broken_agent")]
     with pytest.raises(StageError, match="ZeroDivisionError"):
         run(tmp_path, sources=broken, workers=2)
 

@@ -12,10 +12,10 @@ from tratree_cli.display import progress
 from tratree_cli.display.progress import (
     LineReporter,
     Pace,
-    StageReporter,
     TerminalReporter,
     without_bars,
 )
+from tratree_cli.pipeline.reporter import SilentReporter
 from tratree_cli.stages.sampling import episodes_progress
 
 
@@ -74,19 +74,10 @@ def test_on_a_terminal_there_is_a_bar_with_the_note_and_the_time_left(
         assert words in out.getvalue()
 
 
-def test_a_quiet_run_says_nothing() -> None:
-    shown, out = console(terminal=False)
-    reporter = StageReporter(shown)
-    reporter.started("exploration", "")
-    reporter.progress("exploration", 1, 2, "note")
-    reporter.close()
-    assert out.getvalue() == ""
-
-
 def test_bars_give_way_to_a_person_who_types() -> None:
     shown, _ = console(terminal=True)
     assert type(without_bars(TerminalReporter(shown))) is LineReporter
-    quiet = StageReporter(shown)
+    quiet = SilentReporter()
     assert without_bars(quiet) is quiet
 
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.evaluation.test_report_text import printed
+from tests.reporting.test_report_text import printed
 from tratree_cli.display.summaries import evaluation_summary
 
 

@@ -15,9 +15,12 @@ from tratree_cli.formats.merging import merge_heads, merge_rollouts
 from tratree_cli.formats.pairs import read_pairs, render_pairs, write_pairs
 from tratree_cli.formats.paths import read_paths, render_paths, write_paths
 from tratree_cli.formats.rollouts import (
+    TRAJECTORIES,
     json_lines,
     read_head,
+    read_rollouts,
     trajectory_record,
+    write_jsonl,
     write_rollouts,
 )
 from tratree_cli.formats.streaming import blocks
@@ -98,8 +101,8 @@ def test_paths_are_recorded_trajectories_with_the_best_observed_beside_them(
 def test_the_expert_is_preferred_to_lower_explorations() -> None:
     demos = made_rollouts([("mug", [("home", "search[red mug]"), ("item", "buy")], 1.0)])
     own = merge_rollouts([SHOP])
-    pairs = mine_whole(columns_from_rollouts(own), "ceiling", demos=columns_from_rollouts(demos))
-    records = list(render_pairs(pairs, own, demos))
+    pairs = mine_whole(columns_from_rollouts(own), demos=columns_from_rollouts(demos))
+    records = list(render_pairs(pairs, own, demos, rule="ceiling"))
     assert len(records) == 4
     assert {r.chosen[0]["content"] for r in records} == {"Action: search[red mug]"}
 
@@ -131,16 +134,25 @@ def test_a_damaged_pair_is_named_by_file_and_line(tmp_path: Path, forest: Forest
         read_pairs(tmp_path)
 
 
-def test_a_stream_gives_the_same_columns_task_by_task(tmp_path: Path) -> None:
-    from tratree_cli.formats.streaming import stream_columns
-
+def test_rollouts_of_earlier_versions_that_hold_every_sampled_token_still_open(
+    tmp_path: Path,
+) -> None:
     write_rollouts(SHOP, tmp_path)
-    whole = columns_from_rollouts(SHOP)
-    groups = list(stream_columns(tmp_path / "trajectories.jsonl.zst", tasks=1))
-    assert [group.tasks for group in groups] == [("mug",), ("tie",)]
-    for column in ("observations", "actions", "outputs", "thoughts", "counted", "success", "end"):
-        joined = np.concatenate([getattr(group, column) for group in groups])
-        assert np.array_equal(joined, getattr(whole, column))
+    records = [{**trajectory_record(t), "tokens": [[5, 6, 7]] * t.steps} for t in SHOP.trajectories]
+    write_jsonl(tmp_path / TRAJECTORIES, records)
+    expected = [replace(t, sampled_tokens=3 * t.steps) for t in SHOP.trajectories]
+    assert list(read_rollouts(tmp_path).trajectories) == expected
+    head, (shift,) = merge_heads([read_head(tmp_path)[0]])
+    (block,) = blocks(tmp_path, shift)
+    assert block.move()[0] == json_lines(map(trajectory_record, expected))
+    assert head.texts.texts == SHOP.texts.texts
+
+
+def test_a_pair_knows_which_part_of_its_prompt_comes_before_the_episode(forest: Forest) -> None:
+    mined = list(render_pairs(mine(forest), SHOP))
+    prefix = len(SHOP.prompt["messages"])
+    assert prefix and {pair.prefix for pair in mined} == {prefix}
+    assert all(pair.messages().prefix == prefix for pair in mined)
 
 
 @pytest.mark.parametrize("size", [1, 700, 1 << 20])
@@ -151,7 +163,7 @@ def test_lines_moved_in_blocks_of_any_size_are_what_merging_in_memory_gives(
         [("mug", [("results", "leave"), ("home", "!what")], 0.0), ("new", [], 1.0)],
         prompt=SHOP.prompt["messages"],
     )
-    sampled = [replace(t, tokens=((1, 2),) * t.steps, detail="because") for t in SHOP.trajectories]
+    sampled = [replace(t, sampled_tokens=2 * t.steps, detail="because") for t in SHOP.trajectories]
     artifacts = [replace(SHOP, trajectories=sampled), other, SHOP]
     folders = [tmp_path / str(number) for number in range(len(artifacts))]
     for artifact, folder in zip(artifacts, folders, strict=True):
@@ -177,11 +189,3 @@ def test_a_trajectory_whose_parts_do_not_fit_is_refused() -> None:
     short = replace(SHOP.trajectories[0], actions=SHOP.trajectories[0].actions[:-1])
     with pytest.raises(InputError, match="task 'mug'"):
         columns_from_rollouts(replace(SHOP, trajectories=[short]))
-
-
-def test_tasks_that_are_scattered_cannot_be_streamed(tmp_path: Path) -> None:
-    from tratree_cli.formats.streaming import stream_columns
-
-    write_rollouts(made_rollouts([(task, [("o", "a")], 1.0) for task in ("a", "b", "a")]), tmp_path)
-    with pytest.raises(InputError, match="do not lie together"):
-        list(stream_columns(tmp_path / "trajectories.jsonl.zst", tasks=1))

@@ -17,6 +17,7 @@ from tratree_cli.formats.exporting import (
     write_export,
 )
 from tratree_cli.formats.importing import import_trajectories
+from tratree_cli.formats.importing_pairs import import_pairs
 from tratree_cli.formats.pairs import render_pairs
 from tratree_cli.formats.paths import render_paths
 from tratree_cli.formats.rollouts import conversation
@@ -126,3 +127,21 @@ def test_unknown_formats_name_the_nearest() -> None:
         next(export_pairs([], "trll"))
     with pytest.raises(InputError, match="did you mean 'sharegpt'"):
         import_trajectories(Path("x"), "sharegtp")
+
+
+def test_a_prompt_in_front_of_an_imported_pair_is_no_part_of_the_episode(tmp_path: Path) -> None:
+    prompt = [
+        {"role": "user", "content": "You are a shopper."},
+        {"role": "assistant", "content": "OK."},
+        {"role": "user", "content": "Instruction: find a shirt"},
+        {"role": "assistant", "content": "Action: search[shirt]"},
+        {"role": "user", "content": "Page 1"},
+    ]
+    sides = {
+        side: [{"role": "assistant", "content": f"Action: {side}"}]
+        for side in ("chosen", "rejected")
+    }
+    path = tmp_path / "pairs.jsonl"
+    path.write_bytes(orjson.dumps({"prompt": prompt, **sides}))
+    (pair,) = import_pairs(path).pairs
+    assert (pair.step, pair.prefix) == (1, 2)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from tratree_cli.models.embedded import SHAPES
 from tratree_cli.pretraining.growth import grown
-from tratree_cli.pretraining.model import GROWN_FROM, SHAPES, new_model
+from tratree_cli.pretraining.model import GROWN_FROM, new_model
 from tratree_cli.pretraining.tokenizer import build_tokenizer
 from tratree_cli.pretraining.training import GROWING, PretrainConfig, pretrain
 

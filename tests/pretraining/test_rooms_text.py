@@ -9,7 +9,8 @@ import pytest
 
 from tratree_cli.envs.alfworld import open_environment
 from tratree_cli.envs.alfworld.households.inventory import PLACES, THINGS, UNSEEN
-from tratree_cli.pretraining.household_corpus import MIXTURE, ROOMS, Home, block, play, walk
+from tratree_cli.pretraining.household import Home
+from tratree_cli.pretraining.household_corpus import MIXTURE, ROOMS, block, play, walk
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tratree_cli.pretraining.corpus import Corpus, corpus_of
+from tratree_cli.pretraining.corpora import corpus_of
+from tratree_cli.pretraining.corpus import Corpus
 from tratree_cli.pretraining.packing import encode, pack
 from tratree_cli.pretraining.tokenizer import (
     AGENT,
@@ -117,7 +118,7 @@ def test_rows_hold_the_tokens_of_the_chat_template(tokenizer, corpus: Corpus):
             messages, return_dict=True, return_assistant_tokens_mask=True
         )
         assert one.tokens == chat["input_ids"]
-        assert one.spoken == [bool(mine) for mine in chat["assistant_masks"]]
+        assert one.agent_mask == [bool(mine) for mine in chat["assistant_masks"]]
 
 
 def test_packed_documents_do_not_see_each_other(tokenizer, corpus: Corpus):

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from tratree_cli.errors import StageError
-from tratree_cli.pretraining.forward import hidden_states, rotations
-from tratree_cli.pretraining.model import SHAPES, new_model
-from tratree_cli.pretraining.training import PretrainConfig, pretrain
+from tratree_cli.models.embedded import SHAPES
+from tratree_cli.pretraining.model import new_model
+from tratree_cli.pretraining.packing import Rows
+from tratree_cli.pretraining.training import PretrainConfig, hidden_states, pretrain
 
 SMALL = PretrainConfig(
     tokens=5_000, batch_rows=2, warmup_steps=2, compiled=False, save_every=1, block_documents=12
@@ -22,14 +23,15 @@ def quiet(done: int, total: int, what: str) -> None:
     """Nobody watches."""
 
 
-def test_the_written_out_forward_pass_is_the_librarys(tokenizer):
+def test_documents_of_one_row_do_not_see_each_other(tokenizer):
     model = new_model(SHAPES["tratree-s"], tokenizer, 3)
-    tokens = torch.randint(0, len(tokenizer), (2, 40))
-    mask = torch.full((40, 40), float("-inf")).triu(1)[None, None]
+    tokens = torch.randint(0, len(tokenizer), (1, 40))
+    document = torch.tensor([[1] * 15 + [2] * 25])
+    rows = Rows(tokens, document, torch.zeros_like(document, dtype=torch.bool))
     with torch.no_grad():
-        ours = hidden_states(model, tokens, mask, *rotations(40))
-        theirs = model.model(input_ids=tokens).last_hidden_state
-    assert torch.allclose(ours, theirs, atol=1e-4)
+        packed = hidden_states(model, tokens, rows.attention())
+        alone = model.model(input_ids=tokens[:, 15:]).last_hidden_state
+    assert torch.allclose(packed[:, 15:], alone, atol=1e-4)
 
 
 def test_a_word_begins_as_the_same_vector_with_and_without_its_blank(tokenizer):

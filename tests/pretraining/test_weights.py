@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tratree_cli.models.embedded import SHAPES
 from tratree_cli.pretraining.competence import competence
-from tratree_cli.pretraining.model import SHAPES
 from tratree_cli.resources import templates_dir
 
 MODELS = templates_dir() / "models"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,35 @@ def script(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
         )
 
     return start
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """``full_disk("ext4")`` mounts a small file system of that kind; skips where it may not."""
+    mounted: list[Path] = []
+
+    def mount(kind: str) -> Path:
+        folder = tmp_path / f"small-{kind}"
+        folder.mkdir()
+        if kind == "tmpfs":
+            command = ["mount", "-t", "tmpfs", "-o", "size=2m,nr_inodes=400", "tmpfs", str(folder)]
+        else:
+            image = tmp_path / f"{kind}.img"
+            with image.open("wb") as stream:
+                stream.truncate(8 << 20)
+            maker = shutil.which(f"mkfs.{kind}")
+            if maker is None:
+                pytest.skip(f"there is no mkfs.{kind}")
+            subprocess.run([maker, "-q", "-N", "400", str(image)], check=True)
+            command = ["mount", "-o", "loop", str(image), str(folder)]
+        if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+            pytest.skip(f"mounting a small {kind} needs privileges that are not here")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def flip(path: Path, offset: int = -1) -> None:

@@ -136,7 +136,7 @@ def test_a_long_transaction_does_not_shut_readers_out_where_there_is_no_write_ah
     store: Store, make: Make, monkeypatch: pytest.MonkeyPatch, warnings_seen: list[str]
 ) -> None:
     monkeypatch.setenv("TRATREE_STORE_LOCKS", "files")
-    monkeypatch.setattr("tratree_store.index._BUSY_SECONDS", 0.2)
+    monkeypatch.setattr("tratree_store.index_file.BUSY_SECONDS", 0.2)
     entry = make("tree")
 
     def much(database: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 from tratree_store import Recipe, Store
@@ -116,6 +117,6 @@ def test_an_input_with_more_members_is_counted(store: Store, make: Make) -> None
 def test_an_explanation_that_fails_never_stops_the_work(tmp_path: Path, make: Make) -> None:
     broken = Store(tmp_path / "other")
     make("tree", seed=1, into=broken)
-    broken.index.path.unlink()
-    broken.index.path.mkdir()
+    with sqlite3.connect(broken.index.path) as connection:
+        connection.execute("PRAGMA user_version = 99")
     assert broken.reasons(Recipe("make-tree", 1, "tree", {"seed": 2})).kind == "unknown"

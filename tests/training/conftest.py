@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tratree_cli.formats.pairs import PairMessages
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 TEMPLATES = Path(__file__).parents[2] / "templates" / "chat"
 
@@ -171,7 +173,7 @@ def conversations() -> list[list[dict[str, str]]]:
 
 
 @pytest.fixture(scope="session")
-def pairs() -> list[dict[str, list[dict[str, str]]]]:
+def pair_documents() -> list[dict[str, list[dict[str, str]]]]:
     """Eight pairs; the continuations hold an observation in their middle."""
     made = []
     for number in range(8):
@@ -192,6 +194,12 @@ def pairs() -> list[dict[str, list[dict[str, str]]]]:
             }
         )
     return made
+
+
+@pytest.fixture(scope="session")
+def pairs(pair_documents: list[dict[str, list[dict[str, str]]]]) -> list[PairMessages]:
+    """``pair_documents`` as training reads them."""
+    return [PairMessages(**document) for document in pair_documents]
 
 
 def digests(folder: Path) -> dict[str, str]:

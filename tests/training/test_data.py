@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.training.conftest import CONVERSATION, make_tokenizer
 from tratree_cli.errors import InputError
-from tratree_cli.training.data import LengthPolicy, PairRow, SFTRow, pair_rows, sft_rows
+from tratree_cli.formats.pairs import PairMessages
+from tratree_cli.training.data import (
+    PairRow,
+    Reader,
+    SFTRow,
+    pair_rows,
+    sft_rows,
+    shared_pair_rows,
+)
+from tratree_cli.training.lengths import LengthPolicy
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +50,11 @@ def test_pairs_share_the_prompt_and_mask_the_observations_inside(qwen: Any, pair
 
 
 def test_the_agents_turns_in_a_pairs_prompt_are_not_scored(qwen: Any) -> None:
-    pair = {
-        "prompt": [*dialogue(1), {"role": "user", "content": "Page x"}],
-        "chosen": [{"role": "assistant", "content": "Action: good"}],
-        "rejected": [{"role": "assistant", "content": "Action: bad"}],
-    }
+    pair = PairMessages(
+        prompt=[*dialogue(1), {"role": "user", "content": "Page x"}],
+        chosen=[{"role": "assistant", "content": "Action: good"}],
+        rejected=[{"role": "assistant", "content": "Action: bad"}],
+    )
     row = pair_rows(qwen, [pair])[0][0]
     assert "click 0" in qwen.decode(row.prompt_ids)
     assert row.chosen_mask[0] == 1
@@ -84,17 +94,70 @@ def test_keep_last_turns_never_touches_the_prefix(qwen: Any) -> None:
 
 def test_keep_last_turns_shortens_a_pairs_prompt_only(qwen: Any) -> None:
     end = [{"role": "user", "content": "Page end"}]
-    pair = {
-        "prompt": dialogue(6) + end,
-        "chosen": [{"role": "assistant", "content": "Action: good"}],
-        "rejected": [{"role": "assistant", "content": "Action: bad"}],
-    }
+    pair = PairMessages(
+        prompt=dialogue(6) + end,
+        chosen=[{"role": "assistant", "content": "Action: good"}],
+        rejected=[{"role": "assistant", "content": "Action: bad"}],
+    )
     whole = pair_rows(qwen, [pair])[0][0]
     rows, report = pair_rows(qwen, [pair], LengthPolicy(150, "keep-last-turns"))
     assert report.shortened == 1
     assert rows[0].chosen_ids == whole.chosen_ids
     assert rows[0].rejected_ids == whole.rejected_ids
     assert "Page end" in qwen.decode(rows[0].prompt_ids)
+
+
+def long_pair(turns: int) -> PairMessages:
+    """A pair behind a prompt of three messages, an instruction and ``turns`` exchanges."""
+    prefix = [
+        {"role": "user", "content": "You are a shopper."},
+        {"role": "assistant", "content": "OK"},
+        {"role": "user", "content": "An example follows."},
+        {"role": "assistant", "content": "Action: example"},
+    ]
+    task = [
+        {"role": "user", "content": "Instruction: find a shirt"},
+        {"role": "assistant", "content": "Action: first"},
+    ]
+    return PairMessages(
+        prompt=[*prefix, *task, *dialogue(turns), {"role": "user", "content": "Page end"}],
+        chosen=[{"role": "assistant", "content": "Action: good"}],
+        rejected=[{"role": "assistant", "content": "Action: bad"}],
+        prefix=len(prefix),
+    )
+
+
+def test_a_shortened_pair_keeps_prompt_instruction_and_latest_turns(qwen: Any) -> None:
+    """Without the prefix's length the instruction was the first thing to go."""
+    (row,), report = pair_rows(qwen, [long_pair(6)], LengthPolicy(240, "keep-last-turns"))
+    words = qwen.decode(row.prompt_ids)
+    assert report.shortened == 1 and row.removed > 0 and row.length <= 240
+    for kept in ("You are a shopper", "An example", "find a shirt", "Action: first", "Page end"):
+        assert kept in words
+    assert "Page 0" not in words and "Page 5" in words
+
+
+def test_two_models_read_the_same_words_of_a_shortened_pair(qwen: Any) -> None:
+    """Each on its own would shorten by its own tokenizer."""
+    pair = long_pair(6)
+    whole, shorter = LengthPolicy(400, "keep-last-turns"), LengthPolicy(240, "keep-last-turns")
+    alone = [pair_rows(qwen, [pair], length)[0][0].removed for length in (whole, shorter)]
+    assert alone[0] != alone[1]
+    ((first, second),), report = shared_pair_rows(
+        [Reader(qwen, whole), Reader(qwen, shorter)], [pair]
+    )
+    assert first.prompt_ids == second.prompt_ids
+    assert first.removed == second.removed == alone[1]
+    assert first.identity == second.identity == pair.identity
+    assert report.shortened == 1
+
+
+def test_a_pair_that_one_model_cannot_read_is_dropped_for_both(qwen: Any) -> None:
+    pairs = [long_pair(0), long_pair(6)]
+    readers = [Reader(qwen, LengthPolicy(None, "drop")), Reader(qwen, LengthPolicy(240, "drop"))]
+    rows, report = shared_pair_rows(readers, pairs)
+    assert [row.identity for row, _ in rows] == [pairs[0].identity]
+    assert (report.rows, report.dropped) == (1, 1)
 
 
 def test_when_every_row_is_too_long_the_error_counts_them(qwen: Any, pairs: Any) -> None:
@@ -128,11 +191,11 @@ def test_malformed_conversations_are_named(qwen: Any, messages: Any, said: str) 
 
 def test_a_pair_lacking_a_side_is_named(qwen: Any, pairs: Any) -> None:
     with pytest.raises(InputError, match="pair 2 has no 'rejected'"):
-        pair_rows(qwen, [pairs[0], {**pairs[1], "rejected": []}])
+        pair_rows(qwen, [pairs[0], replace(pairs[1], rejected=[])])
 
 
 def test_a_continuation_that_starts_with_an_observation_is_refused(qwen: Any, pairs: Any) -> None:
-    odd = {**pairs[0], "chosen": [{"role": "user", "content": "Page"}, *pairs[0]["chosen"]]}
+    odd = replace(pairs[0], chosen=[{"role": "user", "content": "Page"}, *pairs[0].chosen])
     with pytest.raises(InputError, match="pair 1"):
         pair_rows(qwen, [odd])
 

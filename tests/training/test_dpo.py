@@ -20,6 +20,7 @@ from tratree_cli.training.reference import (
     ReferenceLogps,
     read_logps,
     reference_logps,
+    rows_as_scored,
     saturation_warning,
     with_reference,
     write_logps,
@@ -38,6 +39,12 @@ def plain(policy: Path, pairs: Any) -> list[PairRow]:
 def rows(plain: list[PairRow], weaker: Path) -> list[PairRow]:
     """Pairs with the weaker model's log-probabilities."""
     return with_reference(plain, reference_logps(weaker, plain, batch=3))
+
+
+def logps_of(rows: list[PairRow], chosen: float, rejected: float) -> ReferenceLogps:
+    """The same sums for all rows."""
+    sums = [np.full(len(rows), value, "f4") for value in (chosen, rejected)]
+    return ReferenceLogps(*sums, [row.identity for row in rows], [0] * len(rows))
 
 
 def logps_by_hand(model: Any, prompt: list[int], ids: list[int], mask: list[int]) -> list[float]:
@@ -138,7 +145,7 @@ def test_observations_in_a_continuation_do_not_enter_the_loss(
     one = [0] * len(row.chosen_mask)
     one[2] = 1
     silent_row = replace(row, chosen_mask=one, rejected_mask=[0] * len(row.rejected_mask))
-    rows = with_reference([silent_row], ReferenceLogps(np.zeros(1, "f4"), np.zeros(1, "f4")))
+    rows = with_reference([silent_row], logps_of([silent_row], 0.0, 0.0))
     config = DPOParams(max_steps=1, batch_size=1, beta=1.0)
     result = train_dpo(policy, rows, config, tmp_path / "out", tmp_path / "work")
     (logp,) = logps_by_hand(load_model(policy), row.prompt_ids, row.chosen_ids, one)
@@ -203,6 +210,22 @@ def test_reference_files_are_byte_stable_and_read_back(
     again = read_logps(tmp_path / "one")
     assert np.array_equal(again.chosen, logps.chosen)
     assert np.array_equal(again.rejected, logps.rejected)
+    assert list(again.identities) == [row.identity for row in plain]
+    assert list(again.removed) == [0] * len(plain)
+
+
+def test_the_policy_is_trained_on_the_words_that_the_reference_scored(
+    policy: Path, weaker: Path, pairs: Any, tmp_path: Path
+) -> None:
+    """Matched by the words themselves, in whatever order; what it left out is dropped."""
+    tokenizer = load_tokenizer(policy)
+    scored = pair_rows(tokenizer, [pairs[3], pairs[0]])[0]
+    logps = reference_logps(weaker, scored)
+    write_logps(logps, tmp_path)
+    rows, report = rows_as_scored(tokenizer, pairs, read_logps(tmp_path))
+    assert [row.identity for row in rows] == [pairs[0].identity, pairs[3].identity]
+    assert [row.ref_chosen_logps for row in rows] == [logps.chosen[1], logps.chosen[0]]
+    assert (report.rows, report.dropped) == (2, 6)
 
 
 def test_a_reference_of_other_pairs_is_refused(plain: list[PairRow], weaker: Path) -> None:
@@ -263,7 +286,7 @@ def test_a_reference_with_another_tokenizer_scores_the_same_words(
 def test_a_saturated_start_is_warned_about(
     policy: Path, plain: list[PairRow], tmp_path: Path
 ) -> None:
-    far = ReferenceLogps(np.full(8, -5000, "f4"), np.zeros(8, "f4"))
+    far = logps_of(plain, -5000.0, 0.0)
     config = replace(ONE_STEP, max_steps=1)
     result = train_dpo(
         policy, with_reference(plain, far), config, tmp_path / "out", tmp_path / "work"

@@ -97,7 +97,7 @@ def test_a_frozen_model_with_another_tokenizer_is_refused(
 
 
 def test_diverging_from_itself_is_refused(policy: Path, rows: list[SFTRow], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is the very model"):
+    with pytest.raises(InputError, match="is the model that is trained"):
         train_explorer(policy, rows, policy, ONE_STEP, tmp_path / "o", tmp_path / "w")
 
 
@@ -132,11 +132,11 @@ def sampled(folder: Path, count: int = 64) -> list[str]:
     """First turns sampled at temperature 1 from one prompt."""
     import torch
 
-    from tratree_cli.models.masks import encode_prompt
+    from tratree_cli.models.chat_encoding import TurnEncoder
 
     model, tokenizer = load_model(folder), load_tokenizer(folder)
-    ids = encode_prompt(
-        tokenizer, [{"role": "user", "content": "Instruction: find a red shirt [SEP] Search"}]
+    ids = TurnEncoder(tokenizer).whole(
+        [{"role": "user", "content": "Instruction: find a red shirt [SEP] Search"}]
     )
     torch.manual_seed(0)
     words = model.generate(

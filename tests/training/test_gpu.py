@@ -24,8 +24,9 @@ LORA = ("--set", "sft.lora_r=4", "--set", "sft.lora_alpha=8")
 
 
 @pytest.fixture
-def folder(tmp_path: Path, conversations: Any, pairs: Any) -> Path:
-    for name, records in (("demos", [{"messages": c} for c in conversations]), ("pairs", pairs)):
+def folder(tmp_path: Path, conversations: Any, pair_documents: Any) -> Path:
+    files = {"demos": [{"messages": c} for c in conversations], "pairs": pair_documents}
+    for name, records in files.items():
         text = "".join(json.dumps(record) + "\n" for record in records)
         (tmp_path / f"{name}.jsonl").write_text(text)
     make_model(tmp_path / "model", width=64)
@@ -58,16 +59,17 @@ DPO = ("train-strong", "--pairs", "pairs.jsonl", "--model", "model", *QUICK)
 
 
 def test_the_gpu_and_bfloat16_are_chosen_by_themselves() -> None:
-    from tratree_cli.models.devices import choose_device, own_device, precision, weight_dtype
+    from tratree_cli.models.devices import choose_device, own_device, precision
     from tratree_cli.training.params import LoraParams, TrainingParams
+    from tratree_cli.training.trainer_args import weight_dtype
 
     full, adapter = TrainingParams(), TrainingParams(lora=LoraParams())
     wanted = "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    assert choose_device("auto") == "cuda" and own_device("auto").startswith("cuda:")
-    assert precision(full) == wanted
+    assert choose_device("auto") == "cuda" and own_device("auto") == "cuda:0"
+    assert precision("auto") == wanted
     # Frozen weights may be rounded; trained ones are kept whole.
     assert (weight_dtype(full), weight_dtype(adapter)) == ("float32", wanted)
-    assert choose_device("cpu") == "cpu" and precision(TrainingParams(device="cpu")) == "float32"
+    assert choose_device("cpu") == "cpu" and precision("cpu") == "float32"
 
 
 @pytest.mark.parametrize(

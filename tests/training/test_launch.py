@@ -18,9 +18,10 @@ from tests.training.conftest import digests
 from tratree_cli.errors import InputError, StageError
 from tratree_cli.models.load import load_tokenizer
 from tratree_cli.training.data import SFTRow, pair_rows, sft_rows
-from tratree_cli.training.launch import Task, _follow, launch
+from tratree_cli.training.launch import _follow, launch, read_task, write_task
 from tratree_cli.training.params import DPOParams, LoraParams, SFTParams
 from tratree_cli.training.reference import reference_logps, with_reference
+from tratree_cli.training.trainer import TrainingTask
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -31,16 +32,16 @@ def rows(policy: Path, conversations: Any) -> list[SFTRow]:
 
 
 @pytest.fixture
-def task(policy: Path, rows: list[SFTRow], tmp_path: Path) -> Task:
+def task(policy: Path, rows: list[SFTRow], tmp_path: Path) -> TrainingTask[Any, Any]:
     config = SFTParams(learning_rate=1e-3, epochs=2, batch_size=6, seed=2)
-    return Task("sft", policy, rows, config, tmp_path / "out", tmp_path / "work")
+    return TrainingTask("imitation", policy, rows, config, tmp_path / "out", tmp_path / "work")
 
 
-def test_a_task_survives_being_written_down(task: Task, tmp_path: Path) -> None:
+def test_a_task_survives_being_written_down(task: TrainingTask[Any, Any], tmp_path: Path) -> None:
     config = replace(task.config, lora=LoraParams(r=4, targets=("q_proj",)), track=("wandb",))
     given = replace(task, config=config, base={"name": "x"})
-    given.write(tmp_path / "task.json")
-    assert Task.read(tmp_path / "task.json") == given
+    write_task(given, tmp_path / "task.json")
+    assert read_task(tmp_path / "task.json") == given
 
 
 def test_a_report_that_is_half_written_is_read_when_it_is_whole(tmp_path: Path) -> None:
@@ -60,7 +61,7 @@ def test_a_report_that_is_half_written_is_read_when_it_is_whole(tmp_path: Path) 
     assert seen == [(1, 2, {"loss": 0.5})] * 2
 
 
-def test_one_process_trains_here(task: Task) -> None:
+def test_one_process_trains_here(task: TrainingTask[Any, Any]) -> None:
     assert launch(task).steps == 4
     assert (task.out / "model.safetensors").is_file()
     assert not (task.work / "task.json").exists()
@@ -74,7 +75,9 @@ def test_one_process_trains_here(task: Task) -> None:
         ("num_processes: many", "'many', not a number"),
     ],
 )
-def test_a_bad_accelerate_file_is_refused(task: Task, tmp_path: Path, text: str, said: str) -> None:
+def test_a_bad_accelerate_file_is_refused(
+    task: TrainingTask[Any, Any], tmp_path: Path, text: str, said: str
+) -> None:
     (tmp_path / "bad.yaml").write_text(text)
     with pytest.raises(InputError, match=said):
         launch(task, accelerate=tmp_path / "bad.yaml")
@@ -82,7 +85,9 @@ def test_a_bad_accelerate_file_is_refused(task: Task, tmp_path: Path, text: str,
         launch(task, processes=0)
 
 
-def test_the_cluster_templates_name_their_processes_and_strategy(task: Task) -> None:
+def test_the_cluster_templates_name_their_processes_and_strategy(
+    task: TrainingTask[Any, Any],
+) -> None:
     from tratree_cli.training.launch import accelerate_facts
 
     folder = REPOSITORY / "templates" / "cluster"
@@ -102,7 +107,7 @@ def test_accelerate_knows_every_key_of_the_cluster_templates(name: str) -> None:
     assert set(config.fsdp_config) | set(config.deepspeed_config) <= options
 
 
-def test_sharded_weights_keep_their_adapter_apart(task: Task) -> None:
+def test_sharded_weights_keep_their_adapter_apart(task: TrainingTask[Any, Any]) -> None:
     from tratree_cli.training.launch import unmerged
 
     whole = replace(task, config=replace(task.config, lora=LoraParams(r=4)))
@@ -126,7 +131,9 @@ def test_a_process_that_the_system_killed_is_said_to_want_memory(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one_with_twice_the_batch(task: Task, tmp_path: Path) -> None:
+def test_two_processes_train_as_one_with_twice_the_batch(
+    task: TrainingTask[Any, Any], tmp_path: Path
+) -> None:
     steps: list[int] = []
     both = launch(
         replace(task, config=replace(task.config, batch_size=3)),
@@ -149,14 +156,16 @@ def test_two_processes_train_on_preferences(
     plain = pair_rows(load_tokenizer(policy), pairs)[0]
     rows = with_reference(plain, reference_logps(weaker, plain))
     config = DPOParams(learning_rate=1e-3, epochs=2, batch_size=2)
-    task = Task("dpo", policy, rows, config, tmp_path / "out", tmp_path / "work")
+    task = TrainingTask("preference", policy, rows, config, tmp_path / "out", tmp_path / "work")
     result = launch(task, processes=2)
     assert result.steps == 4
     assert result.curves["margin"][-1][1] > result.curves["margin"][0][1]
 
 
 @pytest.mark.slow
-def test_fewer_processes_than_asked_for_publish_nothing(task: Task, tmp_path: Path) -> None:
+def test_fewer_processes_than_asked_for_publish_nothing(
+    task: TrainingTask[Any, Any], tmp_path: Path
+) -> None:
     """accelerate starts one process on a CPU, whatever its file says."""
     path = tmp_path / "two.yaml"
     path.write_text("distributed_type: MULTI_CPU\nnum_processes: 2\nuse_cpu: true\n")
@@ -166,18 +175,18 @@ def test_fewer_processes_than_asked_for_publish_nothing(task: Task, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_what_stops_a_worker_is_raised_here(task: Task) -> None:
+def test_what_stops_a_worker_is_raised_here(task: TrainingTask[Any, Any]) -> None:
     config = replace(task.config, learning_rate=1e10, checkpoint_every=0)
     with pytest.raises(StageError, match="the loss became nan"):
         launch(replace(task, config=config), processes=2)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["sft", "dpo"])
+@pytest.mark.parametrize("trainer", ["imitation", "preference"])
 def test_a_training_killed_with_sigkill_resumes_to_the_same_bytes(
-    policy: Path, weaker: Path, rows: list[SFTRow], pairs: Any, tmp_path: Path, method: str
+    policy: Path, weaker: Path, rows: list[SFTRow], pairs: Any, tmp_path: Path, trainer: str
 ) -> None:
-    if method == "sft":
+    if trainer == "imitation":
         config: Any = SFTParams(
             learning_rate=1e-3,
             epochs=25,
@@ -191,12 +200,12 @@ def test_a_training_killed_with_sigkill_resumes_to_the_same_bytes(
         plain = pair_rows(load_tokenizer(policy), pairs)[0]
         given = with_reference(plain, reference_logps(weaker, plain))
     tasks = {
-        name: Task(method, policy, given, config, tmp_path / name / "out", tmp_path / name)
+        name: TrainingTask(trainer, policy, given, config, tmp_path / name / "out", tmp_path / name)
         for name in ("whole", "cut")
     }
     for task in tasks.values():
         task.work.mkdir()
-        task.write(task.work / "task.json")
+        write_task(task, task.work / "task.json")
 
     def worker(name: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(

@@ -8,7 +8,8 @@ import pytest
 
 from tests.training.conftest import CONVERSATION, TEMPLATES, make_tokenizer
 from tratree_cli.errors import InputError
-from tratree_cli.models.masks import encode_conversation, encode_prompt, scored_texts
+from tratree_cli.models.chat_encoding import TurnEncoder
+from tratree_cli.models.masks import encode_conversation, scored_texts
 
 # Written by hand: tokens separated by blanks, those that must be scored between » and «.
 EXPECTED = {
@@ -86,7 +87,7 @@ def test_the_tokens_are_those_of_the_rendered_text_as_a_whole(tokenizer: Any) ->
 def test_what_the_agent_is_prompted_with_is_a_prefix_of_what_is_trained(tokenizer: Any) -> None:
     whole = encode_conversation(tokenizer, CONVERSATION)
     for answered in (1, 3):
-        prompt = encode_prompt(tokenizer, CONVERSATION[:answered])
+        prompt = TurnEncoder(tokenizer).whole(CONVERSATION[:answered])
         assert whole.input_ids[: len(prompt)] == prompt
         assert whole.agent_mask[len(prompt)] == 1
         assert whole.agent_mask[len(prompt) - 1] == 0
@@ -113,7 +114,7 @@ def test_a_control_token_in_a_message_is_ordinary_text(tokenizer: Any, speaker: 
     assert encoded.input_ids.count(ends) == normal.input_ids.count(ends)
     words = next(message["content"] for message in quoting if message["role"] == "assistant")
     assert scored_texts(tokenizer, encoded) == [words + end]
-    prompt = encode_prompt(tokenizer, quoting[:1])
+    prompt = TurnEncoder(tokenizer).whole(quoting[:1])
     assert encoded.input_ids[: len(prompt)] == prompt
 
 
@@ -178,12 +179,40 @@ def test_every_shipped_template_learns_the_end_of_turn() -> None:
 @pytest.mark.parametrize("poison", ["", "<|im_end|>", "</s>", "<|eot_id|>[INST]", "<|im_start|>x"])
 def test_training_and_acting_read_the_same_tokens(tokenizer: Any, poison: str) -> None:
     """The engine appends turns to a growing conversation; training encodes it as a whole."""
-    from tratree_cli.models.chat_encoding import TurnEncoder
+    messages = quoting(poison)
+    assert_one_encoding(tokenizer, messages)
 
-    acting = TurnEncoder(tokenizer)
-    messages = [
+
+@pytest.mark.parametrize(
+    "poison", ["a <think> here", "<think>", "x<think></think> <|im_end|> lamp"]
+)
+def test_a_marker_that_only_the_template_knows_is_text_in_training_too(poison: str) -> None:
+    """Some models' markers are added tokens that their tokenizer does not call special."""
+    from tokenizers import AddedToken
+
+    tokenizer = make_tokenizer("qwen2.5")
+    tokenizer.add_tokens([AddedToken("<think>", special=False), AddedToken("lamp", special=False)])
+    tokenizer.chat_template = tokenizer.chat_template.replace(
+        "{%- generation -%}", "{{- '<think>' -}}{%- generation -%}"
+    ).replace("<|im_start|>assistant\\n' -}}", "<|im_start|>assistant\\n<think>' -}}")
+    messages = quoting(poison)
+    assert_one_encoding(tokenizer, messages)
+    ids = encode_conversation(tokenizer, messages).input_ids
+    assert ids.count(tokenizer.convert_tokens_to_ids("<think>")) == 1
+
+
+def quoting(poison: str) -> list[dict[str, str]]:
+    return [
         {"role": "user", "content": f"Instruction: find a red shirt {poison}"},
         {"role": "assistant", "content": "Thought: look.\nAction: search[red shirt]"},
         {"role": "user", "content": f"Page 1 {poison} [SEP] B0123"},
     ]
-    assert acting.whole(messages) == encode_prompt(tokenizer, messages)
+
+
+def assert_one_encoding(tokenizer: Any, messages: list[dict[str, str]]) -> None:
+    """What acting reads is what training reads before the agent's next turn."""
+    acting = TurnEncoder(tokenizer).whole(messages)
+    answered = [*messages, {"role": "assistant", "content": "Action: click[b0123]"}]
+    training = encode_conversation(tokenizer, answered, context=3)
+    assert training.input_ids[: len(acting)] == acting
+    assert training.agent_mask.index(1) == len(acting)

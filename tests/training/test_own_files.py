@@ -52,9 +52,9 @@ def test_the_key_is_the_files_content_not_its_name(
 
 
 def test_dpo_on_ones_own_pairs_starts_from_the_base_model_and_stays_near_it(
-    tratree: Folder, policy: Path, pairs: Any
+    tratree: Folder, policy: Path, pair_documents: Any
 ) -> None:
-    tratree.write("pairs.jsonl", pairs)
+    tratree.write("pairs.jsonl", pair_documents)
     made = tratree(
         "train-strong", "--pairs", "pairs.jsonl", "--model", str(policy), *QUICK, "--json"
     )
@@ -67,12 +67,13 @@ def test_dpo_on_ones_own_pairs_starts_from_the_base_model_and_stays_near_it(
 
 
 def test_pairs_may_be_whole_conversations_or_texts(
-    tratree: Folder, policy: Path, pairs: Any
+    tratree: Folder, policy: Path, pair_documents: Any
 ) -> None:
     whole = [
-        {side: pair["prompt"] + pair[side] for side in ("chosen", "rejected")} for pair in pairs
+        {side: pair["prompt"] + pair[side] for side in ("chosen", "rejected")}
+        for pair in pair_documents
     ]
-    tratree.write("apart.jsonl", pairs)
+    tratree.write("apart.jsonl", pair_documents)
     tratree.write("whole.jsonl", whole)
     tratree.write("texts.jsonl", [{"prompt": "find", "chosen": "Action: a", "rejected": "b"}])
     same = [
@@ -84,9 +85,9 @@ def test_pairs_may_be_whole_conversations_or_texts(
 
 
 def test_imported_pairs_are_remembered_as_ones_own(
-    tratree: Folder, policy: Path, pairs: Any
+    tratree: Folder, policy: Path, pair_documents: Any
 ) -> None:
-    tratree.write("pairs.jsonl", pairs)
+    tratree.write("pairs.jsonl", pair_documents)
     assert tratree("import", "pairs.jsonl", "--as", "pairs").code == 0
     plan = tratree("train-strong", "pairs@latest", "--model", str(policy), "-n", "--json")
     assert [line["label"] for line in plan.lines] == ["strong model, dpo"]

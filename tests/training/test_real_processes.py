@@ -23,10 +23,10 @@ COMMAND = [sys.executable, "-m", "tratree_cli.app"]
 
 
 @pytest.fixture
-def folder(tmp_path: Path, conversations: Any, pairs: Any) -> Path:
+def folder(tmp_path: Path, conversations: Any, pair_documents: Any) -> Path:
     for name, records in (
         ("demos", [{"messages": c} for c in conversations]),
-        ("pairs", pairs),
+        ("pairs", pair_documents),
     ):
         text = "".join(json.dumps(record) + "\n" for record in records)
         (tmp_path / f"{name}.jsonl").write_text(text)

@@ -12,6 +12,7 @@ from tests.training.conftest import digests
 from tratree_cli.errors import InputError, StageError
 from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.models.save import write_model
+from tratree_cli.sections import SftSection
 from tratree_cli.training.data import SFTRow, sft_rows
 from tratree_cli.training.imitation import train_sft
 from tratree_cli.training.params import LoraParams, SFTParams, silent
@@ -179,7 +180,7 @@ def test_the_control_takes_as_many_steps_as_the_training_it_is_compared_with(
     from tratree_cli.stages.train_strong import steps_on
     from tratree_cli.training.trainer_args import total_steps
 
-    own = steps_on(rows, {"batch_size": 32, "epochs": epochs})
+    own = steps_on(rows, SftSection(batch_size=32, epochs=epochs))
     assert own == total_steps(rows, SFTParams(epochs=epochs, batch_size=8, accumulation=4))
 
 
@@ -334,11 +335,14 @@ def test_running_out_of_memory_says_what_to_lower(
 def test_what_the_allocator_says_on_a_cpu_is_understood() -> None:
     import torch
 
-    from tratree_cli.models.devices import enough_memory
+    from tratree_cli.models.devices import explain_out_of_memory
 
-    with pytest.raises(StageError, match="not enough memory to train"), enough_memory():
+    with (
+        pytest.raises(StageError, match="memory to train; use less"),
+        explain_out_of_memory("use less"),
+    ):
         torch.empty(1 << 50)
-    with pytest.raises(RuntimeError, match="shape"), enough_memory():
+    with pytest.raises(RuntimeError, match="shape"), explain_out_of_memory("use less"):
         torch.empty(2).reshape(3)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -206,3 +207,39 @@ def test_different_actions_in_different_states_make_no_pair() -> None:
         columns, MergePolicy("similar", 0.9), lambda numbers: np.ones((len(numbers), 1))
     )
     assert len(mine(merged)) == 1
+
+
+def similar_states(scores: list[float], actions: list[int]) -> Columns:
+    """One task; branch 0 sees a state that 1 and 2 are similar to, which are not alike."""
+    from tratree_cli.trees.columns import columns_from_lists
+
+    steps = [[(observation, action)] for observation, action in enumerate(actions)]
+    return columns_from_lists(["t"] * len(actions), steps, scores)
+
+
+def by_angle(numbers: Any) -> Any:
+    """Texts 1 and 2 are 20 degrees to either side of text 0; every other one is text 0's twin."""
+    angle = np.radians(np.array([0.0, -20.0, 20.0, 0.0])[numbers])
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+MERGED_BY_ANGLE = MergePolicy("similar", float(np.cos(np.radians(25))))
+
+
+def test_best_and_worst_of_one_action_leave_the_widest_gap_among_different_actions() -> None:
+    for middle, expected in ((0.6, (0, 2)), (0.3, (1, 0))):
+        columns = similar_states([middle, 0.9, 0.1], actions=[7, 5, 5])
+        forest = build_forest(columns, MERGED_BY_ANGLE, by_angle)
+        assert len(set(forest.state[1:].tolist())) == 1 and len(forest) == 4
+        found = mine(forest, select="best-worst", min_gap=0.1)
+        assert [(pair.chosen, pair.rejected) for pair in found.pairs] == [expected]
+        assert found.pairs[0].gap == max(pair.gap for pair in mine(forest, select="all").pairs)
+
+
+def test_a_limit_per_node_counts_pairs_that_differ() -> None:
+    # Branches 1 and 2 say the same words (action 5), so half of the pairs say a thing twice.
+    columns = similar_states([0.5, 0.9, 0.9, 0.3], actions=[7, 5, 5, 8])
+    forest = build_forest(columns, MERGED_BY_ANGLE, by_angle)
+    found = mine(forest, select="all", per_node=2)
+    assert [(pair.chosen, pair.rejected) for pair in found.pairs] == [(1, 0), (1, 3)]
+    assert found.dropped["duplicate"] == 2 and found.dropped["over the limit per node"] == 1

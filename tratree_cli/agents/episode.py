@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from tratree_cli.agents.played import PlayedEpisode
 from tratree_cli.agents.policy import Reply
-from tratree_cli.envs.agent_text import UNPARSABLE_LIMIT, parse, storable
 from tratree_cli.envs.protocol import (
     INVALID_FORMAT,
     Environment,
@@ -22,14 +22,13 @@ from tratree_cli.envs.protocol import (
     UnplayableTaskError,
 )
 from tratree_cli.errors import InputError
+from tratree_cli.formats.agent_text import UNPARSABLE_LIMIT, parse, storable
 from tratree_cli.formats.rollouts import (
     DONE,
     ENVIRONMENT_ERROR,
     STEP_LIMIT,
     UNPARSABLE,
     UNSCORED,
-    TextTable,
-    Trajectory,
 )
 
 LONGEST_DETAIL = 300
@@ -87,11 +86,10 @@ class LiveEpisode:
     step_limit: int = 0
     observations: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
-    thoughts: list[str | None] = field(default_factory=list)
     actions: list[str | None] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     valid: list[bool] = field(default_factory=list)
-    tokens: list[tuple[int, ...]] = field(default_factory=list)
+    sampled_tokens: int = 0
     success: bool = False
     end: str | None = None
     detail: str = ""
@@ -121,10 +119,9 @@ class LiveEpisode:
             self._break_off(reply.end, reply.detail)
             return
         output = storable(reply.text)
-        thought, action = parse(output)
+        _, action = parse(output)
         self.outputs.append(output)
-        self.tokens.append(reply.tokens)
-        self.thoughts.append(thought)
+        self.sampled_tokens += len(reply.tokens)
         self.actions.append(action)
         if action is None:
             self._unparsable += 1
@@ -149,34 +146,24 @@ class LiveEpisode:
         """The environment's score so far."""
         return self.scores[-1] if self.scores else 0.0
 
-    def trajectory(self, texts: TextTable) -> Trajectory:
-        """The finished episode; its texts are interned in the order in which they occurred."""
+    def played(self) -> PlayedEpisode:
+        """The record of the finished episode."""
         assert self.end is not None, "the episode goes on"
-        instruction = texts.intern(self.instruction)
-        observations, outputs, thoughts, actions = [], [], [], []
-        for turn, observation in enumerate(self.observations):
-            observations.append(texts.intern(observation))
-            if turn < len(self.outputs):
-                outputs.append(texts.intern(self.outputs[turn]))
-                thoughts.append(_number(texts, self.thoughts[turn]))
-                actions.append(_number(texts, self.actions[turn]))
-        return Trajectory(
+        return PlayedEpisode(
             task=self.request.task,
             sample=self.request.sample,
             setting=self.request.setting,
             source=self.request.source,
             seed=self.request.seed,
-            instruction=instruction,
-            observations=tuple(observations),
-            outputs=tuple(outputs),
-            thoughts=tuple(thoughts),
-            actions=tuple(actions),
+            instruction=self.instruction,
+            observations=tuple(self.observations),
+            outputs=tuple(self.outputs),
             scores=tuple(self.scores),
             valid=tuple(self.valid),
             score=None if self.end in UNSCORED else self.score,
             success=self.success,
             end=self.end,
-            tokens=tuple(self.tokens) if any(self.tokens) else (),
+            sampled_tokens=self.sampled_tokens,
             detail=self.detail,
         )
 
@@ -247,7 +234,3 @@ class LiveEpisode:
     def _renew(self) -> None:
         if self._generation == self.holder.generation:
             self.holder.renew()
-
-
-def _number(texts: TextTable, text: str | None) -> int:
-    return -1 if text is None else texts.intern(text)

@@ -1,8 +1,9 @@
 """JSON over HTTP with the standard library: kept connections, several servers, bounded retries.
 
-No HTTP package is a dependency of ours, and one POST with retries is little enough to write. Each
-thread keeps one connection per server. Redirects are not followed and proxies are not used: a
-policy server is named by its own address.
+An HTTP package would replace the connections but not the rotation over servers, the pauses or the
+way a closed client wakes its threads, which are most of this file. Each thread keeps one connection
+per server. Redirects are not followed and proxies are not used: a policy server is named by its own
+address.
 """
 
 from __future__ import annotations
@@ -93,55 +94,55 @@ class JsonClient:
     def close(self) -> None:
         """Close all connections; waiting requests fail."""
         self._closed.set()
-        for one in self._open:
+        for connection in self._open:
             # Closing alone does not wake a thread that is reading; shutting down does.
             with contextlib.suppress(OSError, AttributeError):
-                one.sock.shutdown(socket.SHUT_RDWR)
+                connection.sock.shutdown(socket.SHUT_RDWR)
             with contextlib.suppress(OSError):
-                one.close()
+                connection.close()
 
     def _once(self, url: str, path: str, body: bytes) -> tuple[Answer, float | None]:
-        one, fresh = self._connection(url)
+        connection, fresh = self._connection(url)
         try:
             try:
-                response = self._send(one, url, path, body)
+                response = self._send(connection, url, path, body)
             except (ConnectionError, http.client.BadStatusLine):
                 # A server may close an idle connection at any time; that is no failure yet.
                 if fresh:
                     raise
-                one.close()
-                response = self._send(one, url, path, body)
+                connection.close()
+                response = self._send(connection, url, path, body)
             read = response.read(LARGEST_ANSWER)
             if response.read(1):
-                one.close()
+                connection.close()
         except BaseException:
-            one.close()
+            connection.close()
             raise
         after = response.getheader("Retry-After", "")
         return Answer(response.status, read, url), float(after) if after.isdigit() else None
 
     def _send(
-        self, one: http.client.HTTPConnection, url: str, path: str, body: bytes
+        self, connection: http.client.HTTPConnection, url: str, path: str, body: bytes
     ) -> http.client.HTTPResponse:
-        one.request("POST", urlsplit(url).path + path, body, self._headers)
-        return one.getresponse()
+        connection.request("POST", urlsplit(url).path + path, body, self._headers)
+        return connection.getresponse()
 
     def _connection(self, url: str) -> tuple[http.client.HTTPConnection, bool]:
-        """This thread's connection to a server, and whether it is a new one."""
+        """This thread's connection to a server, and whether it is a new connection."""
         kept: dict[str, http.client.HTTPConnection] = self._mine.__dict__.setdefault("kept", {})
         if url in kept:
             return kept[url], False
         parts = urlsplit(url)
         if parts.scheme == "https":
             context = ssl.create_default_context()
-            one: http.client.HTTPConnection = http.client.HTTPSConnection(
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
                 parts.netloc, timeout=self._timeout, context=context
             )
         else:
-            one = http.client.HTTPConnection(parts.netloc, timeout=self._timeout)
-        kept[url] = one
-        self._open.append(one)
-        return one, True
+            connection = http.client.HTTPConnection(parts.netloc, timeout=self._timeout)
+        kept[url] = connection
+        self._open.append(connection)
+        return connection, True
 
     def _rest(self, attempt: int, wished: float | None) -> None:
         pause = min(LONGEST_PAUSE, self._pause * 2**attempt) if wished is None else wished

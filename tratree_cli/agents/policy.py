@@ -1,4 +1,4 @@
-"""The policy protocol: who answers many live conversations at once, and how one is opened.
+"""The policy protocol: who answers many live conversations at once.
 
 A policy holds conversations by *slot*. The rollout loop begins slots, submits observations and
 collects replies in whatever order they become ready; the policy keeps what belongs to a slot (its
@@ -89,28 +89,3 @@ class Policy(Protocol):
 
 class PolicyOutageError(PartialError):
     """The policy as a whole stopped answering (a server is gone); finished work is kept."""
-
-
-def open_policy(
-    reference: str, *, options: Mapping[str, Any] | None = None, batch: int = 32
-) -> Policy:
-    """Open the policy that ``reference`` names.
-
-    ``expert``, ``random``, ``human``, ``openai:URL[,URL...]#model``, ``python:module:object``, or
-    the folder (or hub name) of a model for the local engine. ``options`` go to the policy's
-    constructor (``max_new_tokens``, ``max_context``, ``device``, ``dtype``, ...); ``batch`` is the
-    number of conversations that will live at once. Raises ``InputError`` for bad references.
-    """
-    options = dict(options or {})
-    kind, _, rest = reference.partition(":")
-    if reference in ("expert", "random", "human") or kind == "python":
-        from tratree_cli.agents.scripted import open_scripted
-
-        return open_scripted(reference)
-    if kind == "openai":
-        from tratree_cli.agents.served import ServedPolicy
-
-        return ServedPolicy.open(rest, concurrency=batch, **options)
-    from tratree_cli.agents.local.policy import LocalPolicy
-
-    return LocalPolicy(reference, **options)

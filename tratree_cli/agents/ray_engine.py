@@ -11,16 +11,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tratree_cli.agents.rollout import OnProgress, Progress
 from tratree_cli.agents.sampling_plan import Shard
-from tratree_cli.agents.shard_workers import portable
+from tratree_cli.agents.shard_player import RolloutJob, ShardPlayer, portable
 from tratree_cli.errors import InputError, StageError
 from tratree_cli.threads import THREADS
-
-if TYPE_CHECKING:
-    from tratree_cli.agents.shards import Job, ShardPlayer
 
 RETRIES = 3
 
@@ -29,7 +26,7 @@ _player: ShardPlayer | None = None
 
 
 def play_on_ray(
-    job: Job, shards: Sequence[Shard], workers: int, address: str | None, report: OnProgress
+    job: RolloutJob, shards: Sequence[Shard], workers: int, address: str | None, report: OnProgress
 ) -> Generator[tuple[Shard, bytes]]:
     """Play shards as Ray tasks, at most ``workers`` at once (0 or 1: as many as the cluster takes).
 
@@ -48,9 +45,9 @@ def play_on_ray(
         _connect(ray, address, workers)
     try:
         handle = ray.put(job)
-        one = dict.fromkeys(THREADS, "1")
+        single_thread = dict.fromkeys(THREADS, "1")
         # Without a free GPU to ask for, one CPU is what a shard needs.
-        task = ray.remote(num_cpus=1, max_retries=RETRIES, runtime_env={"env_vars": one})(
+        task = ray.remote(num_cpus=1, max_retries=RETRIES, runtime_env={"env_vars": single_thread})(
             play_remotely
         )
         limit = workers if workers > 1 else max(1, int(ray.cluster_resources().get("CPU", 1)))
@@ -60,10 +57,8 @@ def play_on_ray(
             ray.shutdown()
 
 
-def play_remotely(job: Job, shard: Shard) -> tuple[str, Any]:
+def play_remotely(job: RolloutJob, shard: Shard) -> tuple[str, Any]:
     """A Ray task: ``("shard", (bytes, progress))`` or ``("error", exception)``."""
-    from tratree_cli.agents.shards import ShardPlayer
-
     global _player
     last = Progress()
 

@@ -1,10 +1,10 @@
 """The rollout loop: many episodes advance together; finished ones leave and new ones enter.
 
 The order in which things happen inside (who is admitted when, who answers first) is a function of
-the requests and the policy alone, and the result is given in the order of the requests with texts
-numbered by first appearance in it. So the same requests give the same result; splitting them
-otherwise may change a sampled token where two probabilities agree up to float rounding, which is
-why callers that promise equal bytes always play the same list of requests together (a shard).
+the requests and the policy alone, and the result is given in the order of the requests. So the same
+requests give the same result; splitting them otherwise may change a sampled token where two
+probabilities agree up to float rounding, which is why callers that promise equal bytes always play
+the same list of requests together (a shard).
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tratree_cli.agents.episode import EnvironmentHolder, EpisodeRequest, LiveEpisode
+from tratree_cli.agents.played import PlayedEpisode, interned
 from tratree_cli.agents.policy import Message, Opening, Policy, Reply, Turn
 from tratree_cli.envs.protocol import Environment
 from tratree_cli.formats.rollouts import UNSCORED, TextTable, Trajectory
 
-__all__ = ["EpisodeRequest", "Progress", "play"]
+__all__ = ["EpisodeRequest", "Progress", "play", "play_episodes"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Progress:
 OnProgress = Callable[[Progress], None]
 
 
-def play(
+def play_episodes(
     environment: Environment,
     policy: Policy,
     requests: Sequence[EpisodeRequest],
@@ -66,7 +67,7 @@ def play(
     restarts: int = 2,
     reopen: Callable[[], Environment] | None = None,
     progress: OnProgress | None = None,
-) -> tuple[list[Trajectory], TextTable]:
+) -> list[PlayedEpisode]:
     """Play the requested episodes, at most ``batch`` at once; results are in request order.
 
     ``settings[request.setting]`` are an episode's sampling settings, ``prompt`` the messages before
@@ -75,8 +76,20 @@ def play(
     """
     loop = _Loop(environment, policy, requests, settings, prompt, restarts, reopen)
     loop.run(batch, progress or (lambda _: None))
+    return [episode.played() for episode in loop.episodes]
+
+
+def play(
+    environment: Environment,
+    policy: Policy,
+    requests: Sequence[EpisodeRequest],
+    settings: Sequence[Mapping[str, Any]] = ({},),
+    **options: Any,
+) -> tuple[list[Trajectory], TextTable]:
+    """``play_episodes`` (and its options), as trajectories and the texts that they refer to."""
     texts = TextTable()
-    return [episode.trajectory(texts) for episode in loop.episodes], texts
+    episodes = play_episodes(environment, policy, requests, settings, **options)
+    return [interned(episode, texts) for episode in episodes], texts
 
 
 class _Loop:

@@ -40,9 +40,13 @@ def digest(document: Any) -> str:
     return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def episode_seed(seed: int, task: str, sample: int, setting: Mapping[str, Any], source: str) -> int:
-    """The 63-bit seed of one episode; nothing else enters it."""
-    text = digest(["episode", seed, task, sample, dict(setting), source])
+def episode_seed(seed: int, task: str, sample: int, setting: Mapping[str, Any], role: str) -> int:
+    """The 63-bit seed of one episode; nothing else enters it.
+
+    ``role`` says what the policy is in the experiment (``weak``, ``strong``), not which bytes it
+    has: policies that are compared are played with the same draws.
+    """
+    text = digest(["episode", seed, task, sample, dict(setting), role])
     return int(text[:16], 16) >> 1
 
 
@@ -62,7 +66,8 @@ class Shard:
 class SamplingPlan:
     """``m`` samples of every task and source over the settings.
 
-    ``sources`` are names that identify the policies for good (object digests, not positions).
+    ``sources`` are names that identify the policies for good (object digests, not positions), and
+    ``roles`` what each of them is in the experiment, which their episodes' seeds follow.
     ``context`` is whatever else changes an episode (environment key, prompt, token limits); it
     enters every shard's key, so a folder of shards can be shared by different runs.
     """
@@ -74,6 +79,7 @@ class SamplingPlan:
     block: int = 32
     sources: Sequence[str] = ("",)
     context: Mapping[str, Any] = field(default_factory=dict)
+    roles: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.m < 1 or self.block < 1 or not self.settings or not self.sources:
@@ -82,6 +88,8 @@ class SamplingPlan:
             )
         if len(set(self.tasks)) != len(self.tasks):
             raise InputError("a task is named twice in the sampling plan")
+        if self.roles and len(self.roles) != len(self.sources):
+            raise InputError("a sampling plan needs one role for each policy")
         if len(set(self.sources)) != len(self.sources):
             raise InputError(
                 "a policy is named twice; its second episodes would be the same, "
@@ -116,14 +124,16 @@ class SamplingPlan:
     def _shard(
         self, sample: int, setting: int, source: int, name: str, block: int, tasks: Sequence[str]
     ) -> Shard:
-        words = self.settings[setting]
+        sampling = self.settings[setting]
+        role = self.roles[source] if self.roles else ""
         document = {
-            "format": 1,
+            "format": 2,
             "context": dict(self.context),
             "seed": self.seed,
             "sample": sample,
-            "setting": dict(words),
+            "setting": dict(sampling),
             "source": name,
+            "role": role,
             "tasks": list(tasks),
         }
         requests = tuple(
@@ -131,7 +141,7 @@ class SamplingPlan:
                 task=task,
                 sample=sample,
                 setting=setting,
-                seed=episode_seed(self.seed, task, sample, words, name),
+                seed=episode_seed(self.seed, task, sample, sampling, role),
                 source=source,
             )
             for task in tasks

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -114,36 +114,38 @@ def history_agent(function: Callable[..., str]) -> Callable[[Opening], Agent]:
     return make
 
 
-AGENTS: dict[str, Callable[[Opening], Agent]] = {
-    "expert": expert_agent,
-    "random": random_agent,
-    "human": human_agent,
-}
+def open_expert(argument: str, options: Mapping[str, Any], batch: int) -> Policy:
+    return ScriptedPolicy(expert_agent)
 
 
-def open_scripted(reference: str) -> Policy:
-    """Open ``expert``, ``random``, ``human`` or ``python:module:object``.
+def open_random(argument: str, options: Mapping[str, Any], batch: int) -> Policy:
+    return ScriptedPolicy(random_agent)
+
+
+def open_human(argument: str, options: Mapping[str, Any], batch: int) -> Policy:
+    return ScriptedPolicy(human_agent)
+
+
+def open_python(argument: str, options: Mapping[str, Any], batch: int) -> Policy:
+    """The policy ``module:object``.
 
     The object is a ``Policy``, a class or function without parameters that makes one, or a function
     ``(messages, seed) -> words``.
     """
-    if reference in AGENTS:
-        return ScriptedPolicy(AGENTS[reference])
-    _, _, place = reference.partition(":")
-    module, _, name = place.partition(":")
+    module, _, name = argument.partition(":")
     if not module or not name:
-        raise InputError(f"'{reference}' is no policy: write python:module:object")
+        raise InputError(f"'python:{argument}' is no policy: write python:module:object")
     try:
-        found: Any = getattr(importlib.import_module(module), name)
+        imported: Any = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise InputError(f"the policy '{reference}' cannot be imported: {error}") from error
-    if callable(found) and not hasattr(found, "collect"):
-        if inspect.signature(found).parameters:
-            return ScriptedPolicy(history_agent(found))
-        found = found()
-    elif inspect.isclass(found):
-        found = found()
-    if not hasattr(found, "collect"):
-        raise InputError(f"'{reference}' is neither a policy nor a function of messages")
-    policy: Policy = found
+        raise InputError(f"the policy 'python:{argument}' cannot be imported: {error}") from error
+    if callable(imported) and not hasattr(imported, "collect"):
+        if inspect.signature(imported).parameters:
+            return ScriptedPolicy(history_agent(imported))
+        imported = imported()
+    elif inspect.isclass(imported):
+        imported = imported()
+    if not hasattr(imported, "collect"):
+        raise InputError(f"'python:{argument}' is neither a policy nor a function of messages")
+    policy: Policy = imported
     return policy

@@ -24,8 +24,8 @@ from typing import Any
 
 from tratree_cli.agents.http_client import Answer, JsonClient, Unreachable
 from tratree_cli.agents.policy import Opening, PolicyOutageError, Reply, Turn
-from tratree_cli.envs.agent_text import storable
 from tratree_cli.errors import InputError
+from tratree_cli.formats.agent_text import storable
 from tratree_cli.formats.rollouts import CONTEXT_OVERFLOW, POLICY_ERROR
 
 KEY_VARIABLES = ("TRATREE_API_KEY", "OPENAI_API_KEY")
@@ -80,17 +80,17 @@ class ServedPolicy:
     def open(cls, place: str, **options: Any) -> ServedPolicy:
         """From ``URL[,URL...]#model`` (what follows ``openai:`` in a policy reference)."""
         urls, _, model = place.partition("#")
-        found = [url.strip().rstrip("/") for url in urls.split(",") if url.strip()]
-        if not model or not found or not all(re.match(r"https?://", url) for url in found):
+        addresses = [url.strip().rstrip("/") for url in urls.split(",") if url.strip()]
+        if not model or not addresses or not all(re.match(r"https?://", url) for url in addresses):
             raise InputError(
                 f"'openai:{place}' is no policy: write openai:http://host:8000/v1#model"
             )
-        if any("@" in url.split("/")[2] or "?" in url for url in found):
+        if any("@" in url.split("/")[2] or "?" in url for url in addresses):
             raise InputError(
                 "a server's address is written into logs, so it must not hold a key or a password; "
                 f"set {KEY_VARIABLES[0]} in the environment instead"
             )
-        return cls(found, model, **options)
+        return cls(addresses, model, **options)
 
     def begin(self, openings: Sequence[Opening]) -> None:
         for opening in openings:
@@ -107,11 +107,11 @@ class ServedPolicy:
             self._pool.submit(self._ask, number, turn.slot, dialogue)
 
     def collect(self) -> list[Reply]:
-        found = [self._ready.get()]
+        ready = [self._ready.get()]
         while not self._ready.empty():
-            found.append(self._ready.get())
+            ready.append(self._ready.get())
         replies = []
-        for number, reply in found:
+        for number, reply in ready:
             slot = self._asked.pop(number, None)
             if isinstance(reply, BaseException):
                 raise reply
@@ -170,10 +170,10 @@ class ServedPolicy:
                 f"the policy server {answer.url} knows no model '{self._model}' (404)"
             )
         if answer.status != 200:
-            words = answer.body[:2000].decode("utf-8", "replace")
-            if _TOO_LONG.search(words):
+            text = answer.body[:2000].decode("utf-8", "replace")
+            if _TOO_LONG.search(text):
                 return Reply(slot, end=CONTEXT_OVERFLOW)
-            return self._refused(slot, f"{answer.status}: {words[:200]}")
+            return self._refused(slot, f"{answer.status}: {text[:200]}")
         try:
             # The standard library's parser, because orjson refuses lone surrogates.
             choice = json.loads(answer.body)["choices"][0]
@@ -192,3 +192,8 @@ class ServedPolicy:
         if self._on_refusal is not None:
             self._on_refusal(record)
         return Reply(slot, end=POLICY_ERROR, detail=why)
+
+
+def open_served(argument: str, options: Mapping[str, Any], batch: int) -> ServedPolicy:
+    """The served model ``URL[,URL...]#model``, with ``batch`` requests at once."""
+    return ServedPolicy.open(argument, concurrency=batch, **options)

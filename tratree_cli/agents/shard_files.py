@@ -1,7 +1,7 @@
 """Finished shards as files: whole or absent, whatever is killed when.
 
-A file is zstd-compressed JSON lines: a header with the shard's key and the sha256 of the rest, one
-line of texts, then one line per trajectory. It is written beside its place, flushed to the disk and
+A file is zstd-compressed JSON lines: a header with the shard's key and the sha256 of the rest, then
+one line per episode. It is written beside its place, flushed to the disk and
 renamed, and what is read is checked against the header, so a torn or flipped file is a shard that
 has to be played again and never a wrong result.
 """
@@ -19,28 +19,34 @@ from pathlib import Path
 import orjson
 import zstandard
 
+from tratree_cli.agents.played import PlayedEpisode, episode_from
 from tratree_cli.agents.sampling_plan import Shard
-from tratree_cli.formats.rollouts import TextTable, Trajectory, trajectory_from, trajectory_record
+from tratree_cli.formats.rollouts import json_lines
+
+FORMAT = 2
+"""Version of the files; those of another version are played again."""
 
 
-def encode_shard(key: str, trajectories: Sequence[Trajectory], texts: TextTable) -> bytes:
-    """The bytes of a shard file; equal trajectories give equal bytes."""
-    lines = [orjson.dumps(texts.texts), *(orjson.dumps(trajectory_record(t)) for t in trajectories)]
-    body = b"\n".join(lines) + b"\n"
-    header = orjson.dumps({"shard": key, "sha256": hashlib.sha256(body).hexdigest()})
+def encode_shard(key: str, episodes: Sequence[PlayedEpisode]) -> bytes:
+    """The bytes of a shard file; equal episodes give equal bytes."""
+    body = json_lines(episodes)
+    header = orjson.dumps(_header(key, body))
     return zstandard.ZstdCompressor(level=3, write_checksum=True).compress(header + b"\n" + body)
 
 
-def decode_shard(data: bytes, key: str) -> tuple[list[Trajectory], TextTable] | None:
-    """The trajectories and texts of a shard file, or None if it is not what its header says."""
+def decode_shard(data: bytes, key: str) -> list[PlayedEpisode] | None:
+    """The episodes of a shard file, or None if it is not what its header says."""
     try:
         header, _, body = zstandard.ZstdDecompressor().decompress(data).partition(b"\n")
-        if orjson.loads(header) != {"shard": key, "sha256": hashlib.sha256(body).hexdigest()}:
+        if orjson.loads(header) != _header(key, body):
             return None
-        texts, *records = [orjson.loads(line) for line in body.splitlines()]
+        return [episode_from(orjson.loads(line)) for line in body.splitlines()]
     except (zstandard.ZstdError, orjson.JSONDecodeError):
         return None
-    return [trajectory_from(record) for record in records], TextTable(texts)
+
+
+def _header(key: str, body: bytes) -> dict[str, object]:
+    return {"format": FORMAT, "shard": key, "sha256": hashlib.sha256(body).hexdigest()}
 
 
 class ShardFolder:
@@ -52,7 +58,7 @@ class ShardFolder:
     def path(self, shard: Shard) -> Path:
         return self.folder / f"{shard.key}.shard.zst"
 
-    def read(self, shard: Shard) -> tuple[list[Trajectory], TextTable] | None:
+    def read(self, shard: Shard) -> list[PlayedEpisode] | None:
         """A finished shard; None if it is not there or damaged (a damaged file is removed).
 
         Source and setting are numbered as in the plan of ``shard``: the plan that made the file may
@@ -63,12 +69,11 @@ class ShardFolder:
             data = path.read_bytes()
         except FileNotFoundError:
             return None
-        found = decode_shard(data, shard.key)
-        if found is None or len(found[0]) != len(shard.requests):
+        episodes = decode_shard(data, shard.key)
+        if episodes is None or len(episodes) != len(shard.requests):
             path.unlink(missing_ok=True)
             return None
-        trajectories = [replace(t, source=shard.source, setting=shard.setting) for t in found[0]]
-        return trajectories, found[1]
+        return [replace(e, source=shard.source, setting=shard.setting) for e in episodes]
 
     def write(self, shard: Shard, data: bytes) -> None:
         """Publish a shard's bytes durably and all at once; two writers of one shard agree."""

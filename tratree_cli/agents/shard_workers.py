@@ -1,139 +1,81 @@
 """Worker processes on one machine: each holds its own environment and policy, and plays shards.
 
-Processes are spawned, not forked (a forked torch deadlocks), with one thread each: two OpenMP
-threads per process on a busy machine are many times slower than one. A worker that dies takes its
-shard with it and nothing else; the shard is given to a new worker, at most ``RETRIES`` times, so
-one that always kills its worker ends the run instead of looping.
+Each has one thread: two OpenMP threads per process on a busy machine are many times slower than
+one. A worker that dies takes its shard with it and nothing else; the shard is given to a new
+worker, at most ``RETRIES`` times, so one that always kills its worker ends the run instead of
+looping.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections import deque
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
-from multiprocessing import connection, get_context
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Sequence
 
 from tratree_cli.agents.rollout import OnProgress, Progress
 from tratree_cli.agents.sampling_plan import Shard
-from tratree_cli.errors import StageError, TratreeError
-from tratree_cli.processes import die_with_parent, interrupts_blocked
-from tratree_cli.threads import one_thread
-
-if TYPE_CHECKING:
-    from tratree_cli.agents.shards import Job
+from tratree_cli.agents.shard_player import RolloutJob, ShardPlayer, portable
+from tratree_cli.errors import StageError
+from tratree_cli.processes import ProcessDiedError, Workers, send
 
 RETRIES = 2
 
-
-@dataclass
-class _Worker:
-    process: BaseProcess
-    pipe: Connection
-    shard: Shard | None = None
-    now: Progress = field(default_factory=Progress)
+_player: ShardPlayer | None = None
+"""The player that this worker process keeps between shards."""
 
 
 def play_in_processes(
-    job: Job, shards: Sequence[Shard], workers: int, report: OnProgress
+    job: RolloutJob, shards: Sequence[Shard], workers: int, report: OnProgress
 ) -> Generator[tuple[Shard, bytes]]:
     """Play shards in ``workers`` processes; yields them in the order in which they finish."""
-    waiting, tries = deque(shards), dict.fromkeys((shard.key for shard in shards), 0)
-    crew: list[_Worker] = []
-    done, left = Progress(), len(shards)
-    try:
-        for _ in range(min(workers, len(shards))):
-            crew.append(_start(job))
-        while left:
-            for worker in crew:
-                if worker.shard is None and waiting:
-                    _give(worker, waiting.popleft())
-            for pipe in connection.wait([worker.pipe for worker in crew]):
-                worker = next(one for one in crew if one.pipe is pipe)
-                try:
-                    kind, content = worker.pipe.recv()
-                except (EOFError, ConnectionResetError):
-                    _bury(worker, waiting, tries)
-                    crew[crew.index(worker)] = _start(job)
+    waiting, deaths = deque(shards), Counter[str]()
+    done = Progress()
+    running: dict[str, Progress] = {}
+
+    def note(shard: Shard, now: Progress) -> None:
+        running[shard.key] = now
+        report(sum(running.values(), done))
+
+    size = min(workers, len(shards))
+    with Workers[Shard](size, single_thread=True) as processes:
+        while waiting or processes.busy:
+            while waiting and processes.idle:
+                shard = waiting.popleft()
+                processes.submit(shard, _play, job, shard)
+            for shard, result in processes.finished(note):
+                played = running.pop(shard.key, Progress())
+                data = _result(shard, result, deaths)
+                if data is None:
+                    waiting.appendleft(shard)
                     continue
-                if kind == "error":
-                    raise content
-                if kind == "progress":
-                    worker.now = content
-                else:
-                    shard, worker.shard = worker.shard, None
-                    assert shard is not None
-                    done, worker.now, left = done + worker.now, Progress(), left - 1
-                    yield shard, content
-                report(sum((worker.now for worker in crew), done))
-    finally:
-        for worker in crew:
-            worker.process.terminate()
-        for worker in crew:
-            worker.process.join()
-            worker.pipe.close()
+                done += played
+                yield shard, data
+                report(sum(running.values(), done))
 
 
-def _start(job: Job) -> _Worker:
-    context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(job, theirs), daemon=True)
-    with one_thread(), interrupts_blocked():
-        process.start()
-    theirs.close()
-    return _Worker(process, ours)
-
-
-def _give(worker: _Worker, shard: Shard) -> None:
-    worker.shard = shard
-    # A worker that died just now is noticed, and its shard given on, when its pipe is read.
-    with contextlib.suppress(BrokenPipeError):
-        worker.pipe.send(shard)
-
-
-def _bury(worker: _Worker, waiting: deque[Shard], tries: dict[str, int]) -> None:
-    worker.process.join()
-    worker.pipe.close()
-    if worker.shard is None:
-        raise StageError(f"a worker could not start (exit {worker.process.exitcode})")
-    tries[worker.shard.key] += 1
-    if tries[worker.shard.key] > RETRIES:
-        tasks = ", ".join(request.task for request in worker.shard.requests[:3])
-        raise StageError(
-            f"the worker that plays tasks {tasks}... died {RETRIES + 1} times "
-            f"(exit {worker.process.exitcode}; out of memory?); "
-            "use fewer workers or a smaller batch"
-        )
-    waiting.appendleft(worker.shard)
-
-
-def _work(job: Job, pipe: Connection) -> None:
-    """A worker's life: shards in, bytes out, until the pipe closes."""
-    die_with_parent()
-    from tratree_cli.agents.shards import ShardPlayer
-
-    player = None
+def _result(shard: Shard, result: Callable[[], bytes], deaths: Counter[str]) -> bytes | None:
+    """The shard's bytes; None if its worker died and another is to try."""
     try:
-        while True:
-            shard = pipe.recv()
-            player = player or ShardPlayer(job)
-            data = player.play(shard, lambda now: pipe.send(("progress", now)))
-            pipe.send(("shard", data))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        pass
-    # Whatever it is, it is shown by the parent, where its user can see it.
+        return result()
+    except ProcessDiedError as error:
+        deaths[shard.key] += 1
+        if deaths[shard.key] <= RETRIES:
+            return None
+        tasks = ", ".join(request.task for request in shard.requests[:3])
+        raise StageError(
+            f"the worker that plays tasks {tasks}... died {RETRIES + 1} times (out of memory?); "
+            "use fewer workers or a smaller batch"
+        ) from error
+
+
+def _play(job: RolloutJob, shard: Shard) -> bytes:
+    """A worker's task. Whatever goes wrong is shown by the parent, where its user can see it."""
+    global _player
+    try:
+        if _player is None:
+            _player = ShardPlayer(job)
+        return _player.play(shard, send)
     except Exception as error:  # noqa: BLE001
-        pipe.send(("error", portable(error)))
-    finally:
-        if player is not None:
-            player.close()
-
-
-def portable(error: Exception) -> TratreeError:
-    """An error as it travels between processes: ours as it is, any other as a sentence."""
-    if isinstance(error, TratreeError):
-        return error
-    return StageError(f"a worker failed: {type(error).__name__}: {error}")
+        if _player is not None:
+            _player.close()
+            _player = None
+        raise portable(error) from None

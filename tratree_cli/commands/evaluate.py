@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from tratree_cli.commands.registered import complete_policy, listed
+from tratree_cli.commands.registered import policies as policy_forms
 from tratree_cli.commands.session import Session, stage_command
 
 app = typer.Typer()
@@ -20,7 +22,11 @@ def evaluate(
     ] = None,
     policy: Annotated[
         str | None,
-        typer.Option("--policy", help="Instead of a model: expert, random, openai:URL#model, ..."),
+        typer.Option(
+            "--policy",
+            help=f"Instead of a model: one of {listed(policy_forms())}.",
+            autocompletion=complete_policy,
+        ),
     ] = None,
     split: Annotated[
         str | None, typer.Option("--split", help="Split to evaluate on; seen and unseen too.")

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from tratree_cli.commands.registered import complete_policy, listed
+from tratree_cli.commands.registered import policies as policy_forms
 from tratree_cli.commands.session import Session, stage_command
 from tratree_cli.errors import InputError
 
@@ -21,7 +23,11 @@ def explore(
     ] = None,
     policy: Annotated[
         list[str] | None,
-        typer.Option("--policy", help="A model's reference, expert, random, openai:URL#model, ..."),
+        typer.Option(
+            "--policy",
+            help=f"A model's reference, or one of {listed(policy_forms())}.",
+            autocompletion=complete_policy,
+        ),
     ] = None,
     m: Annotated[int | None, typer.Option("-m", help="Trajectories per task.", min=1)] = None,
     temperature: Annotated[
@@ -53,12 +59,15 @@ def explore(
         str | None,
         typer.Option("--shard", metavar="I/N", help="Play only part I of N, publish nothing."),
     ] = None,
-    allow_test: Annotated[bool, typer.Option("--allow-test", help="Explore a test split.")] = False,
+    allow_test: Annotated[
+        bool, typer.Option("--allow-test", help="Explore a split that is there to evaluate on.")
+    ] = False,
 ) -> None:
     """Let a policy play training tasks M times each (section 3.1)."""
     from tratree_cli.commands.policies import open_policies
     from tratree_cli.display.progress import without_bars
     from tratree_cli.stages import explore as stage
+    from tratree_cli.stages.sampling import is_interactive
 
     part = part_of(shard) if shard is not None else None
     _check_engine(engine, address)
@@ -84,7 +93,7 @@ def explore(
         )
     node = stage.node(config, policies=policies or None, allow_test=allow_test)
     session.use(engine=engine, address=address)
-    if "human" in policies:
+    if is_interactive([policy for policy in policies if isinstance(policy, str)]):
         # Bars would be drawn over what a person types.
         session.runtime.reporter = without_bars(session.runtime.reporter)
     if part is not None and not session.dry_run:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tratree_cli.commands.registered import complete_rule, listed, pair_rules
 from tratree_cli.commands.session import Session, stage_command
 
 app = typer.Typer()
@@ -20,7 +21,10 @@ def mine_pairs(
         typer.Argument(help="A tree, or rollouts (and demos) for the other rules."),
     ] = None,
     rule: Annotated[
-        str | None, typer.Option("--rule", help="tree, unstructured, eto or ceiling.")
+        str | None,
+        typer.Option(
+            "--rule", help=f"One of {listed(pair_rules())}.", autocompletion=complete_rule
+        ),
     ] = None,
     select: Annotated[
         str | None, typer.Option("--select", help="all, best-worst or adjacent.")
@@ -34,6 +38,7 @@ def mine_pairs(
 ) -> None:
     """Pair what diverged from a shared prefix and led to different scores (Eq. 6)."""
     from tratree_cli.errors import InputError
+    from tratree_cli.methods.pair_rule import pair_rule
     from tratree_cli.stages import mine_pairs as stage
 
     given = session.entries(inputs or [], ("tree", "rollouts", "demos"))
@@ -48,7 +53,7 @@ def mine_pairs(
         kind: [entry for entry in given if entry.kind == kind]
         for kind in ("tree", "rollouts", "demos")
     }
-    wanted = ("tree",) if config.pairs.rule == "tree" else ("rollouts", "demos")
+    wanted = pair_rule(config.pairs.rule).sources
     for entry in given:
         if entry.kind not in wanted:
             raise InputError(

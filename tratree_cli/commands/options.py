@@ -47,7 +47,7 @@ class CommonOptions:
     jobs: Annotated[
         int, typer.Option("--jobs", "-j", min=0, help="Stages side by side, 0: cores.")
     ] = 0
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, ...")] = "auto"
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = "auto"
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Print the plan, run nothing.")
     ] = False

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tratree_cli.agents.registry import backend_of
 from tratree_cli.commands.session import Session
 from tratree_cli.errors import InputError
 
 if TYPE_CHECKING:
     from tratree_store import Entry
-
-SCRIPTED = ("expert", "random", "human")
 
 
 def open_policies(
@@ -26,17 +25,19 @@ def open_policies(
 
     ``revision`` is what the user says about the weights behind served models.
     """
-    if revision and not any(word.startswith("openai:") for word in words):
+    served = [word for word in words if (b := backend_of(word)) and b.kind == "served"]
+    if revision and not served:
         raise InputError("--model-revision is about served models (openai:URL#model)")
     return [_open(session, word, revision) for word in words]
 
 
 def _open(session: Session, word: str, revision: str | None) -> Entry | str:
-    if word in SCRIPTED or word.startswith("python:"):
+    backend = backend_of(word)
+    if backend is not None and backend.kind == "scripted":
         return word
-    if word.startswith("openai:"):
-        name = f"openai:{word.partition('#')[2]}" + (f"@{revision}" if revision else "")
-        return _placed(session, name, word)
+    if backend is not None and backend.kind == "served":
+        model = word.partition("#")[2] + (f"@{revision}" if revision else "")
+        return _placed(session, f"{backend.name}:{model}", word)
     from tratree_store import StoreError
 
     try:

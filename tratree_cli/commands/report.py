@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tratree_cli.commands.registered import complete_methods
 from tratree_cli.commands.session import Session, stage_command
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from tratree_cli.config import Config
     from tratree_cli.reporting.document import ReportDocument
-    from tratree_cli.reporting.study import Cell
+    from tratree_cli.reporting.study import StudyCell
 
 app = typer.Typer()
 
@@ -34,7 +35,12 @@ def report(
         typer.Argument(help="Evaluations [default: every method of the recipe]."),
     ] = None,
     methods: Annotated[
-        str | None, typer.Option("--methods", help="Comma-separated, instead of the recipe's.")
+        str | None,
+        typer.Option(
+            "--methods",
+            help="Comma-separated, or all, instead of the recipe's.",
+            autocompletion=complete_methods,
+        ),
     ] = None,
     existing: Annotated[
         bool,
@@ -65,17 +71,19 @@ def report(
         # Evaluations of several environments may stand in one report, so nothing is inherited
         # from the first but what the store records of it anyway.
         config = session.config(given[:1])
-        node = stage.of_evaluations(config, given, session.opened_store, all_policies=existing)
+        node = stage.of_evaluations(
+            config, given, session.opened_store, all_policies=existing, with_paper=with_paper
+        )
         entry = session.realise(node)
         if entry is not None:
-            deliver(session, entry, form, output, with_paper)
+            deliver(session, entry, form, output)
         return
     config = session.config()
     names = study.chosen_methods(methods, config)
     config = config.with_values({"report": {"methods": list(names)}}, "--methods")
     cells = study.cells(config, names)
     if session.dry_run:
-        session.realise(stage.of_cells(config, cells))
+        session.realise(stage.of_cells(config, cells, with_paper=with_paper))
     else:
         deliver_cells(session, config, cells, form, output, with_paper)
 
@@ -117,7 +125,7 @@ def check_output(form: str, output: Path | None) -> None:
 def deliver_cells(
     session: Session,
     config: Config,
-    cells: Sequence[Cell],
+    cells: Sequence[StudyCell],
     form: str,
     output: Path | None,
     with_paper: bool,
@@ -130,20 +138,20 @@ def deliver_cells(
     from tratree_cli.errors import PartialError
     from tratree_cli.reporting import report_stage as stage
 
-    node = stage.of_cells(config, cells)
+    node = stage.of_cells(config, cells, with_paper=with_paper)
     losses = session.attempt(node)
     if losses:
-        node = stage.of_cells(config, cells, losses.keys)
+        node = stage.of_cells(config, cells, losses.keys, with_paper=with_paper)
         if not node.inputs["evaluation"]:
             raise losses.failed[0][1]
     entry = session.realise(node)
     assert entry is not None
-    deliver(session, entry, form, output, with_paper)
+    deliver(session, entry, form, output)
     if losses and session.as_json:
         # One object on stdout, which has what is missing among its warnings.
         raise typer.Exit(PartialError.exit_code)
     if losses:
-        failed = "; ".join(f"{session.runtime.spoken(n)} ({error})" for n, error in losses.failed)
+        failed = "; ".join(f"{session.runtime.label(n)} ({error})" for n, error in losses.failed)
         raise PartialError(
             f"failed: {failed}; the report is made of what does not need it, "
             f"{len(node.inputs['evaluation'])} of {len(cells)} evaluations, and the same command "
@@ -151,14 +159,11 @@ def deliver_cells(
         )
 
 
-def deliver(
-    session: Session, entry: Entry, form: str, output: Path | None, with_paper: bool
-) -> None:
+def deliver(session: Session, entry: Entry, form: str, output: Path | None) -> None:
     """Print the report, or write it to a file and print its reference."""
     from tratree_cli.reporting import report_stage as stage
 
-    drawn = form in ("html", "markdown", "json")
-    document = stage.document_of(session.opened_store, entry, drawn=drawn, with_paper=with_paper)
+    document = stage.document_of(session.opened_store, entry)
     if output is not None:
         output.write_text(rendered(document, form), encoding="utf-8")
         session.runtime.reporter.hint(f"open {output}")
@@ -183,7 +188,7 @@ def show_report(document: ReportDocument, store: Store, entry: Entry) -> None:
 
     console = stdout_console()
     console.print(terminal.render(replace(document, next_step="")))
-    trees = lineage.sources(store, entry, "tree")
+    trees = lineage.inputs(store, entry, "tree")
     for tree in trees[:1]:
         console.print(typical_tree(tree))
     if document.next_step:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tratree_cli.commands.registered import complete_methods, listed, study_methods
 from tratree_cli.commands.report import check_output, deliver_cells
 from tratree_cli.commands.session import Session, stage_command
 
@@ -25,7 +26,11 @@ def run(
     ] = 1,
     methods: Annotated[
         str | None,
-        typer.Option("--methods", help="Comma-separated, or all [default: the recipe's]."),
+        typer.Option(
+            "--methods",
+            help=f"Comma-separated (default: the recipe's), or all: {listed(study_methods())}.",
+            autocompletion=complete_methods,
+        ),
     ] = None,
     sweep: Annotated[
         list[str] | None,
@@ -61,14 +66,14 @@ def run(
     )
     session.runtime.labels = study.labels(cells)
     if session.dry_run:
-        _print_plan(session, stage.of_cells(config, cells))
+        _print_plan(session, stage.of_cells(config, cells, with_paper=with_paper))
     else:
         deliver_cells(session, config, cells, form, output, with_paper)
 
 
 def _print_plan(session: Session, node: Node) -> None:
     """One line a kind of stage, because a study has hundreds of nodes; ``--json`` names each."""
-    from tratree_cli.display.plan import print_grouped_plan, print_plan
+    from tratree_cli.commands.plan_output import print_grouped_plan, print_plan
     from tratree_cli.errors import WouldRunError
 
     lines = session.runtime.plan(node)

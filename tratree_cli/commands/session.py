@@ -55,6 +55,7 @@ class Session(CommonOptions):
     def runtime(self) -> Runtime:
         from tratree_cli.display.progress import reporter
         from tratree_cli.pipeline.graph import Options
+        from tratree_cli.pipeline.reporter import SilentReporter
         from tratree_cli.pipeline.runtime import Runtime
         from tratree_cli.threads import limit_threads
 
@@ -62,7 +63,7 @@ class Session(CommonOptions):
         limit_threads(options.threads)
         return Runtime(
             store_root=self.store_root,
-            reporter=reporter(quiet=self.quiet),
+            reporter=SilentReporter() if self.quiet else reporter(),
             options=options,
             frozen=self.frozen,
             force=self.force,
@@ -173,7 +174,7 @@ class Session(CommonOptions):
         sys.stdout.flush()
 
     def _print_plan(self, node: Node) -> None:
-        from tratree_cli.display.plan import print_plan
+        from tratree_cli.commands.plan_output import print_plan
 
         lines = self.runtime.plan(node)
         print_plan(lines, as_json=self.as_json)

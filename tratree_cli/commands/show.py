@@ -119,8 +119,8 @@ def _evaluation(entry: Entry) -> RenderableType:
     """The file knows its policy by digest; people know it by what made it."""
     from dataclasses import replace
 
-    from tratree_cli.display.show_evaluation import evaluation_view
     from tratree_cli.evaluation.artifact import read_evaluation
+    from tratree_cli.reporting.evaluation_view import evaluation_view
 
     read = read_evaluation(entry.path)
     label = str(entry.provenance.get("label", "")).removeprefix("evaluation of ")

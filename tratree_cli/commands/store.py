@@ -6,6 +6,7 @@ store's own errors carry sentences and exit codes, so nothing is caught here.
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import Annotated
 
@@ -277,13 +278,14 @@ def verify(
     if not problems and recompute:
         from tratree_store.recompute import recompute as run_again
 
-        from tratree_cli.pipeline.code_digest import changed, listed
+        from tratree_cli.pipeline.code_digest import changed, join_names
         from tratree_cli.pipeline.recompute import rerun
+        from tratree_cli.stages.recorded import recorded_node
 
-        found = run_again(opened, entry, rerun)
+        found = run_again(opened, entry, functools.partial(rerun, node_of=recorded_node))
         if found is not None:
             files = changed(entry)
-            since = f" Source code changed since: {listed(files)}." if files else ""
+            since = f" Source code changed since: {join_names(files)}." if files else ""
             problems = [found + since]
     for problem in problems:
         say(problem)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tratree_cli.commands.registered import complete_method, listed, strong_methods
 from tratree_cli.commands.session import Session, stage_command
 from tratree_cli.commands.training import Launch, Processes, Track
 
@@ -34,8 +35,9 @@ def train_strong(
         str | None,
         typer.Option(
             "--method",
-            help="tree-dpo, mcts, eto, unstructured-dpo, ceiling, best-observed or sft-more "
-            "[default: what the input asks for, else tree-dpo].",
+            help="Default: what the input asks for, else tree-dpo. "
+            f"One of {listed(strong_methods())}.",
+            autocompletion=complete_method,
         ),
     ] = None,
     model: Annotated[
@@ -62,26 +64,29 @@ def train_strong(
     """Train the strong model on what the weak one went through (Eq. 6 and Eq. 8)."""
     from tratree_cli.commands.training import base_model, prepare
     from tratree_cli.errors import InputError
+    from tratree_cli.methods.registry import method as method_named
+    from tratree_cli.stages import method_inputs
     from tratree_cli.stages import train_strong as stage
 
     world = prepare(session, processes, launch, track)
     words = session.words(source or []) if source or file is None else []
-    given = [session.entry(word, ("pairs", "paths", "demos")) for word in words]
+    given = [session.entry(word, tuple(method_inputs.INPUTS.values())) for word in words]
     if len(given) + (file is not None) > 1:
         raise InputError("train-strong takes one artifact or one file of pairs, not several")
     first = given[0] if given else None
     chosen = _method(method, first, file)
-    if stage.input_kind(chosen) != "pairs":
+    if method_inputs.input_kind(chosen) != "pairs":
         near = None if ref == "none" else ref
         for flag, value in (("--ref", near), ("--beta", beta), ("--explicit-kl", explicit_kl)):
             if value is not None:
                 raise InputError(f"{flag} is DPO's, but the method '{chosen}' imitates; drop it")
     if explorer is not None and (first is not None or file is not None):
         raise InputError("--explorer chooses what is explored, but what to learn from is given")
-    own = chosen == stage.OWN_PAIRS
-    # Pairs of one's own come without this pipeline's models: plain DPO starts from the base model
-    # and stays near it, unless something else is asked for.
-    init, ref = init or ("base" if own else None), ref or ("none" if own else None)
+    record = method_named(chosen)
+    # A method of one's own data comes without this pipeline's models: it starts from the base
+    # model and stays near it, unless something else is asked for.
+    init = init or ("base" if record.init == "base" else None)
+    ref = ref or ("none" if record.own_data else None)
     config = session.config(
         given,
         models__strong=base_model(model),
@@ -101,15 +106,15 @@ def train_strong(
 def _method(asked: str | None, first: Entry | None, file: Path | None) -> str:
     """The method asked for, or the one that the input asks for; both must agree on the input."""
     from tratree_cli.errors import InputError
-    from tratree_cli.stages import train_strong as stage
+    from tratree_cli.methods.registry import own_data_method
+    from tratree_cli.stages import method_inputs
 
-    suggested = stage.OWN_PAIRS if file else None
-    if first is not None:
-        suggested = "sft-more" if first.kind == "demos" else stage.method_of(first.kind, first)
+    suggested = own_data_method().name if file else None
+    if first is not None and not asked:
+        suggested = method_inputs.method_of(first)
     chosen = asked or suggested or "tree-dpo"
-    stage.check_method(chosen)
     kind = first.kind if first is not None else ("pairs" if file else None)
-    wanted = stage.input_kind(chosen)
+    wanted = method_inputs.input_kind(chosen)
     if kind not in (None, wanted):
         raise InputError(
             f"method '{chosen}' trains on {wanted}, not on {kind}; "

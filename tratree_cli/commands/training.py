@@ -12,7 +12,7 @@ from tratree_cli.errors import InputError
 
 if TYPE_CHECKING:
     from tratree_cli.config import Config
-    from tratree_cli.stages.distributed import World
+    from tratree_cli.stages.distributed import ProcessGroupSpec
 
 Processes = Annotated[
     int | None, typer.Option("--processes", help="Train on N processes (torchrun).", metavar="N")
@@ -36,14 +36,14 @@ def base_model(text: str | None) -> str | None:
 
 def prepare(
     session: Session, processes: int | None, launch: Path | None, track: list[str] | None
-) -> World:
+) -> ProcessGroupSpec:
     """How the training runs and who is told; wrong flags are refused before anything is read."""
-    from tratree_cli.stages.distributed import world
+    from tratree_cli.stages.distributed import process_group
     from tratree_cli.training.params import check_trackers
 
     check_trackers(tuple(track or ()))
     session.use(track=tuple(track or ()))
-    return world(processes, launch)
+    return process_group(processes, launch)
 
 
 SMALL = ("quick", "micro")

@@ -1,4 +1,4 @@
-"""Progress on stderr: bars on a terminal, plain lines elsewhere, nothing with ``--quiet``.
+"""Progress on stderr: bars on a terminal, plain lines elsewhere.
 
 A stage that is found says when it was made and what it took; one that runs shows a bar with its
 own note (loss, mean score) and the time that is left. Lines are written above the bars, so the
@@ -28,11 +28,9 @@ if TYPE_CHECKING:
 LINE_SECONDS = 15.0
 
 
-def reporter(*, quiet: bool) -> StageReporter:
+def reporter() -> LineReporter:
     """The reporter for this process's stderr."""
     console = Console(stderr=True, highlight=False)
-    if quiet:
-        return StageReporter(console)
     return TerminalReporter(console) if console.is_terminal else LineReporter(console)
 
 
@@ -66,28 +64,11 @@ def closing(shown: Any) -> Iterator[None]:
         shown.close()
 
 
-class StageReporter:
-    """Says nothing (``--quiet``); the others build on it."""
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-
-    def started(self, label: str, reason: str) -> None: ...
-    def progress(self, label: str, done: int, total: int, note: str) -> None: ...
-    def finished(self, label: str, entry: Entry, cached: bool) -> None: ...
-    def warn(self, message: str) -> None: ...
-    def hint(self, command: str) -> None: ...
-    def close(self) -> None: ...
-
-    def show(self, renderable: Any) -> None:
-        """A summary for people, on stderr."""
-
-
-class LineReporter(StageReporter):
+class LineReporter:
     """Plain lines: for logs, pipes and terminals without cursor control."""
 
     def __init__(self, console: Console) -> None:
-        super().__init__(console)
+        self.console = console
         self._paces: dict[str, Pace] = {}
 
     def progress(self, label: str, done: int, total: int, note: str) -> None:
@@ -125,6 +106,9 @@ class LineReporter(StageReporter):
 
     def show(self, renderable: Any) -> None:
         self.console.print(renderable)
+
+    def close(self) -> None:
+        """Lines stay where they are."""
 
     def _line(self, text: Text) -> None:
         # A log keeps whole lines; only a terminal is cropped to its width.

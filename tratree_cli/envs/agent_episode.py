@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tratree_cli.envs.agent_text import ACTION, UNPARSABLE_LIMIT, parse, storable
 from tratree_cli.envs.protocol import INVALID_FORMAT, Environment, Outcome
 from tratree_cli.errors import InputError
+from tratree_cli.formats.agent_text import ACTION, UNPARSABLE_LIMIT, parse, storable
 
 
 class EpisodeError(InputError):

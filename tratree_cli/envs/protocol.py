@@ -120,6 +120,9 @@ class OptionalFeatures:
     concurrent_episodes: int = 32
     """How many live episodes are worth having in one process at once."""
 
+    training_splits: Sequence[str] = ("train", "dev")
+    """Splits that may be explored and demonstrated on; all others are for evaluation alone."""
+
     in_memory: bool = False
     """Whether everything lies in this process's memory: a step waits for nobody, and a forked
     process may go on with it (``tratree env serve``)."""

@@ -17,14 +17,14 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from tratree_cli.envs.protocol import Environment, EnvironmentSpec
 from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.registry import declared
+from tratree_cli.resources import templates_dir
 
 GROUP = "tratree.environments"
 
@@ -90,13 +90,7 @@ class Plugin:
 
 def environment_names() -> list[str]:
     """The names that ``--env`` knows, sorted."""
-    return sorted({point.name for point in _points(tuple(sys.path))})
-
-
-@cache
-def _points(path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
-    """The declared environments; reading all packages' metadata once per search path is enough."""
-    return tuple(entry_points(group=GROUP))
+    return sorted({point.name for point in declared(GROUP)})
 
 
 def find_plugin(name: str) -> Plugin | None:
@@ -106,7 +100,7 @@ def find_plugin(name: str) -> Plugin | None:
         if str(Path.cwd()) not in sys.path:
             sys.path.append(str(Path.cwd()))  # one's own file in the working folder
         return Plugin(name, module, attribute or "open_environment")
-    for point in _points(tuple(sys.path)):
+    for point in declared(GROUP):
         if point.name == name:
             return Plugin(name, point.module, point.attr)
     return None
@@ -144,3 +138,10 @@ def open_environment(
             f"{opened.spec.data_digest[:12]} and was {spec.data_digest[:12]}; use the same data"
         )
     return opened
+
+
+def template_folders(environment: str) -> list[Path]:
+    """The project's templates, then those that ``environment`` brings along as a plug-in."""
+    registered = find_plugin(environment) if environment else None
+    own = registered.templates() if registered is not None else None
+    return [templates_dir(), *([own] if own is not None else [])]

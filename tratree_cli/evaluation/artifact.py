@@ -48,7 +48,7 @@ UNKNOWN_BUDGET = Budget(None, None, None)
 class Descriptor:
     """Which policy was evaluated on what.
 
-    ``label`` is for people; ``method`` is one of ``methods.METHODS`` or any other word (shown
+    ``label`` is for people; ``method`` is a registered method or any other word (shown
     after the known ones); ``environment`` and ``split`` say where, ``family`` names the strong
     base model, ``weak`` the weak one (Tables 6-7), ``seed`` is the training seed and makes runs
     comparable across methods. ``parameters`` are the settings a sweep varies (``explore.m``,
@@ -132,7 +132,7 @@ def metrics_document(metrics: Metrics) -> dict[str, Any]:
     """Metrics as a JSON mapping (JSON has no integer keys)."""
     document = asdict(metrics)
     if metrics.best_of is not None:
-        document["best_of"] = {str(n): asdict(one) for n, one in metrics.best_of.items()}
+        document["best_of"] = {str(n): asdict(interval) for n, interval in metrics.best_of.items()}
     return document
 
 
@@ -144,8 +144,10 @@ def metrics_from(document: Mapping[str, Any]) -> Metrics:
     for name in ("types", "settings"):
         fields[name] = tuple(map(_group_from, fields[name]))
     if fields["best_of"] is not None:
-        fields["best_of"] = {int(n): Interval(**one) for n, one in fields["best_of"].items()}
-    fields["curve"] = tuple(Interval(**one) for one in fields["curve"])
+        fields["best_of"] = {
+            int(n): Interval(**interval) for n, interval in fields["best_of"].items()
+        }
+    fields["curve"] = tuple(Interval(**interval) for interval in fields["curve"])
     fields["notes"] = tuple(fields["notes"])
     return Metrics(**fields)
 

@@ -94,5 +94,46 @@ def mean_interval(
     return mean_intervals(values, resamples=resamples, level=level, seed=seed)[0]
 
 
+def mean_over_runs_intervals(
+    sums: ArrayLike,
+    counts: ArrayLike,
+    *,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> tuple[Interval, ...]:
+    """The mean over runs of each run's own mean, with an interval that resamples tasks.
+
+    ``counts`` (tasks, runs) says how many cases of a task a run has (0: none, it takes no part in
+    that run's mean), ``sums`` (tasks, runs, figures) what they add up to. All cases of a task, in
+    all runs, are drawn together, because they are not independent. A run without any case is left
+    out; ValueError where no run has one.
+    """
+    cases = np.asarray(counts, dtype=np.float64)
+    totals = np.asarray(sums, dtype=np.float64)
+    tasks, runs, figures = totals.shape
+    if not cases.any():
+        raise ValueError("cannot take the mean of no case")
+
+    def means(table: NDArray[np.float64]) -> NDArray[np.float64]:
+        drawn = table.reshape(len(table), runs, figures + 1)
+        with np.errstate(invalid="ignore"):
+            ratios = np.ma.masked_invalid(drawn[:, :, 1:] / drawn[:, :, :1])
+        average: NDArray[np.float64] = ratios.mean(axis=1).filled(np.nan)
+        return average
+
+    table = np.concatenate([cases[:, :, None], totals], axis=2).reshape(tasks, -1)
+    centres = means(table.mean(axis=0)[None])[0]
+    if tasks == 1:
+        return tuple(Interval(_rounded(centre)) for centre in centres)
+    draws = means(bootstrap_means(table, resamples=resamples, seed=seed))
+    tail = (1.0 - level) / 2
+    lows, highs = np.nanquantile(draws, [tail, 1 - tail], axis=0)
+    return tuple(
+        Interval(_rounded(centre), _rounded(low), _rounded(high))
+        for centre, low, high in zip(centres, lows, highs, strict=True)
+    )
+
+
 def _rounded(value: float) -> float:
     return round(float(value), _DECIMALS) + 0.0

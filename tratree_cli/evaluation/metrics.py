@@ -192,7 +192,7 @@ def _split(
     results: Sequence[EpisodeResult], key: Callable[[EpisodeResult], str]
 ) -> dict[str, list[EpisodeResult]]:
     groups: dict[str, list[EpisodeResult]] = {}
-    for result in sorted(results, key=lambda one: (key(one), one.task, one.sample)):
+    for result in sorted(results, key=lambda result: (key(result), result.task, result.sample)):
         groups.setdefault(key(result), []).append(result)
     return groups
 

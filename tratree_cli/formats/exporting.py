@@ -30,7 +30,7 @@ def export_pairs(pairs: Iterable[PairRecord], form: str) -> Iterator[dict[str, A
     _check(form)
     for number, pair in enumerate(pairs):
         if form == "trl":
-            yield dict(pair.messages())
+            yield dict(pair.messages().sides())
             continue
         sides = {"chosen": _turns(pair.chosen), "rejected": _turns(pair.rejected)}
         if form == "sharegpt":
@@ -66,9 +66,9 @@ def write_export(records: Iterable[Mapping[str, Any]], path: Path, form: str) ->
     try:
         with path.open("wb") as file:
             if form == "eto":
-                found = list(records)
-                file.write(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
-                return len(found)
+                listed = list(records)
+                file.write(orjson.dumps(listed, option=orjson.OPT_INDENT_2) + b"\n")
+                return len(listed)
             for record in records:
                 file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
                 count += 1
@@ -78,10 +78,10 @@ def write_export(records: Iterable[Mapping[str, Any]], path: Path, form: str) ->
 
 
 def _conversations(
-    found: Iterable[tuple[str, Sequence[Message], Mapping[str, Any]]], form: str
+    conversations: Iterable[tuple[str, Sequence[Message], Mapping[str, Any]]], form: str
 ) -> Iterator[dict[str, Any]]:
     _check(form)
-    for number, (task, messages, outcome) in enumerate(found):
+    for number, (task, messages, outcome) in enumerate(conversations):
         if form == "trl":
             yield {"messages": list(messages)}
         elif form == "sharegpt":

@@ -19,11 +19,11 @@ import orjson
 import zstandard
 
 from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.formats.agent_text import ACTION
 from tratree_cli.formats.pairs import Message
 from tratree_cli.formats.rollouts import DONE, ENDINGS, STEP_LIMIT, Rollouts, TextTable, Trajectory
 
 FORMATS = ("eto", "sharegpt", "jsonl")
-ACTION = "Action: "
 _ROLES = {
     "human": "user", "user": "user", "observation": "user", "tool": "user",
     "gpt": "assistant", "assistant": "assistant", "system": "system",
@@ -105,7 +105,7 @@ def import_trajectories(
             episode = read(record, place if kind == "demos" else "")
             if episode.score is None and kind == "rollouts":
                 raise RecordError("field 'score' is missing (rollouts need one in [0, 1])")
-            prefix, turns = _split_prompt(episode.messages)
+            prefix, turns = split_prompt(episode.messages)
             _check_turns(turns)
             if prompt is None:
                 prompt = prefix
@@ -188,10 +188,10 @@ def _from_turns(record: Mapping[str, Any], otherwise: str) -> _Episode:
 
 
 def _list(record: Mapping[str, Any], name: str) -> list[Any]:
-    found = record.get(name)
-    if not isinstance(found, list) or not found:
+    turns = record.get(name)
+    if not isinstance(turns, list) or not turns:
         raise RecordError(f"field '{name}' is missing or no list of turns")
-    return found
+    return turns
 
 
 def _task(record: Mapping[str, Any], names: tuple[str, ...], otherwise: str) -> str:
@@ -208,12 +208,12 @@ def message(turn: Any, number: int, name: str, role: str, content: str) -> Messa
     """A turn with its speaker in our words; ``role`` and ``content`` are its keys."""
     if not isinstance(turn, dict):
         raise RecordError(f"field '{name}[{number}]' is no JSON object")
-    speaker, words = turn.get(role), turn.get(content)
+    speaker, text = turn.get(role), turn.get(content)
     if not isinstance(speaker, str) or speaker not in _ROLES:
         raise RecordError(f"field '{name}[{number}].{role}' is {speaker!r}, no known speaker")
-    if not isinstance(words, str):
+    if not isinstance(text, str):
         raise RecordError(f"field '{name}[{number}].{content}' is no text")
-    return {"role": _ROLES[speaker], "content": words}
+    return {"role": _ROLES[speaker], "content": text}
 
 
 def _outcome(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -240,7 +240,7 @@ def _outcome(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _split_prompt(messages: list[Message]) -> tuple[list[Message], list[Message]]:
+def split_prompt(messages: list[Message]) -> tuple[list[Message], list[Message]]:
     """The prompt in front (system messages, an instruction answered by "OK") and the episode."""
     start = 0
     while start < len(messages) and messages[start]["role"] == "system":
@@ -267,16 +267,18 @@ def _trajectory(
     episode: _Episode, turns: list[Message], texts: TextTable, sample: int
 ) -> Trajectory:
     observations = [texts.intern(m["content"]) for m in turns if m["role"] == "user"]
-    words = [m["content"] for m in turns if m["role"] == "assistant"]
+    agent_texts = [m["content"] for m in turns if m["role"] == "assistant"]
     score = 1.0 if episode.score is None else episode.score
     outputs, thoughts, actions = [], [], []
-    for said in words:
-        before, mark, action = said.partition(ACTION)
+    for output in agent_texts:
+        before, mark, action = output.partition(ACTION)
         thought = before.strip().removeprefix("Thought:").strip() if mark else ""
-        outputs.append(texts.intern(said))
+        outputs.append(texts.intern(output))
         thoughts.append(texts.intern(thought) if thought else -1)
         actions.append(texts.intern(action) if mark else -1)
-    scores = episode.scores if len(episode.scores) == len(words) else (score,) * len(words)
+    scores = (
+        episode.scores if len(episode.scores) == len(agent_texts) else (score,) * len(agent_texts)
+    )
     return Trajectory(
         task=episode.task,
         sample=sample,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tratree_cli.errors import InputError
-from tratree_cli.formats.importing import RecordError, message, records
+from tratree_cli.formats.importing import RecordError, message, records, split_prompt
 from tratree_cli.formats.pairs import Message, PairRecord
 
 RULE = "imported"
@@ -53,8 +53,8 @@ def import_pairs(path: Path, *, on_error: Literal["stop", "skip"] = "stop") -> I
                 ) from None
             skipped[str(error)] += 1
     if not pairs:
-        told = f" ({sum(skipped.values())} skipped)" if skipped else ""
-        raise InputError(f"{path} holds no preference pair{told}; there is nothing to train on")
+        skips = f" ({sum(skipped.values())} skipped)" if skipped else ""
+        raise InputError(f"{path} holds no preference pair{skips}; there is nothing to train on")
     return ImportedPairs(pairs, dict(skipped))
 
 
@@ -72,6 +72,8 @@ def _pair(record: Mapping[str, Any], source: str, number: int) -> PairRecord:
     for side, turns in sides.items():
         if not turns or turns[0]["role"] != "assistant":
             raise RecordError(f"field '{side}' does not begin with the agent's turn")
+    # A prompt in front (an instruction answered by "OK") is no part of the episode.
+    _, episode = split_prompt(prompt)
     scores = [_score(record, "chosen_score", 1.0), _score(record, "rejected_score", 0.0)]
     return PairRecord(
         task=str(record.get("task", record.get("id", number))),
@@ -89,7 +91,7 @@ def _pair(record: Mapping[str, Any], source: str, number: int) -> PairRecord:
         rejected_trajectory=number,
         chosen_source=f"import:{source}",
         rejected_source=f"import:{source}",
-        step=sum(turn["role"] == "assistant" for turn in prompt),
+        step=sum(turn["role"] == "assistant" for turn in episode),
         node=-1,
         horizon=0,
     )
@@ -97,26 +99,26 @@ def _pair(record: Mapping[str, Any], source: str, number: int) -> PairRecord:
 
 def _turns(record: Mapping[str, Any], name: str) -> list[Message]:
     """The turns of a field: a list of them in either layout, or a text."""
-    found = record.get(name)
-    if isinstance(found, str) and found:
-        return [{"role": _SPEAKER[name], "content": found}]
-    if isinstance(found, dict):
-        found = [found]
-    if not isinstance(found, list) or not found:
+    turns = record.get(name)
+    if isinstance(turns, str) and turns:
+        return [{"role": _SPEAKER[name], "content": turns}]
+    if isinstance(turns, dict):
+        turns = [turns]
+    if not isinstance(turns, list) or not turns:
         raise RecordError(f"field '{name}' is missing, or neither a text nor a list of turns")
-    return [message(turn, number, name, *_layout(turn)) for number, turn in enumerate(found)]
+    return [message(turn, number, name, *_layout(turn)) for number, turn in enumerate(turns)]
 
 
 def _layout(turn: Any) -> tuple[str, str]:
     return ("from", "value") if isinstance(turn, dict) and "from" in turn else ("role", "content")
 
 
-def _shared(one: list[Message], other: list[Message]) -> int:
+def _shared(first: list[Message], second: list[Message]) -> int:
     """Turns that both conversations begin with, up to what the agent is asked to answer."""
     same = 0
-    while same < min(len(one), len(other)) and one[same] == other[same]:
+    while same < min(len(first), len(second)) and first[same] == second[same]:
         same += 1
-    while same and one[same - 1]["role"] == "assistant":
+    while same and first[same - 1]["role"] == "assistant":
         same -= 1
     return same
 

@@ -1,7 +1,7 @@
 """Several artifacts of rollouts into one, so that a forest may be grown from several models.
 
 Texts, settings and sources are numbered anew, in the order of the artifacts. What changes in a
-trajectory is told by a ``Shift``, which trajectories in memory and lines of a file both go through.
+trajectory is a ``Shift``, which trajectories in memory and lines of a file both go through.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tratree_cli.errors import InputError
-from tratree_cli.formats.rollouts import Rollouts, Trajectory
+from tratree_cli.formats.rollouts import Rollouts, Trajectory, current_fields
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,13 @@ class Shift:
     sources: int
 
     def __call__(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields of a trajectory, moved.
-
-        Sampled tokens are left behind: they belong to one model's tokenizer.
-        """
+        """The fields of a trajectory, moved."""
+        if "tokens" in record:
+            record = current_fields(record)
         moved = {
             **record,
             "setting": record["setting"] + self.settings,
             "source": record["source"] + self.sources,
-            "tokens": (),
         }
         if self.texts is not None:
             texts = self.texts

@@ -9,6 +9,7 @@ prompts costs little after compression and makes a pair readable by itself.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,6 +25,27 @@ Message = dict[str, str]
 
 PAIRS = "pairs.jsonl.zst"
 META = "pairs.json"
+
+
+@dataclass(frozen=True)
+class PairMessages:
+    """The words of a pair; the first ``prefix`` messages of ``prompt`` come before the episode."""
+
+    prompt: Sequence[Mapping[str, str]]
+    chosen: Sequence[Mapping[str, str]]
+    rejected: Sequence[Mapping[str, str]]
+    prefix: int = 0
+
+    def sides(self) -> dict[str, Sequence[Mapping[str, str]]]:
+        """``prompt``, ``chosen`` and ``rejected`` by their names."""
+        return {"prompt": self.prompt, "chosen": self.chosen, "rejected": self.rejected}
+
+    @property
+    def identity(self) -> str:
+        """32 hexadecimal digits that are the same for the same words and for no others."""
+        sides = [self.prompt, self.chosen, self.rejected]
+        document = orjson.dumps(sides, option=orjson.OPT_SORT_KEYS)
+        return hashlib.sha256(document).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
@@ -61,9 +83,17 @@ class PairRecord:
     def gap(self) -> float:
         return self.chosen_value - self.rejected_value
 
-    def messages(self) -> dict[str, list[Message]]:
-        """What training reads: ``prompt``, ``chosen`` and ``rejected``."""
-        return {"prompt": self.prompt, "chosen": self.chosen, "rejected": self.rejected}
+    @property
+    def prefix(self) -> int:
+        """How many messages of ``prompt`` stand before the episode's first observation.
+
+        Not stored: the episode's part of the prompt is ``step`` exchanges and one observation.
+        """
+        return max(0, len(self.prompt) - 2 * self.step - 1)
+
+    def messages(self) -> PairMessages:
+        """What training reads of the pair."""
+        return PairMessages(self.prompt, self.chosen, self.rejected, self.prefix)
 
 
 @dataclass(frozen=True)
@@ -78,16 +108,16 @@ class PairFile:
 
 
 def render_pairs(
-    pairs: PairSet, rollouts: Rollouts, demos: Rollouts | None = None
+    pairs: PairSet, rollouts: Rollouts, demos: Rollouts | None = None, *, rule: str = "tree"
 ) -> Iterator[PairRecord]:
     """Put the words in: the agent's outputs exactly as they were sampled.
 
-    ``rollouts`` are those the pair rule saw (a tree's own, for the rule ``tree``); ``demos`` hold
-    the preferred side under the rule ``ceiling``.
+    ``rollouts`` are those the pair rule saw (a tree's own, for rules on trees); ``demos`` hold the
+    preferred side of pairs that are demonstrated. ``rule`` is the rule's name.
     """
-    chosen_from = demos if pairs.rule == "ceiling" and demos is not None else rollouts
+    chosen_from = demos if pairs.demonstrated and demos is not None else rollouts
     for pair in pairs.pairs:
-        yield _record(pair, pairs.rule, chosen_from, rollouts)
+        yield _record(pair, rule, chosen_from, rollouts)
 
 
 def write_pairs(

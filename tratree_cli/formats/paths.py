@@ -73,17 +73,17 @@ SILENT = "no words"
 
 
 def render_paths(
-    found: SearchResult | Forest, rollouts: Rollouts, min_score: float = 0.0
+    source: SearchResult | Forest, rollouts: Rollouts, min_score: float = 0.0
 ) -> tuple[list[PathRecord], dict[str, int]]:
     """The paths with their words, and how many tasks were dropped, by reason.
 
     A search result gives e* (``rule`` ``mcts``), a bare forest the best observed trajectory
     (``best-observed``). Trajectories with G ≤ ``min_score`` are dropped.
     """
-    forest = found.forest if isinstance(found, SearchResult) else found
+    forest = source.forest if isinstance(source, SearchResult) else source
     best = best_observed(forest)
-    chosen = found.best_trajectory if isinstance(found, SearchResult) else best
-    rule = "mcts" if isinstance(found, SearchResult) else "best-observed"
+    chosen = source.best_trajectory if isinstance(source, SearchResult) else best
+    rule = "mcts" if isinstance(source, SearchResult) else "best-observed"
     prefix = prefix_messages(rollouts)
     observed = np.bincount(forest.columns.task[forest.columns.counted], minlength=forest.trees)
     records: list[PathRecord] = []
@@ -101,7 +101,7 @@ def render_paths(
             dropped[reason] = dropped.get(reason, 0) + 1
             continue
         leaf = int(forest.end_node[number])
-        search = found if isinstance(found, SearchResult) else None
+        search = source if isinstance(source, SearchResult) else None
         visits, value = _at_leaf(search, leaf) if search else (0, float(forest.mean[leaf]))
         records.append(
             PathRecord(

@@ -43,8 +43,9 @@ class Trajectory:
     ``outputs`` are the agent's words exactly as sampled; ``thoughts`` is -1 where there was none,
     ``actions`` is -1 for an unparsable output. ``scores[i]`` is the environment's score after step
     i. ``score`` is G in [0, 1], or None when the episode ended through no doing of the agent.
-    ``tokens`` are the sampled token ids per turn (empty for scripted policies). ``detail`` says in
-    a few words why an episode broke off (what a server refused, how the environment crashed).
+    ``sampled_tokens`` is the number of tokens that the outputs were sampled as (0 for scripted and
+    served policies). ``detail`` says in a few words why an episode broke off (what a server
+    refused, how the environment crashed).
     """
 
     task: str
@@ -62,7 +63,7 @@ class Trajectory:
     score: float | None
     success: bool
     end: str
-    tokens: tuple[tuple[int, ...], ...] = ()
+    sampled_tokens: int = 0
     detail: str = ""
 
     @property
@@ -93,9 +94,9 @@ class TextTable:
 
     def copy(self) -> TextTable:
         """A table of its own with the same numbers."""
-        other = TextTable()
-        other.texts, other._number = self.texts.copy(), self._number.copy()
-        return other
+        table = TextTable()
+        table.texts, table._number = self.texts.copy(), self._number.copy()
+        return table
 
     def __getitem__(self, number: int) -> str:
         return self.texts[number]
@@ -178,19 +179,27 @@ def read_head(folder: Path) -> tuple[Rollouts, int]:
 
 
 def trajectory_record(trajectory: Trajectory) -> dict[str, Any]:
-    """A trajectory as a JSON record; few have a detail, and the others do not name it."""
+    """A trajectory as a JSON record, without a detail or number of tokens where it has none."""
     record = dict(vars(trajectory))
-    if not record["detail"]:
-        del record["detail"]
+    for name in ("sampled_tokens", "detail"):
+        if not record[name]:
+            del record[name]
     return record
+
+
+def current_fields(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a trajectory's JSON record; earlier versions stored every sampled token."""
+    fields = dict(record)
+    if "tokens" in fields:
+        fields["sampled_tokens"] = sum(map(len, fields.pop("tokens")))
+    return fields
 
 
 def trajectory_from(record: Mapping[str, Any]) -> Trajectory:
     """A trajectory from its JSON record."""
-    fields = dict(record)
+    fields = current_fields(record)
     for name in ("observations", "outputs", "thoughts", "actions", "scores", "valid"):
         fields[name] = tuple(fields[name])
-    fields["tokens"] = tuple(tuple(turn) for turn in fields.get("tokens", ()))
     return Trajectory(**fields)
 
 

@@ -1,4 +1,4 @@
-"""Trajectories read in pieces: lines that move from file to file, and groups of tasks.
+"""Trajectories read in pieces: lines that move from file to file.
 
 A million trajectories as Python objects take gigabytes, as lines and columns they do not. Lines are
 moved in blocks, each of which can be worked on by another process: what becomes of a block depends
@@ -7,15 +7,13 @@ on nothing but its lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tratree_cli.errors import InputError
 from tratree_cli.formats.columns import columns_from_records
 from tratree_cli.formats.merging import Shift
-from tratree_cli.formats.rollouts import TRAJECTORIES, json_lines, parsed, read_jsonl, read_lines
+from tratree_cli.formats.rollouts import TRAJECTORIES, json_lines, parsed, read_lines
 from tratree_cli.trees.columns import Columns
 
 _BLOCK = 1 << 18
@@ -51,31 +49,3 @@ def blocks(folder: Path, shift: Shift, size: int = _BLOCK) -> Iterator[Block]:
             begin, lines, room = number + 1, [], size
     if lines:
         yield Block(path, begin, lines, shift)
-
-
-def stream_columns(path: Path, tasks: int = 500) -> Iterator[Columns]:
-    """The columns of ``trajectories.jsonl.zst``, ``tasks`` tasks at a time.
-
-    For forests that do not fit into memory, of which one group is held. Text numbers stay those of
-    the artifact. The trajectories of a task must lie next to each other, as ``explore`` writes
-    them: raises InputError when a task comes back after its group was handed out.
-    """
-    finished: set[str] = set()
-    names: set[str] = set()
-    group: list[Mapping[str, Any]] = []
-    for record in read_jsonl(path):
-        task = record["task"]
-        if task not in names:
-            if len(names) == tasks:
-                yield columns_from_records(group)
-                finished |= names
-                group, names = [], set()
-            if task in finished:
-                raise InputError(
-                    f"{path}: the trajectories of task '{task}' do not lie together; "
-                    "read the whole file with read_rollouts instead"
-                )
-            names.add(task)
-        group.append(record)
-    if group:
-        yield columns_from_records(group)

@@ -1,4 +1,4 @@
-"""Conversations as token ids: exactly the chat template's, turn by turn, and safe against poison.
+"""Conversations that grow, as token ids: exactly the chat template's, turn by turn.
 
 A template is rendered once with placeholders in place of the contents, which gives its *skeleton*:
 the pieces of text between contents. Joining a skeleton with real contents gives the template's own
@@ -6,20 +6,21 @@ rendering without running it, and the pieces after the first turns are what a gr
 appends. All this is checked against the template itself when an encoder is made; a template whose
 earlier turns change as the conversation grows is read again from the start on every turn.
 
-Text from an environment may contain ``<|im_end|>`` or another control string. The skeleton says how
-many control tokens an encoding may have; one that has more is encoded again piece by piece with the
-contents taken apart, so that contents never become control tokens.
+The skeleton also says how many control tokens an encoding may have, so that a control string in an
+observation never becomes a control token (``control_tokens``).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from tratree_cli.agents.policy import Message
 from tratree_cli.errors import InputError
+from tratree_cli.models.control_tokens import ControlTokens
+
+Message = Mapping[str, str]
+"""``{"role": "system" | "user" | "assistant", "content": text}``."""
 
 _MARK = "\ue000{}\ue001"
 _SAMPLES = ("Open the door [SEP] 3 mugs.", "Thought: I go.\nAction: go[hall]", "You see a\n\nlamp.")
@@ -29,9 +30,8 @@ class TurnEncoder:
     """Encodes conversations for one tokenizer; ``tokenizer`` is a transformers tokenizer.
 
     ``stop_ids`` are the tokens that end the agent's turn (``stops`` and what the template says).
-    ``control_ids`` never come from contents: the special tokens, and others that the template
-    writes (``<think>``). ``special_ids`` are those that an agent may not say either.
-    ``incremental`` says whether ``following`` may be used.
+    ``controls`` never come from contents; those that the tokenizer calls special an agent may not
+    say either. ``incremental`` says whether ``following`` may be used.
     """
 
     def __init__(self, tokenizer: Any, stops: Iterable[int] = ()) -> None:
@@ -39,20 +39,18 @@ class TurnEncoder:
             raise InputError("the model's tokenizer has no chat template; add chat_template.jinja")
         self._tokenizer = tokenizer
         self.skeleton = cache(self._skeleton)
-        controls = self._find_controls()
-        self.control_ids = frozenset(controls)
-        added = tokenizer.added_tokens_decoder
-        self.special_ids = frozenset(number for number in controls if added[number].special)
-        strings = sorted(controls.values(), key=len, reverse=True)
-        self._control = re.compile("|".join(map(re.escape, strings)) or r"(?!)")
+        written = "".join(self.skeleton(("user", "assistant", "user")))
+        self.controls = ControlTokens(tokenizer, written)
         self._trims = self._find_trimming()
-        self._controls_in = cache(lambda text: self._count(self._plain_ids(text)))
+        self._controls_in = cache(
+            lambda text: self.controls.count(self.controls.template_ids(text))
+        )
         opening = self.skeleton(("user",))
         longer = self.skeleton(("user", "assistant", "user"))
         self._generation = opening[-1]
         self._between = longer[2]
         self.stop_ids = self._find_stops() | frozenset(stops)
-        first = self._control.search(self._between)
+        first = self.controls.pattern.search(self._between)
         self._closing = self._between[: first.start()] if first else ""
         self.incremental = self._check()
 
@@ -76,7 +74,7 @@ class TurnEncoder:
 
     def continuation(self, text: str) -> list[int]:
         """The ids of words that the agent might say, for constrained decoding."""
-        return self._safe_ids(text)
+        return self.controls.text_ids(text)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The words of sampled ids."""
@@ -108,23 +106,11 @@ class TurnEncoder:
         marks = [_MARK.format(number) for number in range(len(roles))]
         rest, pieces = self._render(roles, marks), []
         for mark in marks:
-            piece, found, rest = rest.partition(mark)
-            if not found:
+            piece, is_there, rest = rest.partition(mark)
+            if not is_there:
                 raise InputError("the chat template leaves messages out or changes their order")
             pieces.append(piece)
         return [*pieces, rest]
-
-    def _find_controls(self) -> dict[int, str]:
-        """Special tokens, and other added ones that the template writes.
-
-        The rest of the added tokens are words with a token of their own.
-        """
-        written = "".join(self.skeleton(("user", "assistant", "user")))
-        return {
-            int(number): str(token)
-            for number, token in self._tokenizer.added_tokens_decoder.items()
-            if str(token) and (token.special or (str(token).strip() and str(token) in written))
-        }
 
     def _find_trimming(self) -> dict[str, bool]:
         roles = ("user", "assistant", "user")
@@ -135,10 +121,10 @@ class TurnEncoder:
         }
 
     def _find_stops(self) -> frozenset[int]:
-        first = self._control.search(self._between)
+        first = self.controls.pattern.search(self._between)
         stops = {self._tokenizer.eos_token_id} - {None}
         if first and not self._between[: first.start()].strip():
-            stops.add(self._plain_ids(first.group())[0])
+            stops.add(self.controls.template_ids(first.group())[0])
         return frozenset(stops)
 
     def _check(self) -> bool:
@@ -164,46 +150,7 @@ class TurnEncoder:
         )
 
     def _encode(self, pieces: Sequence[str], contents: Sequence[str]) -> list[int]:
-        text = pieces[0] + "".join(c + p for c, p in zip(contents, pieces[1:], strict=True))
-        ids = self._plain_ids(text)
-        if self._count(ids) == sum(self._controls_in(piece) for piece in pieces):
-            return ids
-        return self._encode_apart(pieces, contents)
-
-    def _encode_apart(self, pieces: Sequence[str], contents: Sequence[str]) -> list[int]:
-        """Control strings of the template as tokens; all that lies between them as mere text."""
-        ids: list[int] = []
-        text = ""
-        for number, piece in enumerate(pieces):
-            place = 0
-            for found in self._control.finditer(piece):
-                text += piece[place : found.start()]
-                ids += self._safe_ids(text) + self._plain_ids(found.group())
-                text, place = "", found.end()
-            text += piece[place:] + (contents[number] if number < len(contents) else "")
-        return ids + self._safe_ids(text)
-
-    def _safe_ids(self, text: str) -> list[int]:
-        """Ids of mere text: control strings in it are spelled out like any other words."""
-        ids = self._split_ids(text)
-        if not self._count(ids):
-            return ids
-        # Control tokens that the tokenizer does not call special: broken after a character.
-        parts, place = [], 0
-        for found in self._control.finditer(text):
-            parts.append(text[place : found.start() + 1])
-            place = found.start() + 1
-        parts.append(text[place:])
-        ids = [number for part in parts if part for number in self._split_ids(part)]
-        return [number for number in ids if number not in self.control_ids]
-
-    def _split_ids(self, text: str) -> list[int]:
-        return list(
-            self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-        )
-
-    def _plain_ids(self, text: str) -> list[int]:
-        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    def _count(self, ids: Sequence[int]) -> int:
-        return sum(number in self.control_ids for number in ids)
+        parts = [(pieces[0], True)]
+        for content, piece in zip(contents, pieces[1:], strict=True):
+            parts += [(content, False), (piece, True)]
+        return self.controls.encode(parts, sum(map(self._controls_in, pieces)))[0]

@@ -50,7 +50,7 @@ def _trained(tokenizer: Any) -> str | None:
     from trl.chat_template_utils import get_training_chat_template
 
     try:
-        found = get_training_chat_template(tokenizer)
+        template = get_training_chat_template(tokenizer)
     except ValueError:
         return None
-    return found if isinstance(found, str) and MARKER.search(found) else None
+    return template if isinstance(template, str) and MARKER.search(template) else None

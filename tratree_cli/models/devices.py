@@ -13,47 +13,40 @@ from contextlib import contextmanager
 import torch
 
 from tratree_cli.errors import InputError, StageError, is_out_of_memory
-from tratree_cli.training.params import LOWER, TrainingParams
 
 
 def choose_device(device: str) -> str:
-    """``cuda``, ``mps`` or ``cpu``; ``InputError`` when the one asked for is not there."""
-    if device in ("auto", "cuda") and torch.cuda.is_available():
-        return "cuda"
-    if device in ("auto", "mps") and torch.backends.mps.is_available():
-        return "mps"
-    if device.startswith("cuda:"):
-        raise InputError(
-            f"--device {device}: a training takes the GPUs it sees; choose with "
-            f"CUDA_VISIBLE_DEVICES={device[5:]} --device cuda"
-        )
-    if device not in ("auto", "cpu"):
+    """``cpu``, ``cuda``, ``cuda:N`` or ``mps``; ``InputError`` when the one named is not there.
+
+    ``auto`` is CUDA's first GPU, else Apple's, else the CPU. ``cuda:1`` is the second GPU.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = {"cuda": gpus, "mps": int(torch.backends.mps.is_available()), "cpu": 1}
+    if device == "auto":
+        return next(kind for kind, count in there.items() if count)
+    kind, colon, number = device.partition(":")
+    if (colon and not number.isdecimal()) or int(number or 0) >= there.get(kind, 0):
         raise InputError(f"there is no device '{device}' here; use --device cpu or --device auto")
-    return "cpu"
+    return device
 
 
 def own_device(device: str) -> str:
     """The device of this very process: each of several has a GPU of its own."""
     chosen = choose_device(device)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and chosen.startswith("cuda:"):
+        raise InputError(
+            f"--device {device} is one GPU, but each process of a training takes one of its own; "
+            "choose them with CUDA_VISIBLE_DEVICES and use --device cuda"
+        )
     return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if chosen == "cuda" else chosen
 
 
-def precision(config: TrainingParams) -> str:
-    """In what is computed: bfloat16 on a GPU that can, unless the parameters say otherwise."""
-    device = choose_device(config.device)
-    if config.dtype != "auto":
-        return config.dtype
-    return "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-
-
-def weight_dtype(config: TrainingParams) -> str:
-    """In what the weights are held: frozen weights may be bfloat16, trained ones stay float32."""
-    return precision(config) if config.lora else "float32"
-
-
-def world_size() -> int:
-    """Processes that train together (set by the launcher)."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+def precision(device: str, dtype: str = "auto") -> str:
+    """In what is computed: ``dtype``; for ``auto`` bfloat16 on a GPU that can, else float32."""
+    on_gpu = choose_device(device).startswith("cuda")
+    if dtype != "auto":
+        return dtype
+    return "bfloat16" if on_gpu and torch.cuda.is_bf16_supported() else "float32"
 
 
 @contextmanager
@@ -68,11 +61,11 @@ def threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def enough_memory() -> Iterator[None]:
-    """Running out of memory inside the block is a ``StageError`` that says what to lower."""
+def explain_out_of_memory(advice: str) -> Iterator[None]:
+    """Running out of memory inside the block is a ``StageError`` with ``advice`` on what to do."""
     try:
         yield
     except (MemoryError, RuntimeError, OSError) as error:
         if not is_out_of_memory(error):
             raise
-        raise StageError(f"not enough memory to train; {LOWER}") from error
+        raise StageError(f"not enough memory to train; {advice}") from error

@@ -4,9 +4,9 @@ Imports are most of what a short stage costs, and a good part of them is paid fo
 optimizers for the losses of object detectors, scikit-learn for assisted decoding, boto3 for
 SageMaker's questions, all of them imported wherever they happen to be installed; the metadata of
 every installed package, read by two libraries one after the other; and a garbage collector that
-looks again and again at modules that all stay. Inside ``leanly`` such packages look as if they were
-not installed. Modules keep what they were told while they were imported; so it is used for imports
-only, and the list holds nothing that a training or a rollout could ever want of them.
+looks again and again at modules that all stay. Inside ``hiding_unused_packages`` such packages look
+as if they were not installed. A module remembers what was there when it was imported; so this is
+used for imports only, and the list holds nothing that a training or a rollout could ever need.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TOKENIZERS = ("transformers.models.auto.tokenization_auto", "transformers.activa
 
 
 @contextmanager
-def leanly() -> Iterator[None]:
+def hiding_unused_packages() -> Iterator[None]:
     """Imports inside the block go without ``HIDDEN`` and without the garbage collector."""
     hidden = [name for name in HIDDEN if name not in sys.modules]
     distributions, collecting = importlib.metadata.packages_distributions, gc.isenabled()
@@ -47,10 +47,10 @@ def leanly() -> Iterator[None]:
             gc.enable()
 
 
-def import_leanly(*names: str) -> None:
-    """Import modules by their names, leanly, unless they are there."""
+def import_fast(*names: str) -> None:
+    """Import modules by their names, hiding_unused_packages, unless they are there."""
     if not all(name in sys.modules for name in names):
-        with leanly():
+        with hiding_unused_packages():
             for name in names:
                 importlib.import_module(name)
 
@@ -60,6 +60,6 @@ def _forget_what_is_installed() -> None:
     from transformers.utils import import_utils
 
     for name in HIDDEN:
-        asked = getattr(import_utils, f"is_{name}_available", None)
-        if asked is not None and hasattr(asked, "cache_clear"):
-            asked.cache_clear()
+        is_available = getattr(import_utils, f"is_{name}_available", None)
+        if is_available is not None and hasattr(is_available, "cache_clear"):
+            is_available.cache_clear()

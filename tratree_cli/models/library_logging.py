@@ -2,7 +2,7 @@
 
 stdout carries one reference and stderr is for people, so nothing of transformers, TRL or datasets
 may print there. Importing this module before them is enough for the environment variables they
-read at import time; ``quiet`` sees to the rest.
+read at import time; ``silence_libraries`` sees to the rest.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silence_libraries() -> Iterator[None]:
     """Libraries say nothing inside this block; errors are still raised."""
     import transformers
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import tratree_cli.models.library_logging  # noqa: F401  (sets what the libraries read at import time)
 from tratree_cli.errors import InputError, did_you_mean, is_out_of_memory
-from tratree_cli.models.fast_imports import MODELS, TOKENIZERS, import_leanly
-from tratree_cli.pretraining.model import SHAPES
+from tratree_cli.models.embedded import SHAPES
+from tratree_cli.models.fast_imports import MODELS, TOKENIZERS, import_fast
 from tratree_cli.resources import templates_dir, tree_digest
 
 EMBEDDED = tuple(SHAPES)
@@ -41,6 +41,13 @@ class BaseModel:
     name: str
     folder: Path
     identity: str
+
+
+def require_resolved(identity: str) -> None:
+    """Raise what keeps a hub model from being used, before anything is computed for it."""
+    name, _, commit = identity.removeprefix("hub:").partition("@")
+    if commit == UNRESOLVED:
+        resolve_base(name)
 
 
 def resolve_base(name: str, revision: str | None = None, download: bool = True) -> BaseModel:
@@ -81,8 +88,10 @@ def _hub_model(name: str, revision: str | None, download: bool) -> BaseModel:
     from huggingface_hub import errors
 
     try:
-        found = huggingface_hub.HfApi().model_info(name, revision=revision, timeout=HUB_SECONDS)
-        commit = found.sha
+        model_info = huggingface_hub.HfApi().model_info(
+            name, revision=revision, timeout=HUB_SECONDS
+        )
+        commit = model_info.sha
     except errors.GatedRepoError as error:
         raise InputError(_gated(name)) from error
     except errors.RevisionNotFoundError as error:
@@ -120,9 +129,9 @@ def _hub_model(name: str, revision: str | None, download: bool) -> BaseModel:
 
 def pinned_commit(identity: str, name: str) -> str | None:
     """The commit in a hub model's ``identity``, if it is one of ``name``'s."""
-    found, _, commit = identity.partition("@")
-    asked = name.partition("@")[0]
-    return commit if found == f"hub:{asked}" and commit != UNRESOLVED else None
+    repository, _, commit = identity.partition("@")
+    wanted = name.partition("@")[0]
+    return commit if repository == f"hub:{wanted}" and commit != UNRESOLVED else None
 
 
 def _gated(name: str) -> str:
@@ -137,9 +146,9 @@ def _cached_commit(name: str, revision: str | None) -> str | None:
     import huggingface_hub
     from huggingface_hub import constants
 
-    found = huggingface_hub.try_to_load_from_cache(name, "config.json", revision=revision)
-    if isinstance(found, str):
-        return Path(found).parent.name
+    cached = huggingface_hub.try_to_load_from_cache(name, "config.json", revision=revision)
+    if isinstance(cached, str):
+        return Path(cached).parent.name
     if revision is not None:
         return None
     # What was fetched by its commit has no branch that points to it.
@@ -157,9 +166,9 @@ def context_length(folder: Path) -> int | None:
     return int(length) if isinstance(length, int) else None
 
 
-def longest_row(folder: Path, asked: int | None) -> int | None:
-    """Tokens that a row may have: so many as ``asked``, but never more than the model can read."""
-    limits = [limit for limit in (asked, context_length(folder)) if limit]
+def longest_row(folder: Path, max_length: int | None) -> int | None:
+    """Tokens that a row may have: ``max_length``, but never more than the model can read."""
+    limits = [limit for limit in (max_length, context_length(folder)) if limit]
     return min(limits, default=None)
 
 
@@ -169,7 +178,7 @@ def load_tokenizer(folder: str | Path) -> Any:
 
     ``InputError`` where there is none.
     """
-    import_leanly(*TOKENIZERS)
+    import_fast(*TOKENIZERS)
     from transformers import AutoTokenizer
 
     from tratree_cli.models.chat_templates import marked_template
@@ -195,7 +204,7 @@ def load_model(folder: str | Path, dtype: str = "float32", attention: str = "aut
 
     Raises ``InputError`` when the folder, or the base of an adapter, is missing or unreadable.
     """
-    import_leanly(*MODELS)
+    import_fast(*MODELS)
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -239,17 +248,17 @@ def adapter_base(folder: Path) -> BaseModel:
     name = str(base.get("name") or config.get("base_model_name_or_path") or "")
     try:
         commit = pinned_commit(str(base.get("identity", "")), name)
-        found = resolve_base(name, commit or config.get("revision"))
+        resolved = resolve_base(name, commit or config.get("revision"))
     except InputError as error:
         raise InputError(
             f"{folder} is an adapter of '{name}', which is missing here: {error}"
         ) from error
-    if base.get("identity") and base["identity"] != found.identity:
+    if base.get("identity") and base["identity"] != resolved.identity:
         raise InputError(
             f"{folder} is an adapter of '{name}' as it was ({base['identity'][:19]}…), but that is "
-            f"now {found.identity[:19]}…; restore the base model it was trained on"
+            f"now {resolved.identity[:19]}…; restore the base model it was trained on"
         )
-    return found
+    return resolved
 
 
 def _stored_base(folder: Path, digest: str) -> BaseModel:

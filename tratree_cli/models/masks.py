@@ -5,9 +5,8 @@ tokenised once, as a whole, and a token counts when it *begins* inside such a sp
 training sequence the very text a model sees when it acts, at the price of refusing templates
 without markers: guessing where the agent speaks would train on observations without a word.
 
-Environments print arbitrary text. A page that contains ``<|im_end|>`` must not end a turn, so the
-control tokens are only those that the template itself wrote; the same characters inside a message
-are encoded as ordinary text.
+Control strings that a message quotes stay ordinary text, by the same rule as when the model acts
+(``control_tokens``).
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tratree_cli.errors import InputError
+from tratree_cli.models.control_tokens import ControlTokens
 
 Messages = Sequence[Mapping[str, str]]
 
@@ -49,24 +49,16 @@ def encode_conversation(tokenizer: Any, messages: Messages, context: int = 0) ->
     return _encoder(tokenizer, tokenizer.chat_template).conversation(messages, context)
 
 
-def encode_prompt(tokenizer: Any, messages: Messages) -> list[int]:
-    """Tokens of ``messages`` up to the point where the agent speaks next.
-
-    A prefix of ``encode_conversation`` of the same messages followed by the agent's turn.
-    """
-    return _encoder(tokenizer, tokenizer.chat_template).prompt(messages)
-
-
 def scored_texts(tokenizer: Any, encoded: Encoded) -> list[str]:
     """The scored stretches as text, one for each run of consecutive scored tokens."""
     runs: list[list[int]] = []
     before = 0
-    for token, mine in zip(encoded.input_ids, encoded.agent_mask, strict=True):
-        if mine and not before:
+    for token, is_scored in zip(encoded.input_ids, encoded.agent_mask, strict=True):
+        if is_scored and not before:
             runs.append([])
-        if mine:
+        if is_scored:
             runs[-1].append(token)
-        before = mine
+        before = is_scored
     return [str(tokenizer.decode(run, clean_up_tokenization_spaces=False)) for run in runs]
 
 
@@ -98,19 +90,13 @@ class _ChatEncoder:
             )
         self.tokenizer = tokenizer
         self.template = template
-        # Longest first: where one control token begins another, the longer one is meant. Added
-        # tokens that are not special are words with a token of their own, no control tokens.
-        self.controls = sorted(
-            {str(t.content) for t in tokenizer.added_tokens_decoder.values() if t.special},
-            key=lambda text: (-len(text), text),
-        )
-        self.control = re.compile("|".join(map(re.escape, self.controls)) or r"(?!)")
+        self.controls = ControlTokens(tokenizer, self._written())
         self.stand_ins = {
-            chr(_STAND_IN + number): text for number, text in enumerate(self.controls)
+            chr(_STAND_IN + number): text for number, text in enumerate(self.controls.strings)
         }
 
     def conversation(self, messages: Messages, context: int) -> Encoded:
-        text, spans = self._render(messages, answer=False)
+        text, spans = self._render(messages)
         answers = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
         self._check_spans(text, spans, [messages[i]["content"] for i in answers])
         ids, starts = self._tokens(text)
@@ -124,22 +110,29 @@ class _ChatEncoder:
                 token += 1
         return Encoded(ids, mask)
 
-    def prompt(self, messages: Messages) -> list[int]:
-        text, _ = self._render(messages, answer=True)
-        return self._tokens(text)[0]
+    def _written(self) -> str:
+        """What the template itself writes, also where it prompts for the agent's next turn."""
+        roles = ("user", "assistant", "user")
+        return self._apply([{"role": role, "content": ""} for role in roles], answer=True)[0]
 
-    def _render(self, messages: Messages, answer: bool) -> tuple[str, list[tuple[int, int]]]:
-        """The rendered text and the character spans of the agent's turns."""
+    def _render(self, messages: Messages) -> tuple[str, list[tuple[int, int]]]:
+        """The rendered text, quoted control strings hidden, and the spans of the agent's turns."""
+        pattern = self.controls.pattern
+        return self._apply(
+            [
+                {**message, "content": pattern.sub(self._hide, message["content"])}
+                for message in messages
+            ]
+        )
+
+    def _apply(self, messages: Messages, answer: bool = False) -> tuple[str, list[tuple[int, int]]]:
+        """The template's text of ``messages`` and the character spans of the agent's turns."""
         from jinja2 import TemplateError
         from transformers.utils.chat_template_utils import render_jinja_template
 
-        hidden = [
-            {**message, "content": self.control.sub(self._hide, message["content"])}
-            for message in messages
-        ]
         try:
             texts, spans = render_jinja_template(
-                conversations=[hidden],
+                conversations=[messages],
                 chat_template=self.template,
                 return_assistant_tokens_mask=True,
                 add_generation_prompt=answer,
@@ -152,53 +145,38 @@ class _ChatEncoder:
             ) from error
         return texts[0], [(int(begin), int(end)) for begin, end in spans[0]]
 
-    def _hide(self, found: re.Match[str]) -> str:
-        """A control token quoted by a message, as a stand-in of the same length."""
-        return chr(_STAND_IN + self.controls.index(found[0])) * len(found[0])
+    def _hide(self, match: re.Match[str]) -> str:
+        """A control string quoted by a message, as a stand-in of the same length."""
+        return chr(_STAND_IN + self.controls.strings.index(match[0])) * len(match[0])
 
     def _tokens(self, text: str) -> tuple[list[int], list[int]]:
         """Token ids and the character at which each begins."""
-        if not any(stand_in in text for stand_in in self.stand_ins):
-            return self._plain(text, quoting=False)
-        # Somebody quoted a control token: what the template wrote is encoded as usual, everything
-        # between is encoded without looking for control tokens.
-        ids: list[int] = []
-        starts: list[int] = []
-        place = 0
-        for piece in re.split(f"({self.control.pattern})", text):
-            own = self.control.fullmatch(piece) is not None
-            for stand_in, control in self.stand_ins.items():
+        # Runs of stand-ins are what messages quoted; all else is the template's, or harmless.
+        parts = []
+        stand_in_runs = f"([{''.join(self.stand_ins)}]+)" if self.stand_ins else r"(?!)"
+        for piece in re.split(stand_in_runs, text):
+            quoted = piece[:1] in self.stand_ins
+            for stand_in, control in self.stand_ins.items() if quoted else ():
                 piece = piece.replace(stand_in * len(control), control)
-            piece_ids, piece_starts = self._plain(piece, quoting=not own)
-            ids += piece_ids
-            starts += [place + start for start in piece_starts]
-            place += len(piece)
-        return ids, starts
+            parts.append((piece, not quoted))
+        controls = sum(len(self.controls.pattern.findall(piece)) for piece, own in parts if own)
+        return self.controls.encode(parts, None if len(parts) == 1 else controls, starts=True)
 
-    def _plain(self, text: str, quoting: bool) -> tuple[list[int], list[int]]:
-        encoding = self.tokenizer(
-            text,
-            add_special_tokens=False,
-            return_offsets_mapping=True,
-            return_attention_mask=False,
-            split_special_tokens=quoting,
-        )
-        return list(encoding["input_ids"]), [start for start, _ in encoding["offset_mapping"]]
-
-    def _check_spans(self, text: str, spans: Sequence[tuple[int, int]], words: list[str]) -> None:
+    def _check_spans(self, text: str, spans: Sequence[tuple[int, int]], outputs: list[str]) -> None:
         """The markers must wrap every agent's turn, from its first word to its end-of-turn token.
 
         A template that ends the turn outside the markers makes a model that never stops.
         """
-        if len(spans) != len(words):
+        if len(spans) != len(outputs):
             raise InputError(
-                f"the chat template marks {len(spans)} agent turns of {len(words)}; put "
+                f"the chat template marks {len(spans)} agent turns of {len(outputs)}; put "
                 "{% generation %} markers around every assistant message"
             )
-        for (begin, end), said in zip(spans, words, strict=True):
-            hidden = self.control.sub(self._hide, said).strip()
-            before, found, after = text[begin:end].partition(hidden)
-            if not found or before.strip() or not after.strip():
+        for (begin, end), output in zip(spans, outputs, strict=True):
+            hidden = self.controls.pattern.sub(self._hide, output).strip()
+            block = text[begin:end]
+            before, content, after = block.partition(hidden) if hidden else ("", "", block)
+            if content != hidden or before.strip() or not after.strip():
                 raise InputError(
                     "the chat template's {% generation %} block must hold the agent's words and "
                     "the end-of-turn token and nothing else, or the agent never learns to stop; "

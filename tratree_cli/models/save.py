@@ -14,7 +14,6 @@ from typing import Any
 
 from tratree_cli.errors import StageError
 from tratree_cli.models.load import BASE_FILE
-from tratree_cli.training.params import LoraParams, TrainingResult
 
 TEMPLATE_FILE = "chat_template.jinja"
 TOKENIZER_FILES = (
@@ -28,7 +27,6 @@ TOKENIZER_FILES = (
     TEMPLATE_FILE,
 )
 TRAINING_FILE = "training.json"
-OF_THE_RUN = ("device", "threads", "track", "run_name", "checkpoint_every")
 UNSTABLE = ("transformers_version", "_name_or_path", "name_or_path", "torch_dtype")
 """Keys of configuration files that change without the model changing."""
 
@@ -39,15 +37,17 @@ def write_model(
     out: Path,
     save_dtype: str,
     training: Mapping[str, Any],
-    lora: LoraParams | None = None,
+    adapter: bool = False,
+    merge: bool = True,
     base: Mapping[str, Any] | None = None,
     state: Mapping[str, Any] | None = None,
     template: str | None = None,
 ) -> None:
-    """Write ``model`` (plain, or PEFT when ``lora``) with its tokenizer and ``training.json``.
+    """Write ``model`` (plain, or PEFT when ``adapter``) with its tokenizer and ``training.json``.
 
-    ``base`` identifies the model that an unmerged adapter belongs to; ``state`` holds the gathered
-    weights where ``model`` has only its shards of them. ``template`` is the chat template it was
+    With ``merge`` an adapter is folded into the weights; otherwise the folder holds the adapter and
+    ``base`` identifies the model that it belongs to. ``state`` holds the gathered weights where
+    ``model`` has only its shards of them. ``template`` is the chat template it was
     trained with, where the tokenizer's own would not do.
     """
     import torch
@@ -57,15 +57,15 @@ def write_model(
     if bad is not None:
         raise StageError(f"training left a weight that is not finite ({bad}); lower learning_rate")
     if state is None:
-        model = model.merge_and_unload() if lora is not None and lora.merge else model
+        model = model.merge_and_unload() if adapter and merge else model
         model = model.to(dtype)
-    elif lora is not None and lora.merge:
+    elif adapter and merge:
         raise StageError("a sharded adapter cannot be merged; train it with lora merge off")
     else:
         state = {name: weight.to(dtype) for name, weight in state.items()}
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out, state_dict=state)
-    if lora is not None and not lora.merge:
+    if adapter and not merge:
         _write_json(out / BASE_FILE, dict(base or {}))
         _canonical_adapter(out / "adapter_config.json")
     else:
@@ -88,22 +88,6 @@ def copy_tokenizer(source: Path, out: Path) -> None:
             shutil.copyfile(source / name, out / name)
     if (out / "tokenizer_config.json").is_file():
         _canonical(out / "tokenizer_config.json", {})
-
-
-def training_record(result: TrainingResult, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """What is stored with the model: curves, shares and the parameters that decide them.
-
-    No clock, no device, no number of threads: those belong to the run, not to the model.
-    """
-    return {
-        "steps": result.steps,
-        "tokens": result.tokens,
-        "scored": result.scored,
-        "scored_share": round(result.scored_share, 6),
-        "facts": dict(result.facts),
-        "curves": {name: [list(point) for point in curve] for name, curve in result.curves.items()},
-        "parameters": {name: value for name, value in parameters.items() if name not in OF_THE_RUN},
-    }
 
 
 def first_bad_weight(weights: Iterable[tuple[str, Any]]) -> str | None:

@@ -8,20 +8,22 @@ warned of (``--strict-code`` makes it again).
 "Reaches" is read from the text, without importing anything: the body's module and whatever it
 imports of this package, inside functions too, and the environment that it plays in. Other stages'
 modules are not followed, for they say what is made before and not how this is made; nor are the
-modules that only carry parameters (which are keyed), errors and paths. Code of other packages is
-known by the versions that are recorded beside.
+modules that only carry parameters (which are keyed), errors and paths. Of a plug-in it is the file
+that its record names; other code of other packages is known by the versions recorded beside.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.util
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tratree_cli
+from tratree_cli.pipeline.registry import ROOT, defines_stage
 
 if TYPE_CHECKING:
     from tratree_store import Entry
@@ -29,29 +31,43 @@ if TYPE_CHECKING:
     from tratree_cli.pipeline.graph import Node
 
 PACKAGE = tratree_cli.__name__
-ROOT = Path(tratree_cli.__file__).parent
+PLUG_IN = "plug-in "
+"""What stands before the name of a module of another package, in place of a file."""
 #: Parameters, errors, paths and the graph itself: what they decide is in the key.
-CARRIERS = frozenset({"config.py", "errors.py", "resources.py", "stages/graph.py"})
+CARRIERS = frozenset(
+    {
+        "config.py",
+        "errors.py",
+        "pipeline/graph.py",
+        "pipeline/parameters.py",
+        "resources.py",
+        "sections.py",
+        "settings.py",
+    }
+)
 
 
-def reached(node: Node) -> dict[str, str]:
-    """File (relative to the package) → sha256 of it, for all code that the node's stage reaches."""
-    modules = [node.stage.body.partition(":")[0]]
+def reachable_files(node: Node) -> dict[str, str]:
+    """File (relative to the package) → sha256 of it, for all code that the node's stage reaches.
+
+    Of another package (an environment, a trainer, a pair rule, a policy) it is the module alone.
+    """
+    modules = [node.stage.body.partition(":")[0], *node.modules]
     if node.environment is not None:
         from tratree_cli.envs.registry import find_plugin
 
         plugin = find_plugin(str(node.environment.get("name", "")))
         modules += [plugin.module] if plugin is not None else []
-    found: set[str] = set()
+    reached = {f"{PLUG_IN}{module}" for module in modules if not _files_of(module)}
     todo = [file for module in modules for file in _files_of(module)]
     own = set(todo)
     while todo:
         file = todo.pop()
-        if file in found or file in CARRIERS or (file not in own and _is_stage(file)):
+        if file in reached or file in CARRIERS or (file not in own and defines_stage(file)):
             continue
-        found.add(file)
+        reached.add(file)
         todo += _imported_by(file)
-    return {file: _digest(file) for file in sorted(found)}
+    return {file: _digest(file) for file in sorted(reached)}
 
 
 def changed(entry: Entry) -> list[str]:
@@ -60,25 +76,35 @@ def changed(entry: Entry) -> list[str]:
     return [file for file, digest in files.items() if _digest(file) != digest]
 
 
-def objection(entry: Entry) -> str:
-    """What ``--strict-code`` has against an entry: that other code made it."""
+def code_mismatch(entry: Entry) -> str:
+    """Why ``--strict-code`` does not accept an entry; empty where the same code made it."""
     if "code" not in entry.provenance:
         return "it is not recorded which source code made it"
     files = changed(entry)
-    return f"source code changed: {listed(files)}" if files else ""
+    return f"source code changed: {join_names(files)}" if files else ""
 
 
-def listed(files: list[str]) -> str:
+def join_names(files: list[str]) -> str:
     """A few names for a sentence."""
     return ", ".join(files[:4]) + (f" and {len(files) - 4} more" if len(files) > 4 else "")
 
 
 @cache
 def _digest(file: str) -> str:
+    path = _plugin_file(file.removeprefix(PLUG_IN)) if file.startswith(PLUG_IN) else ROOT / file
     try:
-        return hashlib.sha256((ROOT / file).read_bytes()).hexdigest()[:16]
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path is not None else "gone"
     except OSError:
         return "gone"
+
+
+def _plugin_file(module: str) -> Path | None:
+    """The file of another package's module; what that imports is known by versions."""
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    return Path(found.origin) if found is not None and found.origin else None
 
 
 @cache
@@ -88,17 +114,12 @@ def _imported_by(file: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f for name in _imports(tree) for f in _files_of(name)))
 
 
-@cache
-def _is_stage(file: str) -> bool:
-    return file.startswith("stages/") and b"\nSTAGE = " in (ROOT / file).read_bytes()
-
-
 def _imports(tree: ast.AST) -> Iterator[str]:
     """Modules that a file imports when it runs; a name may turn out to be no module."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            for other in node.orelse:
-                yield from _imports(other)
+            for statement in node.orelse:
+                yield from _imports(statement)
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -3,7 +3,7 @@
 A ``Stage`` is a declared name, version, kind and body. A ``Node`` is one use of it: parameters that
 are keyed, inputs that are either other nodes (their default producers) or artifacts that exist,
 and the effective configuration, which is recorded and inherited but not keyed. Nothing here runs
-anything; ``stages.runtime`` does.
+anything; ``pipeline.runtime`` does.
 """
 
 from __future__ import annotations
@@ -14,15 +14,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import orjson
 
-from tratree_cli.config import Config
 from tratree_cli.errors import InputError
+from tratree_cli.pipeline.parameters import key_document
 
 if TYPE_CHECKING:
     from tratree_store import Entry, Recipe
+
+    from tratree_cli.envs.protocol import EnvironmentSpec
+
+_Parameters = TypeVar("_Parameters")
 
 Progress = Callable[[int, int, str], None]
 """``progress(done, total, note)``; ``total`` 0 means that the end is not known."""
@@ -38,10 +42,35 @@ class Stage:
     body: str
     """``module:function``, imported only when the stage really runs."""
 
-    def load(self) -> Callable[[Job], Result]:
+    parameters: type[Any]
+    """The frozen dataclass of its parameters (``pipeline.parameters``)."""
+
+    def load(self) -> Callable[[Job[Any]], Result]:
         module, _, function = self.body.partition(":")
-        loaded: Callable[[Job], Result] = getattr(importlib.import_module(module), function)
+        loaded: Callable[[Job[Any]], Result] = getattr(importlib.import_module(module), function)
         return loaded
+
+
+class Configuration(Protocol):
+    """The effective configuration, which is recorded and inherited but not keyed."""
+
+    @property
+    def recipe(self) -> str: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Locations:
+    """Where the things lie here that a node is keyed with by their content; no key and no record.
+
+    ``environment`` names the folder of its data, ``prompt`` is the folder of the prompt,
+    ``base_models`` are the names or folders that a base model may have.
+    """
+
+    environment: EnvironmentSpec | None = None
+    prompt: Path | None = None
+    base_models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,14 +79,25 @@ class Node:
 
     stage: Stage
     label: str
-    config: Config
-    params: Mapping[str, Any]
+    config: Configuration
+    params: Any
+    """A value of the stage's parameter type."""
     inputs: Mapping[str, Sequence[Node | Entry]] = field(default_factory=dict)
     environment: Mapping[str, Any] | None = None
     models: Mapping[str, str] = field(default_factory=dict)
     templates: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
     """Where the user's files lie that ``params`` key by digest; a path is never keyed."""
+    modules: Sequence[str] = ()
+    """Modules that the body finds by name in a registry; their code is recorded with its own."""
+    locations: Locations = Locations()
+    recorded: Mapping[str, Any] = field(default_factory=dict)
+    """What else the provenance of the artifact says of it, and no key."""
+
+    @cached_property
+    def key_params(self) -> Mapping[str, Any]:
+        """The parameters as they are keyed and stored."""
+        return key_document(self.params)
 
     @cached_property
     def key(self) -> str:
@@ -67,13 +107,13 @@ class Node:
         computed counts by its own key.
         """
         sources = {
-            role: [s.key if isinstance(s, Node) else s.object for s in found]
-            for role, found in self.inputs.items()
+            role: [s.key if isinstance(s, Node) else s.object for s in given]
+            for role, given in self.inputs.items()
         }
         document = [
             self.stage.name,
             self.stage.version,
-            self.params,
+            self.key_params,
             sources,
             self.environment,
             self.models,
@@ -102,8 +142,8 @@ class Node:
             stage=self.stage.name,
             version=self.stage.version,
             kind=self.stage.kind,
-            params=self.params,
-            inputs={role: [entry.object for entry in found] for role, found in entries.items()},
+            params=self.key_params,
+            inputs={role: [entry.object for entry in given] for role, given in entries.items()},
             templates=self.templates,
             models=self.models,
             environment=self.environment,
@@ -141,8 +181,8 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Job:
-    """What a stage body is handed: where to read, where to write, whom to tell."""
+class Job(Generic[_Parameters]):
+    """What a stage body is handed: its parameters, where to read and where to write."""
 
     node: Node
     inputs: Mapping[str, Sequence[Entry]]
@@ -153,12 +193,21 @@ class Job:
     progress: Progress
 
     @property
-    def params(self) -> Mapping[str, Any]:
-        return self.node.params
+    def params(self) -> _Parameters:
+        parameters: _Parameters = self.node.params
+        return parameters
 
     @property
-    def config(self) -> Config:
-        return self.node.config
+    def environment(self) -> EnvironmentSpec:
+        """The environment to open; it is an error of the stage to have none."""
+        assert self.node.locations.environment is not None, f"{self.node.label}: no environment"
+        return self.node.locations.environment
+
+    @property
+    def prompt(self) -> Path:
+        """The folder of the prompt; it is an error of the stage to have none."""
+        assert self.node.locations.prompt is not None, f"{self.node.label}: no prompt"
+        return self.node.locations.prompt
 
     def one(self, role: str) -> Entry:
         """The only input in ``role``."""
@@ -166,8 +215,8 @@ class Job:
         return entry
 
     def maybe(self, role: str) -> Entry | None:
-        found = self.inputs.get(role, ())
-        return found[0] if found else None
+        given = self.inputs.get(role, ())
+        return given[0] if given else None
 
 
 @dataclass(frozen=True)

@@ -7,60 +7,75 @@ import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tratree_cli import startup
 from tratree_cli.errors import StageError, is_out_of_memory
 from tratree_cli.pipeline import code_digest
-from tratree_cli.pipeline.graph import Job, Node
+from tratree_cli.pipeline.graph import Job, Node, Options, Result
 
 if TYPE_CHECKING:
-    from tratree_store import Entry
+    from tratree_store import Entry, Store
     from tratree_store.why import Reason
 
-    from tratree_cli.pipeline.runtime import Runtime
+    from tratree_cli.pipeline.reporter import Reporter
 
 
-def run_node(
-    runtime: Runtime, node: Node, inputs: Mapping[str, Sequence[Entry]]
-) -> tuple[Entry, bool]:
+@dataclass(frozen=True)
+class NodeRun:
+    """A node whose inputs exist, and how it is to be computed; picklable, for a worker process."""
+
+    node: Node
+    inputs: Mapping[str, Sequence[Entry]]
+    label: str
+    options: Options = field(default_factory=Options)
+    forced: bool = False
+    """Whether it runs although its recipe is in the store."""
+    strict_code: bool = False
+    """Whether an artifact that other source code made counts as absent."""
+    wait: float | None = None
+    """Seconds to wait for another process that computes the same recipe; None: without limit."""
+    command: Sequence[str] = ()
+
+    def job(self, out: Path, store: Store, reporter: Reporter) -> Job[Any]:
+        """What the node's body is handed."""
+        return Job(
+            node=self.node,
+            inputs=self.inputs,
+            out=out,
+            store_root=store.root,
+            scratch=store.partial,
+            options=self.options,
+            progress=lambda done, total, note: reporter.progress(self.label, done, total, note),
+        )
+
+
+def run_node(run: NodeRun, store: Store, reporter: Reporter) -> tuple[Entry, bool]:
     """Compute one node under the store's lock; returns the entry and whether it was there."""
     startup.collect_as_usual()
-    recipe, label = node.recipe(inputs), runtime.spoken(node)
+    node = run.node
+    accept = code_digest.code_mismatch if run.strict_code else None
 
     def on_wait(holder: Any) -> None:
-        runtime.reporter.warn(f"{label}: waiting for {holder}")
+        reporter.warn(f"{run.label}: waiting for {holder}")
 
-    with runtime.store.build(
-        recipe, runtime.wait, on_wait, force=node.key in runtime.forced, accept=runtime.accept
+    with store.build(
+        node.recipe(run.inputs), run.wait, on_wait, force=run.forced, accept=accept
     ) as build:
         if build.entry is not None:
             return build.entry, True
-        runtime.reporter.started(label, in_short(build.reason))
+        reporter.started(run.label, short_reason(build.reason))
         began, cpu = time.monotonic(), _cpu_seconds()
-        job = Job(
-            node=node,
-            inputs=inputs,
-            out=build.path,
-            store_root=runtime.store_root,
-            scratch=runtime.store.partial,
-            options=runtime.options,
-            progress=lambda done, total, note: runtime.reporter.progress(label, done, total, note),
-        )
-        try:
-            result = node.stage.load()(job)
-        except (MemoryError, RuntimeError, OSError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise StageError(
-                f"{label}: out of memory; lower sft.micro_batch, explore.block or the "
-                "number of workers"
-            ) from error
+        result = _called(run, run.job(build.path, store, reporter))
         for message in result.warnings if result.said else ():
-            runtime.reporter.warn(f"{label}: {message}")
+            reporter.warn(f"{run.label}: {message}")
         provenance = {
-            **_circumstances(runtime, cpu),
-            "code": code_digest.reached(node),
+            **_circumstances(run, cpu),
+            **node.recorded,
+            "inputs": {role: [e.recipe for e in entries] for role, entries in run.inputs.items()},
+            "code": code_digest.reachable_files(node),
             "config": node.config.to_dict(),
             "warnings": list(result.warnings),
             "partial": result.partial,
@@ -72,12 +87,24 @@ def run_node(
         return build.publish(summary, provenance, seconds), False
 
 
-def in_short(reason: Reason) -> str:
+def _called(run: NodeRun, job: Job[Any]) -> Result:
+    try:
+        return run.node.stage.load()(job)
+    except (MemoryError, RuntimeError, OSError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise StageError(
+            f"{run.label}: out of memory; lower sft.micro_batch, explore.block or the "
+            "number of workers"
+        ) from error
+
+
+def short_reason(reason: Reason) -> str:
     """Why something runs, in one line: the differences to the nearest earlier recipe."""
     return "; ".join(cause.text for cause in reason.because[:3]) or reason.text
 
 
-def _circumstances(runtime: Runtime, cpu: float) -> dict[str, Any]:
+def _circumstances(run: NodeRun, cpu: float) -> dict[str, Any]:
     """What is recorded beside an artifact and never keyed."""
     from tratree_store.secrecy import without_secrets
 
@@ -93,10 +120,10 @@ def _circumstances(runtime: Runtime, cpu: float) -> dict[str, Any]:
         "tratree": __version__,
         "python": platform.python_version(),
         "versions": versions,
-        "threads": runtime.options.threads,
-        "workers": runtime.options.workers,
-        "device": runtime.options.device,
-        "command": [without_secrets(word) for word in runtime.command],
+        "threads": run.options.threads,
+        "workers": run.options.workers,
+        "device": run.options.device,
+        "command": [without_secrets(word) for word in run.command],
         "cpu_seconds": round(_cpu_seconds() - cpu, 3),
         "gpu": _gpu(),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
@@ -115,15 +142,3 @@ def _gpu() -> str | None:
     if torch is None or not torch.cuda.is_initialized():
         return None
     return str(torch.cuda.get_device_name())
-
-
-class Quiet:
-    """Nobody is there to be told anything."""
-
-    def started(self, label: str, reason: str) -> None: ...
-    def progress(self, label: str, done: int, total: int, note: str) -> None: ...
-    def finished(self, label: str, entry: Any, cached: bool) -> None: ...
-    def warn(self, message: str) -> None: ...
-    def hint(self, command: str) -> None: ...
-    def show(self, renderable: Any) -> None: ...
-    def close(self) -> None: ...

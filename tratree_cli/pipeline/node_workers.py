@@ -1,84 +1,110 @@
-"""Worker processes that compute one node each, and that never outlive the command they work for.
+"""Nodes computed side by side, each in a worker process that never outlives the command.
 
-However the command ends, they end with it: it stops them where it still can, and a parent that was
-killed is noticed by each of them (``processes``). What a worker has to tell people goes through one
-queue to the parent, which has the terminal. It is in the queue before the worker goes on: nothing
-that was said about a node comes after its result, when nobody may be listening any more.
+However the command ends, the workers end with it: it stops them where it still can, and a parent
+that was killed is noticed by each of them (``processes``). What a worker reports goes to the
+parent, which has the terminal.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from multiprocessing import get_context
-from multiprocessing.queues import SimpleQueue
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from tratree_cli.processes import Pool
+from tratree_cli.errors import StageError
+from tratree_cli.processes import ProcessDiedError, Workers, send
 
 if TYPE_CHECKING:
     from tratree_store import Entry
 
     from tratree_cli.pipeline.graph import Node
-    from tratree_cli.pipeline.runtime import Runtime
-
-Event = tuple[str, tuple[Any, ...]]
-"""The name of a ``Reporter``'s method and what it is called with."""
-
-_events: SimpleQueue[Event] | None = None
-"""In a worker: where its events go."""
+    from tratree_cli.pipeline.node_runner import NodeRun
+    from tratree_cli.pipeline.reporter import Reporter
 
 
-@contextlib.contextmanager
-def crew(size: int) -> Iterator[tuple[Pool, SimpleQueue[Event]]]:
-    """A pool of ``size`` workers and the queue of their events."""
-    events: SimpleQueue[Event] = get_context("spawn").SimpleQueue()
-    with Pool(size, _tell, events) as pool:
-        try:
-            yield pool, events
-        except BaseException:
-            pool.end()
-            raise
+class NodeWorkers:
+    """Up to ``size`` processes that compute one node each; used as a context."""
+
+    def __init__(self, size: int, store_root: Path, reporter: Reporter) -> None:
+        self._workers: Workers[NodeRun] = Workers(size)
+        self._store_root = store_root
+        self._reporter = reporter
+
+    def __enter__(self) -> NodeWorkers:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._workers.__exit__(*error)
+
+    @property
+    def idle(self) -> int:
+        """Processes that have no node."""
+        return self._workers.idle
+
+    @property
+    def busy(self) -> int:
+        """Nodes that are computed now."""
+        return self._workers.busy
+
+    def submit(self, run: NodeRun) -> None:
+        self._workers.submit(run, compute, run, self._store_root)
+
+    def finished(self) -> Iterator[tuple[Node, Callable[[], tuple[Entry, bool]]]]:
+        """Nodes that are finished after a short wait, each with a function that tells how.
+
+        The function returns the entry and whether it was cached, or raises the stage's error.
+        """
+        for run, result in self._workers.finished(self._relay):
+            yield run.node, partial(_outcome, run, result)
+
+    def _relay(self, run: NodeRun, event: tuple[str, tuple[Any, ...]]) -> None:
+        method, arguments = event
+        getattr(self._reporter, method)(*arguments)
 
 
-def compute(
-    runtime: Runtime, node: Node, inputs: Mapping[str, Sequence[Entry]]
-) -> tuple[Entry, bool]:
+def _outcome(run: NodeRun, result: Callable[[], tuple[Entry, bool]]) -> tuple[Entry, bool]:
+    try:
+        return result()
+    except ProcessDiedError as error:
+        raise StageError(
+            f"a process was ended from outside while this ran: {run.label} (out of memory?); "
+            "run the same command again, with fewer --jobs if it recurs"
+        ) from error
+
+
+def compute(run: NodeRun, store_root: Path) -> tuple[Entry, bool]:
     """A worker's task: one node, reported to the parent."""
+    from tratree_store import Store
+
     from tratree_cli.pipeline.node_runner import run_node
     from tratree_cli.threads import limit_threads
 
-    assert _events is not None, "only a worker computes nodes here"
-    limit_threads(runtime.options.threads)
-    runtime.reporter = _Forward(_events.put)
-    return run_node(runtime, node, inputs)
+    limit_threads(run.options.threads)
+    reporter = _ForwardingReporter()
+    store = Store(store_root)
+    store.on_warning = reporter.warn
+    return run_node(run, store, reporter)
 
 
-def _tell(events: SimpleQueue[Event]) -> None:
-    """In a new worker: where to tell what happens."""
-    global _events
-    _events = events
+class _ForwardingReporter:
+    """In a worker: hands on what is reported, at most ten times of progress a second."""
 
-
-class _Forward:
-    """A reporter in a worker: hands events to the parent, at most ten of progress a second."""
-
-    def __init__(self, send: Callable[[Event], None]) -> None:
-        self._send = send
+    def __init__(self) -> None:
         self._last = 0.0
 
     def started(self, label: str, reason: str) -> None:
-        self._send(("started", (label, reason)))
+        send(("started", (label, reason)))
 
     def progress(self, label: str, done: int, total: int, note: str) -> None:
         now = monotonic()
         if now - self._last > 0.1:
             self._last = now
-            self._send(("progress", (label, done, total, note)))
+            send(("progress", (label, done, total, note)))
 
     def warn(self, message: str) -> None:
-        self._send(("warn", (message,)))
+        send(("warn", (message,)))
 
     def finished(self, label: str, entry: Entry, cached: bool) -> None:
         """The parent learns it from the result."""

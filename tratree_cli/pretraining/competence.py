@@ -7,33 +7,15 @@ Answers are greedy and free text. Which abilities there are is a corpus' matter.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from tratree_cli.pretraining.cases import Case
 from tratree_cli.pretraining.corpus import Turns
+from tratree_cli.pretraining.household_competence import rooms_cases
+from tratree_cli.pretraining.shop_competence import shop_cases
 
 SEED = 990_001
 ANSWER_TOKENS = 64
-
-
-@dataclass(frozen=True)
-class Case:
-    """A conversation whose last answer is to be given, and the right answers.
-
-    Only the end of an answer is judged: a model may read the page aloud first. ``actions`` marks
-    cases in which it is what follows ``Action: ``.
-    """
-
-    turns: Turns
-    right: tuple[str, ...]
-    actions: bool = False
-
-    def judge(self, said: str) -> bool:
-        if not self.actions:
-            return said.strip().endswith(self.right)
-        _, found, action = said.partition("Action: ")
-        searches = action.startswith("search[") and len(action) > len("search[]")
-        return bool(found) and (action in self.right or (searches and "search" in self.right))
 
 
 def competence(
@@ -41,20 +23,14 @@ def competence(
 ) -> dict[str, float]:
     """Share of right answers per ability of a corpus, in [0, 1]; ``cases`` of each kind."""
     result = {}
-    for kind, asked in _cases(text, cases, seed).items():
-        said = answer(model, tokenizer, [case.turns for case in asked])
-        result[kind] = sum(map(Case.judge, asked, said)) / cases
+    for kind, cases_of_kind in _cases(text, cases, seed).items():
+        answers = answer(model, tokenizer, [case.turns for case in cases_of_kind])
+        result[kind] = sum(map(Case.judge, cases_of_kind, answers)) / cases
     return result
 
 
 def _cases(text: str, count: int, seed: int) -> Mapping[str, Sequence[Case]]:
-    if text == "rooms":
-        from tratree_cli.pretraining.household_competence import rooms_cases
-
-        return rooms_cases(count, seed)
-    from tratree_cli.pretraining.shop_competence import shop_cases
-
-    return shop_cases(count, seed)
+    return rooms_cases(count, seed) if text == "rooms" else shop_cases(count, seed)
 
 
 def answer(
@@ -63,7 +39,7 @@ def answer(
     """Greedy answers to the last user turn of each conversation (its own answer is ignored)."""
     import torch
 
-    said: list[str] = []
+    answers: list[str] = []
     for start in range(0, len(conversations), batch):
         prompts = []
         for turns in conversations[start : start + batch]:
@@ -91,5 +67,5 @@ def answer(
                 do_sample=False,
             )
         new = output[:, inputs["input_ids"].shape[1] :]
-        said += tokenizer.batch_decode(new, skip_special_tokens=True)
-    return said
+        answers += tokenizer.batch_decode(new, skip_special_tokens=True)
+    return answers

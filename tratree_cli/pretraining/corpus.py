@@ -63,14 +63,3 @@ def after_page(page: str, turns: Turns) -> Turns:
     """A page, and questions about it; the first stands in the page's own turn."""
     (question, answer), *rest = turns
     return [(f"{page}\n{question}", answer), *rest]
-
-
-def corpus_of(text: str) -> Corpus:
-    """The corpus named ``shop`` or ``rooms``."""
-    if text == "rooms":
-        from tratree_cli.pretraining.household_corpus import ROOMS
-
-        return ROOMS
-    from tratree_cli.pretraining.shop_corpus import SHOP
-
-    return SHOP

@@ -1,27 +1,26 @@
 """A wider member of the family that begins as a narrower one (Net2Net, Chen et al. 2016).
 
-What the small one has learned is not learned again: its weights become a corner of the wide ones
-and everything new begins silent. New heads look at random but are not listened to, new dimensions
-of the residual stream are written by nobody, so that before the first step both give the same
-answers; the gradient wakes them. The wide member then reads on, and can only become better than
-the one it came from.
+The small model's weights become a corner of the wide ones, and everything new has no effect at
+first: the outputs of new heads are multiplied by zero and nothing is written into the new
+dimensions of the residual stream, so that before the first step both models give the same logits.
+Training then goes on with the wide model.
 
 A member with another vocabulary begins the same way: what both know keeps its vector, every other
-word gets a fresh one. How to copy and to match was learned with a thousand words and does not ask
-which they are.
+word gets a fresh one. Copying and matching do not depend on which words they were learned with.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from tratree_cli.pretraining.model import HEAD, SHAPES, new_model
+from tratree_cli.models.embedded import HEAD, SHAPES
+from tratree_cli.pretraining.model import new_model
 
 
-def grown(small: Any, words: Any, name: str, tokenizer: Any, seed: int) -> Any:
+def grown(small: Any, small_tokenizer: Any, name: str, tokenizer: Any, seed: int) -> Any:
     """A model of size ``name`` that gives the logits of ``small`` (float32, at most as wide).
 
-    ``words`` is the tokenizer of ``small``, ``tokenizer`` the new model's; where they are one, the
+    ``small_tokenizer`` is that of ``small``, ``tokenizer`` the new model's; where they are one, the
     logits of all tokens are the same, else those of the tokens that both have.
     """
     import torch
@@ -41,7 +40,7 @@ def grown(small: Any, words: Any, name: str, tokenizer: Any, seed: int) -> Any:
                 weight.fill_(quieter)
                 weight[: len(old)] = quieter * old
             elif "embed" in key:
-                ours, others = _shared(tokenizer, words)
+                ours, others = _shared(tokenizer, small_tokenizer)
                 weight.mul_(old.std() / weight.std())
                 weight[:, before:] = 0.0
                 weight[ours, :before] = old[others]
@@ -50,9 +49,9 @@ def grown(small: Any, words: Any, name: str, tokenizer: Any, seed: int) -> Any:
     return wide
 
 
-def _shared(tokenizer: Any, words: Any) -> tuple[list[int], list[int]]:
+def _shared(tokenizer: Any, small_tokenizer: Any) -> tuple[list[int], list[int]]:
     """Tokens of the same text in both vocabularies."""
-    known = words.get_vocab()
+    known = small_tokenizer.get_vocab()
     pairs = [(own, known[text]) for text, own in tokenizer.get_vocab().items() if text in known]
     return [own for own, _ in pairs], [other for _, other in pairs]
 

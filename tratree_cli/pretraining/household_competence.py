@@ -11,17 +11,10 @@ import random
 from collections.abc import Callable, Mapping
 
 from tratree_cli.pretraining import scienceworld_corpus
-from tratree_cli.pretraining.competence import Case
+from tratree_cli.pretraining.cases import Case
 from tratree_cli.pretraining.corpus import Turns
-from tratree_cli.pretraining.household_corpus import (
-    Home,
-    copy,
-    follow,
-    here,
-    play,
-    walk,
-    wish,
-)
+from tratree_cli.pretraining.household import Home
+from tratree_cli.pretraining.household_corpus import copy, follow, here, play, walk, wish
 
 
 def rooms_cases(count: int, seed: int) -> dict[str, list[Case]]:

@@ -1,26 +1,16 @@
 """Self-made text about rooms: what the base models of ALFWorld and ScienceWorld have read.
 
-Households are drawn like those of the embedded ALFWorld, from seeds that no task has and from the
-room kinds of its training split only; they are walked through with the game's own engine. Places
-of ScienceWorld are put together from its words (``science``). As in the shop, right answers are
-given to questions, never as actions: what to do next is decided by a die, and the question what is
-wanted is not followed by doing it.
+Households (``household``) are walked through with the game's own engine; places of ScienceWorld are
+put together from its words (``scienceworld_corpus``). As in the shop, right answers are given to
+questions, never as actions: what to do next is drawn at random, and the question what is wanted is
+not followed by doing it.
 """
 
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable, Iterator
 
-from tratree_cli.envs.alfworld.environment import HouseEpisode
-from tratree_cli.envs.alfworld.gamefile import parse_game
-from tratree_cli.envs.alfworld.house import House
-from tratree_cli.envs.alfworld.households.files import game_record
-from tratree_cli.envs.alfworld.households.household import draw_household
-from tratree_cli.envs.alfworld.households.inventory import PLACES, SEEN, THINGS
-from tratree_cli.envs.alfworld.households.tasks import TYPES
-from tratree_cli.envs.alfworld.sentences import Wish, read_wish, split_task
 from tratree_cli.pretraining import scienceworld_corpus
 from tratree_cli.pretraining.corpus import (
     DOCUMENTS_PER_BLOCK,
@@ -31,14 +21,24 @@ from tratree_cli.pretraining.corpus import (
     act,
     after_page,
 )
+from tratree_cli.pretraining.household import (
+    FURNITURE,
+    NAMED,
+    PIECES,
+    PLACE_KINDS,
+    THING_KINDS,
+    TREATMENTS,
+    Home,
+    first_of_kind,
+    kind_of,
+    names,
+    place_name,
+    thing_name,
+)
 
 HOUSES = 60
 """Households per block; each is written about several times."""
 
-NAMED = re.compile(r"\b([a-z]+ \d+)\b")
-TREATMENTS = {"clean": "sinkbasin", "heat": "microwave", "cool": "fridge"}
-THING_KINDS = sorted(name.lower() for name in THINGS)
-PLACE_KINDS = sorted({place.lower() for places in PLACES.values() for place in places})
 
 MIXTURE: Mixture = {
     "copy": 0.06,
@@ -54,29 +54,6 @@ MIXTURE: Mixture = {
 }
 
 
-class Home:
-    """A throw-away household and a way through it."""
-
-    def __init__(self, rng: random.Random) -> None:
-        seed = f"text/{rng.getrandbits(64)}"
-        size = "tiny" if rng.random() < 0.8 else "small"
-        household = draw_household(seed, SEEN, rng.choice(TYPES), size)
-        self._house = House(parse_game(game_record(household, "put", seed), seed))
-        self.room = self.episode().reset()
-        self.places = NAMED.findall(split_task(self.room)[0])
-        wish = read_wish(self.room)
-        assert wish is not None
-        self.wish: Wish = wish
-
-    def episode(self) -> HouseEpisode:
-        return HouseEpisode(self._house, notes=True)
-
-    def after(self, place: str) -> str:
-        """The place that the room's list names after ``place``."""
-        behind = self.places[self.places.index(place) + 1 :]
-        return behind[0] if behind else "none"
-
-
 def block(
     seed: int, number: int, mixture: Mixture, size: int = DOCUMENTS_PER_BLOCK
 ) -> list[Document]:
@@ -85,27 +62,6 @@ def block(
     homes = [Home(rng) for _ in range(min(HOUSES, size))]
     kinds = rng.choices(list(mixture), list(mixture.values()), k=size)
     return [Document(kind, WRITERS[kind](rng, rng.choice(homes))) for kind in kinds]
-
-
-def thing_name(rng: random.Random) -> str:
-    return f"{rng.choice(THING_KINDS)} {rng.randint(1, 3)}"
-
-
-def place_name(rng: random.Random) -> str:
-    return f"{rng.choice(PLACE_KINDS)} {rng.choice((1, 1, 1, 2, 3))}"
-
-
-def names(rng: random.Random, least: int, most: int) -> list[str]:
-    """Names of things, places and ScienceWorld's things, without repetition."""
-    kinds = (thing_name, place_name, scienceworld_corpus.thing)
-    make = rng.choice((*kinds, lambda r: rng.choice(kinds)(r)))
-    wanted = rng.randint(least, most)
-    found: list[str] = []
-    while len(found) < wanted:
-        name = make(rng)
-        if name not in found:
-            found.append(name)
-    return found
 
 
 def copy(rng: random.Random, home: Home) -> Turns:
@@ -148,7 +104,7 @@ def here(rng: random.Random, home: Home) -> Turns:
         things = [thing_name(rng) for _ in range(rng.randint(1, 6))]
         page = f"{place_name(rng)}: {', '.join(dict.fromkeys(things))}"
         asked = rng.choice(things) if rng.random() < 0.6 else thing_name(rng)
-        turns.append((f"{page}\nQuestion: {kind_of(asked)}?", found(kind_of(asked), page)))
+        turns.append((f"{page}\nQuestion: {kind_of(asked)}?", first_of_kind(kind_of(asked), page)))
     return turns
 
 
@@ -167,7 +123,7 @@ def walk(rng: random.Random, home: Home) -> Turns:
         if text.endswith(": closed"):
             turns.append((f"{text}\nQuestion: {asked}?", "closed"))
             text = episode.step(f"open {place}").observation
-        here_said = found(asked, text)
+        here_said = first_of_kind(asked, text)
         if here_said.endswith("? no"):
             here_said += f", {home.after(place)}"
         turns.append((f"{text}\nQuestion: {asked}?", here_said))
@@ -230,17 +186,6 @@ def play(rng: random.Random, home: Home) -> Turns:
     return turns
 
 
-def kind_of(name: str) -> str:
-    return name.partition(" ")[0]
-
-
-def found(kind: str, text: str) -> str:
-    """``mug? mug 1`` for the first such thing in a text, or ``mug? no``."""
-    things = NAMED.findall(text.partition(":")[2])
-    first = next((thing for thing in things if kind_of(thing) == kind), "no")
-    return f"{kind}? {first}"
-
-
 WRITERS: dict[str, Callable[[random.Random, Home], Turns]] = {
     "copy": copy,
     "until": until,
@@ -265,45 +210,5 @@ def sample() -> Iterator[Turns]:
         for _ in range(3):
             yield [(f"a {name} {rng.randint(1, 9)}", name)]
 
-
-FURNITURE = (
-    "Observation: ",
-    "\nTask: ",
-    "Task Description:\nYour task is to find a(n) ",
-    "Task Description:\nYour task is to find the animal with the ",
-    " First, focus on the thing. Then, move it to the ",
-    " life span.  The animals are in the 'outside' location.  Focus on the animal with the ",
-    " life span. First, focus on the animal with the ",
-    " life span.  Then, focus on the animal with the ",
-    " life span. The animals are in the 'outside' location.",
-    "You teleport to the ",
-    "You focus on the ",
-    "You move the ",
-    " to the inventory.",
-    "No known action matches that input.",
-    "Nothing happens.",
-    "Thought: ",
-    "\nAction: ",
-    "Action: ",
-    "go to ",
-    "put ",
-    " in/on ",
-    "teleport to ",
-    "look around",
-    "focus on ",
-    "pick up ",
-    "take ",
-    " from ",
-    " with ",
-    "open ",
-    "examine ",
-    "\nQuestion: ",
-    "Question: ",
-    ", ",
-    ": ",
-    "? ",
-)
-PIECES = r" ?\d+| ?\p{L}+| ?[^\s\p{L}\d]+|\s+"
-"""Words and numbers with the blank before them: names come after commas and verbs alike."""
 
 ROOMS = Corpus("rooms", block, ((1.0, MIXTURE),), MIXTURE, sample, FURNITURE, PIECES, row=512)

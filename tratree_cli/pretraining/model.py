@@ -12,10 +12,10 @@ copying works (in the spirit of the "mimetic" initialisation of Trockman and Kol
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-HEAD = 32
+from tratree_cli.models.embedded import HEAD, Shape
+
 CONTEXT = 1024
 ROPE_THETA = 1000.0
 SAME_WORD = 0.9
@@ -26,28 +26,6 @@ LIKENESS = 0.7
 PASSING = 0.5
 """The output projection starts with this much of the transposed values."""
 
-
-@dataclass(frozen=True)
-class Shape:
-    """Width and depth of one member of the family, and the corpus it reads (``corpus_of``)."""
-
-    width: int
-    layers: int
-    inner: int
-    text: str = "shop"
-
-    @property
-    def heads(self) -> int:
-        return self.width // HEAD
-
-
-SHAPES = {
-    "tratree-s": Shape(width=96, layers=4, inner=192),
-    "tratree-m": Shape(width=128, layers=4, inner=256),
-    "tratree-l": Shape(width=192, layers=4, inner=384),
-    "tratree-rooms-s": Shape(width=96, layers=4, inner=192, text="rooms"),
-    "tratree-rooms-m": Shape(width=128, layers=4, inner=256, text="rooms"),
-}
 
 GROWN_FROM = {
     "tratree-m": "tratree-s",

@@ -1,8 +1,8 @@
 """Conversations to rows of tokens: several documents a row, and none sees another.
 
 Rows have one length, so that a compiled forward pass is compiled once. A document that does not
-fit is cut at a turn's end. What carries loss: every token the assistant says, and a sample of what
-the user says (reading pages teaches what pages look like, but most of their tokens are dice).
+fit is cut at a turn's end. The loss covers every token of the agent, and a sample of the
+user's (reading pages teaches what pages look like, but most of their tokens are random).
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from tratree_cli.pretraining.tokenizer import AGENT, END, USER
 
 @dataclass(frozen=True)
 class Encoded:
-    """A document's tokens and which of them the assistant said."""
+    """A document's tokens, and which of them are the agent's."""
 
     tokens: list[int]
-    spoken: list[bool]
+    agent_mask: list[bool]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """``tokens``, ``document`` (0 = padding) and ``spoken``: each (rows, length)."""
+    """``tokens``, ``document`` (0 = padding) and ``agent_mask``: each (rows, length)."""
 
     tokens: torch.Tensor
     document: torch.Tensor
-    spoken: torch.Tensor
+    agent_mask: torch.Tensor
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def batch(self, start: int, size: int) -> Rows:
         part = slice(start, start + size)
-        return Rows(self.tokens[part], self.document[part], self.spoken[part])
+        return Rows(self.tokens[part], self.document[part], self.agent_mask[part])
 
     def attention(self) -> torch.Tensor:
         """The additive mask, (rows, 1, length, length): own document and no future."""
@@ -61,15 +61,15 @@ def encode(documents: Sequence[Document], tokenizer: Any, limit: int) -> list[En
     encoded = []
     for document in documents:
         tokens: list[int] = []
-        spoken: list[bool] = []
+        agent_mask: list[bool] = []
         full = False
         for _ in document.turns:
-            asked, said = [user, *next(pieces), agent], [*next(pieces), end]
-            full = full or len(tokens) + len(asked) + len(said) > limit
+            question, answer = [user, *next(pieces), agent], [*next(pieces), end]
+            full = full or len(tokens) + len(question) + len(answer) > limit
             if not full:
-                tokens += asked + said
-                spoken += [False] * len(asked) + [True] * len(said)
-        encoded.append(Encoded(tokens, spoken))
+                tokens += question + answer
+                agent_mask += [False] * len(question) + [True] * len(answer)
+        encoded.append(Encoded(tokens, agent_mask))
     return [document for document in encoded if document.tokens]
 
 
@@ -88,13 +88,13 @@ def pack(encoded: Sequence[Encoded], padding: int, length: int) -> Rows:
         room[place] -= size
     tokens = torch.full((len(rows), length), padding)
     number = torch.zeros((len(rows), length), dtype=torch.long)
-    spoken = torch.zeros((len(rows), length), dtype=torch.bool)
+    agent_mask = torch.zeros((len(rows), length), dtype=torch.bool)
     for i, row in enumerate(rows):
         at = 0
         for k, document in enumerate(row, start=1):
             part = slice(at, at + len(document.tokens))
             tokens[i, part] = torch.tensor(document.tokens)
             number[i, part] = k
-            spoken[i, part] = torch.tensor(document.spoken)
+            agent_mask[i, part] = torch.tensor(document.agent_mask)
             at = part.stop
-    return Rows(tokens, number, spoken)
+    return Rows(tokens, number, agent_mask)

@@ -9,7 +9,7 @@ matters here, not which products a real index would rank first.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tratree_cli.envs.webshop.catalogue import Item, Request, make_items, request_for
@@ -132,3 +132,24 @@ def price_tag(item: Item) -> str:
 
 def _header(instruction: str) -> str:
     return f"Instruction:{SEP}{instruction}{SEP}Back to Search"
+
+
+def read_aloud(items: Sequence[Item], fits: Callable[[Item], bool]) -> str:
+    """Offers in page order (identifier and first word), up to the first that fits.
+
+    Looking back from a title to its identifier is what models of this size do not learn in ten
+    million tokens. Read forward, every step is a copy, and whether to stop is a match of the word
+    just written with the word that was asked for.
+    """
+    lines = []
+    for item in items:
+        lines.append(f"{item.asin} {item.finish}")
+        if fits(item):
+            return ", ".join(lines)
+    return ", ".join([*lines, "none"])
+
+
+def wanted(task: Task) -> str:
+    """The words of the title that the instruction names."""
+    named = [w for w in task.item.title.split() if w in task.request.attributes]
+    return " ".join([*named, task.item.noun])

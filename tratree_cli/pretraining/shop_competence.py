@@ -12,17 +12,11 @@ from collections.abc import Callable, Mapping
 
 from tratree_cli.envs.webshop.catalogue import forbidden_instructions
 from tratree_cli.envs.webshop.catalogue_words import DEPARTMENTS
-from tratree_cli.pretraining.competence import Case
+from tratree_cli.pretraining.cases import Case
 from tratree_cli.pretraining.corpus import after_page
-from tratree_cli.pretraining.shop import SEP, Shop, Task, item_page
-from tratree_cli.pretraining.shop_corpus import (
-    page_around,
-    play,
-    random_asin,
-    read_aloud,
-    shown,
-    values_aloud,
-)
+from tratree_cli.pretraining.shop import SEP, Shop, Task, item_page, read_aloud
+from tratree_cli.pretraining.shop_corpus import page_around, random_asin, shown, values_aloud
+from tratree_cli.pretraining.shop_episodes import play
 
 CASES_PER_SHOP = 20
 

@@ -20,7 +20,6 @@ from tratree_cli.pretraining.corpus import (
     Document,
     Mixture,
     Turns,
-    act,
     after_page,
 )
 from tratree_cli.pretraining.shop import (
@@ -32,13 +31,14 @@ from tratree_cli.pretraining.shop import (
     Task,
     item_page,
     price_tag,
+    read_aloud,
     results_page,
-    start_page,
+    wanted,
 )
+from tratree_cli.pretraining.shop_episodes import OBSERVATION, play, roam
 
 QUESTIONS = 5
 LOOKUPS = 2
-OBSERVATION = "Observation:\n"
 
 CURRICULUM: tuple[tuple[float, Mixture], ...] = (
     (0.15, {"copy": 0.4, "until": 0.2, "lookup": 0.2, "play": 0.2}),
@@ -119,21 +119,6 @@ def shown(rng: random.Random, task: Task, items: list[Item]) -> str:
     return OBSERVATION + text if rng.random() < 0.8 else text
 
 
-def read_aloud(items: Sequence[Item], fits: Callable[[Item], bool]) -> str:
-    """Offers in page order (identifier and first word), up to the first that fits.
-
-    Looking back from a title to its identifier is what models of this size do not learn in ten
-    million tokens. Read forward, every step is a copy, and whether to stop is a match of the word
-    just written with the word that was asked for.
-    """
-    lines = []
-    for item in items:
-        lines.append(f"{item.asin} {item.finish}")
-        if fits(item):
-            return ", ".join(lines)
-    return ", ".join([*lines, "none"])
-
-
 def until(rng: random.Random, shop: Shop, task: Task) -> Turns:
     """The drill for reading aloud: repeat a list up to a given word."""
     turns: Turns = []
@@ -191,12 +176,6 @@ def match(rng: random.Random, shop: Shop, task: Task) -> Turns:
     return after_page(shown(rng, task, items), turns)
 
 
-def wanted(task: Task) -> str:
-    """The words of the title that the instruction names."""
-    named = [w for w in task.item.title.split() if w in task.request.attributes]
-    return " ".join([*named, task.item.noun])
-
-
 def option(rng: random.Random, shop: Shop, task: Task) -> Turns:
     """Questions about an item page: what can be chosen, and what the instruction chooses."""
     item = task.item
@@ -225,71 +204,6 @@ def values_aloud(values: Sequence[str], probe: str) -> str:
     if probe in values:
         return ", ".join(values[: values.index(probe) + 1])
     return ", ".join([*values, "none"])
-
-
-def play(rng: random.Random, shop: Shop, task: Task) -> Turns:
-    """An episode in which every decision is a die's; thoughts say what the click is about."""
-    return _episode(rng, shop, task, read_aloud)
-
-
-def roam(rng: random.Random, shop: Shop, task: Task) -> Turns:
-    """The same without reading offers aloud: a click on one of them is a look at it, no more."""
-    return _episode(rng, shop, task, lambda offered, chosen: "look")
-
-
-def _episode(
-    rng: random.Random,
-    shop: Shop,
-    task: Task,
-    thought_of: Callable[[Sequence[Item], Callable[[Item], bool]], str],
-) -> Turns:
-    """Random clicks; ``thought_of`` words the thought about a page of offers."""
-    instruction = task.instruction
-    turns: Turns = [(start_page(instruction), "")]
-    results: list[Item] = []
-    number = 1
-    current: Item | None = None
-    for _ in range(rng.randint(3, 5)):
-        page = turns[-1][0]
-        if page.endswith("Search"):
-            words = wanted(task).split()
-            query = [word for word in words if rng.random() < 0.6] or words[-1:]
-            thought, action = "search", f"search[{' '.join(query)}]"
-            results, number, current = shop.search(query), 1, None
-        elif current is None:
-            offered = results[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
-            if offered and rng.random() < 0.8:
-                current = rng.choice(offered)
-                thought = thought_of(offered, _being(current))
-                action = f"click[{current.asin}]"
-            elif rng.random() < 0.7 or number == 1:
-                number += 1
-                thought, action = thought_of(offered, lambda _: False), "click[Next >]"
-            else:
-                number -= 1
-                thought, action = "back", "click[< Prev]"
-        else:
-            choices = [(g, v) for g, values in current.options.items() for v in values]
-            if rng.random() < 0.75:
-                group, value = rng.choice(choices)
-                thought, action = f"{group} {value}", f"click[{value}]"
-            elif rng.random() < 0.5:
-                current, thought, action = None, "back", "click[< Prev]"
-            else:
-                turns[-1] = (page, act("done", "click[Buy Now]"))
-                return turns
-        turns[-1] = (page, act(thought, action))
-        if current is not None:
-            text = item_page(instruction, current)
-        else:
-            offered = results[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
-            text = results_page(instruction, offered, number, len(results))
-        turns.append((OBSERVATION + text, ""))
-    return turns[:-1]
-
-
-def _being(chosen: Item) -> Callable[[Item], bool]:
-    return lambda item: item is chosen
 
 
 WRITERS: Mapping[str, Callable[[random.Random, Shop, Task], Turns]] = {

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from tratree_cli.pretraining.corpus import Corpus, corpus_of
+from tratree_cli.pretraining.corpora import corpus_of
+from tratree_cli.pretraining.corpus import Corpus
 from tratree_cli.resources import templates_dir
 
 VOCABULARY = 1536

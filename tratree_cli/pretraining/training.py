@@ -1,4 +1,4 @@
-"""Pretraining a base model: a plain loop that a kill does not hurt.
+"""Pretraining a base model: a plain loop that resumes after a kill.
 
 Blocks of self-made text are made as they are needed, packed, learned and forgotten. After some
 blocks weights and optimizer state are saved, and a later call with the same configuration goes on
@@ -21,10 +21,11 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 from tratree_cli.errors import StageError
-from tratree_cli.pretraining.corpus import DOCUMENTS_PER_BLOCK, Corpus, Mixture, corpus_of
-from tratree_cli.pretraining.forward import hidden_states, rotations
+from tratree_cli.models.embedded import SHAPES
+from tratree_cli.pretraining.corpora import corpus_of
+from tratree_cli.pretraining.corpus import DOCUMENTS_PER_BLOCK, Corpus, Mixture
 from tratree_cli.pretraining.growth import grown
-from tratree_cli.pretraining.model import SHAPES, new_model
+from tratree_cli.pretraining.model import new_model
 from tratree_cli.pretraining.packing import Rows, encode, pack
 from tratree_cli.pretraining.tokenizer import build_tokenizer
 
@@ -108,6 +109,17 @@ def export(model: Any, tokenizer: Any, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def hidden_states(model: Any, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Last hidden states, (batch, length, width), for ``tokens`` (batch, length).
+
+    ``mask`` (batch, 1, length, length) is added to the attention scores: 0 where a position may
+    look, -inf where not (the future, other documents of the row).
+    """
+    output = model.model(input_ids=tokens, attention_mask=mask, use_cache=False)
+    states: torch.Tensor = output.last_hidden_state
+    return states
+
+
 def _loaded(folder: Path) -> tuple[Any, Any]:
     """A model in float32 and its tokenizer."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -133,14 +145,13 @@ class _Run:
         if smaller is None:
             self.model = new_model(SHAPES[config.name], tokenizer, config.seed)
         else:
-            known, words = _loaded(smaller)
-            self.model = grown(known, words, config.name, tokenizer, config.seed)
+            small, small_tokenizer = _loaded(smaller)
+            self.model = grown(small, small_tokenizer, config.name, tokenizer, config.seed)
         self.weights = dict(self.model.named_parameters())
         self.optimizer = torch.optim.AdamW(
             self.weights.values(), lr=0.0, betas=(0.9, 0.98), weight_decay=config.weight_decay
         )
         self.forward = torch.compile(hidden_states) if config.compiled else hidden_states
-        self.cosine, self.sine = rotations(corpus.row)
         self.tokens = self.steps = self.blocks = 0
         self.curve: list[tuple[int, float]] = []
 
@@ -154,12 +165,12 @@ class _Run:
     def learn(self, rows: Rows) -> None:
         """One block: as many whole batches as it has; the rest is dropped (shapes stay fixed)."""
         config = self.config
-        dice = torch.Generator().manual_seed(config.seed * 1_000_003 + self.blocks)
-        order = torch.randperm(len(rows), generator=dice)
-        rows = Rows(rows.tokens[order], rows.document[order], rows.spoken[order])
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.blocks)
+        order = torch.randperm(len(rows), generator=generator)
+        rows = Rows(rows.tokens[order], rows.document[order], rows.agent_mask[order])
         losses = []
         for start in range(0, len(rows) - config.batch_rows + 1, config.batch_rows):
-            losses.append(self._step(rows.batch(start, config.batch_rows), dice))
+            losses.append(self._step(rows.batch(start, config.batch_rows), generator))
         self.blocks += 1
         self.curve.append((self.tokens, round(sum(losses) / max(1, len(losses)), 4)))
         if not math.isfinite(self.curve[-1][1]):
@@ -168,15 +179,15 @@ class _Run:
                 "learning_rate and start again in an empty work folder"
             )
 
-    def _step(self, rows: Rows, dice: torch.Generator) -> float:
-        """One optimizer step; returns the mean loss on what the assistant says."""
+    def _step(self, rows: Rows, generator: torch.Generator) -> float:
+        """One optimizer step; returns the mean loss on the agent's tokens."""
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
-        state = self.forward(self.model, rows.tokens, rows.attention(), self.cosine, self.sine)
+        state = self.forward(self.model, rows.tokens, rows.attention())
         follows = (rows.document[:, 1:] == rows.document[:, :-1]) & (rows.document[:, 1:] > 0)
-        spoken = rows.spoken[:, 1:] & follows
-        read = torch.rand(spoken.shape, generator=dice) < self._read_share()
-        chosen = spoken | (read & follows)
+        agent_mask = rows.agent_mask[:, 1:] & follows
+        read = torch.rand(agent_mask.shape, generator=generator) < self._read_share()
+        chosen = agent_mask | (read & follows)
         logits = state[:, :-1][chosen] @ self.weights["model.embed_tokens.weight"].T
         losses = F.cross_entropy(logits, rows.tokens[:, 1:][chosen], reduction="none")
         losses.mean().backward()
@@ -185,7 +196,7 @@ class _Run:
         self.optimizer.zero_grad()
         self.steps += 1
         self.tokens += int((rows.document > 0).sum())
-        return float(losses.detach()[spoken[chosen]].mean())
+        return float(losses.detach()[agent_mask[chosen]].mean())
 
     def _learning_rate(self) -> float:
         """Linear warm-up, then a cosine down to ``final_share`` of the peak."""

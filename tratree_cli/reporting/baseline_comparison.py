@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tratree_cli.evaluation import methods
 from tratree_cli.evaluation.compare import (
     GapRecovered,
     PairedDifference,
@@ -18,14 +17,14 @@ from tratree_cli.evaluation.compare import (
     performance_gap_recovered,
 )
 from tratree_cli.evaluation.significance import SeedTest, hedges_g, holm, paired, welch
+from tratree_cli.methods.registry import BASELINE, CEILING, WEAK, is_method, method
 from tratree_cli.reporting.cohorts import Cohort
 
 ALPHA = 0.05
-_NOT_COMPARED = (methods.EXPERT, methods.RANDOM, methods.SFT_STRONG)
 
 
 @dataclass(frozen=True)
-class Versus:
+class AgainstBaseline:
     """One method against the baseline; ``welch_p`` and ``paired_p`` are Holm-corrected."""
 
     cohort: Cohort
@@ -55,33 +54,33 @@ class Versus:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class BaselineComparison:
     """All rivals of one baseline within an environment and split.
 
     ``has_ceiling`` tells whether the gap ends at a ceiling model or, without one, at the baseline.
     """
 
     baseline: Cohort
-    rivals: tuple[Versus, ...]
+    rivals: tuple[AgainstBaseline, ...]
     has_ceiling: bool
 
 
-def against_baseline(groups: Sequence[Cohort]) -> Comparison | None:
+def against_baseline(groups: Sequence[Cohort]) -> BaselineComparison | None:
     """The comparison within one environment and split; None without a baseline or a rival."""
-    baseline = next((group for group in groups if group.method == methods.BASELINE), None)
-    rivals = [group for group in groups if group.method not in _NOT_COMPARED]
+    baseline = next((group for group in groups if group.method == BASELINE), None)
+    rivals = [group for group in groups if _is_compared(group.method)]
     if baseline is None or not rivals:
         return None
-    ceiling = next((group for group in groups if group.method == methods.CEILING), None)
-    weak = next((group for group in groups if group.method == methods.SFT_WEAK), None)
-    compared = [_versus(rival, baseline, weak, ceiling or baseline) for rival in rivals]
-    welch_p = holm([one.unpaired.p for one in compared])
-    paired_p = holm([one.matched.p for one in compared])
+    ceiling = next((group for group in groups if group.method == CEILING), None)
+    weak = next((group for group in groups if group.method == WEAK), None)
+    compared = [_against(rival, baseline, weak, ceiling or baseline) for rival in rivals]
+    welch_p = holm([rival.unpaired.p for rival in compared])
+    paired_p = holm([rival.matched.p for rival in compared])
     corrected = tuple(
-        replace(one, welch_p=p, paired_p=q)
-        for one, p, q in zip(compared, welch_p, paired_p, strict=True)
+        replace(rival, welch_p=p, paired_p=q)
+        for rival, p, q in zip(compared, welch_p, paired_p, strict=True)
     )
-    return Comparison(baseline, corrected, ceiling is not None)
+    return BaselineComparison(baseline, corrected, ceiling is not None)
 
 
 def extra_data(own: Cohort, baseline: Cohort) -> str:
@@ -97,15 +96,22 @@ def extra_data(own: Cohort, baseline: Cohort) -> str:
     known = [(mine - its, name) for mine, its, name in pairs if None not in (mine, its)]  # type: ignore[operator]
     if not known:
         return ""
-    words = [f"{more:+,d} {name}".replace("-", "−") for more, name in known if more]
+    differences = [f"{more:+,d} {name}".replace("-", "−") for more, name in known if more]
     if (samples := own.descriptor.best_of or 1) > 1:
-        words.append(f"reward of {samples} samples a tested task")
-    return ", ".join(words) or "the same"
+        differences.append(f"reward of {samples} samples a tested task")
+    return ", ".join(differences) or "the same"
 
 
-def _versus(rival: Cohort, baseline: Cohort, weak: Cohort | None, ceiling: Cohort) -> Versus:
+def _is_compared(name: str) -> bool:
+    """Whether a policy is set against the baseline; those that are no method are."""
+    return not is_method(name) or method(name).compared
+
+
+def _against(
+    rival: Cohort, baseline: Cohort, weak: Cohort | None, ceiling: Cohort
+) -> AgainstBaseline:
     metrics = baseline.runs[0].evaluation.metrics
-    return Versus(
+    return AgainstBaseline(
         cohort=rival,
         difference=paired_difference(
             rival.task_rewards,

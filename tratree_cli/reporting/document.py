@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tratree_cli.display.blocks import (
@@ -73,6 +73,10 @@ class ReportDocument:
         """The section named ``key``, if the report has it."""
         return next((section for section in self.sections if section.key == key), None)
 
+    def with_warnings(self, *warnings: str) -> ReportDocument:
+        """The document with these warnings after its own."""
+        return replace(self, warnings=(*self.warnings, *warnings))
+
     def tables(self) -> tuple[Table, ...]:
         """All tables, in reading order."""
         return tuple(b for s in self.sections for b in s.blocks if isinstance(b, Table))
@@ -131,8 +135,8 @@ def _block(plain: Mapping[str, Any]) -> Block:
         return Table(**fields)
     if kind == "figure":
         fields["series"] = tuple(
-            Series(one["name"], tuple(Point(**point) for point in one["points"]))
-            for one in fields["series"]
+            Series(series["name"], tuple(Point(**point) for point in series["points"]))
+            for series in fields["series"]
         )
         return Figure(**fields)
     if kind == "outline":

@@ -1,4 +1,4 @@
-"""What an artifact was made from, and what that adds up to: data budget, optimizer steps, seconds.
+"""What an artifact was made from, and what that adds up to: data budget and optimizer steps.
 
 Every number of a report is traced through the store, not through file names or what a command
 happened to know, so a table over references from last week says the same as one made at once.
@@ -10,14 +10,57 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tratree_cli.evaluation.artifact import Budget
-from tratree_cli.reporting.cohorts import Effort
+from tratree_cli.pipeline.lineage import ONLY_COUNTED
 
 if TYPE_CHECKING:
     from tratree_store import Entry, Store
 
+    from tratree_cli.reporting.rows import RowLineage
 
-ONLY_COUNTED = "budget"
-"""The role of an input that decides how long a control trains, and that nothing is learned from."""
+_ROLES_BY_LABEL = {"SFT weak model": "weak", "SFT strong model": "strong"}
+
+
+def inputs(
+    store: Store, entry: Entry, role: str | None = None, *, without: str | None = None
+) -> list[Entry]:
+    """The direct inputs (of one role, all, or all but one); collected ones are missing.
+
+    They are those that the stage recorded as it ran. Several recipes may have given one object, so
+    the object alone does not say which of them it was.
+    """
+    recorded = entry.provenance.get("inputs")
+    made_from = []
+    for name, objects in entry.inputs.items():
+        if name == without or role not in (None, name):
+            continue
+        if recorded is None or len(recorded.get(name, ())) != len(objects):
+            made_from += [_most_recent_maker(store, digest, entry) for digest in objects]
+        else:
+            made_from += [
+                _made_by(store, recipe, digest)
+                for recipe, digest in zip(recorded[name], objects, strict=True)
+            ]
+    return [maker for maker in made_from if maker is not None]
+
+
+def _made_by(store: Store, recipe: str, digest: str) -> Entry | None:
+    return next((entry for entry in store.records_of(recipe) if entry.object == digest), None)
+
+
+def _most_recent_maker(store: Store, digest: str, user: Entry) -> Entry | None:
+    """For an artifact that recorded no recipes: the newest that gave the object before its use."""
+    return store.maker(digest, user)
+
+
+def sft_role(model: Entry) -> str | None:
+    """Whether an SFT model is the ``weak`` or the ``strong`` one; None where it is neither.
+
+    It is what the stage recorded, and for a model made before that was recorded its label.
+    """
+    if model.stage != "sft":
+        return None
+    recorded = model.provenance.get("role")
+    return str(recorded) if recorded else _ROLES_BY_LABEL.get(str(model.provenance.get("label")))
 
 
 def ancestors(store: Store, entries: Sequence[Entry], *, learned_from: bool = False) -> list[Entry]:
@@ -25,41 +68,36 @@ def ancestors(store: Store, entries: Sequence[Entry], *, learned_from: bool = Fa
 
     ``learned_from`` leaves out what only decided how long a control was trained.
     """
-    found: dict[str, Entry] = {}
+    reached: dict[str, Entry] = {}
     waiting = list(entries)
     while waiting:
         current = waiting.pop(0)
-        if current.recipe not in found:
-            found[current.recipe] = current
-            waiting += sources(store, current, without=ONLY_COUNTED if learned_from else None)
-    return list(found.values())
+        if current.recipe not in reached:
+            reached[current.recipe] = current
+            waiting += inputs(store, current, without=ONLY_COUNTED if learned_from else None)
+    return list(reached.values())
 
 
-def sources(
-    store: Store, entry: Entry, role: str | None = None, *, without: str | None = None
-) -> list[Entry]:
-    """The direct inputs (of one role, all, or all but one); collected ones are missing."""
-    from tratree_store.keys import input_digests
+def behind_row(store: Store, row: RowLineage) -> list[Entry]:
+    """The evaluation, and its policy with everything below that.
 
-    makers = [
-        store.maker(digest, entry)
-        for name, found in input_digests(entry.document).items()
-        if name != without and role in (None, name)
-        for digest in found
-    ]
-    return [found for found in makers if found is not None]
+    Not what the evaluation itself was first made from: two policies with equal bytes share one
+    evaluation, and the other's way is not this row's.
+    """
+    if row.policy is None:
+        return ancestors(store, [row.evaluation])
+    return [row.evaluation, *ancestors(store, [row.policy])]
 
 
 def budget(store: Store, policy: Entry) -> Budget:
     """What a trained policy was given: unique demonstrations and episodes of its whole lineage."""
     made_from = ancestors(store, [policy], learned_from=True)
+    trained = list(own_models(store, policy))
     return Budget(
         demonstrations=_total(made_from, "demos", "demonstrations"),
         episodes=_total(made_from, "rollouts", "trajectories"),
-        optimizer_steps=sum(
-            int(e.summary.get("optimizer_steps", 0)) for e in own_models(store, policy)
-        ),
-        tokens=sum(int(e.summary.get("tokens", 0)) for e in own_models(store, policy)),
+        optimizer_steps=sum(int(model.summary.get("optimizer_steps", 0)) for model in trained),
+        tokens=sum(int(model.summary.get("tokens", 0)) for model in trained),
     )
 
 
@@ -72,31 +110,9 @@ def own_models(store: Store, policy: Entry) -> Iterator[Entry]:
         # An adopted model is its initial model: that one's own training is counted there.
         if "adopted" not in current.summary:
             yield current
-        before = sources(store, current, "init")
-        current = next((e for e in before if e.recipe not in seen), None)
-
-
-def stage_seconds(entries: Sequence[Entry]) -> dict[str, float]:
-    """Seconds per stage that making ``entries`` took."""
-    seconds: dict[str, float] = {}
-    for entry in entries:
-        seconds[entry.stage] = seconds.get(entry.stage, 0.0) + entry.seconds
-    return seconds
-
-
-def effort(entries: Sequence[Entry], *, timed: bool) -> Effort:
-    """What making ``entries`` played, sampled and, if ``timed``, used."""
-    played = [e for e in entries if e.stage in ("explore", "eval", "demos")]
-    used = [e.provenance.get("cpu_seconds") for e in entries]
-    known = [float(seconds) for seconds in used if seconds is not None]
-    on_gpu = [e.seconds for e in entries if e.provenance.get("gpu")]
-    return Effort(
-        episodes=sum(int(e.summary.get("trajectories", 0)) for e in played),
-        tokens=sum(int(e.summary.get("tokens", 0)) for e in played),
-        cpu_seconds=sum(known) if timed and known else None,
-        gpu_seconds=sum(on_gpu) if timed and on_gpu else None,
-    )
+        before = inputs(store, current, "init")
+        current = next((entry for entry in before if entry.recipe not in seen), None)
 
 
 def _total(entries: Sequence[Entry], kind: str, name: str) -> int:
-    return sum(int(e.summary.get(name, 0)) for e in entries if e.kind == kind)
+    return sum(int(entry.summary.get(name, 0)) for entry in entries if entry.kind == kind)

@@ -1,316 +1,289 @@
-"""The report: tables over evaluations, and a look at the trees they came from.
+"""The stage ``report``: tables and figures over evaluations, and what they were made from.
 
-Its artifact holds the document and which recipes stand behind each row. Seconds are left out of it,
-because no two runs take equally long and equal recipes must give equal bytes; ``document_of`` reads
-them from the store whenever the report is shown.
+Its artifact holds the document as it is shown and, beside it, the recipes behind each policy.
+Seconds are left out, because no two runs take equally long and equal recipes must give equal
+bytes: ``document_of`` adds them from the store.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 from tratree_cli.config import Config
-from tratree_cli.evaluation.methods import title
+from tratree_cli.methods.registry import is_method, method, title
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
-from tratree_cli.reporting import lineage, study, theory
-from tratree_cli.reporting.rows import (
-    MadeFrom,
-    Told,
-    environment_of,
-    evaluated,
-    main_rows,
-    method_of,
-    newest,
-    policies_of,
-    settle,
-)
-from tratree_cli.stages import methods, preference_accuracy
+from tratree_cli.pipeline.parameters import keyed_unless
+from tratree_cli.reporting import lineage, study
+from tratree_cli.reporting.rows import RowLineage, environment_of
+from tratree_cli.stages import method_graph, preference_accuracy
 
 if TYPE_CHECKING:
     from tratree_store import Entry, Store
 
-    from tratree_cli.display.blocks import Block
-    from tratree_cli.reporting.document import ReportDocument, Section
+    from tratree_cli.reporting.document import ReportDocument
+    from tratree_cli.reporting.rows import EvaluationRow
 
-ROWS = "rows.json"
-"""Which recipes stand behind each row: digests, so that the lineage is exact."""
+DOCUMENT = "report.json"
+POLICIES = "rows.json"
+"""Each policy of the report with the recipes behind its runs, so that the lineage is exact."""
 
-STAGE = Stage("report", 4, "report", "tratree_cli.reporting.report_stage:run")
+
+@dataclass(frozen=True)
+class RowParameters:
+    """One row: its method, and what is given for it beside its evaluation.
+
+    ``explicit_policy``: its policy is an input of its own, because two methods may end in one
+    object (the failure-safe case) and an evaluation knows its policy by the object alone.
+    ``has_accuracy``: so is its policy's preference accuracy. ``settings`` and ``varied`` are what a
+    study says of it; ``varied`` is None for an evaluation that was handed in.
+    """
+
+    method: str
+    explicit_policy: bool
+    has_accuracy: bool
+    settings: Mapping[str, Any] | None = keyed_unless(None)
+    varied: tuple[str, ...] | None = keyed_unless(None)
+
+
+@dataclass(frozen=True)
+class ReportParameters:
+    """The rows in the order of the input ``evaluation``.
+
+    ``with_paper`` sets the paper's printed figures beside one's own; ``missing`` names the cells of
+    a study that failed.
+    """
+
+    rows: tuple[RowParameters, ...]
+    with_paper: bool = keyed_unless(False, since=5)
+    missing: tuple[str, ...] = keyed_unless(())
+
+
+STAGE = Stage("report", 5, "report", "tratree_cli.reporting.report_stage:run", ReportParameters)
 
 
 def of_evaluations(
-    config: Config, evaluations: Sequence[Entry], store: Store, *, all_policies: bool = False
+    config: Config,
+    evaluations: Sequence[Entry],
+    store: Store,
+    *,
+    all_policies: bool = False,
+    with_paper: bool = False,
 ) -> Node:
     """The report over exactly these evaluations of ``store``.
 
     Policies with equal bytes share an evaluation; ``all_policies`` gives each of them its row.
     """
-    from tratree_store.keys import input_digests
+    from tratree_cli.reporting.cached_lineage import CachedLineage
+    from tratree_cli.reporting.read_rows import method_of, policies_of
 
-    from tratree_cli.reporting.lineage_cache import Remembering
-
-    store = Remembering(store)
+    store = CachedLineage(store)
     models = list(store.entries(kind="model")) if all_policies else []
-    asked = {
-        digest: entry
-        for entry in store.entries(stage=preference_accuracy.STAGE.name)
-        for digest in input_digests(entry.document)["policy"]
-    }
-    rows: list[dict[str, Any]] = []
+    accuracies: dict[str, Entry] = {}
+    for entry in store.entries(stage=preference_accuracy.STAGE.name):
+        for digest in entry.inputs["policy"]:
+            accuracies.setdefault(digest, entry)  # the newest comes first
+    rows: list[RowParameters] = []
     inputs: dict[str, list[Entry]] = {"evaluation": [], "policy": [], "agreement": []}
-    for entry in evaluations:
-        digests = input_digests(entry.document).get("policy", ())
-        found = next((asked[digest] for digest in digests if digest in asked), None)
+    for evaluation in evaluations:
+        digests = evaluation.inputs.get("policy", ())
+        accuracy = next((accuracies[d] for d in digests if d in accuracies), None)
         policies: list[Entry | None] = []
         if all_policies:
-            policies += policies_of(store, entry, models)
+            policies += policies_of(store, evaluation, models)
         for policy in policies or [None]:
-            method = method_of(store, entry, policy)
             rows.append(
-                {"method": method, "pulled": policy is not None, "asked": found is not None}
+                RowParameters(
+                    method_of(store, evaluation, policy),
+                    explicit_policy=policy is not None,
+                    has_accuracy=accuracy is not None,
+                )
             )
-            inputs["evaluation"].append(entry)
+            inputs["evaluation"].append(evaluation)
             inputs["policy"] += [policy] if policy is not None else []
-            inputs["agreement"] += [found] if found is not None else []
-    inputs["tree"] = list(_trees_behind(store, evaluations))
+            inputs["agreement"] += [accuracy] if accuracy is not None else []
+    inputs["tree"] = _trees_behind(store, evaluations)
     given = {role: tuple(entries) for role, entries in inputs.items() if entries}
-    return Node(stage=STAGE, label="report", config=config, params={"rows": rows}, inputs=given)
+    return Node(
+        stage=STAGE,
+        label="report",
+        config=config,
+        params=ReportParameters(tuple(rows), with_paper),
+        inputs=given,
+    )
 
 
-def _trees_behind(store: Store, evaluations: Sequence[Entry]) -> tuple[Entry, ...]:
+def _trees_behind(store: Store, evaluations: Sequence[Entry]) -> list[Entry]:
     """In each environment, the forest that the first of these policies learned from."""
-    found: dict[str, Entry] = {}
+    trees: dict[str, Entry] = {}
     for evaluation in evaluations:
         environment = environment_of(evaluation)
-        if environment not in found:
+        if environment not in trees:
             behind = lineage.ancestors(store, [evaluation])
-            trees = (one for one in behind if one.kind == "tree")
-            if (tree := next(trees, None)) is not None:
-                found[environment] = tree
-    return tuple(found.values())
+            tree = next((entry for entry in behind if entry.kind == "tree"), None)
+            if tree is not None:
+                trees[environment] = tree
+    return list(trees.values())
 
 
-def of_cells(config: Config, cells: Sequence[study.Cell], lost: Collection[str] = ()) -> Node:
+def of_cells(
+    config: Config,
+    cells: Sequence[study.StudyCell],
+    lost: Collection[str] = (),
+    *,
+    with_paper: bool = False,
+) -> Node:
     """The report over the cells of a study, with everything below them.
 
     ``lost`` are the keys of nodes that cannot be had. Cells that need them have no row and are
     named instead: a seed whose training failed must not be left out silently.
     """
     kept = [cell for cell in cells if cell.evaluation.key not in lost]
-    measured = [_agreement(config, cell, lost) for cell in kept]
-    rows = [
-        {
-            "method": cell.method,
-            "pulled": cell.policy is not None,
-            "settings": dict(cell.settings),
-            "varied": list(cell.varied),
-            "asked": asked is not None,
-        }
-        for cell, asked in zip(kept, measured, strict=True)
-    ]
+    accuracies = [_accuracy(config, cell, lost) for cell in kept]
+    rows = tuple(
+        RowParameters(
+            cell.method,
+            explicit_policy=cell.policy is not None,
+            has_accuracy=accuracy is not None,
+            settings=cell.settings,
+            varied=cell.varied,
+        )
+        for cell, accuracy in zip(kept, accuracies, strict=True)
+    )
     names = study.labels(cells) if lost else {}
-    missing = [names[cell.evaluation.key] for cell in cells if cell.evaluation.key in lost]
-    tree = methods.tree(config)
+    missing = tuple(names[cell.evaluation.key] for cell in cells if cell.evaluation.key in lost)
+    tree = method_graph.tree(config)
     inputs: dict[str, Sequence[Node]] = {
         "evaluation": tuple(cell.evaluation for cell in kept),
-        # The policies themselves, because two methods may end in one object (the failure-safe
-        # case) and an evaluation knows its policy by the object alone.
         "policy": tuple(cell.policy for cell in kept if cell.policy is not None),
         "tree": () if tree.key in lost else (tree,),
     }
     if config.report.held_out:
-        inputs["agreement"] = tuple(asked for asked in measured if asked is not None)
+        inputs["agreement"] = tuple(node for node in accuracies if node is not None)
     return Node(
         stage=STAGE,
         label="report",
         config=config,
-        params={"rows": rows, **({"missing": missing} if missing else {})},
+        params=ReportParameters(rows, with_paper, missing),
         inputs=inputs,
     )
 
 
-def _agreement(config: Config, cell: study.Cell, lost: Collection[str]) -> Node | None:
-    """The cell's policy asked for its preferences (section 3.3), where it is and can be."""
-    if not config.report.held_out or cell.policy is None:
+def _accuracy(config: Config, cell: study.StudyCell, lost: Collection[str]) -> Node | None:
+    """The preference accuracy of the cell's policy (section 3.3), where it can be measured."""
+    if not config.report.held_out or cell.policy is None or cell.varied:
         return None
-    if cell.varied or cell.method in preference_accuracy.NOT_MEASURED:
+    if is_method(cell.method) and not method(cell.method).theorem:
         return None
-    node = preference_accuracy.node(cell.evaluation.config, cell.policy, title(cell.method))
+    node = preference_accuracy.node(
+        cast(Config, cell.evaluation.config), cell.policy, title(cell.method)
+    )
     return None if node.key in lost else node
 
 
-def run(job: Job) -> Result:
+def run(job: Job[ReportParameters]) -> Result:
     import orjson
     from tratree_store import Store
 
-    from tratree_cli.reporting.lineage_cache import Remembering
+    from tratree_cli.reporting.build_report import build_report
+    from tratree_cli.reporting.cached_lineage import CachedLineage
+    from tratree_cli.reporting.cost import policy_records
+    from tratree_cli.reporting.report_data import ReportData
+    from tratree_cli.reporting.varied_settings import infer_varied_settings, latest_per_cell
 
     # The store is only asked what the inputs were made from.
-    store = Remembering(Store(job.store_root))
-    rows = _rows(store, job)
-    told = _told(store, rows, timed=False)
-    document = assemble(
-        store,
-        told,
-        job.inputs.get("tree", ()),
-        extra=_theory(store, told, job),
-        missing=job.params.get("missing", ()),
+    store = CachedLineage(Store(job.store_root))
+    every_row = infer_varied_settings(_rows(store, job), store)
+    rows, remarks = latest_per_cell(every_row)
+    data = ReportData(
+        tuple(rows),
+        with_paper=job.params.with_paper,
+        store=store,
+        trees={environment_of(tree): tree for tree in job.inputs.get("tree", ())},
+        accuracies=_accuracies(job, every_row),
+    )
+    heading, subtitle = _heading(rows)
+    document = build_report(
+        data,
+        title=heading,
+        subtitle=subtitle,
+        warnings=_missing(job.params.missing),
+        remarks=remarks,
     )
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
-    (job.out / "report.json").write_bytes(orjson.dumps(document.to_json(), option=options))
-    (job.out / ROWS).write_bytes(orjson.dumps([row.record() for row in rows], option=options))
-    return Result({"evaluations": len(rows)}, warnings=document.warnings, said=False)
+    (job.out / DOCUMENT).write_bytes(orjson.dumps(document.to_json(), option=options))
+    policies = policy_records(data.cohorts)
+    (job.out / POLICIES).write_bytes(orjson.dumps(policies, option=options))
+    return Result({"evaluations": len(every_row)}, warnings=document.warnings, said=False)
 
 
-def _told(store: Store, rows: Sequence[MadeFrom], *, timed: bool) -> list[Told]:
-    """What each row tells, and which of its settings are varied; ``timed`` adds seconds."""
-    return settle([evaluated(store, row, timed=timed) for row in rows], rows, store)
+def document_of(store: Store, report: Entry) -> ReportDocument:
+    """The document of a report, with what the store recorded of seconds.
 
-
-def _theory(store: Store, told: Sequence[Told], job: Job) -> tuple[Section, ...]:
-    """Section 3.3's tables; they stay in the artifact, because measuring them reads every tree."""
-    from tratree_cli.reporting.document import Section
-
-    measured = iter(job.inputs.get("agreement", ()))
-    by_policy: dict[str, Entry] = {}
-    for (_, row), given in zip(told, job.params["rows"], strict=True):
-        entry = next(measured) if given.get("asked") else None
-        if entry is not None and row.policy is not None:
-            by_policy[row.policy.recipe] = entry
-    tables = theory.blocks(store, told, by_policy, job.inputs.get("tree", ()))
-    return (Section("theory", "What Theorem 1 rests on", blocks=tables),) if tables else ()
-
-
-def _rows(store: Store, job: Job) -> list[MadeFrom]:
-    policies = iter(job.inputs.get("policy", ()))
-    rows = []
-    for row, evaluation in zip(job.params["rows"], job.inputs["evaluation"], strict=True):
-        policy = None
-        if row["pulled"]:
-            policy = next(policies)
-        elif "policy" in evaluation.document.get("inputs", {}):
-            policy = next(iter(lineage.sources(store, evaluation, "policy")), None)
-        varied = row.get("varied")
-        rows.append(
-            MadeFrom(
-                row["method"],
-                evaluation,
-                policy,
-                row.get("settings", {}),
-                None if varied is None else tuple(varied),
-            )
-        )
-    return rows
-
-
-def document_of(
-    store: Store, report: Entry, *, drawn: bool = False, with_paper: bool = False
-) -> ReportDocument:
-    """The document of a report with what the store recorded of seconds.
-
-    ``drawn`` adds the most informative trees, some of the pairs found there, the case study of
-    Fig. 5 and the lineage (they cost reading the artifacts), ``with_paper`` the paper's printed
-    figures.
-
-    Where what it was made from was collected since, the document is as it was written, without.
+    Where what it was made from was collected since, the document is as it was written, without;
+    so is one that an earlier version wrote.
     """
     import orjson
 
+    from tratree_cli.reporting.cached_lineage import CachedLineage
     from tratree_cli.reporting.document import document_from
-    from tratree_cli.reporting.lineage_cache import Remembering
 
-    store = Remembering(store)
-    written = document_from(orjson.loads((report.path / "report.json").read_bytes()))
+    document = document_from(orjson.loads((report.path / DOCUMENT).read_bytes()))
+    policies = orjson.loads((report.path / POLICIES).read_bytes())
+    if not all("runs" in policy for policy in policies):
+        return document
+
+    from tratree_cli.reporting.cost import recorded_costs, with_cost
+
+    costs = recorded_costs(CachedLineage(store), policies)
+    return document if costs is None else with_cost(document, costs)
+
+
+def _rows(store: Store, job: Job[ReportParameters]) -> list[EvaluationRow]:
+    from tratree_cli.reporting.read_rows import read_row
+
+    policies = iter(job.inputs.get("policy", ()))
     rows = []
-    for row in orjson.loads((report.path / ROWS).read_bytes()):
-        evaluations = store.records_of(row["evaluation"])
-        policies = store.records_of(row["policy"]) if row["policy"] else [None]
-        if not evaluations or not policies:
-            return written
-        varied = row.get("varied")
-        rows.append(
-            MadeFrom(
-                row["method"],
-                evaluations[0],
-                policies[0],
-                row.get("settings", {}),
-                None if varied is None else tuple(varied),
-            )
-        )
-    trees = lineage.sources(store, report, "tree")
-    kept = written.section("theory")
-    return assemble(
-        store,
-        _told(store, rows, timed=True),
-        trees,
-        drawn=drawn,
-        with_paper=with_paper,
-        extra=() if kept is None else (kept,),
-        missing=report.document["params"].get("missing", ()),
-    )
+    for given, evaluation in zip(job.params.rows, job.inputs["evaluation"], strict=True):
+        if given.explicit_policy:
+            policy: Entry | None = next(policies)
+        else:
+            policy = next(iter(lineage.inputs(store, evaluation, "policy")), None)
+        settings = given.settings or {}
+        made_from = RowLineage(given.method, evaluation, policy, settings, given.varied)
+        rows.append(read_row(store, made_from))
+    return rows
 
 
-def assemble(
-    store: Store,
-    told: Sequence[Told],
-    trees: Sequence[Entry],
-    *,
-    drawn: bool = False,
-    with_paper: bool = False,
-    extra: Sequence[Section] = (),
-    missing: Sequence[str] = (),
-) -> ReportDocument:
-    """The document over these rows; ``missing`` names the cells that could not be computed."""
-    from dataclasses import replace
-
-    from tratree_cli.display.summaries import tree_facts
-    from tratree_cli.reporting.artifact_sections import (
-        artifacts,
-        by_environment,
-        drawings,
-        sections,
-    )
-    from tratree_cli.reporting.build_report import build_report, tree_table
-
-    found, remarks = newest(told)
-    rows, main = [row for _, row in told], main_rows(found)
-    forests: dict[str, Sequence[Block]] = dict.fromkeys(main, ())
-    for tree in trees:
-        facts = tree_table("Trajectory trees of the weak model", tree_facts(tree.summary))
-        forests[environment_of(tree)] = (facts, *(drawings(tree) if drawn else ()))
-    title, subtitle = _heading(rows)
-    document = build_report(
-        [one for one, _ in found],
-        by_environment(forests),
-        title=title,
-        subtitle=subtitle,
-        next_step="tratree show tree@latest" if trees else "",
-        with_paper=with_paper,
-        extra=(*extra, *(sections(main) if drawn else ())),
-    )
-    return replace(
-        document,
-        warnings=(*_without(missing), *document.warnings, *remarks),
-        lineage=artifacts(store, rows) if drawn else (),
-    )
+def _accuracies(job: Job[ReportParameters], rows: Sequence[EvaluationRow]) -> dict[str, Entry]:
+    """The measured preference accuracies by the recipe digest of their policy."""
+    measured = iter(job.inputs.get("agreement", ()))
+    accuracies: dict[str, Entry] = {}
+    for given, row in zip(job.params.rows, rows, strict=True):
+        accuracy = next(measured) if given.has_accuracy else None
+        if accuracy is not None and row.lineage and row.lineage.policy:
+            accuracies[row.lineage.policy.recipe] = accuracy
+    return accuracies
 
 
-def _without(missing: Sequence[str]) -> tuple[str, ...]:
-    if not missing:
+def _missing(labels: Sequence[str]) -> tuple[str, ...]:
+    if not labels:
         return ()
-    return (f"not in this report, because a stage failed: {'; '.join(missing)}",)
+    return (f"not in this report, because a stage failed: {'; '.join(labels)}",)
 
 
-def _heading(rows: Sequence[MadeFrom]) -> tuple[str, str]:
+def _heading(rows: Sequence[EvaluationRow]) -> tuple[str, str]:
     """Title and subtitle: where, by which recipes, on which splits, with how many seeds."""
-    from tratree_cli.reporting.selection import place_name
+    from tratree_cli.reporting.selection import environment_title
 
-    configs = [row.evaluation.provenance["config"] for row in rows]
-    where = dict.fromkeys(place_name(config["env"]["name"]) for config in configs)
+    configs = [
+        row.lineage.evaluation.provenance["config"] for row in rows if row.lineage is not None
+    ]
+    where = dict.fromkeys(environment_title(config["env"]["name"]) for config in configs)
     recipes = dict.fromkeys(str(config["recipe"]) for config in configs)
-    splits = dict.fromkeys(str(row.evaluation.document["params"]["split"]) for row in rows)
-    seeds = {row.policy.document["params"].get("seed") for row in rows if row.policy}
+    splits = dict.fromkeys(row.descriptor.split for row in rows)
+    seeds = {row.descriptor.seed for row in rows if row.lineage and row.lineage.policy}
     parts = [
         f"recipe {', '.join(recipes)}",
         f"split {', '.join(splits)}",

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tratree_cli.methods.registry import METHODS
+
 if TYPE_CHECKING:
     from tratree_store import Entry
 
@@ -40,11 +42,6 @@ KEYED: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """Setting → the stage that keys it, and where in its parameters."""
 
-OWN_EXPLORATION = ("eto", "ceiling")
-"""Methods that learn from the strong model's exploration by definition."""
-FIXED = {"best-of-n": ("eval.samples", "eval.temperature"), "best-observed": ("mcts.select",)}
-"""Settings that a method is defined by, which are therefore no settings of its rows."""
-
 
 def keyed_settings(
     method: str, entries: Sequence[Entry], config: Mapping[str, Any]
@@ -53,20 +50,23 @@ def keyed_settings(
 
     Whose exploration it was stands in no parameter; the ``config`` that asked for it says so.
     """
-    found: dict[str, list[Any]] = {}
+    record = METHODS.get(method) if method in METHODS else None
+    settings: dict[str, list[Any]] = {}
     for ancestor in entries:
         params = ancestor.document.get("params", {})
         for name, (stage, path) in KEYED.items():
             if ancestor.stage == stage and (value := _at(params, path)) is not None:
-                found.setdefault(name, []).append(value)
+                settings.setdefault(name, []).append(value)
         if ancestor.stage == "train-strong":
             started = "base" if "base" in ancestor.document.get("models", {}) else "sft"
-            found.setdefault("train.init", []).append(started)
-        if ancestor.stage == "explore" and method not in OWN_EXPLORATION:
-            found.setdefault("explore.explorer", []).append(_explorer(ancestor, config))
-    for name in FIXED.get(method, ()):
-        found.pop(name, None)
-    return {name: values[0] for name, values in found.items() if values == values[:1] * len(values)}
+            settings.setdefault("train.init", []).append(started)
+        if ancestor.stage == "explore" and not (record and record.own_exploration):
+            settings.setdefault("explore.explorer", []).append(_explorer(ancestor, config))
+    for name in record.fixed if record else ():
+        settings.pop(name, None)
+    return {
+        name: values[0] for name, values in settings.items() if values == values[:1] * len(values)
+    }
 
 
 def differing_settings(
@@ -74,9 +74,9 @@ def differing_settings(
 ) -> list[dict[str, str | int | float | bool]]:
     """For each of several lineages, the parameters in which they are not all alike."""
     flat = [_flat(entries) for entries in lineages]
-    names = sorted({name for one in flat for name in one})
-    told = [name for name in names if len({repr(one.get(name)) for one in flat}) > 1]
-    return [{name: _plain(one[name]) for name in told if name in one} for one in flat]
+    names = sorted({name for settings in flat for name in settings})
+    differing = [name for name in names if len({repr(row.get(name)) for row in flat}) > 1]
+    return [{name: _plain(row[name]) for name in differing if name in row} for row in flat]
 
 
 def _explorer(rollouts: Entry, config: Mapping[str, Any]) -> str:
@@ -92,16 +92,16 @@ def _flat(entries: Sequence[Entry]) -> dict[str, Any]:
 
     Training seeds are left out: they tell the runs of one row apart, not one row from another.
     """
-    found: dict[str, list[Any]] = {}
+    flat: dict[str, list[Any]] = {}
     for entry in entries:
         for path, value in _leaves(entry.document.get("params", {}), ()):
             if path[-1] == "seed":
                 continue
-            words = path if len(path) > 1 else (entry.stage, *path)
-            values = found.setdefault(".".join(words[-2:]), [])
+            steps = path if len(path) > 1 else (entry.stage, *path)
+            values = flat.setdefault(".".join(steps[-2:]), [])
             if value not in values:
                 values.append(value)
-    return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+    return {name: values[0] if len(values) == 1 else values for name, values in flat.items()}
 
 
 def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
-from tratree_cli.evaluation import methods
-from tratree_cli.reporting.cohorts import Cohort
+from tratree_cli.methods.registry import BASELINE
+from tratree_cli.reporting.cohorts import Cohort, cohorts
+from tratree_cli.reporting.rows import EvaluationRow
 
 _TITLES = {"webshop": "WebShop", "scienceworld": "ScienceWorld", "alfworld": "ALFWorld"}
 
 
 @dataclass(frozen=True)
-class Place:
+class EvalSet:
     """An environment's split; ``title`` names the split where some environment has several."""
 
     environment: str
@@ -29,19 +31,19 @@ class Place:
         return (descriptor.environment, descriptor.split) == (self.environment, self.split)
 
 
-def places(groups: Sequence[Cohort]) -> tuple[Place, ...]:
+def eval_sets(groups: Sequence[Cohort]) -> tuple[EvalSet, ...]:
     """The splits on which these cohorts were evaluated, in order of appearance."""
-    found = dict.fromkeys((g.descriptor.environment, g.descriptor.split) for g in groups)
-    several = len(found) > len({environment for environment, _ in found})
+    pairs = dict.fromkeys((g.descriptor.environment, g.descriptor.split) for g in groups)
+    several = len(pairs) > len({environment for environment, _ in pairs})
     return tuple(
-        Place(environment, split, _title(environment, split if several else ""))
-        for environment, split in found
+        EvalSet(environment, split, _title(environment, split if several else ""))
+        for environment, split in pairs
     )
 
 
-def place_of(group: Cohort, groups: Sequence[Cohort]) -> Place:
+def eval_set_of(group: Cohort, groups: Sequence[Cohort]) -> EvalSet:
     """Where ``group``, one of ``groups``, was evaluated, titled as among all of them."""
-    return next(place for place in places(groups) if place.holds(group))
+    return next(eval_set for eval_set in eval_sets(groups) if eval_set.holds(group))
 
 
 def several_within(groups: Sequence[Cohort], name: Callable[[Cohort], str]) -> bool:
@@ -66,7 +68,7 @@ def of_main_models(groups: Sequence[Cohort]) -> tuple[Cohort, ...]:
     main: dict[str, tuple[str, str]] = {}
     for environment in dict.fromkeys(group.descriptor.environment for group in own):
         here = [group for group in own if group.descriptor.environment == environment]
-        baselines = [g.descriptor.family for g in here if g.method == methods.BASELINE]
+        baselines = [g.descriptor.family for g in here if g.method == BASELINE]
         family = _main(baselines) or _main([g.descriptor.family for g in here])
         main[environment] = (family, _main([g.descriptor.weak for g in here]))
     # Where the recipe itself was not evaluated, nothing is known to be beside the point.
@@ -74,6 +76,31 @@ def of_main_models(groups: Sequence[Cohort]) -> tuple[Cohort, ...]:
     return tuple(
         group for group in groups if _of(group, *main.get(group.descriptor.environment, anything))
     )
+
+
+def main_rows(rows: Sequence[EvaluationRow]) -> dict[str, list[EvaluationRow]]:
+    """By environment: the rows of the recipe's own settings and of the main base models.
+
+    What is shown of the trained policies themselves (curves, pairs, a case study) is of these: a
+    mean over swept cells, or over environments, would be a figure of nothing.
+    """
+    main = {id(row) for cohort in main_cohorts(cohorts(rows)) for row in cohort.runs}
+    chosen: dict[str, list[EvaluationRow]] = {}
+    for row in rows:
+        if id(row) in main:
+            chosen.setdefault(row.descriptor.environment, []).append(row)
+    return chosen
+
+
+def cohort_label(group: Cohort, groups: Sequence[Cohort]) -> str:
+    """The policy's name with what tells it from its namesakes: environment, sweep, models."""
+    descriptor = group.descriptor
+    marks = [eval_set_of(group, groups).title] if len(eval_sets(groups)) > 1 else []
+    marks += [f"{name}={descriptor.parameters.get(name)}" for name in descriptor.varied]
+    for role in ("family", "weak"):
+        model = attrgetter(f"descriptor.{role}")
+        marks += [model(group)] if model(group) and several_within(groups, model) else []
+    return f"{group.name} ({', '.join(marks)})" if marks else group.name
 
 
 def _of(group: Cohort, family: str, weak: str) -> bool:
@@ -86,11 +113,11 @@ def _main(names: Sequence[str]) -> str:
     return next((name for name in names if name), "")
 
 
-def place_name(environment: str) -> str:
+def environment_title(environment: str) -> str:
     """An environment as people write it."""
     return _TITLES.get(environment, environment or "all")
 
 
 def _title(environment: str, split: str) -> str:
-    name = place_name(environment)
+    name = environment_title(environment)
     return f"{name} {split}" if split else name

@@ -16,8 +16,9 @@ from typing import Any
 
 from tratree_cli.config import Config, parse_assignment
 from tratree_cli.errors import InputError
+from tratree_cli.methods.registry import method, methods
 from tratree_cli.pipeline.graph import Node, order
-from tratree_cli.stages import methods
+from tratree_cli.stages import method_graph
 
 IDENTITY = ("env", "models", "eval.split")
 """Sections and parameters that a table has rows or columns of its own for: never 'varied'."""
@@ -32,17 +33,27 @@ class Sweep:
 
     def at(self, config: Config, value: Any) -> Config:
         """The configuration with the parameter at ``value``."""
-        section, _, key = self.key.partition(".")
-        return config.with_values({section: {key: value}}, f"--sweep {self.key}")
+        nested: Any = value
+        for part in reversed(self.key.split(".")):
+            nested = {part: nested}
+        return config.with_values(nested, f"--sweep {self.key}")
 
     def value_in(self, config: Config) -> Any:
-        """What the parameter is in ``config``."""
-        section, _, key = self.key.partition(".")
-        return getattr(getattr(config, section), key)
+        """What the parameter is in ``config``; None for a plug-in's setting that it does not name.
+
+        Settings of environments and plug-ins stand in tables below their section.
+        """
+        value: Any = config
+        for part in self.key.split("."):
+            if isinstance(value, Mapping):
+                value = value.get(part)
+            elif value is not None:
+                value = getattr(value, part)
+        return value
 
 
 @dataclass(frozen=True)
-class Cell:
+class StudyCell:
     """One evaluation of a study.
 
     ``settings`` are the swept parameters that this method depends on, ``varied`` those of them
@@ -64,25 +75,30 @@ class Cell:
 def parse_sweep(text: str, config: Config) -> Sweep:
     """``section.key=value,value,...``; every value must fit the parameter."""
     path, equals, raw = text.partition("=")
-    words = [word.strip() for word in raw.split(",")]
+    literals = [literal.strip() for literal in raw.split(",")]
     key = path.strip()
     if key == "seed":
         raise InputError(f"--sweep {text}: use --seeds N for training seeds")
-    if not equals or "." not in key or not all(words):
+    if not equals or "." not in key or not all(literals):
         raise InputError(f"--sweep {text}: expected section.key=value,value,...")
     if key == "env.name":
         raise InputError(
             f"--sweep {text}: run every environment by itself (their recipes differ) and put them "
             "together with tratree report --existing"
         )
-    values = []
-    for word in words:
-        changed = config.with_values(parse_assignment(f"{key}={word}"), f"--sweep {text}")
+    values: list[Any] = []
+    for literal in literals:
+        changed = config.with_values(parse_assignment(f"{key}={literal}"), f"--sweep {text}")
         value = Sweep(key, ()).value_in(changed)
         if value in values:
-            raise InputError(f"--sweep {text}: the value {word} is there twice")
+            raise InputError(f"--sweep {text}: the value {literal} is there twice")
         values.append(value)
-    return Sweep(key, tuple(values))
+    sweep = Sweep(key, tuple(values))
+    if sweep.value_in(config) is None:
+        raise InputError(
+            f"--sweep {text}: the recipe does not name {key}; say its own value with --set {key}=…"
+        )
+    return sweep
 
 
 def parse_sweeps(texts: Sequence[str], config: Config) -> tuple[Sweep, ...]:
@@ -101,9 +117,9 @@ def chosen_methods(text: str | None, config: Config) -> tuple[str, ...]:
     """The methods named by ``--methods`` (``all``: every one), or the recipe's."""
     names = [name.strip() for name in text.split(",")] if text else list(config.report.methods)
     if names == ["all"]:
-        return tuple(methods.METHODS)
+        return tuple(record.name for record in methods())
     for name in names:
-        methods.method(name)
+        method(name)
         if names.count(name) > 1:
             raise InputError(f"--methods: the method {name} is there twice")
     return tuple(names)
@@ -116,61 +132,70 @@ def cells(
     seeds: int = 1,
     sweeps: Sequence[Sweep] = (),
     grid: bool = False,
-) -> list[Cell]:
+) -> list[StudyCell]:
     """Every distinct cell: per seed the recipe itself, then the swept settings around it.
 
     ``config.seed`` is the first seed. Scripted policies know no training seed, and methods that do
     not depend on a swept parameter have no cell of their own for it.
     """
-    found: dict[tuple[str, str], Cell] = {}
-    moved: set[str] = set()
+    distinct: dict[tuple[str, str], StudyCell] = {}
+    effective: set[str] = set()
     for seed in range(config.seed, config.seed + seeds):
         own = replace(config, seed=seed)
-        home = {sweep.key: sweep.value_in(own) for sweep in sweeps}
+        recipe_values = {sweep.key: sweep.value_in(own) for sweep in sweeps}
         plans = list(_plans(own, sweeps, grid))
         for name in names:
-            base = methods.evaluation(own, name)
-            swept = [(settings, methods.evaluation(other, name)) for settings, other in plans]
+            base = method_graph.evaluation(own, name)
+            swept = [
+                (settings, method_graph.evaluation(changed, name)) for settings, changed in plans
+            ]
             # Only where nothing else differs does a changed graph show what it depends on.
             dependent = {
                 key
                 for settings, node in swept
                 for key in settings
-                if node.key != base.key and _only(key, settings, home)
+                if node.key != base.key and _only(key, settings, recipe_values)
             }
-            moved |= dependent
-            at_home = {key: value for key, value in home.items() if key in dependent}
+            effective |= dependent
+            dependent_values = {
+                key: value for key, value in recipe_values.items() if key in dependent
+            }
             for settings, node in [({}, base), *swept]:
-                own_settings = {**at_home, **{k: v for k, v in settings.items() if k in at_home}}
+                own_settings = {
+                    **dependent_values,
+                    **{k: v for k, v in settings.items() if k in dependent_values},
+                }
                 varied = tuple(
                     key
                     for key, value in own_settings.items()
-                    if value != home[key] and not _identifies(key)
+                    if value != recipe_values[key] and not _identifies(key)
                 )
-                found.setdefault((name, node.key), Cell(name, node, own_settings, varied, seed))
-    _refuse_idle(config, names, sweeps, moved)
-    return list(found.values())
+                distinct.setdefault(
+                    (name, node.key), StudyCell(name, node, own_settings, varied, seed)
+                )
+    _refuse_ineffective(config, names, sweeps, effective)
+    return list(distinct.values())
 
 
-def labels(found: Sequence[Cell]) -> dict[str, str]:
+def labels(cells: Sequence[StudyCell]) -> dict[str, str]:
     """What nodes are called while they run: their label with the seed and setting they belong to.
 
     Keys are node keys; a node that several seeds or settings share keeps its plain label.
     """
     marks: dict[str, list[tuple[str, ...]]] = {}
     nodes: dict[str, Node] = {}
-    for cell in found:
+    for cell in cells:
         mark = (f"seed {cell.seed}", *(f"{key}={cell.settings[key]}" for key in cell.varied))
         for node in order([cell.evaluation]):
             nodes[node.key] = node
             marks.setdefault(node.key, []).append(mark)
-    several = len({cell.seed for cell in found}) > 1
-    spoken = {}
+    several = len({cell.seed for cell in cells}) > 1
+    named = {}
     for key, owners in marks.items():
-        common = [word for word in owners[0] if all(word in owner for owner in owners)]
-        told = [word for word in common if several or not word.startswith("seed ")]
-        spoken[key] = ", ".join((nodes[key].label, *told))
-    return spoken
+        common = [mark for mark in owners[0] if all(mark in owner for owner in owners)]
+        shown = [mark for mark in common if several or not mark.startswith("seed ")]
+        named[key] = ", ".join((nodes[key].label, *shown))
+    return named
 
 
 def _plans(
@@ -179,9 +204,9 @@ def _plans(
     if grid:
         # With the recipe's own values among them, so that single changes are there too.
         ranges = [
-            [home, *(value for value in sweep.values if value != home)]
+            [own, *(value for value in sweep.values if value != own)]
             for sweep in sweeps
-            for home in [sweep.value_in(config)]
+            for own in [sweep.value_in(config)]
         ]
         for values in product(*ranges):
             changed = config
@@ -194,18 +219,18 @@ def _plans(
             yield {sweep.key: value}, sweep.at(config, value)
 
 
-def _only(key: str, settings: Mapping[str, Any], home: Mapping[str, Any]) -> bool:
+def _only(key: str, settings: Mapping[str, Any], recipe_values: Mapping[str, Any]) -> bool:
     """Whether ``key`` is the only setting that differs from the recipe's own."""
-    return [name for name, value in settings.items() if value != home[name]] == [key]
+    return [name for name, value in settings.items() if value != recipe_values[name]] == [key]
 
 
-def _refuse_idle(
-    config: Config, names: Sequence[str], sweeps: Sequence[Sweep], moved: set[str]
+def _refuse_ineffective(
+    config: Config, names: Sequence[str], sweeps: Sequence[Sweep], effective: set[str]
 ) -> None:
     """A sweep that changes no method would print a table that looks like a finding."""
     for sweep in sweeps:
         others = any(value != sweep.value_in(config) for value in sweep.values)
-        if others and sweep.key not in moved:
+        if others and sweep.key not in effective:
             raise InputError(
                 f"--sweep {sweep.key}: none of the methods ({', '.join(names)}) depends on it"
             )

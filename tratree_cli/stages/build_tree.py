@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, cast
 
 from tratree_cli.config import Config
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
+from tratree_cli.pipeline.parameters import key_document, keyed_unless
 from tratree_cli.stages import explore
 
 if TYPE_CHECKING:
     from tratree_store import Entry
 
-    from tratree_cli.processes import Crew
+    from tratree_cli.processes import ParallelMap
     from tratree_cli.trees.columns import Columns
 
-STAGE = Stage("build-tree", 1, "tree", "tratree_cli.stages.build_tree:run")
+
+@dataclass(frozen=True)
+class TreeParameters:
+    """``threshold``, ``guard`` and ``embedder`` are None where only equal texts merge."""
+
+    merge: str
+    threshold: float | None = keyed_unless(None)
+    guard: str | None = keyed_unless(None)
+    embedder: str | None = keyed_unless(None)
+
+
+STAGE = Stage("build-tree", 2, "tree", "tratree_cli.stages.build_tree:run", TreeParameters)
 
 
 def node(config: Config, *, rollouts: Sequence[Node | Entry] | None = None) -> Node:
     sources = tuple(rollouts or (explore.node(config),))
-    params = asdict(config.tree)
-    if config.tree.merge == "exact":
+    section = config.tree
+    params = TreeParameters(section.merge, section.threshold, section.guard, section.embedder)
+    if section.merge == "exact":
         # None of these has a meaning then, so none of them may cause a miss.
-        params = {"merge": "exact"}
+        params = TreeParameters(section.merge)
     return Node(
         stage=STAGE,
         label="trajectory trees",
@@ -34,26 +47,27 @@ def node(config: Config, *, rollouts: Sequence[Node | Entry] | None = None) -> N
     )
 
 
-def run(job: Job) -> Result:
-    """Lines and nodes go through a crew of processes; growing, the smallest part, stays here."""
+def run(job: Job[TreeParameters]) -> Result:
+    """Lines and nodes go through several processes; growing, the smallest part, stays here."""
     from tratree_cli.embedding.similarity import TextSimilarity
     from tratree_cli.formats.trees import write_tree
-    from tratree_cli.processes import Crew
+    from tratree_cli.processes import ParallelMap
     from tratree_cli.trees.build import MergePolicy, build_forest
     from tratree_cli.trees.statistics import forest_statistics
 
     params = job.params
+    embedder = params.embedder or "offline"
     policy = MergePolicy(
-        kind=params["merge"],
-        threshold=params.get("threshold", 0.95),
-        guard=params.get("guard") or None,
+        kind=cast(Literal["exact", "similar"], params.merge),
+        threshold=0.95 if params.threshold is None else params.threshold,
+        guard=cast(Literal["numbers-equal"] | None, params.guard or None),
     )
-    with Crew(job.options.workers) as crew:
-        texts, columns = _copied(job, crew)
+    with ParallelMap(job.options.workers) as parallel:
+        texts, columns = _copied(job, parallel)
         similarity = TextSimilarity(
             texts,
-            params.get("embedder", "offline"),
-            cache=job.scratch({"embeddings": params.get("embedder", "offline")}),
+            embedder,
+            cache=job.scratch({"embeddings": embedder}),
             progress=lambda done, total: job.progress(done, total, "embedding"),
         )
         forest = build_forest(
@@ -63,7 +77,7 @@ def run(job: Job) -> Result:
             similarity.guard,
             progress=lambda done, total: job.progress(done, total, "merging"),
         )
-        write_tree(forest, job.out, {"policy": dict(params)}, crew.map)
+        write_tree(forest, job.out, {"policy": key_document(params)}, parallel.map)
     statistics = forest_statistics(forest)
     merges = forest.merges
     summary = {
@@ -86,7 +100,7 @@ def run(job: Job) -> Result:
     return Result(summary, warnings=similarity.warnings)
 
 
-def _copied(job: Job, crew: Crew) -> tuple[Sequence[str], Columns]:
+def _copied(job: Job[TreeParameters], parallel: ParallelMap) -> tuple[Sequence[str], Columns]:
     """Write the merged rollouts beside the tree to be; return their texts and their columns."""
     from tratree_cli.formats.merging import merge_heads
     from tratree_cli.formats.rollouts import TRAJECTORIES, read_head, write_head, write_lines
@@ -102,7 +116,7 @@ def _copied(job: Job, crew: Crew) -> tuple[Sequence[str], Columns]:
     def lines() -> Iterator[bytes]:
         done = 0
         pieces = (b for pair in zip(folders, shifts, strict=True) for b in blocks(*pair))
-        for moved, part in crew.map(Block.move, pieces):
+        for moved, part in parallel.map(Block.move, pieces):
             parts.append(part)
             done += len(part)
             job.progress(done, sum(counts), "reading")

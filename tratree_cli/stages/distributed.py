@@ -8,21 +8,29 @@ trains alone has nothing of this in its key.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job
+from tratree_cli.pipeline.parameters import keyed_unless
 
 if TYPE_CHECKING:
-    from tratree_cli.training.launch import Task
     from tratree_cli.training.params import TrainingResult
+    from tratree_cli.training.trainer import TrainingTask
 
 
 @dataclass(frozen=True)
-class World:
+class ProcessGroupParameters:
+    """What is keyed of several processes: their number, and the accelerate file's digest."""
+
+    processes: int
+    accelerate: str = keyed_unless("")
+
+
+@dataclass(frozen=True)
+class ProcessGroupSpec:
     """The processes of one training; ``accelerate`` is the file they were asked for with."""
 
     processes: int = 1
@@ -30,26 +38,26 @@ class World:
     digest: str = ""
 
     @property
-    def params(self) -> dict[str, Any]:
+    def params(self) -> ProcessGroupParameters | None:
         """What is keyed: nothing for a single process."""
         if self.accelerate is not None:
-            return {"world": {"processes": self.processes, "accelerate": self.digest}}
-        return {"world": {"processes": self.processes}} if self.processes > 1 else {}
+            return ProcessGroupParameters(self.processes, self.digest)
+        return ProcessGroupParameters(self.processes) if self.processes > 1 else None
 
     @property
     def files(self) -> dict[str, Path]:
         return {self.digest: self.accelerate} if self.accelerate is not None else {}
 
 
-ALONE = World()
+SINGLE_PROCESS = ProcessGroupSpec()
 
 
-def world(processes: int | None, accelerate: Path | None) -> World:
-    """The world that ``--processes`` or ``--launch`` asks for; one of them at most."""
+def process_group(processes: int | None, accelerate: Path | None) -> ProcessGroupSpec:
+    """The processes that ``--processes`` or ``--launch`` asks for; one of them at most."""
     if accelerate is None:
         if processes is not None and processes < 1:
             raise InputError(f"--processes must be at least 1, not {processes}")
-        return World(processes or 1)
+        return ProcessGroupSpec(processes or 1)
     from tratree_cli.training.launch import PROCESSES, accelerate_facts
 
     if processes is not None:
@@ -58,22 +66,23 @@ def world(processes: int | None, accelerate: Path | None) -> World:
         )
     wanted = int(accelerate_facts(accelerate)[PROCESSES])
     digest = hashlib.sha256(accelerate.read_bytes()).hexdigest()
-    return World(wanted, accelerate.resolve(), digest)
+    return ProcessGroupSpec(wanted, accelerate.resolve(), digest)
 
 
-def of(params: Mapping[str, Any]) -> int:
+def process_count(group: ProcessGroupParameters | None) -> int:
     """The number of processes that a training's keyed parameters ask for."""
-    return int(params.get("world", {}).get("processes", 1))
+    return 1 if group is None else group.processes
 
 
-def train_in_world(job: Job, task: Task, progress: Any) -> TrainingResult:
-    """Run ``task`` in the world that the job's node asks for."""
+def train_distributed(job: Job[Any], task: TrainingTask[Any, Any], progress: Any) -> TrainingResult:
+    """Run ``task`` in the processes that the job's node asks for."""
     from tratree_cli.training.launch import launch
 
-    digest = job.params.get("world", {}).get("accelerate")
+    group: ProcessGroupParameters | None = job.params.world
+    digest = "" if group is None else group.accelerate
     file = job.node.files.get(digest) if digest else None
     if digest and file is None:
         raise InputError(
             "the accelerate file of this training is not known any more; name it with --launch"
         )
-    return launch(task, 1 if file else of(job.params), file, progress)
+    return launch(task, 1 if file else process_count(group), file, progress)

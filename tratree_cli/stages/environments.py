@@ -1,7 +1,7 @@
 """The environment of a configuration: its key without opening it, and opening it.
 
 Opening a catalogue may take seconds; a cached stage must answer in a fraction of one. So the spec
-of an environment and the names of its splits are remembered in the user's cache folder, under
+of an environment and its splits are remembered in the user's cache folder, under
 everything that could change them: name, parameters, and the sizes and times of the data files and
 of the environment's own code.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Collection
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,21 +20,47 @@ import orjson
 
 from tratree_cli import envs
 from tratree_cli.config import Config, read_toml
-from tratree_cli.envs.protocol import Environment, EnvironmentSpec
+from tratree_cli.envs.protocol import EnvironmentSpec, optional
 from tratree_cli.errors import InputError, did_you_mean
-from tratree_cli.resources import template_folders, templates_dir, tree_digest
+from tratree_cli.pipeline.graph import Locations
+from tratree_cli.resources import templates_dir, tree_digest
+
+
+@dataclass(frozen=True)
+class EnvironmentFacts:
+    """What is remembered of an environment: its spec, its splits, and those to learn from."""
+
+    spec: EnvironmentSpec
+    splits: tuple[str, ...]
+    training_splits: tuple[str, ...]
 
 
 def environment_spec(config: Config) -> EnvironmentSpec:
     """The spec that enters keys and lineage."""
-    return _known(config)[0]
+    return _facts(config).spec
 
 
 def require_split(config: Config, split: str) -> None:
     """Refuse a split that the environment does not have before anything is made for it."""
-    spec, splits = _known(config)
-    if split not in splits:
-        raise no_such_split(spec.name, split, splits)
+    facts = _facts(config)
+    if split not in facts.splits:
+        raise no_such_split(facts.spec.name, split, facts.splits)
+
+
+def require_training_split(config: Config, split: str, verb: str, *, allowed: bool = False) -> None:
+    """Refuse a split that is there to evaluate on, unless the user insists (``--allow-test``).
+
+    Which splits are there to learn from, the environment declares (``training_splits``).
+    """
+    require_split(config, split)
+    facts = _facts(config)
+    if split not in facts.training_splits and not allowed:
+        training = [name for name in facts.training_splits if name in facts.splits]
+        instead = f"use {' or '.join(training)}" if training else "it declares none to learn from"
+        raise InputError(
+            f"refusing to {verb} the split '{split}', which {facts.spec.name} has for evaluation: "
+            f"results on it would mean nothing; {instead}, or insist with --allow-test"
+        )
 
 
 def no_such_split(environment: str, split: str, splits: Collection[str]) -> InputError:
@@ -44,32 +70,37 @@ def no_such_split(environment: str, split: str, splits: Collection[str]) -> Inpu
     )
 
 
-def _known(config: Config) -> tuple[EnvironmentSpec, tuple[str, ...]]:
+def _facts(config: Config) -> EnvironmentFacts:
     return _remembered(config.env.name, config.env.data, orjson.dumps(config.env.parameters))
 
 
 @lru_cache(maxsize=8)
-def _remembered(name: str, data: str, parameters: bytes) -> tuple[EnvironmentSpec, tuple[str, ...]]:
-    """The spec and the names of the splits, from the cache folder or by opening the environment."""
+def _remembered(name: str, data: str, parameters: bytes) -> EnvironmentFacts:
+    """The facts of an environment, from the cache folder or by opening it."""
     remembered = _cache_folder() / f"{_fingerprint(name, data, parameters)}.json"
     try:
         known = orjson.loads(remembered.read_bytes())
-        return EnvironmentSpec(**known["spec"]), tuple(known["splits"])
+        return EnvironmentFacts(
+            EnvironmentSpec(**known["spec"]),
+            tuple(known["splits"]),
+            tuple(known["training_splits"]),
+        )
     except (OSError, TypeError, KeyError, orjson.JSONDecodeError):
         pass
     from tratree_cli.envs.registry import open_environment
 
     opened = open_environment(name, data, orjson.loads(parameters))
-    spec, splits = opened.spec, tuple(opened.splits())
+    training = tuple(optional(opened, "training_splits"))
+    facts = EnvironmentFacts(opened.spec, tuple(opened.splits()), training)
     opened.close()
     try:
         remembered.parent.mkdir(parents=True, exist_ok=True)
         fresh = remembered.with_suffix(f".{os.getpid()}")
-        fresh.write_bytes(orjson.dumps({"spec": asdict(spec), "splits": splits}))
+        fresh.write_bytes(orjson.dumps(asdict(facts)))
         fresh.replace(remembered)
     except OSError:
         pass  # A cache that cannot be written costs time and nothing else.
-    return spec, splits
+    return facts
 
 
 def _cache_folder() -> Path:
@@ -80,10 +111,10 @@ def _cache_folder() -> Path:
 def _fingerprint(name: str, data: str, parameters: bytes) -> str:
     from tratree_cli.envs.registry import plugin
 
-    found = plugin(name)
+    environment = plugin(name)
     package = Path(envs.__file__).parent
-    code = {*package.glob("*.py"), *found.code_files()}
-    files = [*sorted(code), *found.data_files(data)]
+    code = {*package.glob("*.py"), *environment.code_files()}
+    files = [*sorted(code), *environment.data_files(data)]
     stamps = [
         f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}" for path in files if (stat := path.stat())
     ]
@@ -95,10 +126,9 @@ def environment_key(config: Config) -> dict[str, Any]:
     return environment_spec(config).key()
 
 
-def open_environment(config: Config) -> Environment:
-    from tratree_cli.envs.registry import open_environment
-
-    return open_environment(environment_spec(config))
+def locations(config: Config) -> Locations:
+    """Where the environment's data and the prompt lie, for the bodies of stages that play."""
+    return Locations(environment=environment_spec(config), prompt=prompt_folder(config))
 
 
 def prompt_folder(config: Config) -> Path:
@@ -107,6 +137,8 @@ def prompt_folder(config: Config) -> Path:
     ``any`` holds the prompts of environments that bring none of their own.
     """
     name = config.env.name
+    from tratree_cli.envs.registry import template_folders
+
     own = [folder / "prompts" / name for folder in template_folders(name)]
     shipped = [folder for folder in own if folder.is_dir()]
     shipped = shipped or [templates_dir() / "prompts" / "any"]
@@ -129,9 +161,9 @@ def prompt_templates(config: Config) -> dict[str, str]:
     return {"prompt": tree_digest(prompt_folder(config))}
 
 
-def read_prompt(config: Config) -> list[dict[str, str]]:
+def read_prompt(folder: Path) -> list[dict[str, str]]:
     """The conversation's prefix: messages before the first observation."""
-    prompt = read_toml(prompt_folder(config) / "prompt.toml")
+    prompt = read_toml(folder / "prompt.toml")
     return [
         {"role": str(message["role"]), "content": str(message["content"])}
         for message in prompt.get("messages", [])

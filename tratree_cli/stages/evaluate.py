@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tratree_cli.config import Config
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.stages.environments import (
     environment_key,
-    open_environment,
+    locations,
     prompt_templates,
     require_split,
 )
-from tratree_cli.stages.sampling import engine_params, external, failures, rollouts_summary, sample
+from tratree_cli.stages.sampling import (
+    MODEL,
+    EngineParameters,
+    engine_parameters,
+    external,
+    failures,
+    policy_modules,
+    rollouts_summary,
+    sample,
+)
 
 if TYPE_CHECKING:
     from tratree_store import Entry
@@ -22,13 +31,31 @@ if TYPE_CHECKING:
 EVALUATION_SEED = 0
 """Sampling seeds of an evaluation do not follow the training seed, so that runs can be paired."""
 
-SPOKEN_SPLITS: Mapping[str, Mapping[str, str]] = {
+EVALUATED = "evaluated"
+"""The one role of all evaluated policies, so that each of them is played with the same draws."""
+
+PAPER_SPLITS: Mapping[str, Mapping[str, str]] = {
     "alfworld": {"unseen": "test", "seen": "test-seen"},
     "scienceworld": {"unseen": "test", "seen": "dev"},
 }
 """What the paper's Table 9 calls its sets, and the splits that they are (keyed by these names)."""
 
-STAGE = Stage("eval", 1, "evaluation", "tratree_cli.stages.evaluate:run")
+
+@dataclass(frozen=True)
+class EvalParameters:
+    """``policies`` is the one policy: ``model`` for the input model, else a policy's name."""
+
+    split: str
+    tasks: int
+    samples: int
+    temperature: float
+    top_p: float
+    best_of: int
+    engine: EngineParameters
+    policies: tuple[str, ...]
+
+
+STAGE = Stage("eval", 2, "evaluation", "tratree_cli.stages.evaluate:run", EvalParameters)
 
 
 def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of: int = 1) -> Node:
@@ -36,34 +63,42 @@ def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of
 
     ``best_of`` N > 1 samples N episodes per task and scores the best of them (section 4.1).
     """
-    params: dict[str, Any] = asdict(config.eval)
-    params["split"] = split_named(config, config.eval.split)
-    require_split(config, params["split"])
-    params["best_of"] = best_of
-    if best_of > 1:
-        params["samples"] = best_of
-        params["temperature"] = config.eval.temperature or 1.0
-    params["engine"] = engine_params(config)
-    params["policies"] = [policy if isinstance(policy, str) else "model"]
+    section = config.eval
+    split = split_named(config, section.split)
+    require_split(config, split)
+    name = policy if isinstance(policy, str) else MODEL
+    params = EvalParameters(
+        split=split,
+        tasks=section.tasks,
+        samples=best_of if best_of > 1 else section.samples,
+        temperature=(section.temperature or 1.0) if best_of > 1 else section.temperature,
+        top_p=section.top_p,
+        best_of=best_of,
+        engine=engine_parameters(config, (name,)),
+        policies=(name,),
+    )
     return Node(
         stage=STAGE,
-        label=f"evaluation of {label or params['policies'][0]}",
+        label=f"evaluation of {label or name}",
         config=config,
         params=params,
         inputs={} if isinstance(policy, str) else {"policy": (policy,)},
         environment=environment_key(config),
         templates=prompt_templates(config),
+        locations=locations(config),
+        modules=policy_modules(config, (name,)),
     )
 
 
 def split_named(config: Config, name: str) -> str:
     """The split that ``seen`` or ``unseen`` means here; any other name is its own."""
-    split = SPOKEN_SPLITS.get(config.env.name, {}).get(name, name)
+    split = PAPER_SPLITS.get(config.env.name, {}).get(name, name)
     # The official games have no second test set: their seen rooms are the split that one tunes on.
     return "dev" if split == "test-seen" != name and config.env.data != "embedded" else split
 
 
-def run(job: Job) -> Result:
+def run(job: Job[EvalParameters]) -> Result:
+    from tratree_cli.envs.registry import open_environment
     from tratree_cli.evaluation.artifact import Descriptor, write_evaluation
     from tratree_cli.evaluation.metrics import summarise
     from tratree_cli.evaluation.results import episode_results
@@ -72,29 +107,32 @@ def run(job: Job) -> Result:
     params = job.params
     rollouts = sample(
         job,
-        split=params["split"],
-        tasks=params["tasks"],
-        samples=params["samples"],
-        temperatures=[params["temperature"]],
-        top_ps=[params["top_p"]],
+        policies=params.policies,
+        roles=(EVALUATED,),
+        engine=params.engine,
+        split=params.split,
+        tasks=params.tasks,
+        samples=params.samples,
+        temperatures=[params.temperature],
+        top_ps=[params.top_p],
         # The same tasks, seeds and order for every policy and training seed: paired comparisons.
         seed=EVALUATION_SEED,
     )
-    environment = open_environment(job.config)
+    environment = open_environment(job.environment)
     types = {t.task: environment.task_type(t.task) for t in rollouts.trajectories}
     environment.close()
-    best_of = params["best_of"] if params["best_of"] > 1 else None
+    best_of = params.best_of if params.best_of > 1 else None
     metrics = summarise(rollouts, types, best_of=best_of, seed=EVALUATION_SEED)
-    policy = params["policies"][0]
+    (policy,) = params.policies
     # Only what is keyed may be written here: who calls the policy what is the report's business.
     descriptor = Descriptor(
         label=policy,
         method=policy,
-        environment=job.config.env.name,
-        split=params["split"],
+        environment=job.environment.name,
+        split=params.split,
         best_of=best_of,
         warnings=("decoding was restricted to available actions",)
-        if params["engine"]["constrain"]
+        if params.engine.constrain
         else (),
     )
     # The episodes' texts stay with the figures: `show --task` puts policies side by side.
@@ -107,6 +145,6 @@ def run(job: Job) -> Result:
         # As the reward counts them: of the best of N, where that was asked for.
         summary["success_rate"] = round(metrics.success.value, 2)
         summary["strict_success_rate"] = round(metrics.perfect.value, 2)
-    summary.update(external(params["policies"]))
+    summary.update(external(params.policies))
     warnings = failures(summary)
     return Result(summary, warnings=warnings, partial=bool(warnings))

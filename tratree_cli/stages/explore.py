@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tratree_cli.config import Config
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
+from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages import sft
-from tratree_cli.stages.environments import environment_key, prompt_templates, require_split
+from tratree_cli.stages.environments import (
+    environment_key,
+    locations,
+    prompt_templates,
+    require_training_split,
+)
 from tratree_cli.stages.sampling import (
-    engine_params,
+    MODEL,
+    EngineParameters,
+    engine_parameters,
     external,
     failures,
-    refuse_test_split,
+    policy_modules,
     rollouts_summary,
     sample,
 )
@@ -24,7 +34,28 @@ if TYPE_CHECKING:
     from tratree_cli.formats.rollouts import Rollouts
     from tratree_cli.pipeline.runtime import Runtime
 
-STAGE = Stage("explore", 1, "rollouts", "tratree_cli.stages.explore:run")
+
+@dataclass(frozen=True)
+class ExploreParameters:
+    """``policies`` has ``model`` for each input model, else the name of a policy.
+
+    ``roles`` are what the policies are in the experiment: ``weak``, ``strong``, the name of a
+    policy that is no model, or empty where it is not known. Seeds follow them.
+    """
+
+    m: int
+    temperature: tuple[float, ...]
+    top_p: tuple[float, ...]
+    split: str
+    tasks: int
+    engine: EngineParameters
+    seed: int
+    policies: tuple[str, ...]
+    roles: tuple[str, ...]
+    task_ids: tuple[str, ...] = keyed_unless(())
+
+
+STAGE = Stage("explore", 2, "rollouts", "tratree_cli.stages.explore:run", ExploreParameters)
 
 
 def node(
@@ -39,23 +70,23 @@ def node(
     A policy is a model (a node or an artifact) or the name of a scripted or served one.
     """
     section = config.explore
-    refuse_test_split(section.split, "explore", allowed=allow_test)
-    require_split(config, section.split)
+    require_training_split(config, section.split, "explore", allowed=allow_test)
     role = explorer or section.explorer
     given = tuple(policies) if policies else (sft.node(config, role),)
     models = [policy for policy in given if not isinstance(policy, str)]
-    params: dict[str, Any] = {
-        "m": section.m,
-        "temperature": section.temperature,
-        "top_p": section.top_p,
-        "split": section.split,
-        "tasks": section.tasks,
-        "engine": engine_params(config),
-        "seed": config.seed,
-    }
-    if section.task_ids:
-        params["task_ids"] = list(section.task_ids)
-    params["policies"] = [policy if isinstance(policy, str) else "model" for policy in given]
+    names = tuple(policy if isinstance(policy, str) else MODEL for policy in given)
+    params = ExploreParameters(
+        m=section.m,
+        temperature=tuple(section.temperature),
+        top_p=tuple(section.top_p),
+        split=section.split,
+        tasks=section.tasks,
+        engine=engine_parameters(config, names),
+        seed=config.seed,
+        policies=names,
+        roles=distinct_roles(given),
+        task_ids=tuple(section.task_ids),
+    )
     who = "strong" if policies is None and role == "strong" else ""
     return Node(
         stage=STAGE,
@@ -65,10 +96,31 @@ def node(
         inputs={"policy": tuple(models)} if models else {},
         environment=environment_key(config),
         templates=prompt_templates(config),
+        locations=locations(config),
+        modules=policy_modules(config, names),
     )
 
 
-def run(job: Job) -> Result:
+def distinct_roles(policies: Sequence[Node | Entry | str]) -> tuple[str, ...]:
+    """The role of each policy; the second of the same role has a number, for draws of its own."""
+    seen = Counter[str]()
+    roles = []
+    for policy in policies:
+        role = _role(policy)
+        seen[role] += 1
+        roles.append(role if seen[role] == 1 else f"{role}-{seen[role]}")
+    return tuple(roles)
+
+
+def _role(policy: Node | Entry | str) -> str:
+    if isinstance(policy, str):
+        return policy
+    if isinstance(policy, Node):
+        return str(policy.recorded.get("role", ""))
+    return str(policy.provenance.get("role", ""))
+
+
+def run(job: Job[ExploreParameters]) -> Result:
     from tratree_cli.formats.rollouts import write_rollouts
 
     rollouts = played(job)
@@ -76,23 +128,26 @@ def run(job: Job) -> Result:
     tasks = len({t.task for t in rollouts.trajectories})
     summary = rollouts_summary(rollouts.trajectories, tasks=tasks)
     warnings = failures(summary)
-    summary.update(external(job.params["policies"]))
+    summary.update(external(job.params.policies))
     return Result(summary, warnings=warnings, partial=bool(warnings))
 
 
-def played(job: Job, part: tuple[int, int] | None = None) -> Rollouts:
+def played(job: Job[ExploreParameters], part: tuple[int, int] | None = None) -> Rollouts:
     """The node's rollouts, or the i-th of n parts of them; finished shards are kept."""
-    section = job.config.explore
+    params = job.params
     return sample(
         job,
-        split=section.split,
-        tasks=section.tasks,
-        samples=section.m,
-        temperatures=section.temperature,
-        top_ps=section.top_p,
-        seed=job.config.seed,
+        policies=params.policies,
+        roles=params.roles,
+        engine=params.engine,
+        split=params.split,
+        tasks=params.tasks,
+        samples=params.m,
+        temperatures=params.temperature,
+        top_ps=params.top_p,
+        seed=params.seed,
         part=part,
-        names=section.task_ids,
+        names=params.task_ids,
     )
 
 
@@ -101,20 +156,10 @@ def play_part(runtime: Runtime, chosen: Node, part: tuple[int, int]) -> int:
 
     Nothing is published and the recipe is not locked, so that many machines may do this at once.
     """
-    inputs = {
-        role: [source if not isinstance(source, Node) else runtime.realise(source) for source in s]
-        for role, s in chosen.inputs.items()
-    }
+    for source in chosen.upstream():
+        runtime.realise(source)
+    run = runtime.prepared(chosen)
+    assert run is not None, "its inputs were just made"
     runtime.reporter.started(chosen.label, f"part {part[0]}/{part[1]}")
-    job = Job(
-        node=chosen,
-        inputs=inputs,
-        out=runtime.store_root,
-        store_root=runtime.store_root,
-        scratch=runtime.store.partial,
-        options=runtime.options,
-        progress=lambda done, total, note: runtime.reporter.progress(
-            chosen.label, done, total, note
-        ),
-    )
+    job = run.job(runtime.store_root, runtime.store, runtime.reporter)
     return len(played(job, part).trajectories)

@@ -7,24 +7,48 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError, did_you_mean
-from tratree_cli.pipeline.graph import Job, Node, Result, Stage
+from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
+from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages.environments import environment_spec
 
+Kind = Literal["rollouts", "demos", "pairs"]
+OnError = Literal["stop", "skip"]
 BODY = "tratree_cli.stages.importing:run"
-STAGES = {kind: Stage("import", 1, kind, BODY) for kind in ("rollouts", "demos", "pairs")}
+
+
+@dataclass(frozen=True)
+class ImportParameters:
+    """``file`` is the digest of the file's content; pairs have one format only and name none."""
+
+    file: str
+    kind: Kind
+    on_error: OnError
+    format: str = keyed_unless("")
+
+
+STAGES = {
+    kind: Stage("import", 2, kind, BODY, ImportParameters)
+    for kind in ("rollouts", "demos", "pairs")
+}
 
 
 def node(
-    config: Config, path: Path, *, form: str = "", kind: str = "rollouts", on_error: str = "stop"
+    config: Config,
+    path: Path,
+    *,
+    form: str = "",
+    kind: str = "rollouts",
+    on_error: str = "stop",
 ) -> Node:
     """The import of ``path`` as ``kind``; raises InputError for a file that cannot be read.
 
-    Without a ``form`` it is told by the first record; pairs have only one.
+    Without a ``form`` the first record decides; pairs have only one.
     """
     if kind not in STAGES:
         raise InputError(
@@ -38,23 +62,26 @@ def node(
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    params = {"file": digest, "kind": kind, "on_error": on_error}
-    if kind != "pairs":
+    if kind == "pairs":
+        form = ""
+    elif not form:
         from tratree_cli.formats.importing import guess_format
 
-        params["format"] = form or guess_format(path)
+        form = guess_format(path)
+    environment = environment_spec(config)
     return Node(
         stage=STAGES[kind],
         label=f"imported {kind}",
         config=config,
-        params=params,
+        params=ImportParameters(digest, cast(Kind, kind), cast(OnError, on_error), form),
         inputs={},
-        environment=environment_spec(config).key(),
+        environment=environment.key(),
+        locations=Locations(environment=environment),
         files={digest: path},
     )
 
 
-def run(job: Job) -> Result:
+def run(job: Job[ImportParameters]) -> Result:
     from dataclasses import asdict
 
     from tratree_cli.formats.importing import import_trajectories
@@ -62,31 +89,31 @@ def run(job: Job) -> Result:
     from tratree_cli.stages.sampling import rollouts_summary
 
     params = job.params
-    path = job.node.files.get(params["file"])
+    path = job.node.files.get(params.file)
     if path is None:
         raise InputError("the imported file is not known any more; import it again by its path")
-    if params["kind"] == "pairs":
+    if params.kind == "pairs":
         return _pairs(job, path)
-    found = import_trajectories(
+    imported = import_trajectories(
         path,
-        params["format"],
-        kind=params["kind"],
-        on_error=params["on_error"],
-        environment=asdict(environment_spec(job.config)),
+        params.format,
+        kind=params.kind,
+        on_error=params.on_error,
+        environment=asdict(job.environment),
     )
-    write_rollouts(found.rollouts, job.out)
-    trajectories = found.rollouts.trajectories
+    write_rollouts(imported.rollouts, job.out)
+    trajectories = imported.rollouts.trajectories
     summary = rollouts_summary(trajectories, tasks=len({t.task for t in trajectories}))
-    return _result(summary, found.skipped)
+    return _result(summary, imported.skipped)
 
 
-def _pairs(job: Job, path: Path) -> Result:
+def _pairs(job: Job[ImportParameters], path: Path) -> Result:
     from tratree_cli.formats.importing_pairs import RULE, import_pairs
     from tratree_cli.formats.pairs import write_pairs
 
-    found = import_pairs(path, on_error=job.params["on_error"])
-    write_pairs(found.pairs, job.out, meta={"rule": RULE, "dropped": dict(found.skipped)})
-    return _result({"pairs": len(found.pairs)}, found.skipped)
+    imported = import_pairs(path, on_error=job.params.on_error)
+    write_pairs(imported.pairs, job.out, meta={"rule": RULE, "dropped": dict(imported.skipped)})
+    return _result({"pairs": len(imported.pairs)}, imported.skipped)
 
 
 def _result(summary: Mapping[str, Any], skipped: Mapping[str, int]) -> Result:

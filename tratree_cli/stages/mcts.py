@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 from tratree_cli.config import Config
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
+from tratree_cli.pipeline.parameters import key_document, keyed_unless
 from tratree_cli.stages import build_tree
 
 if TYPE_CHECKING:
@@ -15,37 +16,54 @@ if TYPE_CHECKING:
 
     from tratree_cli.trees.forest import Forest
     from tratree_cli.trees.search.api import SearchResult
+    from tratree_cli.trees.search.node_statistics import Select
 
-STAGE = Stage("mcts", 1, "paths", "tratree_cli.stages.mcts:run")
+BEST_OBSERVED = "best-observed"
+"""The selection that searches nothing: each task's best recorded trajectory (a control)."""
+
+
+@dataclass(frozen=True)
+class SearchParameters:
+    """``rollouts`` and ``gamma`` are there where a search takes place."""
+
+    select: str
+    min_score: float
+    rollouts: int | None = keyed_unless(None)
+    gamma: float | None = keyed_unless(None)
+
+
+STAGE = Stage("mcts", 1, "paths", "tratree_cli.stages.mcts:run", SearchParameters)
 
 
 def node(config: Config, *, select: str = "", trees: Sequence[Node | Entry] | None = None) -> Node:
     """e* per task, or the best observed trajectory per task (``select="best-observed"``)."""
-    select = select or config.mcts.select
-    params = {**asdict(config.mcts), "select": select}
-    if select == "best-observed":
-        params = {"select": select, "min_score": config.mcts.min_score}
+    section = config.mcts
+    params = SearchParameters(select or section.select, section.min_score)
+    searched = params.select != BEST_OBSERVED
+    if searched:
+        params = replace(params, rollouts=section.rollouts, gamma=section.gamma)
     return Node(
         stage=STAGE,
-        label="best observed paths" if select == "best-observed" else "MCTS paths",
+        label="MCTS paths" if searched else "best observed paths",
         config=config,
         params=params,
         inputs={"tree": tuple(trees or (build_tree.node(config),))},
     )
 
 
-def run(job: Job) -> Result:
+def run(job: Job[SearchParameters]) -> Result:
     from tratree_cli.formats.paths import render_paths, write_paths
     from tratree_cli.formats.trees import read_tree
     from tratree_cli.trees.search.api import search
 
     params = job.params
     tree = read_tree(job.one("tree").path)
-    found: Forest | SearchResult = tree.forest
-    if params["select"] != "best-observed":
-        found = search(tree.forest, params["rollouts"], params["gamma"], params["select"])
-    records, dropped = render_paths(found, tree.rollouts, params["min_score"])
-    write_paths(records, job.out, meta={"params": dict(params), "dropped": dropped})
+    source: Forest | SearchResult = tree.forest
+    if params.rollouts is not None and params.gamma is not None:
+        source = search(tree.forest, params.rollouts, params.gamma, cast("Select", params.select))
+    records, dropped = render_paths(source, tree.rollouts, params.min_score)
+    meta = {"params": key_document(params), "dropped": dropped}
+    write_paths(records, job.out, meta=meta)
     n = max(len(records), 1)
     summary = {
         "paths": len(records),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,19 @@ import orjson
 
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.models.embedded import SHAPES
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
-from tratree_cli.pretraining.model import GROWN_FROM, SHAPES, TOKENS
+from tratree_cli.pretraining.model import GROWN_FROM, TOKENS
 
-STAGE = Stage("pretrain", 3, "model", "tratree_cli.stages.pretrain:run")
+
+@dataclass(frozen=True)
+class PretrainParameters:
+    name: str
+    tokens: int
+    seed: int
+
+
+STAGE = Stage("pretrain", 4, "model", "tratree_cli.stages.pretrain:run", PretrainParameters)
 NAMES = tuple(SHAPES)
 RECORD = "training.json"
 
@@ -32,27 +41,28 @@ def node(config: Config, name: str, tokens: int | None = None) -> Node:
         stage=STAGE,
         label=f"base model {name}",
         config=config,
-        params={"name": name, "tokens": tokens, "seed": config.seed},
+        params=PretrainParameters(name, tokens, config.seed),
         inputs={} if smaller is None else {"smaller": [node(config, smaller)]},
     )
 
 
-def run(job: Job) -> Result:
-    """Pretrain, then ask the model what it can do; both are written beside the weights."""
+def run(job: Job[PretrainParameters]) -> Result:
+    """Pretrain and measure the model's competence; both are written beside the weights."""
     from tratree_cli.pretraining.training import GROWING, PretrainConfig, pretrain
 
     smaller = [entry for entries in job.inputs.values() for entry in entries]
-    config = replace(GROWING, **job.params) if smaller else PretrainConfig(**job.params)
-    scratch = job.scratch({"pretrain": dict(job.params), "from": [one.object for one in smaller]})
+    chosen = asdict(job.params)
+    config = replace(GROWING, **chosen) if smaller else PretrainConfig(**chosen)
+    scratch = job.scratch({"pretrain": chosen, "from": [entry.object for entry in smaller]})
     folder = smaller[0].path if smaller else None
     facts = pretrain(config, job.out, scratch, job.progress, folder)
-    job.progress(facts["tokens"], facts["tokens"], "asking what it can do")
-    able = _competence(job.out, SHAPES[job.params["name"]].text)
+    job.progress(facts["tokens"], facts["tokens"], "measuring competence")
+    measured = _competence(job.out, SHAPES[job.params.name].text)
     record = {
         "steps": facts["steps"],
         "tokens": facts["tokens"],
         "curves": {"loss": facts["curve"]},
-        "facts": able,
+        "facts": measured,
         "parameters": facts["config"],
     }
     (job.out / RECORD).write_bytes(
@@ -64,7 +74,7 @@ def run(job: Job) -> Result:
             "tokens": facts["tokens"],
             "optimizer_steps": facts["steps"],
             "final_loss": facts["curve"][-1][1],
-            **able,
+            **measured,
         }
     )
 

@@ -6,56 +6,84 @@ tokenizers: DPO needs only the sum over the agent's tokens, each model in its ow
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tratree_cli.config import Config
-from tratree_cli.pipeline.graph import Job, Node, Result, Stage
+from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
+from tratree_cli.stages.training_inputs import (
+    base_folder,
+    base_identity,
+    length_policy,
+    length_warnings,
+    training_progress,
+)
 
 if TYPE_CHECKING:
     from tratree_store import Entry
 
 
-STAGE = Stage("ref-logps", 1, "ref-logps", "tratree_cli.stages.ref_logps:run")
+@dataclass(frozen=True)
+class RefLogpsParameters:
+    max_length: int
+    too_long: str
+    dtype: str
 
 
-def node(config: Config, *, pairs: Node | Entry, reference: Node | Entry) -> Node:
+STAGE = Stage("ref-logps", 2, "ref-logps", "tratree_cli.stages.ref_logps:run", RefLogpsParameters)
+
+
+def node(
+    config: Config, *, pairs: Node | Entry, reference: Node | Entry, policy: Node | Entry | None
+) -> Node:
+    """Scores of ``reference`` on what it and ``policy`` can both read.
+
+    ``policy`` is the model that is to be trained on the pairs, None for the strong base model.
+    """
+    inputs: dict[str, Sequence[Node | Entry]] = {"pairs": (pairs,), "model": (reference,)}
+    models: dict[str, str] = {}
+    if policy is None:
+        models["policy"] = base_identity(config.models.strong)
+    else:
+        inputs["policy"] = (policy,)
     section = config.sft
     of = pairs.label if isinstance(pairs, Node) else str(pairs.provenance.get("label", "pairs"))
     return Node(
         stage=STAGE,
         label=f"reference scores of {of}",
         config=config,
-        params={
-            "max_length": section.max_length,
-            "too_long": section.too_long,
-            "dtype": section.dtype,
-        },
-        inputs={"pairs": (pairs,), "model": (reference,)},
+        params=RefLogpsParameters(section.max_length, section.too_long, section.dtype),
+        inputs=inputs,
+        models=models,
+        locations=Locations(base_models=(config.models.strong,)),
     )
 
 
-def run(job: Job) -> Result:
-    import numpy as np
-
+def run(job: Job[RefLogpsParameters]) -> Result:
     from tratree_cli.formats.pairs import read_pairs
     from tratree_cli.models.load import load_tokenizer
-    from tratree_cli.stages.training_inputs import length_policy, length_warnings, training_progress
-    from tratree_cli.training.data import pair_rows
+    from tratree_cli.training.data import Reader, shared_pair_rows
     from tratree_cli.training.params import TrainingParams
     from tratree_cli.training.reference import ReferenceLogps, reference_logps, write_logps
 
+    params = job.params
     pairs = read_pairs(job.one("pairs").path)
     model = job.one("model").path
     if not pairs.pairs:
         # Training on nothing adopts the initial model; it needs no more than an empty table.
-        none = np.zeros(0, dtype=np.float32)
-        write_logps(ReferenceLogps(none, none, np.zeros(0, dtype=np.int64)), job.out)
+        write_logps(ReferenceLogps.empty(), job.out)
         return Result({"pairs": 0, "tokens": 0})
-    tokenizer = load_tokenizer(model)
-    rows, lengths = pair_rows(
-        tokenizer, [pair.messages() for pair in pairs.pairs], length_policy(job.params, model)
-    )
-    config = TrainingParams(dtype=job.params["dtype"], device=job.options.device)
+    policy = job.maybe("policy")
+    trained = policy.path if policy else base_folder(job, "policy")[0]
+    readers = [
+        Reader(load_tokenizer(folder), length_policy(params.max_length, params.too_long, folder))
+        for folder in (model, trained)
+    ]
+    shared, lengths = shared_pair_rows(readers, [pair.messages() for pair in pairs.pairs])
+    lengths.require_rows("pairs")
+    rows = [row for row, _ in shared]
+    config = TrainingParams(dtype=params.dtype, device=job.options.device)
     scored = reference_logps(
         model, rows, threads=job.options.threads, progress=training_progress(job), config=config
     )

@@ -5,22 +5,25 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tratree_cli.agents.registry import LOCAL, backend_of, engine_backend
 from tratree_cli.config import Config
 from tratree_cli.envs.protocol import Environment
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.pipeline.graph import Job
+from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages.environments import no_such_split
 
 if TYPE_CHECKING:
     from tratree_cli.agents.rollout import Progress
-    from tratree_cli.agents.shards import Source
+    from tratree_cli.agents.shard_player import PolicySource
     from tratree_cli.formats.rollouts import Rollouts, Trajectory
 
 
-SERVED, BASE, HUMAN = "openai:", "base:", "human"
-"""How the names of served models, of models outside the store and of people begin in a recipe."""
+MODEL, BASE = "model", "base:"
+"""A policy that is an input model, and how the name of a model outside the store begins."""
 
 
 def choose_tasks(environment: Environment, split: str, limit: int) -> Sequence[str]:
@@ -35,39 +38,61 @@ def choose_tasks(environment: Environment, split: str, limit: int) -> Sequence[s
 def chosen_by_name(environment: Environment, split: str, names: Sequence[str]) -> Sequence[str]:
     """The named tasks of a split, in the split's order; each must be there."""
     known = choose_tasks(environment, split, 0)
-    wanted = set(names)
+    chosen = set(names)
     for name in names:
         if name not in known:
             raise InputError(
                 f"there is no task '{name}' in the split '{split}'{did_you_mean(name, known)}; "
                 f"`tratree env show {environment.spec.name}` lists them"
             )
-    return [task for task in known if task in wanted]
+    return [task for task in known if task in chosen]
 
 
-def refuse_test_split(split: str, verb: str, *, allowed: bool = False) -> None:
-    """Training on what is evaluated is refused unless the user insists (``--allow-test``)."""
-    if split.startswith("test") and not allowed:
-        raise InputError(
-            f"refusing to {verb} the split '{split}': results on it would mean nothing; "
-            "use train or dev, or insist with --allow-test"
-        )
+@dataclass(frozen=True)
+class EngineParameters:
+    """The settings that change an episode.
+
+    ``backend`` is the engine that plays the models, if any plays; ``versions`` are those of the
+    policies' backends, as far as they are above 1.
+    """
+
+    max_new_tokens: int
+    max_context: int
+    constrain: bool
+    block: int
+    backend: str = keyed_unless(LOCAL)
+    versions: Mapping[str, int] | None = keyed_unless(None)
 
 
-def engine_params(config: Config) -> dict[str, Any]:
-    """The settings of the engine that change an episode, and so are keyed."""
+def engine_parameters(config: Config, policies: Sequence[str]) -> EngineParameters:
+    """The parameters with which ``policies`` (by their names in a recipe) are played."""
     section = config.explore
-    return {
-        "max_new_tokens": section.max_new_tokens,
-        "max_context": section.max_context,
-        "constrain": section.constrain,
-        "block": section.block,
-    }
+    engine = engine_backend(section.backend)
+    backends = [backend_of(name) or engine for name in policies]
+    versions = {backend.name: backend.version for backend in backends if backend.version > 1}
+    return EngineParameters(
+        max_new_tokens=section.max_new_tokens,
+        max_context=section.max_context,
+        constrain=section.constrain,
+        block=section.block,
+        backend=engine.name if engine in backends else LOCAL,
+        versions=versions or None,
+    )
+
+
+def policy_modules(config: Config, policies: Sequence[str]) -> tuple[str, ...]:
+    """The modules of the backends that play ``policies``."""
+    engine = engine_backend(config.explore.backend)
+    bodies = [(backend_of(name) or engine).body for name in policies]
+    return tuple(dict.fromkeys(body.partition(":")[0] for body in bodies))
 
 
 def sample(
-    job: Job,
+    job: Job[Any],
     *,
+    policies: Sequence[str],
+    roles: Sequence[str],
+    engine: EngineParameters,
     split: str,
     tasks: int,
     samples: int,
@@ -79,98 +104,109 @@ def sample(
 ) -> Rollouts:
     """Play ``samples`` episodes of every task with the node's policies, resuming finished shards.
 
-    ``names`` are tasks by name, of which ``tasks`` takes the first (0: all). ``part=(i, n)`` plays
-    only the i-th of n parts and returns that. What enters a shard's key is what changes an episode;
-    the number of samples and of tasks does not, so asking for more later plays only the difference.
+    ``roles`` are what the seeds of each policy's episodes follow. ``names`` are tasks by name, of
+    which ``tasks`` takes the first (0: all). ``part=(i, n)`` plays only the i-th of n parts and
+    returns that. What enters a shard's key is what changes an episode; the number of samples and of
+    tasks does not, so asking for more later plays only the difference.
     """
     from tratree_cli.agents.sampling_plan import SamplingPlan, setting_grid
     from tratree_cli.agents.shards import explore
-    from tratree_cli.stages.environments import environment_spec, open_environment, read_prompt
+    from tratree_cli.envs.registry import open_environment
+    from tratree_cli.stages.environments import read_prompt
 
-    environment = open_environment(job.config)
+    environment = open_environment(job.environment)
     if names:
         chosen = chosen_by_name(environment, split, names)[: tasks or None]
     else:
         chosen = choose_tasks(environment, split, tasks)
     environment.close()
-    engine = job.params["engine"]
-    sources = _sources(job)
-    alone = HUMAN in job.params["policies"]
-    constrain = {"constrain": True} if engine["constrain"] else {}
-    prompt = read_prompt(job.config)
+    sources = _sources(job, policies, engine)
+    by_person = is_interactive(policies)
+    constrain = {"constrain": True} if engine.constrain else {}
+    prompt = read_prompt(job.prompt)
     plan = SamplingPlan(
         tasks=chosen,
         m=samples,
         settings=[{**setting, **constrain} for setting in setting_grid(temperatures, top_ps)],
         seed=seed,
         # A person plays one episode after the other, and none is lost when they stop.
-        block=1 if alone else engine["block"],
+        block=1 if by_person else engine.block,
         sources=[source.name for source in sources],
+        roles=roles,
         context={
             "environment": dict(job.node.environment or {}),
             "prompt": prompt,
-            "max_new_tokens": engine["max_new_tokens"],
-            "max_context": engine["max_context"],
+            "max_new_tokens": engine.max_new_tokens,
+            "max_context": engine.max_context,
+            **({"backend": engine.backend} if engine.backend != LOCAL else {}),
+            **({"versions": dict(engine.versions)} if engine.versions else {}),
         },
     )
     return explore(
-        environment_spec(job.config),
+        job.environment,
         sources,
         plan,
         work=job.scratch({"shards": 1}),
         prompt=prompt,
         split=split,
         # Only this process has the terminal.
-        workers=1 if alone else job.options.workers,
-        engine="local" if alone else job.options.engine,
+        workers=1 if by_person else job.options.workers,
+        engine="local" if by_person else job.options.engine,
         address=job.options.address,
         part=part,
         progress=episodes_progress(job),
     )
 
 
-def _sources(job: Job) -> list[Source]:
-    from tratree_cli.agents.shards import Source
+def _sources(
+    job: Job[Any], policies: Sequence[str], engine: EngineParameters
+) -> list[PolicySource]:
+    from tratree_cli.agents.shard_player import PolicySource
 
-    engine = job.params["engine"]
     limits = {
-        "max_new_tokens": engine["max_new_tokens"],
-        "max_context": engine["max_context"],
+        "max_new_tokens": engine.max_new_tokens,
+        "max_context": engine.max_context,
         "device": job.options.device,
     }
     models = iter(job.inputs.get("policy", ()))
     sources = []
-    for name in job.params["policies"]:
-        if name == "model":
+    for name in policies:
+        backend = backend_of(name)
+        if name == MODEL:
             entry = next(models)
-            sources.append(Source(entry.object, str(entry.path), limits))
-        elif name.startswith(BASE):
-            sources.append(Source(name, _place(job, name), limits))
-        elif name.startswith(SERVED):
-            served = {"max_new_tokens": engine["max_new_tokens"]}
-            sources.append(Source(name, _place(job, name), served))
+            sources.append(PolicySource(entry.object, str(entry.path), limits, engine.backend))
+        elif backend is None:
+            sources.append(PolicySource(name, _location(job, name), limits, engine.backend))
+        elif backend.kind == "served":
+            served = {"max_new_tokens": engine.max_new_tokens}
+            sources.append(PolicySource(name, _location(job, name), served))
         else:
-            sources.append(Source(name, name))
+            sources.append(PolicySource(name, name))
     return sources
 
 
-def _place(job: Job, name: str) -> str:
-    """Where the policy that a recipe knows by name (and never by place) is to be found now."""
-    place = job.options.policies.get(name, name if "#" in name else "")
-    if not place:
-        raise InputError(
-            f"nobody says where the policy {name} is; name its address or folder with --policy"
-        )
-    return place
+def _location(job: Job[Any], name: str) -> str:
+    """The address or folder of a policy that a recipe knows by its name alone."""
+    location = job.options.policies.get(name, name if "#" in name else "")
+    if not location:
+        raise InputError(f"the policy {name} has no address or folder here; name it with --policy")
+    return location
 
 
 def external(policies: Sequence[str]) -> dict[str, bool]:
     """``{"external": True}`` for a summary, if a policy's episodes cannot be made again here."""
-    outside = (SERVED, "python:", HUMAN)
-    return {"external": True} if any(name.startswith(outside) for name in policies) else {}
+    backends = [backend_of(name) for name in policies]
+    outside = any(backend is not None and backend.external for backend in backends)
+    return {"external": True} if outside else {}
 
 
-def episodes_progress(job: Job) -> Callable[[Progress], None]:
+def is_interactive(policies: Sequence[str]) -> bool:
+    """Whether a person plays at the terminal."""
+    backends = [backend_of(name) for name in policies]
+    return any(backend is not None and backend.interactive for backend in backends)
+
+
+def episodes_progress(job: Job[Any]) -> Callable[[Progress], None]:
     """Episodes done, running and failed, their mean score and tokens per second, as progress."""
     began = time.monotonic()
 
@@ -202,7 +238,7 @@ def rollouts_summary(trajectories: Sequence[Trajectory], *, tasks: int) -> dict[
         "success_rate": round(100 * sum(t.success for t in trajectories if t.counted) / n, 2),
         "strict_success_rate": round(100 * sum(score >= 1.0 for score in scores) / n, 2),
         "steps": sum(t.steps for t in trajectories),
-        "tokens": sum(len(turn) for t in trajectories for turn in t.tokens),
+        "tokens": sum(t.sampled_tokens for t in trajectories),
         "endings": dict(sorted(endings.items())),
         **({"reasons": dict(details.most_common(3))} if details else {}),
     }
@@ -210,16 +246,16 @@ def rollouts_summary(trajectories: Sequence[Trajectory], *, tasks: int) -> dict[
 
 def failures(summary: Mapping[str, Any]) -> list[str]:
     """A sentence when some episodes ended through no doing of the agent."""
-    bad = {
+    unscored = {
         end: count
         for end, count in summary["endings"].items()
         if end in ("environment-error", "policy-error")
     }
-    if not bad:
+    if not unscored:
         return []
-    spoken = ", ".join(f"{count} by {end}" for end, count in bad.items())
+    by_ending = ", ".join(f"{count} by {end}" for end, count in unscored.items())
     reasons = "".join(
         f"; {count} times: {why}" for why, count in summary.get("reasons", {}).items()
     )
-    left_out = f"{sum(bad.values())} episodes have no score and are left out of statistics"
-    return [f"{left_out} ({spoken}){reasons}"]
+    left_out = f"{sum(unscored.values())} episodes have no score and are left out of statistics"
+    return [f"{left_out} ({by_ending}){reasons}"]

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError
-from tratree_cli.pipeline.graph import Job, Node, Result, Stage
+from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
+from tratree_cli.pipeline.parameters import keyed_unless
+from tratree_cli.sections import SftSection
 from tratree_cli.stages import demos
-from tratree_cli.stages.distributed import ALONE, World
-from tratree_cli.stages.training_inputs import base_identity, keyed
+from tratree_cli.stages.distributed import SINGLE_PROCESS, ProcessGroupParameters, ProcessGroupSpec
+from tratree_cli.stages.training_inputs import base_identity
+from tratree_cli.training.trainer import Trainer, trainer
 
 if TYPE_CHECKING:
     from tratree_store import Entry
 
-STAGE = Stage("sft", 1, "model", "tratree_cli.stages.sft:run")
+    from tratree_cli.training.trainer import Conversations
+
+
+@dataclass(frozen=True)
+class SftParameters:
+    sft: SftSection
+    seed: int
+    world: ProcessGroupParameters | None = keyed_unless(None)
+
+
+STAGE = Stage("sft", 2, "model", "tratree_cli.stages.sft:run", SftParameters)
 ROLES = ("weak", "strong")
 
 
@@ -25,7 +39,7 @@ def node(
     *,
     demonstrations: Sequence[Node | Entry] | None = None,
     diverge_from: Node | Entry | None = None,
-    processes: World = ALONE,
+    processes: ProcessGroupSpec = SINGLE_PROCESS,
 ) -> Node:
     """SFT of the weak or the strong base model on the demonstrations."""
     inputs: dict[str, Sequence[Node | Entry]] = {
@@ -33,56 +47,65 @@ def node(
     }
     if diverge_from is not None:
         inputs["diverge_from"] = (diverge_from,)
+    base = config.models.weak if role == "weak" else config.models.strong
     return Node(
         stage=STAGE,
         label=f"SFT {role} model" + (" (explorer, Eq. 5)" if diverge_from is not None else ""),
         config=config,
-        params={
-            "sft": sft_params(config, diverging=diverge_from is not None),
-            "seed": config.seed,
-            **processes.params,
-        },
+        params=SftParameters(
+            sft=config.sft if diverge_from is not None else plain(config.sft),
+            seed=config.seed,
+            world=processes.params,
+        ),
         inputs=inputs,
-        models={"base": base_identity(getattr(config.models, role))},
+        models={"base": base_identity(base)},
         files=processes.files,
+        locations=Locations(base_models=(base,)),
+        recorded={"role": role},
+        modules=_trainer(diverge_from is not None).modules,
     )
 
 
-def sft_params(config: Config, *, diverging: bool = False) -> dict[str, Any]:
-    """The keyed training parameters; Eq. 5's only where it is used."""
-    params = keyed(config.sft)
-    params.pop("diverge_from")
-    if not diverging:
-        params.pop("diverge_weight")
-        params.pop("diverge_cap")
-    return params
+def plain(section: SftSection) -> SftSection:
+    """The section without Eq. 5's term, which is keyed only where it is used."""
+    return replace(section, diverge_weight=0.0, diverge_cap=0.0)
 
 
-def run(job: Job) -> Result:
+def _trainer(diverging: bool) -> Trainer:
+    return trainer("explorer" if diverging else "imitation")
+
+
+def run(job: Job[SftParameters]) -> Result:
+    from tratree_cli.stages.run_training import TrainingRun, run_training, starting_point
+
+    diverge_from = job.maybe("diverge_from")
+    return run_training(
+        job,
+        TrainingRun(
+            trainer=_trainer(diverge_from is not None),
+            start=starting_point(job),
+            training=job.params.sft,
+            other=diverge_from.path if diverge_from is not None else None,
+        ),
+        demonstrations_of(job.inputs["demos"]),
+    )
+
+
+def demonstrations_of(entries: Sequence[Entry]) -> Conversations:
+    """The demonstrations of several artifacts as conversations; all have one prompt's length."""
     from tratree_cli.formats.rollouts import conversation, read_rollouts
-    from tratree_cli.stages.training_inputs import base_folder, imitate
+    from tratree_cli.training.trainer import Conversations
 
-    conversations: list[Any] = []
+    messages: list[Any] = []
     prefix: list[dict[str, str]] = []
-    for entry in job.inputs["demos"]:
+    for entry in entries:
         rollouts = read_rollouts(entry.path)
         before = rollouts.prompt.get("messages", [])
-        if conversations and len(before) != len(prefix):
+        if messages and len(before) != len(prefix):
             raise InputError(
                 f"{entry.ref[:20]} has a prompt of {len(before)} messages, the demonstrations "
                 f"before it one of {len(prefix)}; train on one kind at a time"
             )
         prefix = before
-        conversations += [conversation(rollouts, t, prefix) for t in rollouts.trajectories]
-    diverge = job.maybe("diverge_from")
-    models = job.config.models
-    folder, identity = base_folder(job, (models.weak, models.strong))
-    return imitate(
-        job,
-        base=folder,
-        identity=identity,
-        conversations=conversations,
-        prefix=len(prefix),
-        params=job.params["sft"],
-        diverge_from=diverge.path if diverge else None,
-    )
+        messages += [conversation(rollouts, t, prefix) for t in rollouts.trajectories]
+    return Conversations(messages, len(prefix))

@@ -1,63 +1,79 @@
-"""Training the strong model: W2SG tree-DPO (Eq. 6), W2SG MCTS (Eq. 8), baselines and controls."""
+"""Training the strong model by a method: W2SG tree-DPO (Eq. 6), W2SG MCTS (Eq. 8), and all others.
+
+A method's record says what it learns from, which trainer does it and where that starts; here this
+becomes a node of the graph, and the node's inputs become what the trainer reads.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config
-from tratree_cli.errors import InputError, did_you_mean
-from tratree_cli.pipeline.graph import Job, Node, Result, Stage
-from tratree_cli.reporting.lineage import ONLY_COUNTED
-from tratree_cli.stages import demos, mcts, mine_pairs, ref_logps, sft
-from tratree_cli.stages.distributed import ALONE, World
-from tratree_cli.stages.training_inputs import SINCE, base_identity, keyed
+from tratree_cli.errors import InputError
+from tratree_cli.methods.method import Method
+from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
+from tratree_cli.pipeline.lineage import ONLY_COUNTED
+from tratree_cli.pipeline.parameters import keyed_unless
+from tratree_cli.sections import DpoSection, SftSection, TrainingSection
+from tratree_cli.stages import ref_logps, sft
+from tratree_cli.stages.distributed import SINGLE_PROCESS, ProcessGroupParameters, ProcessGroupSpec
+from tratree_cli.stages.method_inputs import (
+    INPUTS,
+    learned_from,
+    paths_of_equal_steps,
+    trained_method,
+    trainer_of,
+)
+from tratree_cli.stages.plugin_settings import own_settings
+from tratree_cli.stages.training_inputs import base_identity
+from tratree_cli.training.trainer import TRAINERS, Trainer, trainer
 
 if TYPE_CHECKING:
     from tratree_store import Entry
 
-STAGE = Stage("train-strong", 1, "model", "tratree_cli.stages.train_strong:run")
-
-PAIR_RULES = {
-    "tree-dpo": "tree",
-    "unstructured-dpo": "unstructured",
-    "eto": "eto",
-    "ceiling": "ceiling",
-}
-"""DPO methods, and the pair rule each of them is trained on."""
-PATH_RULES = {"mcts": "", "best-observed": "best-observed"}
-"""Imitation methods, and how their paths are selected ('' keeps the configuration's)."""
-CONTROLS = ("sft-more",)
-OWN_PAIRS = "dpo"
-"""DPO on pairs that a person brings along; no report can make them: it is none of ``METHODS``."""
-METHODS = (*PAIR_RULES, *PATH_RULES, *CONTROLS)
-WEAK_REFERENCE = ("tree-dpo", "unstructured-dpo")
-"""Methods whose KL reference is the weak SFT model (Eq. 6); the others use the strong one."""
+    from tratree_cli.stages.run_training import Pairs
+    from tratree_cli.training.trainer import Conversations
 
 
-def check_method(method: str) -> None:
-    known = (*METHODS, OWN_PAIRS)
-    if method not in known:
-        raise InputError(
-            f"there is no method '{method}'{did_you_mean(method, known)}; "
-            f"there are {', '.join(known)}"
-        )
+@dataclass(frozen=True)
+class TrainStrongParameters:
+    """``training`` is whole for imitation; preference training has a schedule of its own.
+
+    ``trainer`` is absent where it follows from the rest: ``preference`` with ``dpo``, else
+    ``imitation``. ``settings`` are all settings of a trainer that has its own.
+    """
+
+    method: str
+    seed: int
+    training: SftSection | TrainingSection
+    dpo: DpoSection | None = keyed_unless(None)
+    world: ProcessGroupParameters | None = keyed_unless(None)
+    trainer: str | None = keyed_unless(None)
+    settings: Mapping[str, Any] | None = keyed_unless(None)
+    trainer_version: int = keyed_unless(1)
+
+
+STAGE = Stage(
+    "train-strong", 1, "model", "tratree_cli.stages.train_strong:run", TrainStrongParameters
+)
 
 
 def node(
     config: Config,
-    method: str,
+    name: str,
     *,
     data: Node | Entry | None = None,
     init: Node | Entry | None = None,
     reference: Node | Entry | None = None,
-    processes: World = ALONE,
+    processes: ProcessGroupSpec = SINGLE_PROCESS,
 ) -> Node:
-    """The strong model trained by ``method``; what is not given has its default producer."""
-    check_method(method)
+    """The strong model trained by a method; what is not given has its default producer."""
+    record = trained_method(name)
+    declared = trainer_of(record)
+    role, examples = INPUTS[record.learns_from], data or learned_from(config, record)
     inputs: dict[str, Sequence[Node | Entry]] = {}
     models: dict[str, str] = {}
     if init is not None:
@@ -71,69 +87,77 @@ def node(
             f"train.init must be sft or base here, not '{config.train.init}'; a model of the store "
             "is named to train-strong itself (--init)"
         )
-
-    params: dict[str, Any] = {"method": method, "seed": config.seed, **processes.params}
-    shared = sft.sft_params(config)
-    if method in PAIR_RULES or method == OWN_PAIRS:
-        pairs = data or _mined(config, method)
-        inputs["pairs"] = (pairs,)
-        dpo = keyed(config.dpo)
-        chosen = dpo.pop("ref") or ("weak" if method in WEAK_REFERENCE else "strong-sft")
-        if reference is not None or chosen != "none":
-            model = reference or _reference(config, chosen)
-            inputs["reference"] = (ref_logps.node(config, pairs=pairs, reference=model),)
-            if config.dpo.explicit_kl:
-                inputs["reference_model"] = (model,)
-        params["dpo"] = dpo
-        params["training"] = {k: v for k, v in shared.items() if k not in (*dpo, "packing")}
-    else:
-        if method == "sft-more":
-            inputs["demos"] = (data or demos.node(config),)
-            # As many optimizer steps as W2SG MCTS takes, so that the comparison is one of data.
-            inputs[ONLY_COUNTED] = (mcts.node(config),)
-        else:
-            inputs["paths"] = (data or mcts.node(config, select=PATH_RULES[method]),)
-        params["training"] = {**shared, **imitation(config)}
+    inputs[role] = (examples,)
+    if declared.reference:
+        policy = next(iter(inputs.get("init", ())), None)
+        inputs |= _reference_inputs(config, record, examples, reference, policy)
+    if record.steps_of:
+        inputs[ONLY_COUNTED] = (paths_of_equal_steps(config, record),)
     return Node(
         stage=STAGE,
-        label=f"strong model, {method}",
+        label=f"strong model, {name}",
         config=config,
-        params=params,
+        params=_parameters(config, record, declared, processes),
         inputs=inputs,
         models=models,
         files=processes.files,
+        locations=Locations(base_models=(config.models.strong,)),
+        modules=declared.modules,
+        recorded={"role": record.role},
     )
 
 
-def _mined(config: Config, method: str) -> Node:
-    if method == OWN_PAIRS:
-        raise InputError("method 'dpo' trains on pairs of your own; give them with --pairs FILE")
-    return mine_pairs.node(config, rule=PAIR_RULES[method])
+def _parameters(
+    config: Config, record: Method, declared: Trainer, processes: ProcessGroupSpec
+) -> TrainStrongParameters:
+    on_pairs = declared.rows == "pairs"
+    implied = "preference" if on_pairs else "imitation"
+    return TrainStrongParameters(
+        method=record.name,
+        seed=config.seed,
+        training=config.sft.shared if on_pairs else imitation(config),
+        dpo=config.dpo if on_pairs else None,
+        world=processes.params,
+        trainer=None if declared.name == implied else declared.name,
+        settings=own_settings(
+            TRAINERS,
+            declared.name,
+            declared.settings,
+            config.train.parameters,
+            "train.parameters",
+        ),
+        trainer_version=declared.version,
+    )
 
 
-def imitation(config: Config) -> dict[str, Any]:
-    """The parameters in which imitation of paths differs from SFT on demonstrations."""
-    section = asdict(config.train)
-    section.pop("init")
-    return section
+def imitation(config: Config) -> SftSection:
+    """The parameters of imitation: those of SFT, with its own epochs and learning rate."""
+    return replace(
+        sft.plain(config.sft),
+        epochs=config.train.epochs,
+        learning_rate=config.train.learning_rate,
+    )
 
 
-def input_kind(method: str) -> str:
-    """The kind of artifact that a method is trained on."""
-    if method in PAIR_RULES or method == OWN_PAIRS:
-        return "pairs"
-    return "paths" if method in PATH_RULES else "demos"
+def _reference_inputs(
+    config: Config,
+    record: Method,
+    pairs: Node | Entry,
+    given: Node | Entry | None,
+    policy: Node | Entry | None,
+) -> dict[str, Sequence[Node | Entry]]:
+    """The KL reference's scores of the pairs, and the model itself where it is needed live.
 
-
-def method_of(kind: str, entry: Entry) -> str:
-    """The method that a given artifact asks for (paths → mcts, pairs → the rule's method)."""
-    if kind == "paths":
-        selected = entry.document["params"].get("select")
-        return "best-observed" if selected == "best-observed" else "mcts"
-    if entry.stage == "import":
-        return OWN_PAIRS
-    rule = entry.document["params"].get("rule", "tree")
-    return next(method for method, known in PAIR_RULES.items() if known == rule)
+    ``policy`` is the model that is trained, where it is no base model.
+    """
+    chosen = config.dpo.ref or {"weak": "weak"}.get(record.reference, "strong-sft")
+    if given is None and chosen == "none":
+        return {}
+    model = given or _reference(config, chosen)
+    inputs: dict[str, Sequence[Node | Entry]] = {
+        "reference": (ref_logps.node(config, pairs=pairs, reference=model, policy=policy),)
+    }
+    return {**inputs, "reference_model": (model,)} if config.dpo.explicit_kl else inputs
 
 
 def _reference(config: Config, chosen: str) -> Node:
@@ -146,128 +170,67 @@ def _reference(config: Config, chosen: str) -> Node:
     return sft.node(config, roles[chosen])
 
 
-def run(job: Job) -> Result:
-    from tratree_cli.stages.training_inputs import base_folder
+def run(job: Job[TrainStrongParameters]) -> Result:
+    from tratree_cli.stages.run_training import (
+        TrainingRun,
+        failure_safe,
+        run_training,
+        starting_point,
+    )
 
-    init = job.maybe("init")
-    if init is not None:
-        folder, identity = init.path, {"object": init.object}
-    else:
-        folder, identity = base_folder(job, (job.config.models.strong,))
-    if "pairs" in job.inputs:
-        return _prefer(job, folder, identity)
-    return _imitate(job, folder, identity)
-
-
-def _imitate(job: Job, folder: Path, identity: dict[str, str]) -> Result:
-    """Eq. 8: imitation of e* (or of the best observed, or more of the demonstrations)."""
-    from tratree_cli.formats.paths import read_paths
-    from tratree_cli.stages.training_inputs import imitate
-
+    params = job.params
+    declared = trainer(params.trainer or ("preference" if params.dpo else "imitation"))
     max_steps = 0
-    if job.params["method"] == "sft-more":
-        conversations, prefix = demonstrated(job)
-        paths = read_paths(job.one(ONLY_COUNTED).path)
-        if not paths.paths:
-            return _failure_safe(job, "no path scores above mcts.min_score, so it has no steps")
-        max_steps = steps_on(len(paths.paths), job.params["training"])
-    else:
-        paths = read_paths(job.one("paths").path)
-        conversations = [path.messages for path in paths.paths]
-        prefix = paths.prefix
-    if not conversations:
-        return _failure_safe(job, "no path scores above mcts.min_score")
-    return imitate(
-        job,
-        base=folder,
-        identity=identity,
-        conversations=conversations,
-        prefix=prefix,
-        params=job.params["training"],
+    if ONLY_COUNTED in job.inputs:
+        max_steps = _steps_of_paths(job)
+        if not max_steps:
+            return failure_safe(job, "no path scores above mcts.min_score, so it has no steps")
+    examples, reason = _examples(job, declared)
+    if not examples:
+        return failure_safe(job, reason)
+    asked = TrainingRun(
+        trainer=declared,
+        start=starting_point(job),
+        training=params.training,
+        dpo=params.dpo,
         max_steps=max_steps,
+        settings=params.settings or {},
     )
+    return run_training(job, asked, examples)
 
 
-def steps_on(rows: int, training: Mapping[str, Any]) -> int:
-    """Optimizer steps that training on ``rows`` rows takes (as ``engine.total_steps``)."""
-    batches = math.ceil(rows / int(training["batch_size"]))
-    return math.ceil(float(training["epochs"]) * batches)
-
-
-def demonstrated(job: Job) -> tuple[list[Any], int]:
-    """The demonstrations as conversations, and the length of their prompt."""
-    from tratree_cli.formats.rollouts import conversation, read_rollouts
-
-    rollouts = read_rollouts(job.one("demos").path)
-    prefix = rollouts.prompt.get("messages", [])
-    return [conversation(rollouts, t, prefix) for t in rollouts.trajectories], len(prefix)
-
-
-def _prefer(job: Job, folder: Path, identity: dict[str, str]) -> Result:
-    """Eq. 6: DPO on pairs, against stored log-probabilities of the reference."""
+def _examples(
+    job: Job[TrainStrongParameters], declared: Trainer
+) -> tuple[Conversations | Pairs, str]:
+    """What the trainer reads, and what it means where there is none of it."""
     from tratree_cli.formats.pairs import read_pairs
-    from tratree_cli.models.load import load_tokenizer
-    from tratree_cli.stages.distributed import train_in_world
-    from tratree_cli.stages.training_inputs import (
-        checkpoints,
-        length_policy,
-        length_warnings,
-        template_warnings,
-        training_arguments,
-        training_progress,
-        training_summary,
-    )
-    from tratree_cli.training.data import pair_rows
-    from tratree_cli.training.launch import Task
-    from tratree_cli.training.params import DPOParams
-    from tratree_cli.training.reference import (
-        read_logps,
-        reference_logps,
-        saturation_warning,
-        with_reference,
-    )
+    from tratree_cli.formats.paths import read_paths
+    from tratree_cli.training.trainer import Conversations
 
-    pairs = read_pairs(job.one("pairs").path)
-    if not pairs.pairs:
-        return _failure_safe(job, "no pair is informative")
-    training, dpo = job.params["training"], job.params["dpo"]
-    arguments = training_arguments(job, {**training, **dpo})
-    dpo = {**SINCE, **dpo}
-    own = ("beta", "nll_weight", "explicit_kl", "loss_type", "label_smoothing")
-    config = DPOParams(**arguments, **{name: dpo[name] for name in own})
-    tokenizer = load_tokenizer(folder)
-    rows, lengths = pair_rows(
-        tokenizer, [pair.messages() for pair in pairs.pairs], length_policy(training, folder)
-    )
-    stored, live = job.maybe("reference"), job.maybe("reference_model")
-    if stored is not None:
-        rows = with_reference(rows, read_logps(stored.path))
-    elif not config.explicit_kl:
-        # Without a KL reference, DPO is taken against where the training starts.
-        scores = reference_logps(folder, rows, threads=config.threads, config=config)
-        rows = with_reference(rows, scores)
-    other = live.path if live else (folder if config.explicit_kl else None)
-    with checkpoints(job) as work:
-        task = Task("dpo", folder, rows, config, job.out, work, other, identity)
-        result = train_in_world(job, task, training_progress(job))
-    saturated = saturation_warning(result.facts)
-    return Result(
-        {"pairs": len(rows), **training_summary(result, lengths)},
-        warnings=[
-            *length_warnings(lengths, len(pairs.pairs), "pairs"),
-            *template_warnings(tokenizer),
-            *([saturated] if saturated else []),
-        ],
-    )
+    (role,) = (role for role in INPUTS.values() if role in job.inputs)
+    folder, read = job.one(role).path, declared.load_reader()
+    if declared.rows == "pairs":
+        pairs = read_pairs(folder)
+        return [pair.messages() for pair in pairs.pairs], "no pair is informative"
+    if read is not None:
+        settings = declared.settings(**job.params.settings or {}) if declared.settings else None
+        return read(folder, settings), f"trainer {declared.name} found nothing to learn from"
+    if role == "demos":
+        return sft.demonstrations_of(job.inputs[role]), "there are no demonstrations"
+    paths = read_paths(folder)
+    conversations = Conversations([path.messages for path in paths.paths], paths.prefix)
+    return conversations, "no path scores above mcts.min_score"
 
 
-def _failure_safe(job: Job, reason: str) -> Result:
-    """Nothing to learn from: the result is the initial model itself (section 3.3)."""
-    init = job.maybe("init")
-    if init is None:
-        raise InputError(f"{reason}, and the base model alone is no result; use --init sft")
-    return Result(
-        {**init.summary, "adopted": init.ref},
-        warnings=[f"{reason}; the result is the initial model, unchanged"],
-        adopt=init,
-    )
+def _steps_of_paths(job: Job[TrainStrongParameters]) -> int:
+    """As many optimizer steps as training on these paths takes, so that one compares data alone."""
+    from tratree_cli.formats.paths import read_paths
+
+    paths, training = read_paths(job.one(ONLY_COUNTED).path), job.params.training
+    assert isinstance(training, SftSection), "imitation has a schedule of its own"
+    return steps_on(len(paths.paths), training)
+
+
+def steps_on(rows: int, training: SftSection) -> int:
+    """Optimizer steps that training on ``rows`` rows takes (``trainer_args.total_steps``)."""
+    return math.ceil(training.epochs * math.ceil(rows / training.batch_size))

@@ -9,47 +9,42 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.errors import InputError
+from tratree_cli.formats.pairs import PairMessages
 from tratree_cli.models.masks import Encoded, Messages, encode_conversation
-from tratree_cli.training.params import LENGTH_POLICIES
-
-
-@dataclass(frozen=True)
-class LengthPolicy:
-    """What happens to a row of more than ``max_length`` tokens (None: any length fits).
-
-    ``keep-last-turns`` keeps the opening exchange, which holds the instruction, and removes whole
-    turns (answer and observation) after it, oldest first; what still does not fit is dropped.
-    """
-
-    max_length: int | None = None
-    policy: str = "error"
-
-    def __post_init__(self) -> None:
-        if self.policy not in LENGTH_POLICIES:
-            raise InputError(
-                f"unknown length policy '{self.policy}'"
-                f"{did_you_mean(self.policy, LENGTH_POLICIES)}; known: {', '.join(LENGTH_POLICIES)}"
-            )
-
-    def fits(self, length: int) -> bool:
-        return self.max_length is None or length <= self.max_length
+from tratree_cli.training.lengths import (
+    LengthPolicy,
+    LengthReport,
+    Measured,
+    all_fit,
+    removable_exchanges,
+    without_exchanges,
+)
 
 
 @dataclass(frozen=True)
 class SFTRow:
-    """One conversation: token ids and the 0/1 mask of the agent's tokens, of equal length."""
+    """One conversation: token ids and the 0/1 mask of the agent's tokens, of equal length.
+
+    ``tree`` is equal for conversations of one task (``tree_of``).
+    """
 
     input_ids: list[int]
     agent_mask: list[int]
+    tree: str = ""
 
     @property
     def length(self) -> int:
         return len(self.input_ids)
+
+    @property
+    def sequences(self) -> tuple[list[int], ...]:
+        """The token sequences that are read."""
+        return (self.input_ids,)
 
     @property
     def tokens(self) -> int:
@@ -65,10 +60,11 @@ class SFTRow:
 class PairRow:
     """One preference: a shared prompt and two continuations with their agent masks.
 
-    ``number`` is the pair's place in what was handed in: a reference with another tokenizer makes
-    rows of its own, and the two meet by it. ``ref_*_logps`` are the reference's summed
-    log-probabilities (nats) of the agent's tokens in each continuation, or None before
-    ``reference.with_reference``.
+    ``identity`` is the pair's (``PairMessages.identity``): a reference with another tokenizer makes
+    rows of its own, and the two meet by it. ``tree`` is equal for pairs of one task (``tree_of``).
+    ``removed`` exchanges were taken from the prompt so
+    that it fits. ``ref_*_logps`` are the reference's summed log-probabilities (nats) of the agent's
+    tokens in each continuation, or None before ``reference.with_reference``.
     """
 
     prompt_ids: list[int]
@@ -76,7 +72,9 @@ class PairRow:
     rejected_ids: list[int]
     chosen_mask: list[int]
     rejected_mask: list[int]
-    number: int = 0
+    identity: str = ""
+    tree: str = ""
+    removed: int = 0
     ref_chosen_logps: float | None = None
     ref_rejected_logps: float | None = None
 
@@ -94,35 +92,21 @@ class PairRow:
     def scored(self) -> int:
         return sum(self.chosen_mask) + sum(self.rejected_mask)
 
-
-@dataclass(frozen=True)
-class LengthReport:
-    """What became of the rows: how many are left, were dropped or shortened, and their tokens.
-
-    ``silent`` counts rows dropped because no token of the agent is in them. ``tokens`` counts every
-    token that is read, ``scored`` those that enter a loss; ``longest`` is the longest row left.
-    """
-
-    rows: int = 0
-    dropped: int = 0
-    shortened: int = 0
-    silent: int = 0
-    longest: int = 0
-    tokens: int = 0
-    scored: int = 0
-
     @property
-    def scored_share(self) -> float:
-        return self.scored / self.tokens if self.tokens else 0.0
+    def sequences(self) -> tuple[list[int], ...]:
+        """The token sequences that are read: the chosen, then the rejected."""
+        return (self.prompt_ids + self.chosen_ids, self.prompt_ids + self.rejected_ids)
 
 
-Row = TypeVar("Row", SFTRow, PairRow)
+Row = TypeVar("Row", bound=Measured)
 
 
 @dataclass(frozen=True)
-class _Fitted(Generic[Row]):
-    row: Row | None
-    shortened: bool
+class Reader:
+    """A model as far as rows are concerned: its tokenizer, and what is too long for it."""
+
+    tokenizer: Any
+    length: LengthPolicy
 
 
 def sft_rows(
@@ -137,63 +121,104 @@ def sft_rows(
     left.
     """
     policy = length or LengthPolicy()
+    report = LengthReport()
+    rows: list[SFTRow] = []
 
-    def encode(messages: Messages) -> SFTRow:
+    def encode(messages: Messages) -> tuple[SFTRow]:
         encoded = encode_conversation(tokenizer, messages, context=prefix)
-        return SFTRow(encoded.input_ids, encoded.agent_mask)
+        return (SFTRow(encoded.input_ids, encoded.agent_mask, tree_of(messages, prefix)),)
 
-    fitted = [
-        _fit(
-            encode,
-            _checked(messages, f"conversation {number}"),
-            prefix,
-            policy,
-            f"conversation {number}",
-        )
-        for number, messages in enumerate(conversations, start=1)
-    ]
-    return _some(*_report(fitted), "conversations")
+    for number, conversation in enumerate(conversations, start=1):
+        name = f"conversation {number}"
+        messages = _checked(conversation, name)
+        fitted, removed = _fit(encode, messages, prefix, (policy,), name)
+        report = _counted(report, fitted, removed)
+        rows += fitted if fitted and fitted[0].scored else ()
+    report.require_rows("conversations")
+    return rows, report
 
 
 def pair_rows(
-    tokenizer: Any,
-    pairs: Sequence[Mapping[str, Messages]],
-    length: LengthPolicy | None = None,
+    tokenizer: Any, pairs: Sequence[PairMessages], length: LengthPolicy | None = None
 ) -> tuple[list[PairRow], LengthReport]:
-    """Rows for Eq. 6 from ``prompt`` / ``chosen`` / ``rejected`` message lists.
+    """Rows for Eq. 6.
 
     The prompt is read and never scored; in the continuations only the agent's turns are. Raises
     ``InputError`` like ``sft_rows``.
     """
-    return _some(*fitting_pairs(tokenizer, pairs, length), "pairs")
+    rows, report = shared_pair_rows((Reader(tokenizer, length or LengthPolicy()),), pairs)
+    report.require_rows("pairs")
+    return [row for (row,) in rows], report
 
 
-def fitting_pairs(
-    tokenizer: Any,
-    pairs: Sequence[Mapping[str, Messages]],
-    length: LengthPolicy | None = None,
-) -> tuple[list[PairRow], LengthReport]:
-    """``pair_rows``, where it may be that no pair is left."""
-    policy = length or LengthPolicy()
+def shared_pair_rows(
+    readers: Sequence[Reader], pairs: Sequence[PairMessages]
+) -> tuple[list[tuple[PairRow, ...]], LengthReport]:
+    """Rows of the same words for several models; ``rows[i][k]`` is pair i's for reader k.
 
-    def fit(number: int, pair: Mapping[str, Messages]) -> _Fitted[PairRow]:
-        name = f"pair {number}"
-        for role in ("prompt", "chosen", "rejected"):
-            if not pair.get(role):
-                raise InputError(f"{name} has no '{role}' messages; a pair needs all three")
-            _checked(pair[role], f"the {role} of {name}")
-        return _fit(
-            lambda prompt: replace(
-                _pair_row(tokenizer, prompt, pair["chosen"], pair["rejected"], name),
-                number=number - 1,
+    A pair is shortened until it fits all readers, and dropped where one cannot read it. The tokens
+    in the report are the first reader's. It may be that no row is left.
+    """
+    policies = [reader.length for reader in readers]
+    report = LengthReport()
+    rows: list[tuple[PairRow, ...]] = []
+    for number, pair in enumerate(pairs, start=1):
+        fitted, removed = _fit(
+            lambda prompt, pair=pair, number=number: tuple(  # type: ignore[misc]
+                encode_pair(reader.tokenizer, replace(pair, prompt=prompt), f"pair {number}")
+                for reader in readers
             ),
-            pair["prompt"],
-            0,
-            policy,
-            name,
+            pair.prompt,
+            pair.prefix,
+            policies,
+            f"pair {number}",
         )
+        report = _counted(report, fitted, removed)
+        if fitted and all(row.scored for row in fitted):
+            identity = pair.identity
+            rows.append(tuple(replace(row, identity=identity, removed=removed) for row in fitted))
+    return rows, report
 
-    return _report([fit(number, pair) for number, pair in enumerate(pairs, start=1)])
+
+def encode_pair(tokenizer: Any, pair: PairMessages, name: str) -> PairRow:
+    """The row of a pair as it is, whatever its length; ``name`` is for errors."""
+    for role, messages in pair.sides().items():
+        if not messages:
+            raise InputError(f"{name} has no '{role}' messages; a pair needs all three")
+        _checked(messages, f"the {role} of {name}")
+    chosen, rejected = (
+        encode_conversation(tokenizer, [*pair.prompt, *continuation], context=len(pair.prompt))
+        for continuation in (pair.chosen, pair.rejected)
+    )
+    # The continuation begins with the first token that either sequence scores; before it both
+    # must be the same tokens, or the two would be judged after different histories.
+    shared = min(_first_scored(chosen), _first_scored(rejected))
+    if chosen.input_ids[:shared] != rejected.input_ids[:shared]:
+        raise InputError(
+            f"{name} has continuations that do not start with the agent's turn; chosen and "
+            "rejected must both follow the same prompt directly"
+        )
+    return PairRow(
+        prompt_ids=chosen.input_ids[:shared],
+        chosen_ids=chosen.input_ids[shared:],
+        rejected_ids=rejected.input_ids[shared:],
+        chosen_mask=chosen.agent_mask[shared:],
+        rejected_mask=rejected.agent_mask[shared:],
+        tree=tree_of(pair.prompt, pair.prefix),
+    )
+
+
+def tree_of(messages: Messages, prefix: int) -> str:
+    """What conversations of one task begin with, after ``prefix`` messages, as a digest.
+
+    That is everything before the agent's first turn: the instruction and the first observation.
+    """
+    digest = hashlib.sha256()
+    for message in messages[prefix:]:
+        if message["role"] == "assistant":
+            break
+        digest.update(message["content"].encode())
+    return digest.hexdigest()
 
 
 def dataset_fingerprint(rows: Sequence[SFTRow] | Sequence[PairRow]) -> str:
@@ -204,98 +229,36 @@ def dataset_fingerprint(rows: Sequence[SFTRow] | Sequence[PairRow]) -> str:
     return digest.hexdigest()
 
 
-def _pair_row(
-    tokenizer: Any, prompt: Messages, chosen: Messages, rejected: Messages, name: str
-) -> PairRow:
-    better, worse = (
-        encode_conversation(tokenizer, [*prompt, *continuation], context=len(prompt))
-        for continuation in (chosen, rejected)
-    )
-    # The continuation begins with the first token that either sequence scores; before it both
-    # must be the same tokens, or the two would be judged after different histories.
-    shared = min(_first_scored(better), _first_scored(worse))
-    if better.input_ids[:shared] != worse.input_ids[:shared]:
-        raise InputError(
-            f"{name} has continuations that do not start with the agent's turn; chosen and "
-            "rejected must both follow the same prompt directly"
-        )
-    return PairRow(
-        prompt_ids=better.input_ids[:shared],
-        chosen_ids=better.input_ids[shared:],
-        rejected_ids=worse.input_ids[shared:],
-        chosen_mask=better.agent_mask[shared:],
-        rejected_mask=worse.agent_mask[shared:],
-    )
-
-
 def _first_scored(encoded: Encoded) -> int:
     return encoded.agent_mask.index(1) if encoded.scored else len(encoded.input_ids)
 
 
 def _fit(
-    encode: Callable[[Messages], Row],
+    encode: Callable[[Messages], tuple[Row, ...]],
     messages: Messages,
     prefix: int,
-    length: LengthPolicy,
+    policies: Sequence[LengthPolicy],
     name: str,
-) -> _Fitted[Row]:
-    """The row under the length policy."""
-    row = encode(messages)
-    if length.fits(row.length):
-        return _Fitted(row, False)
-    if length.policy == "error":
-        raise InputError(
-            f"{name} has {row.length} tokens, more than {length.max_length}; raise max_length, or "
-            "choose the length policy 'drop' or 'keep-last-turns'"
-        )
-    if length.policy == "keep-last-turns":
-        kept = list(messages)
-        opening = _opening(messages, prefix)
-        # Removing an answer and the observation that follows keeps the roles in turns.
-        while len(kept) - opening > 2:
-            del kept[opening : opening + 2]
-            row = encode(kept)
-            if length.fits(row.length):
-                return _Fitted(row, True)
-    return _Fitted(None, False)
+) -> tuple[tuple[Row, ...], int]:
+    """The rows of ``messages``, one for each policy, and how many exchanges were removed.
+
+    No rows where they fit under no allowed shortening.
+    """
+    shorten = any(policy.policy == "keep-last-turns" for policy in policies)
+    most = removable_exchanges(messages, prefix) if messages and shorten else 0
+    for removed in range(most + 1):
+        rows = encode(without_exchanges(messages, prefix, removed) if removed else messages)
+        if all_fit([row.length for row in rows], policies, name):
+            return rows, removed
+    return (), 0
 
 
-def _opening(messages: Messages, prefix: int) -> int:
-    """Messages that are never removed: the prefix, and the first exchange after it."""
-    system = 1 if messages[0]["role"] == "system" else 0
-    return max(prefix, system) + 2 - (max(prefix, system) - system) % 2
-
-
-def _report(fitted: Sequence[_Fitted[Row]]) -> tuple[list[Row], LengthReport]:
-    report = LengthReport()
-    rows: list[Row] = []
-    for item in fitted:
-        if item.row is None:
-            report = replace(report, dropped=report.dropped + 1)
-        elif not item.row.scored:
-            report = replace(report, silent=report.silent + 1)
-        else:
-            rows.append(item.row)
-            report = replace(
-                report,
-                rows=len(rows),
-                shortened=report.shortened + item.shortened,
-                longest=max(report.longest, item.row.length),
-                tokens=report.tokens + item.row.tokens,
-                scored=report.scored + item.row.scored,
-            )
-    return rows, report
-
-
-def _some(rows: list[Row], report: LengthReport, what: str) -> tuple[list[Row], LengthReport]:
-    """What was read, unless all of it was left out."""
-    left_out = report.dropped + report.silent
-    if left_out and not rows:
-        raise InputError(
-            f"none of {left_out} {what} is left: {report.dropped} are longer than the context "
-            f"and {report.silent} have no words of the agent; raise max_length or use shorter ones"
-        )
-    return rows, report
+def _counted(report: LengthReport, rows: tuple[Row, ...], removed: int) -> LengthReport:
+    if not rows:
+        return replace(report, dropped=report.dropped + 1)
+    if not all(row.scored for row in rows):
+        return replace(report, silent=report.silent + 1)
+    return report.with_row(rows[0], removed > 0)
 
 
 def _checked(messages: Messages, name: str) -> Messages:

@@ -1,7 +1,8 @@
-"""TRL's trainers made steady: the same order, the same bytes after a kill, a stop on a bad loss.
+"""TRL's trainers made deterministic: a fixed order of rows, the same bytes after a kill.
 
-``SteadyTrainer`` is mixed into a TRL trainer and adds what a pipeline needs around the loss, which
-stays TRL's. The order of rows is a function of seed and epoch alone, never of what ran before.
+``DeterministicTrainer`` is mixed into a TRL trainer and adds what a pipeline needs around the loss,
+which stays TRL's. The order of rows is a function of seed and epoch alone, never of what ran
+before, and a loss that is not finite or keeps growing stops the training.
 """
 
 from __future__ import annotations
@@ -86,13 +87,47 @@ class BatchesByLength(torch.utils.data.Sampler[int]):
             yield from batch
 
 
-class SteadyTrainer(Trainer):
+class BatchesByTree(torch.utils.data.Sampler[int]):
+    """Row numbers with the rows of one tree side by side, trees in an order of seed and epoch.
+
+    What rows of a tree share is computed once for those that meet in a batch.
+    """
+
+    def __init__(self, trees: Sequence[str], seed: int) -> None:
+        self.rows: dict[str, list[int]] = {}
+        for number, tree in enumerate(trees):
+            self.rows.setdefault(tree, []).append(number)
+        self.size = len(trees)
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        trees = list(self.rows.values())
+        for number in torch.randperm(len(trees), generator=generator).tolist():
+            yield from trees[number]
+
+
+class DeterministicTrainer(Trainer):
     """Mixed into a TRL trainer: stops on a bad loss, orders the rows, writes and sends nothing."""
 
     row_lengths: Sequence[int] | None = None
+    row_trees: Sequence[str] | None = None
+    """The tree of each row: rows of one tree stay together (``BatchesByTree``)."""
     first_loss: float | None = None
     out_since: tuple[int, float] | None = None
     """Since which step the loss is out of bounds, and what it was there."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.remarks: list[str] = []
+        """Sentences about how it trained, for the result."""
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         # Before the optimizer acts on it: the weights are still those of the last step.
@@ -102,7 +137,7 @@ class SteadyTrainer(Trainer):
             self.first_loss = next(_values(self.state.log_history, "loss"), value)
         step = self.state.global_step
         if not math.isfinite(value):
-            raise StageError(_diverged(f"the loss became {value}", step, self.args))
+            raise StageError(_divergence_message(f"the loss became {value}", step, self.args))
         if value <= EXPLODED * max(self.first_loss, 1.0):
             self.out_since = None
         elif self.out_since is None:
@@ -110,10 +145,12 @@ class SteadyTrainer(Trainer):
         elif step - self.out_since[0] >= PATIENCE - 1:
             step, value = self.out_since
             change = f"the loss grew from {self.first_loss:.3g} to {value:.3g} and stayed there"
-            raise StageError(_diverged(change, step, self.args))
+            raise StageError(_divergence_message(change, step, self.args))
         return loss
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if self.row_trees is not None:
+            return BatchesByTree(self.row_trees, self.args.seed)
         if self.row_lengths is None:
             return super()._get_train_sampler(train_dataset)
         return BatchesByLength(self.row_lengths, self.args.train_batch_size, self.args.seed)
@@ -126,7 +163,9 @@ class SteadyTrainer(Trainer):
         bad = first_bad_weight(self.model.named_parameters())
         if bad is not None:
             raise StageError(
-                _diverged(f"the weight {bad} is not finite", self.state.global_step, self.args)
+                _divergence_message(
+                    f"the weight {bad} is not finite", self.state.global_step, self.args
+                )
             )
         super()._save_checkpoint(*args, **kwargs)
 
@@ -137,7 +176,7 @@ class SteadyTrainer(Trainer):
         """Nothing leaves the machine unasked."""
 
 
-class Reporter(TrainerCallback):
+class ProgressCallback(TrainerCallback):
     """Reports each step with what a person watches: loss, margin, accuracy, KL, tokens a second.
 
     ``tokens`` is the number of tokens in one pass over the rows.
@@ -161,11 +200,11 @@ class Reporter(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         logs = logs or {}
         watched = ("loss", "kl", "rewards/margins", "rewards/accuracies")
-        found = {CURVES[name]: float(logs[name]) for name in watched if name in logs}
-        self.facts = found or self.facts
+        measured = {CURVES[name]: float(logs[name]) for name in watched if name in logs}
+        self.facts = measured or self.facts
 
 
-def _diverged(what: str, step: int, args: Any) -> str:
+def _divergence_message(what: str, step: int, args: Any) -> str:
     # The checkpoint of this step may hold the very weights whose loss is bad: it is not a good one.
     shutil.rmtree(Path(args.output_dir) / f"checkpoint-{step}", ignore_errors=True)
     kept = last_checkpoint(Path(args.output_dir))
@@ -202,10 +241,10 @@ def prepare_work(
 
 def last_checkpoint(checkpoints: Path) -> Path | None:
     """The newest complete checkpoint; ``trainer_state.json`` is written last of all."""
-    found = sorted(
+    numbered = sorted(
         (int(path.name.rpartition("-")[2]), path) for path in checkpoints.glob("checkpoint-*")
     )
-    for _, path in reversed(found):
+    for _, path in reversed(numbered):
         try:
             json.loads((path / "trainer_state.json").read_text())
         except (OSError, ValueError):
@@ -216,12 +255,12 @@ def last_checkpoint(checkpoints: Path) -> Path | None:
 
 def curves(trainer: Any) -> dict[str, list[tuple[int, float]]]:
     """(step, value) points of the measures in ``CURVES``."""
-    found: dict[str, list[tuple[int, float]]] = {}
+    points: dict[str, list[tuple[int, float]]] = {}
     for record in trainer.state.log_history:
         for name, ours in CURVES.items():
             if name in record:
-                found.setdefault(ours, []).append((record["step"], round(float(record[name]), 8)))
-    return found
+                points.setdefault(ours, []).append((record["step"], round(float(record[name]), 8)))
+    return points
 
 
 def _values(history: Sequence[Mapping[str, Any]], name: str) -> Iterator[float]:

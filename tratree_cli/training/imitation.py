@@ -13,22 +13,37 @@ from typing import Any
 
 from tratree_cli.errors import InputError
 from tratree_cli.models import devices, save
-from tratree_cli.models.library_logging import quiet
+from tratree_cli.models.library_logging import silence_libraries
 from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.training import trainer_args
 from tratree_cli.training.data import SFTRow
-from tratree_cli.training.deterministic_trainer import SteadyTrainer, curves, prepare_work
-from tratree_cli.training.params import Progress, SFTParams, TrainingResult, silent
-from tratree_cli.training.scored_head import score_only_the_agent
+from tratree_cli.training.deterministic_trainer import DeterministicTrainer, curves, prepare_work
+from tratree_cli.training.params import LOWER, Progress, SFTParams, TrainingResult, silent
+from tratree_cli.training.scored_head import IGNORED, score_agent_positions
+from tratree_cli.training.trainer import TrainingTask
+from tratree_cli.training.tree_packing.decision import packs
 
-from trl import SFTConfig, SFTTrainer  # isort: skip  (after quiet)
+from trl import SFTConfig, SFTTrainer  # isort: skip  (after library_logging)
 
-IGNORED = -100
-"""Label of a token that enters no loss."""
+OF_THE_RUN = ("device", "threads", "track", "run_name", "checkpoint_every")
+"""Parameters that belong to a run and not to the model that it makes."""
 
 
-class AgentSFTTrainer(SteadyTrainer, SFTTrainer):
+class AgentSFTTrainer(DeterministicTrainer, SFTTrainer):
     """TRL's SFT trainer on rows of tokens and labels."""
+
+
+def train(task: TrainingTask[SFTRow, SFTParams], progress: Progress = silent) -> TrainingResult:
+    """``train_sft`` as the registry of trainers calls it."""
+    return train_sft(
+        task.model,
+        task.rows,
+        task.config,
+        task.out,
+        task.work,
+        progress,
+        task.base,
+    )
 
 
 def train_sft(
@@ -49,17 +64,21 @@ def train_sft(
     """
     if not rows:
         raise InputError("there is nothing to train on: no conversations were given")
-    with quiet(), devices.threads(config.threads), devices.enough_memory():
+    with silence_libraries(), devices.threads(config.threads), devices.explain_out_of_memory(LOWER):
         prepare_work(work, rows, config, model)
         trainer = make_trainer(
-            model=load_model(model, devices.weight_dtype(config), config.attention),
+            model=load_model(model, trainer_args.weight_dtype(config), config.attention),
             args=_arguments(rows, config, work),
             train_dataset=_dataset(rows),
             processing_class=load_tokenizer(model),
             peft_config=trainer_args.lora_config(config.lora),
         )
-        score_only_the_agent(trainer.model, trainer.args.device.type)
-        if config.group_by_length and not config.packing:
+        packing = not config.packing and packs(config.tree_packing, rows, config.batch_size)
+        warn = trainer.remarks.append if packing else None
+        score_agent_positions(trainer.model, trainer.args.device.type, packing=warn)
+        if packing:
+            trainer.row_trees = [row.tree for row in rows]
+        elif config.group_by_length and not config.packing:
             trainer.row_lengths = [row.length for row in rows]
         seconds, resumed = trainer_args.run(trainer, progress, sum(row.tokens for row in rows))
         return finish(trainer, model, rows, config, out, seconds, resumed, base)
@@ -88,6 +107,7 @@ def finish(
         resumed_from=resumed,
         processes=trainer.accelerator.num_processes,
         strategy=trainer_args.strategy(trainer) if trainer.accelerator.num_processes > 1 else "",
+        remarks=tuple(trainer.remarks),
     )
     decisive = asdict(config)
     if not hasattr(trainer, "cap"):
@@ -102,13 +122,30 @@ def finish(
             Path(model),
             out,
             config.save_dtype,
-            save.training_record(result, decisive),
-            config.lora,
-            base,
-            state,
-            _own_template(trainer.processing_class),
+            training_record(result, decisive),
+            adapter=config.lora is not None,
+            merge=config.lora is None or config.lora.merge,
+            base=base,
+            state=state,
+            template=_own_template(trainer.processing_class),
         )
     return result
+
+
+def training_record(result: TrainingResult, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What is stored with the model: curves, shares and the parameters that decide them.
+
+    No clock, no device, no number of threads: those belong to the run, not to the model.
+    """
+    return {
+        "steps": result.steps,
+        "tokens": result.tokens,
+        "scored": result.scored,
+        "scored_share": round(result.scored_share, 6),
+        "facts": dict(result.facts),
+        "curves": {name: [list(point) for point in curve] for name, curve in result.curves.items()},
+        "parameters": {name: value for name, value in parameters.items() if name not in OF_THE_RUN},
+    }
 
 
 def _own_template(tokenizer: Any) -> str | None:
@@ -141,8 +178,8 @@ def _dataset(rows: Sequence[SFTRow]) -> Any:
             "input_ids": [row.input_ids for row in rows],
             "labels": [
                 [
-                    token if mine else IGNORED
-                    for token, mine in zip(row.input_ids, row.agent_mask, strict=True)
+                    token if is_scored else IGNORED
+                    for token, is_scored in zip(row.input_ids, row.agent_mask, strict=True)
                 ]
                 for row in rows
             ],

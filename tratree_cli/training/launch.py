@@ -1,9 +1,9 @@
 """One training on several processes: torchrun for ``processes``, or an accelerate file.
 
 The stage stays one process; it writes the task into the work folder, starts the launcher, follows
-the first worker's progress through a file, and gets back what ``train_sft`` or ``train_dpo`` would
-have returned. Launchers are known to start fewer processes than asked for without a word, so every
-worker checks the world it finds itself in before it trains.
+the first worker's progress through a file, and gets back what the trainer would have returned.
+Launchers are known to start fewer processes than asked for without a word, so every worker checks
+with how many it trains before it does.
 """
 
 from __future__ import annotations
@@ -13,22 +13,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from tratree_cli.errors import InputError, StageError
 from tratree_cli.training.data import PairRow, SFTRow
-from tratree_cli.training.params import (
-    LOWER,
-    DPOParams,
-    LoraParams,
-    Progress,
-    SFTParams,
-    TrainingResult,
-    silent,
-)
+from tratree_cli.training.params import LOWER, LoraParams, Progress, TrainingResult, silent
+from tratree_cli.training.trainer import TrainingTask, trainer
 
 STRATEGIES = ("FSDP", "DEEPSPEED", "MULTI_GPU")
 """Strategies of accelerate that workers insist on, by its own names."""
@@ -36,76 +28,47 @@ SHARDED = ("FSDP", "DEEPSPEED")
 """Strategies under which no process holds whole weights, so that adapters cannot be merged."""
 PROCESSES = "TRATREE_PROCESSES"
 STRATEGY = "TRATREE_STRATEGY"
-"""Environment variables of the workers: what world, and which strategy, they must find."""
+"""Environment variables of the workers: how many processes, and which strategy, they must find."""
 POLL = 0.2
 """Seconds between two looks at the workers' progress."""
 
 
-@dataclass(frozen=True)
-class Task:
-    """A training to run elsewhere.
-
-    ``method`` is ``sft``, ``dpo`` or ``explorer``; ``other`` is the explorer's frozen model or
-    DPO's live reference; everything else as in ``train_sft`` and ``train_dpo``.
-    """
-
-    method: str
-    model: Path
-    rows: Sequence[SFTRow] | Sequence[PairRow]
-    config: SFTParams | DPOParams
-    out: Path
-    work: Path
-    other: Path | None = None
-    base: Mapping[str, Any] = field(default_factory=dict)
-
-    def write(self, path: Path) -> None:
-        document = {**asdict(self), "rows": [asdict(row) for row in self.rows]}
-        path.write_text(json.dumps(document, default=str), encoding="utf-8")
-
-    @staticmethod
-    def read(path: Path) -> Task:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        preference = document["method"] == "dpo"
-        rows: Any = [(PairRow if preference else SFTRow)(**row) for row in document["rows"]]
-        config = dict(document["config"], track=tuple(document["config"]["track"]))
-        if config["lora"] is not None:
-            targets = config["lora"]["targets"]
-            config["lora"] = LoraParams(
-                **{
-                    **config["lora"],
-                    "targets": targets if isinstance(targets, str) else tuple(targets),
-                }
-            )
-        return Task(
-            method=document["method"],
-            model=Path(document["model"]),
-            rows=rows,
-            config=(DPOParams if preference else SFTParams)(**config),
-            out=Path(document["out"]),
-            work=Path(document["work"]),
-            other=Path(document["other"]) if document["other"] else None,
-            base=document["base"],
-        )
+def write_task(task: TrainingTask[Any, Any], path: Path) -> None:
+    """Write ``task`` for the workers to read."""
+    document = {**asdict(task), "rows": [asdict(row) for row in task.rows]}
+    path.write_text(json.dumps(document, default=str), encoding="utf-8")
 
 
-def train(task: Task, progress: Progress = silent) -> TrainingResult:
+def read_task(path: Path) -> TrainingTask[Any, Any]:
+    """The task that ``write_task`` wrote."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    declared = trainer(document["trainer"])
+    row = {"conversations": SFTRow, "pairs": PairRow}[declared.rows]
+    config = dict(document["config"], track=tuple(document["config"]["track"]))
+    if config["lora"] is not None:
+        targets = config["lora"]["targets"]
+        targets = targets if isinstance(targets, str) else tuple(targets)
+        config["lora"] = LoraParams(**{**config["lora"], "targets": targets})
+    return TrainingTask(
+        trainer=declared.name,
+        model=Path(document["model"]),
+        rows=[row(**values) for values in document["rows"]],
+        config=declared.params(**config),
+        out=Path(document["out"]),
+        work=Path(document["work"]),
+        other=Path(document["other"]) if document["other"] else None,
+        base=document["base"],
+        settings=declared.settings(**document["settings"]) if declared.settings else None,
+    )
+
+
+def train(task: TrainingTask[Any, Any], progress: Progress = silent) -> TrainingResult:
     """Run ``task`` in this process."""
-    common = (task.config, task.out, task.work, progress)
-    if task.method == "sft":
-        from tratree_cli.training.imitation import train_sft
-
-        return train_sft(task.model, task.rows, *common, task.base)  # type: ignore[arg-type]
-    if task.method == "explorer":
-        from tratree_cli.training.explorer import train_explorer
-
-        return train_explorer(task.model, task.rows, task.other, *common, task.base)  # type: ignore[arg-type]
-    from tratree_cli.training.preference import train_dpo
-
-    return train_dpo(task.model, task.rows, *common, task.other, task.base)  # type: ignore[arg-type]
+    return trainer(task.trainer).load()(task, progress)
 
 
 def launch(
-    task: Task,
+    task: TrainingTask[Any, Any],
     processes: int = 1,
     accelerate: Path | None = None,
     progress: Progress = silent,
@@ -125,7 +88,7 @@ def launch(
     for name in ("result.json", "error.json"):
         (task.work / name).unlink(missing_ok=True)
     (task.work / "progress.jsonl").write_bytes(b"")
-    task.write(task.work / "task.json")
+    write_task(task, task.work / "task.json")
     command, environment = _command(task, processes, accelerate)
     log = task.work / "workers.log"
     with log.open("wb") as output:
@@ -152,7 +115,7 @@ def launch(
 
 
 def _end_with_the_stage() -> None:
-    """The launcher is told to end when this process is killed: no orphan goes on training."""
+    """The launcher ends when this process is killed: no orphan goes on training."""
     if sys.platform == "linux":
         import ctypes
         import signal
@@ -160,7 +123,7 @@ def _end_with_the_stage() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
-def unmerged(task: Task, strategy: str) -> Task:
+def unmerged(task: TrainingTask[Any, Any], strategy: str) -> TrainingTask[Any, Any]:
     """``task`` with its adapter kept apart where the strategy leaves nobody with whole weights."""
     lora = task.config.lora
     if strategy not in SHARDED or lora is None:
@@ -169,9 +132,9 @@ def unmerged(task: Task, strategy: str) -> Task:
 
 
 def _command(
-    task: Task, processes: int, accelerate: Path | None
+    task: TrainingTask[Any, Any], processes: int, accelerate: Path | None
 ) -> tuple[list[str], dict[str, str]]:
-    """The launcher's command line and what the workers are told to insist on."""
+    """The launcher's command line, and what the workers must insist on."""
     worker = ["-m", "tratree_cli.training.worker", str(task.work / "task.json")]
     if accelerate is None:
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
@@ -223,16 +186,17 @@ def _follow(workers: subprocess.Popen[bytes], path: Path, progress: Progress) ->
 def _outcome(work: Path, code: int, log: Path) -> TrainingResult:
     error, result = work / "error.json", work / "result.json"
     if error.is_file():
-        said = json.loads(error.read_text(encoding="utf-8"))
-        raise (InputError if said["kind"] == "InputError" else StageError)(said["message"])
+        failure = json.loads(error.read_text(encoding="utf-8"))
+        kind = InputError if failure["kind"] == "InputError" else StageError
+        raise kind(failure["message"])
     if code != 0 or not result.is_file():
-        said_last = log.read_text(encoding="utf-8", errors="replace")
-        if "SIGKILL" in said_last:
+        output = log.read_text(encoding="utf-8", errors="replace")
+        if "SIGKILL" in output:
             raise StageError(
                 "one of the training processes was killed (SIGKILL), as a system does where memory "
                 f"runs out; {LOWER} (see {log})"
             )
-        last = said_last.strip().splitlines()[-1:]
+        last = output.strip().splitlines()[-1:]
         raise StageError(
             f"the training processes ended with code {code} ({' '.join(last)}); see {log}"
         )

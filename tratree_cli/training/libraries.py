@@ -1,8 +1,8 @@
-"""Imports what a trainer needs, once and leanly; imported before the libraries themselves."""
+"""Imports what a trainer needs, fast; imported before the libraries themselves."""
 
 from __future__ import annotations
 
 import tratree_cli.models.library_logging  # noqa: F401  (sets what the libraries read at import time)
-from tratree_cli.models.fast_imports import MODELS, import_leanly
+from tratree_cli.models.fast_imports import MODELS, import_fast
 
-import_leanly(*MODELS, "transformers.trainer", "datasets", "trl.trainer.sft_trainer")
+import_fast(*MODELS, "transformers.trainer", "datasets", "trl.trainer.sft_trainer")

@@ -1,4 +1,4 @@
-"""What a training can be told, and what it tells afterwards. Values only; imports nothing heavy."""
+"""The parameters of a training, and its result. Values only; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -8,17 +8,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.sections import ATTENTION, DTYPES, LOSSES, SCHEDULERS, TREE_PACKING
 
-SCHEDULERS = ("cosine", "linear", "constant", "constant_with_warmup")
-LENGTH_POLICIES = ("error", "drop", "keep-last-turns")
-DTYPES = ("auto", "float32", "bfloat16")
 TRACKERS = ("tensorboard", "wandb", "trackio", "mlflow", "comet_ml")
-ATTENTION = ("auto", "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
-LOSSES = (
-    "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot",
-    "aot_unpaired", "apo_zero", "apo_down", "discopop", "sigmoid_norm",
-)  # fmt: skip
-"""TRL's losses on pairs; ``sft``, which it counts among them, is ``nll_weight`` here."""
 ALL_LINEAR = "all-linear"
 LOWER = (
     "lower sft.micro_batch (the effective batch stays), set sft.gradient_checkpointing=true, or "
@@ -28,13 +20,13 @@ LOWER = (
 
 
 class Progress(Protocol):
-    """Told after each optimizer step; ``facts`` has loss, and margin and accuracy for DPO."""
+    """Called after each optimizer step; ``facts`` has loss, and margin and accuracy for DPO."""
 
     def __call__(self, done: int, total: int, facts: Mapping[str, float]) -> None: ...
 
 
 def silent(done: int, total: int, facts: Mapping[str, float]) -> None:
-    """A ``Progress`` that says nothing."""
+    """A ``Progress`` that shows nothing."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +56,8 @@ class TrainingParams:
     bfloat16 on a GPU and float32 elsewhere; weights are stored in ``save_dtype``.
     ``track`` names services that transformers reports to (none unless asked for), ``run_name``
     what the run is called there.
+    ``tree_packing`` computes tokens that rows of one tree share once (``training.tree_packing``);
+    rows of one tree then meet in a batch.
     ``checkpoint_every`` is a share of the steps (< 1), their number, or 0 for no checkpoints.
     """
 
@@ -83,6 +77,7 @@ class TrainingParams:
     attention: str = "auto"
     gradient_checkpointing: bool = False
     group_by_length: bool = True
+    tree_packing: str = "off"
     checkpoint_every: float = 0.2
     seed: int = 0
     threads: int = 1
@@ -96,6 +91,7 @@ class TrainingParams:
         for tracker in self.track:
             _known("tracker", tracker, TRACKERS)
         _known("attention", self.attention, ATTENTION)
+        _known("tree_packing", self.tree_packing, TREE_PACKING)
         for name in ("batch_size", "accumulation", "threads"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -151,7 +147,7 @@ class TrainingResult:
     ``scored`` of those that entered the loss, over all epochs; ``seconds`` is wall time (of this
     run, after a resume) and is recorded, never stored with the model. ``resumed_from`` is the step
     a killed run had reached; ``processes`` and ``strategy`` (in accelerate's words, empty for one
-    process) are the world that was achieved.
+    process) say what actually trained together; ``remarks`` are sentences about how, for people.
     """
 
     steps: int
@@ -163,6 +159,7 @@ class TrainingResult:
     resumed_from: int = 0
     processes: int = 1
     strategy: str = ""
+    remarks: tuple[str, ...] = ()
 
     @property
     def scored_share(self) -> float:

@@ -15,18 +15,20 @@ from typing import Any
 
 from tratree_cli.errors import InputError
 from tratree_cli.models import devices
-from tratree_cli.models.library_logging import quiet
+from tratree_cli.models.library_logging import silence_libraries
 from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.training import trainer_args
 from tratree_cli.training.data import PairRow
-from tratree_cli.training.deterministic_trainer import SteadyTrainer, prepare_work
-from tratree_cli.training.imitation import IGNORED, finish
+from tratree_cli.training.deterministic_trainer import DeterministicTrainer, prepare_work
+from tratree_cli.training.imitation import finish
 from tratree_cli.training.launch import SHARDED, STRATEGY
-from tratree_cli.training.params import DPOParams, Progress, TrainingResult, silent
+from tratree_cli.training.params import LOWER, DPOParams, Progress, TrainingResult, silent
 from tratree_cli.training.reference import starting_point
-from tratree_cli.training.scored_head import score_only_the_agent, token_divergence
+from tratree_cli.training.scored_head import IGNORED, score_agent_positions, token_kl
+from tratree_cli.training.trainer import TrainingTask
+from tratree_cli.training.tree_packing.decision import packs
 
-import torch  # isort: skip  (after quiet)
+import torch  # isort: skip  (after library_logging)
 from trl import DPOConfig, DPOTrainer  # isort: skip
 from trl.trainer.dpo_trainer import DataCollatorForPreference  # isort: skip
 
@@ -50,7 +52,7 @@ class TrajectoryPreferenceCollator(DataCollatorForPreference):
         return batch
 
 
-class TreeDPOTrainer(SteadyTrainer, DPOTrainer):
+class TrajectoryDPOTrainer(DeterministicTrainer, DPOTrainer):
     """TRL's DPO trainer on rows of tokens, masks and reference log-probabilities."""
 
     explicit_kl = False
@@ -76,12 +78,26 @@ class TreeDPOTrainer(SteadyTrainer, DPOTrainer):
 
     def _divergence(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         """KL(policy || reference), Eq. 6's second term: mean over the agent's tokens, in nats."""
-        words = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+        batch = {name: inputs[name] for name in ("input_ids", "attention_mask")}
         labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, IGNORED)
-        policy = model(**words, labels=labels, scored_logits=True)
+        policy = model(**batch, labels=labels, scored_logits=True)
         with torch.no_grad():
-            reference = self.ref_model(**words, labels=labels, scored_logits=True)
-        return token_divergence(policy, reference).mean()
+            reference = self.ref_model(**batch, labels=labels, scored_logits=True)
+        return token_kl(policy, reference).mean()
+
+
+def train(task: TrainingTask[PairRow, DPOParams], progress: Progress = silent) -> TrainingResult:
+    """``train_dpo`` as the registry of trainers calls it; the other model is a live reference."""
+    return train_dpo(
+        task.model,
+        task.rows,
+        task.config,
+        task.out,
+        task.work,
+        progress,
+        task.other,
+        task.base,
+    )
 
 
 def train_dpo(
@@ -113,12 +129,12 @@ def train_dpo(
             "--explicit-kl compares whole distributions, so it needs a live reference model with "
             "the same tokenizer; stored log-probabilities are not enough"
         )
-    with quiet(), devices.threads(config.threads), devices.enough_memory():
+    with silence_libraries(), devices.threads(config.threads), devices.explain_out_of_memory(LOWER):
         prepare_work(work, rows, config, model)
         tokenizer = load_tokenizer(model)
-        policy = load_model(model, devices.weight_dtype(config), config.attention)
+        policy = load_model(model, trainer_args.weight_dtype(config), config.attention)
         facts = _start(policy, rows, config) if known else {}
-        trainer = TreeDPOTrainer(
+        trainer = TrajectoryDPOTrainer(
             model=policy,
             ref_model=_live_reference(reference, tokenizer, config),
             args=_arguments(rows, config, work, known),
@@ -128,9 +144,13 @@ def train_dpo(
             peft_config=trainer_args.lora_config(config.lora),
         )
         trainer.explicit_kl = config.explicit_kl
+        packing = packs(config.tree_packing, rows, config.batch_size)
         for scored in filter(None, (trainer.model, trainer.ref_model)):
-            score_only_the_agent(scored, trainer.args.device.type)
-        if config.group_by_length:
+            warn = trainer.remarks.append if packing else None
+            score_agent_positions(scored, trainer.args.device.type, packing=warn)
+        if packing:
+            trainer.row_trees = [row.tree for row in rows]
+        elif config.group_by_length:
             trainer.row_lengths = [row.length for row in rows]
         seconds, resumed = trainer_args.run(trainer, progress, sum(row.tokens for row in rows))
         return finish(trainer, model, rows, config, out, seconds, resumed, base, facts)
@@ -169,7 +189,7 @@ def _live_reference(reference: str | Path | None, tokenizer: Any, config: DPOPar
             f"the reference {reference} has another tokenizer than the trained model; score the "
             "pairs with it beforehand (ref-logps) and train without --explicit-kl"
         )
-    return load_model(reference, devices.weight_dtype(config), config.attention)
+    return load_model(reference, trainer_args.weight_dtype(config), config.attention)
 
 
 def _dataset(rows: Sequence[PairRow], known: bool) -> Any:

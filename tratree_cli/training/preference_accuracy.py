@@ -1,4 +1,4 @@
-"""How far a trained policy agrees with preferences it never saw, and how far it moved.
+"""How often a trained policy prefers the better side of held-out pairs, and how far it moved.
 
 Theorem 1 speaks of a policy that prefers the right side of the tree's pairs and stays near the weak
 reference. Both can be read off held-out pairs: the log-ratio to the reference on each side, and the
@@ -8,24 +8,27 @@ model visits, so the divergence is an estimate under its visits and not the poli
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tratree_cli.training.data import LengthPolicy, PairRow, fitting_pairs
-from tratree_cli.training.params import Progress, TrainingParams, silent
+from tratree_cli.formats.pairs import PairMessages
+from tratree_cli.training.data import PairRow, Reader, shared_pair_rows
+from tratree_cli.training.lengths import LengthPolicy
+from tratree_cli.training.params import LOWER, Progress, silent
 
 
 @dataclass(frozen=True)
-class Agreement:
+class PreferenceAccuracy:
     """Over ``pairs`` held-out pairs; None where nothing could be measured.
 
     ``accuracy`` is the share in [0, 1] whose preferred side has the higher log-ratio
     log π(τ) - log π_ref(τ) (ties count half), ``margin`` the mean difference of the log-ratios in
     nats (β times this is DPO's implicit reward margin), ``likelier`` the share whose preferred side
     is simply the likelier one per token, ``kl`` the mean KL(π ‖ π_ref) over the agent's ``tokens``
-    in nats, None for models that read different tokens.
+    in nats, None for models that read different tokens. ``margins`` are the differences of the
+    log-ratios by the pairs' identities (``PairMessages.identity``).
     """
 
     pairs: int
@@ -35,96 +38,102 @@ class Agreement:
     kl: float | None = None
     tokens: int = 0
     left_out: int = 0
+    margins: tuple[tuple[str, float], ...] = ()
 
 
-def agreement(
+def preference_accuracy(
     policy: Path,
     reference: Path,
-    pairs: Sequence[Mapping[str, Any]],
+    pairs: Sequence[PairMessages],
     max_length: int | None = None,
     threads: int = 1,
     progress: Progress = silent,
     device: str = "cpu",
-) -> Agreement:
-    """Score ``pairs`` (``prompt`` / ``chosen`` / ``rejected`` messages) with both models.
+) -> PreferenceAccuracy:
+    """Score ``pairs`` with both models.
 
     Pairs that do not fit the context of either are left out and counted.
     """
     import numpy as np
 
     from tratree_cli.models import devices
-    from tratree_cli.models.library_logging import quiet
+    from tratree_cli.models.library_logging import silence_libraries
     from tratree_cli.models.load import load_model
     from tratree_cli.training.reference import reference_logps
 
     if not pairs:
-        return Agreement(0)
-    policy_words, rows = _rows(policy, pairs, max_length)
-    reference_words, their_rows = _rows(reference, pairs, max_length)
-    shared = sorted(rows.keys() & their_rows.keys())
+        return PreferenceAccuracy(0)
+    readers = [_reader(folder, max_length) for folder in (policy, reference)]
+    shared, _ = shared_pair_rows(readers, pairs)
     if not shared:
-        return Agreement(0, left_out=len(pairs))
-    mine = [rows[number] for number in shared]
-    where = TrainingParams(device=device)
-    with quiet(), devices.threads(threads), devices.enough_memory():
-        ours_model, theirs_model = (
-            load_model(folder, devices.precision(where)).to(devices.choose_device(device))
+        return PreferenceAccuracy(0, left_out=len(pairs))
+    policy_rows, reference_rows = (list(rows) for rows in zip(*shared, strict=True))
+    with silence_libraries(), devices.threads(threads), devices.explain_out_of_memory(LOWER):
+        policy_model, reference_model = (
+            load_model(folder, devices.precision(device)).to(devices.choose_device(device))
             for folder in (policy, reference)
         )
-        ours = reference_logps(ours_model, mine, threads=threads, progress=progress)
-        theirs = reference_logps(theirs_model, [their_rows[n] for n in shared], threads=threads)
-        kl, tokens = None, sum(sum(r.chosen_mask) + sum(r.rejected_mask) for r in mine)
-        if policy_words.get_vocab() == reference_words.get_vocab():
-            kl = _divergence(ours_model, theirs_model, mine)
-    margins = (ours.chosen - theirs.chosen) - (ours.rejected - theirs.rejected)
-    lengths = np.array([[sum(r.chosen_mask), sum(r.rejected_mask)] for r in mine], dtype=np.float64)
-    per_token = ours.chosen / lengths[:, 0] - ours.rejected / lengths[:, 1]
-    return Agreement(
-        pairs=len(mine),
+        policy_scores = reference_logps(
+            policy_model, policy_rows, threads=threads, progress=progress
+        )
+        reference_scores = reference_logps(reference_model, reference_rows, threads=threads)
+        kl, tokens = None, sum(sum(r.chosen_mask) + sum(r.rejected_mask) for r in policy_rows)
+        vocabularies = [reader.tokenizer.get_vocab() for reader in readers]
+        if vocabularies[0] == vocabularies[1]:
+            kl = _mean_kl(policy_model, reference_model, policy_rows)
+    log_ratios = [
+        getattr(policy_scores, side) - getattr(reference_scores, side)
+        for side in ("chosen", "rejected")
+    ]
+    margins = log_ratios[0] - log_ratios[1]
+    counts = [[sum(row.chosen_mask), sum(row.rejected_mask)] for row in policy_rows]
+    lengths = np.array(counts, dtype=np.float64)
+    per_token = policy_scores.chosen / lengths[:, 0] - policy_scores.rejected / lengths[:, 1]
+    return PreferenceAccuracy(
+        pairs=len(policy_rows),
         accuracy=_share(margins),
         margin=round(float(margins.mean()), 6),
         likelier=_share(per_token),
         kl=kl,
         tokens=tokens,
-        left_out=len(pairs) - len(mine),
+        left_out=len(pairs) - len(policy_rows),
+        margins=tuple(
+            (row.identity, float(margin)) for row, margin in zip(policy_rows, margins, strict=True)
+        ),
     )
 
 
-def _rows(
-    model: Path, pairs: Sequence[Mapping[str, Any]], max_length: int | None
-) -> tuple[Any, dict[int, PairRow]]:
-    """The model's tokenizer, and the rows that fit the model by their pair's number."""
+def _reader(model: Path, max_length: int | None) -> Reader:
+    """The model's tokenizer; pairs that do not fit the model are left out."""
     from tratree_cli.models.load import load_tokenizer, longest_row
 
-    length = LengthPolicy(longest_row(model, max_length), policy="drop")
-    tokenizer = load_tokenizer(model)
-    return tokenizer, {row.number: row for row in fitting_pairs(tokenizer, pairs, length)[0]}
+    return Reader(load_tokenizer(model), LengthPolicy(longest_row(model, max_length), "drop"))
 
 
 def _share(differences: Any) -> float:
     return round(float((differences > 0).mean() + (differences == 0).mean() / 2), 6)
 
 
-def _divergence(policy: Any, reference: Any, rows: Sequence[PairRow]) -> float:
+def _mean_kl(policy: Any, reference: Any, rows: Sequence[PairRow]) -> float:
     """Mean token-level KL in nats at the agent's positions of both continuations."""
     import torch
 
-    from tratree_cli.training.scored_head import token_divergence
+    from tratree_cli.training.scored_head import token_kl
 
     total, count = 0.0, 0
-    device, other = (next(model.parameters()).device for model in (policy, reference))
+    devices = [next(model.parameters()).device for model in (policy, reference)]
     with torch.no_grad():
         for row in rows:
             for ids, mask in (
                 (row.chosen_ids, row.chosen_mask),
                 (row.rejected_ids, row.rejected_mask),
             ):
-                words = torch.tensor([row.prompt_ids + ids])
+                tokens = torch.tensor([row.prompt_ids + ids])
                 # The logits at position t speak of token t + 1.
                 scored = torch.tensor([0] * (len(row.prompt_ids) - 1) + mask).bool()
-                ours = policy(input_ids=words.to(device), use_cache=False).logits[0, :-1]
-                theirs = reference(input_ids=words.to(other), use_cache=False).logits[0, :-1]
-                found = token_divergence(ours.cpu()[scored], theirs.cpu()[scored])
-                total += float(found.double().sum())
-                count += len(found)
+                ours = policy(input_ids=tokens.to(devices[0]), use_cache=False).logits[0, :-1]
+                theirs = reference(input_ids=tokens.to(devices[1]), use_cache=False).logits[0, :-1]
+                kl = token_kl(ours.cpu()[scored], theirs.cpu()[scored])
+                total += float(kl.double().sum())
+                count += len(kl)
     return round(total / max(count, 1), 6)

@@ -1,14 +1,14 @@
 """Log-probabilities of a frozen reference, computed once and kept as files (``ref-logps``).
 
-DPO needs only the sum over the agent's tokens of each continuation, so no second model has to sit
-beside the policy while it trains, and the reference may speak another tokenizer: each model scores
-the same words in its own tokens.
+DPO needs only the sum over the agent's tokens of each continuation, so no second model has to be in
+memory while the policy trains, and the reference may have another tokenizer: each model scores the
+same words in its own tokens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tratree_cli.errors import InputError
-from tratree_cli.training.data import PairRow
-from tratree_cli.training.params import Progress, TrainingParams, silent
+from tratree_cli.formats.pairs import PairMessages
+from tratree_cli.training.data import PairRow, encode_pair
+from tratree_cli.training.lengths import LengthReport, without_exchanges
+from tratree_cli.training.params import LOWER, Progress, TrainingParams, silent
 
 LOGPS_FILE = "ref-logps.safetensors"
 SATURATED = 4.0
@@ -32,17 +34,20 @@ SAMPLE = 16
 class ReferenceLogps:
     """Summed log-probabilities (nats) of each pair's continuations.
 
-    ``chosen`` and ``rejected`` (float32) are the sums, ``numbers`` (int64) the pairs' places in
-    what was handed in (by default 0, 1, 2, ...); all of shape (pairs,).
+    ``chosen`` and ``rejected`` (float32) are the sums, both of shape (pairs,). ``identities`` are
+    the pairs' (``PairMessages.identity``), and ``removed`` says how many exchanges each was
+    shortened by before it was scored.
     """
 
     chosen: npt.NDArray[np.float32]
     rejected: npt.NDArray[np.float32]
-    numbers: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    identities: Sequence[str]
+    removed: Sequence[int]
 
-    def __post_init__(self) -> None:
-        if len(self.numbers) == 0:
-            object.__setattr__(self, "numbers", np.arange(len(self.chosen), dtype=np.int64))
+    @staticmethod
+    def empty() -> ReferenceLogps:
+        """The scores of no pair."""
+        return ReferenceLogps(np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.float32), (), ())
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -62,17 +67,19 @@ def reference_logps(
     ``config`` says on which device and with what precision a folder's model is scored.
     """
     from tratree_cli.models import devices
-    from tratree_cli.models.library_logging import quiet
+    from tratree_cli.models.library_logging import silence_libraries
     from tratree_cli.models.load import load_model
 
     chosen = np.zeros(len(rows), dtype=np.float32)
     rejected = np.zeros(len(rows), dtype=np.float32)
     order = sorted(range(len(rows)), key=lambda i: (-rows[i].length, i))
     where = config or TrainingParams(device="cpu", dtype="float32")
-    with quiet(), devices.threads(threads), devices.enough_memory():
+    with silence_libraries(), devices.threads(threads), devices.explain_out_of_memory(LOWER):
         scorer = model
         if isinstance(model, str | Path):
-            scorer = load_model(model, devices.precision(where), where.attention)
+            scorer = load_model(
+                model, devices.precision(where.device, where.dtype), where.attention
+            )
             scorer.to(devices.choose_device(where.device))
         if rows:
             batch = _rows_at_once(rows, scorer, batch)
@@ -81,26 +88,53 @@ def reference_logps(
             sums = _sums(scorer, [rows[i] for i in places])
             chosen[places], rejected[places] = sums[: len(places)], sums[len(places) :]
             progress(min(start + batch, len(order)), len(order), {})
-    return ReferenceLogps(chosen, rejected, np.array([row.number for row in rows], dtype=np.int64))
+    return ReferenceLogps(
+        chosen, rejected, [row.identity for row in rows], [row.removed for row in rows]
+    )
 
 
 def with_reference(rows: Sequence[PairRow], reference: ReferenceLogps) -> list[PairRow]:
-    """The rows with the reference's log-probabilities filled in, matched by pair number."""
-    place = {int(number): at for at, number in enumerate(reference.numbers)}
-    missing = [row.number for row in rows if row.number not in place]
+    """The rows with the reference's log-probabilities filled in, matched by the pairs' words."""
+    place = {identity: at for at, identity in enumerate(reference.identities)}
+    missing = [number for number, row in enumerate(rows, 1) if row.identity not in place]
     if missing:
         raise InputError(
             f"the reference has no log-probabilities for {len(missing)} of {len(rows)} pairs "
-            f"(first: pair {missing[0] + 1}); score the same pairs, with a context that fits them"
+            f"(first: pair {missing[0]}); score the same pairs, with a context that fits them"
         )
     return [
         replace(
             row,
-            ref_chosen_logps=float(reference.chosen[place[row.number]]),
-            ref_rejected_logps=float(reference.rejected[place[row.number]]),
+            ref_chosen_logps=float(reference.chosen[place[row.identity]]),
+            ref_rejected_logps=float(reference.rejected[place[row.identity]]),
         )
         for row in rows
     ]
+
+
+def rows_as_scored(
+    tokenizer: Any, pairs: Sequence[PairMessages], reference: ReferenceLogps
+) -> tuple[list[PairRow], LengthReport]:
+    """The policy's rows of the very words that the reference scored, with its log-probabilities.
+
+    The reference was scored on what fits both models (``data.shared_pair_rows``); pairs that it
+    left out are dropped and counted. ``InputError`` when none is left.
+    """
+    removed = dict(zip(reference.identities, reference.removed, strict=True))
+    report = LengthReport()
+    rows: list[PairRow] = []
+    for number, pair in enumerate(pairs, start=1):
+        identity = pair.identity
+        if identity not in removed:
+            report = replace(report, dropped=report.dropped + 1)
+            continue
+        count = removed[identity]
+        prompt = without_exchanges(pair.prompt, pair.prefix, count)
+        row = encode_pair(tokenizer, replace(pair, prompt=prompt), f"pair {number}")
+        rows.append(replace(row, identity=identity, removed=count))
+        report = report.with_row(row, count > 0)
+    report.require_rows("pairs")
+    return with_reference(rows, reference), report
 
 
 def starting_point(policy: Any, rows: Sequence[PairRow], beta: float) -> dict[str, float]:
@@ -111,9 +145,9 @@ def starting_point(policy: Any, rows: Sequence[PairRow], beta: float) -> dict[st
     ``initial_saturated`` the share beyond ``SATURATED`` on either side.
     """
     sample = rows[:: max(1, len(rows) // SAMPLE)][:SAMPLE]
-    ours = reference_logps(policy, sample)
-    theirs = np.array([[row.ref_chosen_logps, row.ref_rejected_logps] for row in sample])
-    margins = beta * ((ours.chosen - theirs[:, 0]) - (ours.rejected - theirs[:, 1]))
+    policy_logps = reference_logps(policy, sample)
+    stored = np.array([[row.ref_chosen_logps, row.ref_rejected_logps] for row in sample])
+    margins = beta * ((policy_logps.chosen - stored[:, 0]) - (policy_logps.rejected - stored[:, 1]))
     return {
         "initial_margin": round(float(margins.mean()), 6),
         "initial_accuracy": round(float((margins > 0).mean()), 6),
@@ -140,7 +174,10 @@ def write_logps(reference: ReferenceLogps, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     save_file(
         {
-            "numbers": reference.numbers,
+            "pairs": np.frombuffer(
+                bytes.fromhex("".join(reference.identities)), dtype=np.uint8
+            ).reshape(len(reference), -1 if len(reference) else 0),
+            "removed": np.array(reference.removed, dtype=np.int64),
             "chosen": reference.chosen,
             "rejected": reference.rejected,
         },
@@ -155,7 +192,15 @@ def read_logps(folder: Path) -> ReferenceLogps:
     if not (folder / LOGPS_FILE).is_file():
         raise InputError(f"{folder} holds no {LOGPS_FILE}")
     arrays = load_file(str(folder / LOGPS_FILE))
-    return ReferenceLogps(arrays["chosen"], arrays["rejected"], arrays["numbers"])
+    if "pairs" not in arrays:
+        raise InputError(
+            f"{folder} was written by an earlier version of tratree, which numbered the pairs; "
+            "score them again (tratree train-strong does)"
+        )
+    identities = [row.tobytes().hex() for row in arrays["pairs"]]
+    return ReferenceLogps(
+        arrays["chosen"], arrays["rejected"], identities, arrays["removed"].tolist()
+    )
 
 
 def _rows_at_once(rows: Sequence[PairRow], model: Any, most: int) -> int:

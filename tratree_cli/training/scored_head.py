@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import functools
 import types
+from collections.abc import Callable
 from typing import Any
 
 import tratree_cli.training.libraries  # noqa: F401  (before the libraries below)
 
 import torch  # isort: skip
 from trl.trainer.utils import FusedCausalLMOutput  # isort: skip
+
+from tratree_cli.training.tree_packing import segments
+from tratree_cli.training.tree_packing.scorer import ScoredLogits, TreePackedModel
 
 RESCALING = (
     "final_logit_softcapping",
@@ -26,13 +30,19 @@ RESCALING = (
     "router_aux_loss_coef",
 )
 """Configuration keys of models whose head does more than a projection: TRL's is left to them."""
+IGNORED = -100
+"""Label of a token that enters no loss."""
 
 
-def score_only_the_agent(model: Any, device: str) -> None:
+def score_agent_positions(
+    model: Any, device: str, *, packing: Callable[[str], None] | None = None
+) -> TreePackedModel | None:
     """Replace the head that TRL gave to ``model`` (plain or PEFT), in place.
 
     ``model(..., labels=labels, scored_logits=True)`` then returns the logits at the positions whose
-    next token is scored, shape (scored, vocabulary).
+    next token is scored, shape (scored, vocabulary). With ``packing`` (whom to tell why rows are
+    not packed after all) the rows of a batch are computed as a tree, and what computes them so is
+    returned.
     """
     base = model.get_base_model() if hasattr(model, "peft_config") else model
     config = base.config.get_text_config()
@@ -41,7 +51,8 @@ def score_only_the_agent(model: Any, device: str) -> None:
     compact = device == "cpu" and plain
     # Rows are padded on the right: with a causal mask no scored position ever sees the padding, so
     # the padding mask, which costs the fast attention kernel, can be left out.
-    causal = compact and config._attn_implementation == "sdpa"
+    causal = compact and config._attn_implementation in ("sdpa", segments.NAME)
+    packed = TreePackedModel(base, packing) if packing is not None and plain else None
 
     @functools.wraps(type(base).forward)
     def forward(
@@ -53,7 +64,7 @@ def score_only_the_agent(model: Any, device: str) -> None:
         num_items_in_batch: Any = None,
         **kwargs: Any,
     ) -> Any:
-        if not scored_logits and not (fused_lm_head and compact):
+        if not scored_logits and not (fused_lm_head and (compact or packed is not None)):
             return theirs(
                 *args,
                 labels=labels,
@@ -61,30 +72,43 @@ def score_only_the_agent(model: Any, device: str) -> None:
                 num_items_in_batch=num_items_in_batch,
                 **kwargs,
             )
-        kwargs["use_cache"] = False
-        if causal and "position_ids" not in kwargs:
-            kwargs["attention_mask"] = None
-        hidden = self.base_model(*args, **kwargs).last_hidden_state[:, :-1]
-        mask = labels[:, 1:] != -100
-        logits = self.get_output_embeddings()(hidden[mask])
+        mask = labels[:, 1:] != IGNORED
+        found = _packed(packed, kwargs, labels)
+        if found is None:
+            kwargs["use_cache"] = False
+            if causal and "position_ids" not in kwargs:
+                kwargs["attention_mask"] = None
+            hidden = self.base_model(*args, **kwargs).last_hidden_state[:, :-1]
+            logits = self.get_output_embeddings()(hidden[mask])
+            everything = torch.arange(len(logits), device=logits.device)
+            found = ScoredLogits(logits, everything, labels[:, 1:][mask])
         if scored_logits:
-            return logits
-        return _fused_output(logits, labels[:, 1:], mask, num_items_in_batch)
+            return found.logits[found.position]
+        return _fused_output(found, mask, num_items_in_batch)
 
     base.forward = types.MethodType(forward, base)
+    return packed
 
 
-def _fused_output(
-    logits: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor, items: Any
-) -> FusedCausalLMOutput:
+def _packed(
+    packed: TreePackedModel | None, inputs: dict[str, Any], labels: torch.Tensor
+) -> ScoredLogits | None:
+    """The batch as a tree, where it is a plain batch of rows padded on the right."""
+    if packed is None or "position_ids" in inputs or inputs.get("input_ids") is None:
+        return None
+    ids, attention = inputs["input_ids"], inputs.get("attention_mask")
+    lengths = [ids.shape[1]] * len(ids) if attention is None else attention.sum(dim=1).tolist()
+    return packed.scored_logits(ids, lengths, labels != IGNORED)
+
+
+def _fused_output(found: ScoredLogits, mask: torch.Tensor, items: Any) -> FusedCausalLMOutput:
     """What TRL's trainers read, with zeros at the positions that are not scored."""
-    targets = labels[mask]
-    logp = torch.log_softmax(logits.float(), dim=-1)
-    picked = logp.gather(1, targets[:, None])[:, 0]
+    logp = torch.log_softmax(found.logits.float(), dim=-1)
+    picked = logp[found.position, found.target]
     with torch.no_grad():
-        entropy = -(logp.exp() * logp).sum(dim=-1)
-        best = logp.argmax(dim=-1) == targets
-        mean = logits.float().mean(dim=-1)
+        entropy = -(logp.exp() * logp).sum(dim=-1)[found.position]
+        best = logp.argmax(dim=-1)[found.position] == found.target
+        mean = found.logits.float().mean(dim=-1)[found.position]
 
     def spread(values: torch.Tensor) -> torch.Tensor:
         return values.new_zeros(mask.shape).masked_scatter(mask, values)
@@ -100,7 +124,7 @@ def _fused_output(
     )
 
 
-def token_divergence(policy: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+def token_kl(policy: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
     """KL(policy || reference) in nats for each row of logits (n, vocabulary); shape (n,)."""
     ours = torch.log_softmax(policy.float(), dim=-1)
     theirs = torch.log_softmax(reference.float(), dim=-1)

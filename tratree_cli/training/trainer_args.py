@@ -1,4 +1,4 @@
-"""From our parameters to TRL's arguments, and one run of a trainer from start or checkpoint to end.
+"""TRL's arguments for our parameters, and one run of a trainer from start or checkpoint to end.
 
 Everything that decides the result (seeds, logging and saving steps) is a function of the parameters
 and the number of rows, so a killed run that resumes from a checkpoint ends with the same bytes.
@@ -14,14 +14,15 @@ from typing import Any
 
 import tratree_cli.training.libraries  # noqa: F401  (before the libraries below)
 
+import torch  # isort: skip
 from transformers import TrainingArguments  # isort: skip
 from transformers.integrations import TensorBoardCallback  # isort: skip
 from transformers.trainer_callback import PrinterCallback  # isort: skip
 
 from tratree_cli.errors import StageError
-from tratree_cli.models.devices import choose_device, precision, world_size
+from tratree_cli.models.devices import own_device, precision
 from tratree_cli.training import launch
-from tratree_cli.training.deterministic_trainer import Reporter, last_checkpoint
+from tratree_cli.training.deterministic_trainer import ProgressCallback, last_checkpoint
 from tratree_cli.training.params import LoraParams, Progress, TrainingParams, check_trackers
 
 
@@ -33,19 +34,32 @@ def total_steps(rows: int, config: TrainingParams, processes: int = 1) -> int:
     return max(1, math.ceil(config.epochs * math.ceil(batches / config.accumulation)))
 
 
+def world_size() -> int:
+    """Processes that train together (set by the launcher)."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def weight_dtype(config: TrainingParams) -> str:
+    """In what the weights are held: frozen weights may be bfloat16, trained ones stay float32."""
+    return precision(config.device, config.dtype) if config.lora else "float32"
+
+
 def arguments(
     kind: type[TrainingArguments], rows: int, config: TrainingParams, work: Path, **more: Any
 ) -> TrainingArguments:
-    """TRL arguments for ``config``: every default that cuts, prints, saves or phones is off."""
-    device = choose_device(config.device)
-    bfloat16 = precision(config) == "bfloat16"
+    """TRL arguments for ``config``.
+
+    Every default that cuts rows, prints, saves or sends telemetry is off.
+    """
+    device = own_device(config.device)
+    bfloat16 = precision(config.device, config.dtype) == "bfloat16"
     total = total_steps(rows, config, world_size())
     logging = max(1, total // 40)
     every = config.checkpoint_every
     saving = int(every) if every >= 1 else math.ceil(total * every)
     # A checkpoint falls on a logging step: averages that are half gathered are not in it.
     saving = math.ceil(saving / logging) * logging
-    return kind(
+    arguments = kind(
         output_dir=str(work / "checkpoints"),
         learning_rate=config.learning_rate,
         num_train_epochs=config.epochs,
@@ -78,6 +92,22 @@ def arguments(
         max_length=None,
         **more,
     )
+    if device.startswith("cuda") and world_size() == 1:
+        _use_one_gpu(arguments, device)
+    return arguments
+
+
+def _use_one_gpu(arguments: Any, device: str) -> None:
+    """Train on ``device`` alone; transformers takes GPU 0 and all others that it sees with it.
+
+    Several GPUs in one process would multiply the batch; ``--processes`` divides it.
+    """
+    chosen = torch.device(device)
+    torch.cuda.set_device(chosen)
+    arguments.distributed_state.device = chosen
+    # A cached property: this is what transformers itself would have found.
+    arguments.__dict__["_setup_devices"] = chosen
+    arguments._n_gpu = 1
 
 
 def _trackers(config: TrainingParams) -> list[str] | str:
@@ -114,10 +144,10 @@ def run(trainer: Any, progress: Progress, tokens: int) -> tuple[float, int]:
 
     ``tokens`` is what one pass reads.
     """
-    _check_world(trainer)
+    _check_processes(trainer)
     trainer.remove_callback(PrinterCallback)
     _keep_what_is_tracked(trainer)
-    trainer.add_callback(Reporter(progress, tokens))
+    trainer.add_callback(ProgressCallback(progress, tokens))
     checkpoint = last_checkpoint(Path(trainer.args.output_dir))
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -125,7 +155,7 @@ def run(trainer: Any, progress: Progress, tokens: int) -> tuple[float, int]:
     return time.monotonic() - started, step
 
 
-def _check_world(trainer: Any) -> None:
+def _check_processes(trainer: Any) -> None:
     """The launcher may silently start fewer processes, or another strategy, than was asked for."""
     wanted = int(os.environ.get(launch.PROCESSES, "1"))
     got = trainer.accelerator.num_processes

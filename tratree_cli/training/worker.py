@@ -18,9 +18,9 @@ from tratree_cli.errors import TratreeError
 
 def main(path: Path) -> int:
     """Run the task in ``path``; return the exit code."""
-    from tratree_cli.training.launch import Task, train
+    from tratree_cli.training.launch import read_task, train
 
-    task = Task.read(path)
+    task = read_task(path)
     first = os.environ.get("RANK", "0") == "0"
     reports = path.with_name("progress.jsonl")
 

@@ -21,7 +21,6 @@ from tratree_cli.trees.columns import Columns
 from tratree_cli.trees.forest import Forest
 from tratree_cli.trees.pair_index import PairIndex
 
-Rule: TypeAlias = Literal["tree", "unstructured", "eto", "ceiling"]
 BranchSelect: TypeAlias = Literal["best-worst", "all", "adjacent"]
 BRANCH_SELECTIONS: tuple[BranchSelect, ...] = ("best-worst", "all", "adjacent")
 
@@ -40,11 +39,11 @@ PER_TASK = "over the limit per task"
 class Pair:
     """One preference: from step ``step`` on, ``chosen`` went better than ``rejected``.
 
-    ``chosen`` and ``rejected`` are trajectory indices (under the rule ``ceiling``, ``chosen`` is
-    one of the demonstrations). ``node`` is the divergence point, -1 where whole trajectories are
-    compared. The values are the branches' mean G, or the trajectories' own G; ``chosen_visits``
-    and ``rejected_visits`` say over how many trajectories the means are. ``horizon`` is the number
-    of steps of each continuation, 0 to the end.
+    ``chosen`` and ``rejected`` are trajectory indices (``chosen`` of the demonstrations in a
+    ``PairSet`` that is ``demonstrated``). ``node`` is the divergence point, -1 where whole
+    trajectories are compared. The values are the branches' mean G, or the trajectories' own G;
+    ``chosen_visits`` and ``rejected_visits`` say over how many trajectories the means are.
+    ``horizon`` is the number of steps of each continuation, 0 to the end.
     """
 
     task: int
@@ -66,16 +65,17 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairSet:
-    """The pairs of one rule in order of tasks and nodes, and what was dropped, by reason.
+    """Pairs in order of tasks and nodes, and what was dropped, by reason.
 
     ``divergences`` counts the points at which different actions were taken in one state (or, for
-    rules on whole trajectories, the tasks with at least two trajectories).
+    rules on whole trajectories, the tasks with at least two trajectories). ``demonstrated`` says
+    that the chosen trajectories are demonstrations.
     """
 
-    rule: Rule
     pairs: Sequence[Pair]
     dropped: Mapping[str, int] = field(default_factory=dict)
     divergences: int = 0
+    demonstrated: bool = False
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -83,7 +83,6 @@ class PairSet:
 
 def mine(
     forest: Forest,
-    rule: Literal["tree"] = "tree",
     *,
     select: BranchSelect = "best-worst",
     min_gap: float = 0.1,
@@ -92,21 +91,20 @@ def mine(
     horizon: int = 0,
     seed: int = 0,
 ) -> PairSet:
-    """Pairs at the divergence points of a forest (the rule ``tree``, Eq. 6).
+    """Pairs at the divergence points of a forest (Eq. 6).
 
-    Branches are paired best against worst, all against all, or each with the next in value, when
-    their means differ by more than ``min_gap``. Limits of 0 are no limits; the widest gaps stay,
-    equal gaps are drawn by ``seed``. Raises ValueError for parameters out of range.
+    Branches are paired best against worst (the widest gap among different actions), all against
+    all, or each with the next in value, when their means differ by more than ``min_gap``. Limits
+    of 0 are no limits; the widest gaps stay, equal gaps are drawn by ``seed``. Raises ValueError
+    for parameters out of range.
     """
-    if rule != "tree":
-        raise ValueError(f"the rule '{rule}' compares whole trajectories: use mine_whole")
     if select not in BRANCH_SELECTIONS:
         known = ", ".join(BRANCH_SELECTIONS)
         raise ValueError(f"there is no branch selection '{select}'; there are {known}")
     dropped: Counter[str] = Counter()
     words = Words(forest.columns)
     extremes = _Extremes(forest)
-    found: list[Pair] = []
+    pairs: list[Pair] = []
     divergences = 0
     for node in np.flatnonzero(forest.child_count + forest.has_stop > 1).tolist():
         dropped[STOP] += _stops(forest, node, min_gap)
@@ -128,14 +126,14 @@ def mine(
                         horizon=horizon,
                     )
                 )
-        found += _widest(here, per_node, seed, dropped, PER_NODE)
-    kept = [pair for pair in found if words.differ(pair, dropped)]
-    return _limited("tree", kept, per_task, seed, dropped, divergences)
+        # A limit counts pairs that differ: what says the same twice takes up no place.
+        different = [pair for pair in here if words.differ(pair, dropped)]
+        pairs += _widest(different, per_node, seed, dropped, PER_NODE)
+    return _limited(pairs, per_task, seed, dropped, divergences)
 
 
 def mine_whole(
     columns: Columns,
-    rule: Literal["unstructured", "eto", "ceiling"] = "unstructured",
     *,
     demos: Columns | None = None,
     min_gap: float = 0.1,
@@ -145,21 +143,21 @@ def mine_whole(
 ) -> PairSet:
     """Pairs of two complete trajectories of one task by reward alone (the baselines' rules).
 
-    ``unstructured`` and ``eto`` compare the trajectories of ``columns`` with each other (they
-    differ in whose trajectories are handed in); with ``per_task`` the pairs of a task are drawn by
-    ``seed``. ``ceiling`` prefers each task's demonstration in ``demos`` (matched by name) to every
-    trajectory with lower G. Uncounted trajectories are left out.
+    Without ``demos`` the trajectories of ``columns`` are compared with each other; with
+    ``per_task`` the pairs of a task are drawn by ``seed``. Otherwise each task's demonstration
+    (matched by name) is preferred to every trajectory with lower G. Uncounted trajectories are
+    left out.
     """
     dropped: Counter[str] = Counter()
-    experts = _by_task(demos) if rule == "ceiling" and demos is not None else {}
-    words = Words(columns, demos if rule == "ceiling" else None)
+    experts = _by_task(demos) if demos is not None else {}
+    words = Words(columns, demos)
     found: list[Pair] = []
     compared = 0
     generator = np.random.default_rng(seed)
     position = {name: place for place, name in enumerate(columns.tasks)}
     for task, members in _by_task(columns).items():
-        if rule == "ceiling":
-            better, source = experts.get(task, []), demos if demos is not None else columns
+        if demos is not None:
+            better, source = experts.get(task, []), demos
             number, possible = position[task], len(better) * len(members)
         else:
             better, source = members, columns
@@ -186,7 +184,7 @@ def mine_whole(
             if words.differ(pair, dropped):
                 here.append(pair)
         found += sorted(here, key=lambda pair: (pair.chosen, pair.rejected))
-    return PairSet(rule, found, _nonzero(dropped), compared)
+    return PairSet(found, _nonzero(dropped), compared, demonstrated=demos is not None)
 
 
 class _Extremes:
@@ -232,9 +230,7 @@ def _branch_pairs(
     elif select == "adjacent":
         candidates = list(pairwise(ranked))
     else:
-        # Equal values at the bottom: the first inserted is the worst.
-        worst = min(ranked, key=lambda child: (forest.mean[child], child))
-        candidates = [(ranked[0], worst)]
+        candidates = [_widest_gap(forest, ranked)]
     for better, worse in candidates:
         if forest.mean[better] - forest.mean[worse] <= min_gap:
             dropped[GAP] += 1
@@ -242,6 +238,22 @@ def _branch_pairs(
             dropped[SAME_ACTION] += 1
         else:
             yield better, worse
+
+
+def _widest_gap(forest: Forest, ranked: list[int]) -> tuple[int, int]:
+    """The better and the worse branch with the widest gap among different actions.
+
+    ``ranked`` stand by descending value and hold at least two actions. Merging by similarity can
+    leave the best and the worst with one action: then one of the two is paired with the branch of
+    another action that is farthest from it, the best one where both are equally far.
+    """
+    # Equal values at the bottom: the first inserted is the worst.
+    rising = sorted(ranked, key=lambda child: (forest.mean[child], child))
+    best, worst = ranked[0], rising[0]
+    below = next(child for child in rising if forest.action[child] != forest.action[best])
+    above = next(child for child in ranked if forest.action[child] != forest.action[worst])
+    gaps = forest.mean[best] - forest.mean[below], forest.mean[above] - forest.mean[worst]
+    return (best, below) if gaps[0] >= gaps[1] else (above, worst)
 
 
 def _stops(forest: Forest, node: int, min_gap: float) -> int:
@@ -311,7 +323,7 @@ def _widest(
 
 
 def _limited(
-    rule: Rule, found: list[Pair], per_task: int, seed: int, dropped: Counter[str], divergences: int
+    found: list[Pair], per_task: int, seed: int, dropped: Counter[str], divergences: int
 ) -> PairSet:
     by_task: dict[int, list[Pair]] = {}
     for pair in found:
@@ -321,7 +333,7 @@ def _limited(
         for task in sorted(by_task)
         for pair in _widest(by_task[task], per_task, seed, dropped, PER_TASK)
     ]
-    return PairSet(rule, pairs, _nonzero(dropped), divergences)
+    return PairSet(pairs, _nonzero(dropped), divergences)
 
 
 def _nonzero(dropped: Counter[str]) -> dict[str, int]:

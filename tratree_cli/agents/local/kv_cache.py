@@ -75,15 +75,15 @@ class RowCache:
         self._used = max(self._used, length)
         self._positions, self._places = positions, None
 
-    def exchange(self, one: int, other: int, length: int, other_length: int) -> None:
+    def exchange(self, row: int, with_row: int, length: int, with_length: int) -> None:
         """Exchange two rows, of which the first so many columns are in use."""
-        if self.storage is None or one == other:
+        if self.storage is None or row == with_row:
             return
-        if length > other_length:
-            one, other, length, other_length = other, one, other_length, length
-        # What only the longer one has moves once; what both have goes by way of a copy.
-        first, second = self.storage[:, :, one], self.storage[:, :, other]
-        first[..., length:other_length, :] = second[..., length:other_length, :]
+        if length > with_length:
+            row, with_row, length, with_length = with_row, row, with_length, length
+        # What only the longer row has moves once; what both have goes by way of a copy.
+        first, second = self.storage[:, :, row], self.storage[:, :, with_row]
+        first[..., length:with_length, :] = second[..., length:with_length, :]
         if length:
             kept = first[..., :length, :].clone()
             first[..., :length, :] = second[..., :length, :]
@@ -102,8 +102,8 @@ class RowCache:
         seen = []
         for kind, new in enumerate((keys, values)):
             block = self.storage[layer, kind]
-            words = new.transpose(1, 2).reshape(-1, size)
-            block.view(-1, size).index_copy_(0, self._places, words)
+            flat = new.transpose(1, 2).reshape(-1, size)
+            block.view(-1, size).index_copy_(0, self._places, flat)
             seen.append(block[self._first : last, :, : self._length])
         return seen[0], seen[1]
 

@@ -1,4 +1,4 @@
-"""A small Llama read without detours: the same numbers, bit for bit, at less cost.
+"""The forward pass of a small Llama on a CPU: transformers' bits at less cost.
 
 A model of a million parameters spends more time between its operations than in them: modules,
 hooks, decorators, and intermediate results of a long chunk that have left the processor's cache
@@ -11,7 +11,7 @@ element, in the same order, and leaves out what changes no bit:
 * what follows the last layer's attention is computed for the last tokens only.
 
 Attention itself sees the shapes that the engine asks for, since there they do enter the rounding.
-Whether all this holds is not believed but compared when a model is loaded (``local_model``).
+All this is compared with transformers when a model is loaded (``local.model``).
 """
 
 from __future__ import annotations
@@ -61,17 +61,17 @@ class PlainLlama:
         self._head = model.lm_head.weight
         self._layers = [
             _Layer(
-                one.input_layernorm.weight,
-                one.self_attn.q_proj.weight,
-                one.self_attn.k_proj.weight,
-                one.self_attn.v_proj.weight,
-                one.self_attn.o_proj.weight,
-                one.post_attention_layernorm.weight,
-                one.mlp.gate_proj.weight,
-                one.mlp.up_proj.weight,
-                one.mlp.down_proj.weight,
+                layer.input_layernorm.weight,
+                layer.self_attn.q_proj.weight,
+                layer.self_attn.k_proj.weight,
+                layer.self_attn.v_proj.weight,
+                layer.self_attn.o_proj.weight,
+                layer.post_attention_layernorm.weight,
+                layer.mlp.gate_proj.weight,
+                layer.mlp.up_proj.weight,
+                layer.mlp.down_proj.weight,
             )
-            for one in inner.layers
+            for layer in inner.layers
         ]
         self._columns = torch.arange(longest + 1)
         cosine, sine = inner.rotary_emb(self._embedding, position_ids=self._columns[None])
@@ -90,13 +90,13 @@ class PlainLlama:
         if model.num_parameters() > LARGEST:
             return False
         config = model.config
-        linear = [one for one in model.modules() if hasattr(one, "in_features")]
+        linear = [module for module in model.modules() if hasattr(module, "in_features")]
         return (
             model.dtype == torch.float32
             and config.hidden_act == "silu"
             and config.num_key_value_heads == config.num_attention_heads
             and model.model.rotary_emb.rope_type == "default"
-            and all(type(one) is torch.nn.Linear and one.bias is None for one in linear)
+            and all(type(module) is torch.nn.Linear and module.bias is None for module in linear)
         )
 
     def __call__(
@@ -107,15 +107,15 @@ class PlainLlama:
         positions: torch.Tensor,
         length: int,
     ) -> torch.Tensor:
-        """See ``local_model.forward``."""
+        """See ``local.model.forward``."""
         rows, width = ids.shape
         # Parts of equal size, so that none is left over that is too small.
         count = -(-rows // max(1, PASS_TOKENS // width))
         parts = zip(ids.tensor_split(count), positions.tensor_split(count), strict=True)
         last = []
-        for some, places in parts:
-            last.append(self._read(cache, first, some, places, length))
-            first += some.shape[0]
+        for part, places in parts:
+            last.append(self._read(cache, first, part, places, length))
+            first += part.shape[0]
         hidden = last[0] if count == 1 else torch.cat(last)
         logits = functional.linear(self._norm(hidden, self._last_norm), self._head)
         return logits[:, 0]

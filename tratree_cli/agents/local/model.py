@@ -12,7 +12,8 @@ import torch
 from tratree_cli.agents.local.kv_cache import RowCache
 from tratree_cli.agents.local.llama import PlainLlama
 from tratree_cli.errors import InputError
-from tratree_cli.models.fast_imports import MODELS, TOKENIZERS, import_leanly
+from tratree_cli.models.devices import choose_device, precision
+from tratree_cli.models.fast_imports import MODELS, TOKENIZERS, import_fast
 
 ForwardPass = Callable[[RowCache, int, torch.Tensor, torch.Tensor, int], torch.Tensor]
 """``forward`` for one model."""
@@ -23,7 +24,7 @@ def load_model(place: str | Path, device: str = "auto", dtype: str = "auto") -> 
 
     The tokenizer is the model's own: what was trained brings the template it was trained with.
     """
-    import_leanly(*MODELS, *TOKENIZERS)
+    import_fast(*MODELS, *TOKENIZERS)
     from transformers import AutoTokenizer
     from transformers.utils import logging
 
@@ -31,8 +32,7 @@ def load_model(place: str | Path, device: str = "auto", dtype: str = "auto") -> 
 
     logging.disable_progress_bar()
 
-    where = chosen_device(device)
-    kind = dtype if dtype != "auto" else ("bfloat16" if where.startswith("cuda") else "float32")
+    where, kind = choose_device(device), precision(device, dtype)
     number = getattr(torch, kind, None)
     if not isinstance(number, torch.dtype):
         raise InputError(f"'{kind}' is no torch dtype; use float32, bfloat16 or float16")
@@ -43,22 +43,10 @@ def load_model(place: str | Path, device: str = "auto", dtype: str = "auto") -> 
     return model.to(where), tokenizer
 
 
-def chosen_device(device: str) -> str:
-    """``cpu``, ``cuda`` (``cuda:1``) or ``mps``; ``InputError`` for one that is not here."""
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device == "auto":
-        return "cuda" if gpus else "cpu"
-    kind, _, number = device.partition(":")
-    known = {"cpu": 1, "cuda": gpus, "mps": int(torch.backends.mps.is_available())}
-    if (number and not number.isdecimal()) or int(number or 0) >= known.get(kind, 0):
-        raise InputError(f"there is no device '{device}' here; use --device cpu or --device auto")
-    return device
-
-
 def stop_tokens(model: Any) -> list[int]:
     """The ids at which the model's own generation settings stop."""
-    found = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    return [] if found is None else [found] if isinstance(found, int) else list(found)
+    eos = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    return [] if eos is None else [eos] if isinstance(eos, int) else list(eos)
 
 
 def supported_context(config: Any) -> int:
@@ -113,12 +101,12 @@ def verified_pass(model: Any, cache: RowCache) -> ForwardPass:
             for start, end in ((0, 11), (11, 23), (23, 24)):
                 both = ids[:, start:end].expand(2, -1)
                 positions = torch.arange(start, end).expand(2, -1)
-                mine = forward(model, cache, 0, both, positions, end)
+                logits = forward(model, cache, 0, both, positions, end)
         except (RuntimeError, TypeError, AttributeError, IndexError, ValueError) as error:
             name = type(model).__name__
             raise InputError(f"the local engine cannot run {name} ({error}); {advice}") from error
     tolerance = 1e-3 if truth.dtype == model.dtype else 0.1
-    if float((mine[0] - truth).abs().max()) > tolerance * float(truth.abs().max() + 1):
+    if float((logits[0] - truth).abs().max()) > tolerance * float(truth.abs().max() + 1):
         raise InputError(f"the local engine does not compute {type(model).__name__}; {advice}")
     if PlainLlama.fits(model):
         longest = max(cache.longest, 16)
@@ -138,16 +126,16 @@ def _equal(model: Any, short: ForwardPass, cache: RowCache, tokens: int) -> bool
     cache.reserve(rows, tokens)
     assert cache.storage is not None
     kept = cache.storage[..., :tokens, :]
-    found: list[list[torch.Tensor]] = []
+    results: list[list[torch.Tensor]] = []
     ways: list[ForwardPass] = [partial(forward, model), short]
     with torch.inference_mode():
         for read in ways:
             kept.zero_()
             logits = []
-            for start, end, some in spans:
-                positions = torch.arange(start, end).repeat(some, 1)
+            for start, end, count in spans:
+                positions = torch.arange(start, end).repeat(count, 1)
                 # Rows of different length are padded on the left.
-                positions[some // 2, : (end - start) // 3] = -1
-                logits.append(read(cache, 0, ids[:some, start:end], positions, end))
-            found.append([*logits, kept.clone()])
-    return all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+                positions[count // 2, : (end - start) // 3] = -1
+                logits.append(read(cache, 0, ids[:count, start:end], positions, end))
+            results.append([*logits, kept.clone()])
+    return all(torch.equal(first, second) for first, second in zip(*results, strict=True))

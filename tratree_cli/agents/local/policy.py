@@ -3,9 +3,9 @@
 ``generate`` reads the whole history on every turn and draws from one generator for the batch. Here
 each conversation keeps its keys and values (``RowCache``) and its own numbers (``Draws``), and what
 a turn costs is its new tokens. New observations are read together (padded on the left inside the
-chunk, positions explicit), then the answers grow one token per pass; a row that ends its turn
-steps aside, and when half of them have, the replies so far are handed out, so that a talkative
-conversation does not hold up the rest.
+chunk, positions explicit), then the answers grow one token per pass; a row whose turn
+ends leaves the pass, and when half of them have, the replies so far are returned, so that one long
+answer does not delay the rest.
 
 What a row samples depends on its seed, its setting and its conversation; the shapes of the batch
 enter only through float rounding. The same submissions in the same order give the same bytes.
@@ -13,9 +13,9 @@ enter only through float rounding. The same submissions in the same order give t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -26,8 +26,9 @@ from tratree_cli.agents.local.model import (
     supported_context,
     verified_pass,
 )
+from tratree_cli.agents.local.rows import Dialogue, RowOrder
 from tratree_cli.agents.local.token_sampling import Draws, sample
-from tratree_cli.agents.policy import Message, Opening, Reply, Turn
+from tratree_cli.agents.policy import Opening, Reply, Turn
 from tratree_cli.formats.rollouts import CONTEXT_OVERFLOW
 from tratree_cli.models.chat_encoding import TurnEncoder
 
@@ -35,30 +36,10 @@ PREFILL_TOKENS = 16_384
 """So many tokens (padding included) are read in one pass at most; bounds memory."""
 
 
-@dataclass
-class _Dialogue:
-    """One conversation: ``ids`` are in the cache, ``pending`` must be read next."""
-
-    slot: int
-    row: int
-    draws: Draws
-    temperature: float
-    top_p: float
-    constrained: bool
-    messages: list[Message]
-    ids: list[int] = field(default_factory=list)
-    pending: list[int] = field(default_factory=list)
-    output: list[int] = field(default_factory=list)
-    said: str = ""
-    budget: int = 0
-    allowed: list[list[int]] = field(default_factory=list)
-
-
 class LocalPolicy:
     """A model folder (or hub name) as a policy.
 
-    ``device`` is ``auto`` (CUDA if there is one), ``cpu`` or ``cuda``; ``dtype`` is ``auto``
-    (bfloat16 on CUDA, else float32) or a torch name. ``max_context`` (tokens; at most what the
+    ``device`` and ``dtype`` as in ``models.devices``. ``max_context`` (tokens; at most what the
     model has positions for) ends conversations that outgrow it; ``max_new_tokens`` is the longest
     turn. Raises ``InputError`` for a model that the engine cannot run.
     """
@@ -81,26 +62,24 @@ class LocalPolicy:
         self._forbidden = self._find_forbidden(len(tokenizer))
         self._cache = self._empty_cache()
         self._pass = verified_pass(self._model, self._empty_cache())
-        self._dialogues: dict[int, _Dialogue] = {}
-        self._by_row: list[_Dialogue | None] = []
-        self._queue: list[_Dialogue] = []
-        self._running = 0
+        self._dialogues: dict[int, Dialogue] = {}
+        self._rows = RowOrder(self._cache)
+        self._queue: list[Dialogue] = []
         self._replies: list[Reply] = []
 
     def begin(self, openings: Sequence[Opening]) -> None:
         for opening in openings:
-            row = self._free_row()
             setting = opening.setting
-            dialogue = _Dialogue(
+            dialogue = Dialogue(
                 slot=opening.slot,
-                row=row,
                 draws=Draws(opening.seed),
                 temperature=float(setting.get("temperature", 1.0)),
                 top_p=float(setting.get("top_p", 1.0)),
                 constrained=setting.get("constrain") in (True, "available"),
                 messages=list(opening.prefix),
             )
-            self._dialogues[opening.slot] = self._by_row[row] = dialogue
+            self._dialogues[opening.slot] = dialogue
+            self._rows.add(dialogue)
 
     def submit(self, turns: Sequence[Turn]) -> None:
         for turn in turns:
@@ -112,8 +91,8 @@ class LocalPolicy:
             dialogue.budget = min(self.max_new_tokens, room)
             dialogue.output = []
             if dialogue.constrained:
-                words = (f"Action: {action}" for action in turn.available())
-                dialogue.allowed = [self.chat.continuation(text) for text in words]
+                outputs = (f"Action: {action}" for action in turn.available())
+                dialogue.allowed = [self.chat.continuation(output) for output in outputs]
             self._queue.append(dialogue)
 
     def collect(self) -> list[Reply]:
@@ -121,8 +100,8 @@ class LocalPolicy:
             return self._hand_out()
         with torch.inference_mode():
             self._read_queue()
-            enough = self._running // 2
-            while self._running > enough or (self._running and not self._replies):
+            enough = self._rows.running // 2
+            while self._rows.running > enough or (self._rows.running and not self._replies):
                 self._decode()
         return self._hand_out()
 
@@ -133,14 +112,13 @@ class LocalPolicy:
                 continue
             if dialogue in self._queue:
                 self._queue.remove(dialogue)
-            if dialogue.row < self._running:
-                self._step_aside(dialogue)
-            self._by_row[dialogue.row] = None
+            self._rows.remove(dialogue)
             self._replies = [reply for reply in self._replies if reply.slot != slot]
 
     def close(self) -> None:
         self.finish(list(self._dialogues))
         self._cache = self._empty_cache()
+        self._rows = RowOrder(self._cache)
 
     def transcript(self, slot: int) -> list[int]:
         """All ids of a conversation so far: what was read and what was sampled."""
@@ -154,12 +132,11 @@ class LocalPolicy:
 
     # Turning observations into ids
 
-    def _take_in(self, dialogue: _Dialogue, observation: str) -> bool:
+    def _take_in(self, dialogue: Dialogue, observation: str) -> bool:
         """Queue the ids of an observation; False if the conversation has no room for it."""
         first = not dialogue.ids
-        answer = dialogue.said
         if not first:
-            dialogue.messages.append({"role": "assistant", "content": answer})
+            dialogue.messages.append({"role": "assistant", "content": dialogue.answer})
         dialogue.messages.append({"role": "user", "content": observation})
         if len(observation) > self.max_context * self._longest:
             return False
@@ -167,10 +144,10 @@ class LocalPolicy:
             self._take_whole(dialogue)
         else:
             # What was sampled last is not in the cache yet.
-            dialogue.pending += self.chat.following(observation, answer)
+            dialogue.pending += self.chat.following(observation, dialogue.answer)
         return len(dialogue.ids) + len(dialogue.pending) < self.max_context
 
-    def _take_whole(self, dialogue: _Dialogue) -> None:
+    def _take_whole(self, dialogue: Dialogue) -> None:
         """Read the conversation again from where it first differs from what the cache holds."""
         ids = self.chat.whole(dialogue.messages)
         same = 0
@@ -185,7 +162,7 @@ class LocalPolicy:
         size = self._model.get_output_embeddings().weight.shape[0]
         forbidden = torch.zeros(size, dtype=torch.bool)
         forbidden[known:] = True
-        forbidden[[number for number in self.chat.special_ids if number < size]] = True
+        forbidden[[number for number in self.chat.controls.special_ids if number < size]] = True
         forbidden[[number for number in self.chat.stop_ids if number < size]] = False
         return forbidden.to(self._device)
 
@@ -193,23 +170,22 @@ class LocalPolicy:
 
     def _read_queue(self) -> None:
         """Read all queued chunks and sample the first token of each answer."""
-        queue = sorted(self._queue, key=lambda one: (-len(one.pending), one.slot))
+        queue = sorted(self._queue, key=lambda waiting: (-len(waiting.pending), waiting.slot))
         self._queue = []
         # Before rows are exchanged, all of them must exist.
-        self._cache.reserve(len(self._by_row), self._cache.columns)
+        self._cache.reserve(len(self._rows), self._cache.columns)
         while queue:
             width = len(queue[0].pending)
             count = max(1, PREFILL_TOKENS // width)
             part, queue = queue[:count], queue[count:]
-            self._gather(part)
-            self._forward(sorted(part, key=lambda one: one.row), width)
+            self._rows.start(part)
+            self._forward(sorted(part, key=lambda dialogue: dialogue.row), width)
 
     def _decode(self) -> None:
         """One token for each running row."""
-        part = [one for one in self._by_row[: self._running] if one is not None]
-        self._forward(part, 1)
+        self._forward(self._rows.running_dialogues(), 1)
 
-    def _forward(self, part: Sequence[_Dialogue], width: int) -> None:
+    def _forward(self, part: Sequence[Dialogue], width: int) -> None:
         """Read the pending ids of neighbouring rows (at most ``width`` each) and sample."""
         # Plain lists, and one tensor of each: a tensor for every row costs more than a small model.
         ids: list[list[int]] = []
@@ -222,14 +198,16 @@ class LocalPolicy:
             dialogue.ids += new
             dialogue.pending = []
         length = max(len(dialogue.ids) for dialogue in part)
-        self._cache.reserve(len(self._by_row), length)
+        self._cache.reserve(len(self._rows), length)
         logits = self._pass(
             self._cache, part[0].row, torch.tensor(ids), torch.tensor(positions), length
         )
         self._append(part, logits)
 
-    def _append(self, part: Sequence[_Dialogue], logits: torch.Tensor) -> None:
+    def _append(self, part: Sequence[Dialogue], logits: torch.Tensor) -> None:
         logits = logits.masked_fill(self._forbidden, float("-inf"))
+        if self._device.type == "mps":
+            logits = logits.cpu()  # Sampling needs float64, which there is not on Apple's GPUs.
         for number, dialogue in enumerate(part):
             if dialogue.constrained:
                 self._constrain(logits[number], dialogue)
@@ -253,9 +231,9 @@ class LocalPolicy:
                 ended.append(dialogue)
         # From the last row on: then each changes places with one that goes on, if with any.
         for dialogue in reversed(ended):
-            self._step_aside(dialogue)
+            self._rows.stop(dialogue)
 
-    def _constrain(self, logits: torch.Tensor, dialogue: _Dialogue) -> None:
+    def _constrain(self, logits: torch.Tensor, dialogue: Dialogue) -> None:
         """Leave only what continues an available action (``constrain = "available"``)."""
         said = len(dialogue.output)
         fitting = [ids for ids in dialogue.allowed if ids[:said] == dialogue.output]
@@ -267,49 +245,19 @@ class LocalPolicy:
         logits.fill_(float("-inf"))
         logits[keep] = kept
 
-    def _answer(self, dialogue: _Dialogue, end: str | None = None) -> None:
-        words = dialogue.said = self.chat.decode(dialogue.output)
-        tokens = tuple(dialogue.output)
-        reply = (
-            Reply(dialogue.slot, words, tokens) if end is None else Reply(dialogue.slot, end=end)
-        )
+    def _answer(self, dialogue: Dialogue, end: str | None = None) -> None:
+        dialogue.answer = self.chat.decode(dialogue.output)
+        if end is None:
+            reply = Reply(dialogue.slot, dialogue.answer, tuple(dialogue.output))
+        else:
+            reply = Reply(dialogue.slot, end=end)
         self._replies.append(reply)
 
     def _hand_out(self) -> list[Reply]:
         replies, self._replies = self._replies, []
         return replies
 
-    # Rows: those that are being decoded come first, so that a pass reads one slice
 
-    def _free_row(self) -> int:
-        for row in range(self._running, len(self._by_row)):
-            if self._by_row[row] is None:
-                return row
-        self._by_row.append(None)
-        return len(self._by_row) - 1
-
-    def _gather(self, part: Sequence[_Dialogue]) -> None:
-        """Let these run: next to the running rows, in whatever order moves the fewest of them."""
-        last = self._running + len(part)
-        outside = [dialogue for dialogue in part if dialogue.row >= last]
-        inside = {dialogue.row for dialogue in part}
-        free = (row for row in range(self._running, last) if row not in inside)
-        for dialogue, row in zip(outside, list(free), strict=True):
-            self._swap(dialogue.row, row)
-        self._running = last
-
-    def _step_aside(self, dialogue: _Dialogue) -> None:
-        self._running -= 1
-        self._swap(dialogue.row, self._running)
-
-    def _swap(self, one: int, other: int) -> None:
-        if one == other:
-            return
-        first, second = self._by_row[one], self._by_row[other]
-        used = [0 if dialogue is None else len(dialogue.ids) for dialogue in (first, second)]
-        self._cache.exchange(one, other, *used)
-        self._by_row[one], self._by_row[other] = second, first
-        for row in (one, other):
-            dialogue = self._by_row[row]
-            if dialogue is not None:
-                dialogue.row = row
+def open_local(argument: str, options: Mapping[str, Any], batch: int) -> LocalPolicy:
+    """The model in the folder ``argument`` (or of that name on the hub)."""
+    return LocalPolicy(argument, **options)

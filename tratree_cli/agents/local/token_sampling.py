@@ -76,6 +76,6 @@ def _invert(probabilities: torch.Tensor, uniforms: list[float]) -> torch.Tensor:
     """The first index whose cumulative mass exceeds the uniform; never one of mass zero."""
     mass = probabilities.cumsum(-1)
     wanted = torch.tensor(uniforms, dtype=mass.dtype, device=mass.device)[:, None] * mass[:, -1:]
-    found = torch.searchsorted(mass, wanted, right=True)
+    places = torch.searchsorted(mass, wanted, right=True)
     # Rounding may lift the wanted mass to the total: then it is the last token that has any.
-    return torch.minimum(found, torch.searchsorted(mass, mass[:, -1:].contiguous()))[:, 0]
+    return torch.minimum(places, torch.searchsorted(mass, mass[:, -1:].contiguous()))[:, 0]

@@ -28,7 +28,7 @@ from tratree_cli.envs.serve.sessions import Sessions
 from tratree_cli.envs.serve.worker import Worker
 from tratree_cli.envs.task_choice import TaskChooser
 from tratree_cli.errors import InputError, StageError, TratreeError
-from tratree_cli.processes import die_with_parent
+from tratree_cli.processes import exit_with_parent
 
 PACKAGES = ("uvicorn", "websockets", "h11")
 FILES_BESIDE_SESSIONS = 64
@@ -171,7 +171,7 @@ class Workers:
                 self._processes[worker] = self._start(worker)
 
     def _work(self, worker: int, ready: Any) -> None:
-        die_with_parent()
+        exit_with_parent()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
         settings = self.settings
         sessions = Sessions(

@@ -6,18 +6,16 @@ the page kind from the words of a URL, which is where its accidents come from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from tratree_cli.envs.webshop import pages
 from tratree_cli.envs.webshop.actions import parse_action
 from tratree_cli.envs.webshop.goals import Goal
+from tratree_cli.envs.webshop.inventory import Inventory
 from tratree_cli.envs.webshop.reward import Score
 from tratree_cli.errors import InputError
-
-if TYPE_CHECKING:
-    from tratree_cli.envs.webshop.shop import WebShop
 
 _NO_BRACKETS = str.maketrans("[]", "  ")
 
@@ -32,13 +30,24 @@ class Page(Enum):
     DONE = "done"
 
 
+class Shop(Protocol):
+    """What a session needs of the shop that it is in (``shop.WebShop``)."""
+
+    inventory: Inventory
+    goals: Sequence[Goal]
+    page_size: int
+    hit_cap: int
+
+    def score(self, position: int, goal: Goal, options: Mapping[str, str]) -> Score: ...
+
+
 class Session:
     """An episode. ``reset`` a goal, then ``step`` until a purchase; any number may share a shop.
 
     ``valid`` tells whether the last action had an effect, ``score`` what the last purchase scored.
     """
 
-    def __init__(self, shop: WebShop) -> None:
+    def __init__(self, shop: Shop) -> None:
         self._shop = shop
         self._inventory = shop.inventory
         self.goal_index = -1

@@ -7,8 +7,16 @@ about. The curves are those stored with each model (``training.json``).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from tratree_cli.display.blocks import Figure, Point, Series
+from tratree_cli.methods.registry import is_method, method, title
+from tratree_cli.reporting.environments import in_each_environment
+from tratree_cli.reporting.report_data import ReportData
+from tratree_cli.reporting.rows import EvaluationRow
+
+if TYPE_CHECKING:
+    from tratree_cli.display.blocks import Block
 
 Curves = Mapping[str, Sequence[Sequence[float]]]
 """A measure to its (step, value) points."""
@@ -17,6 +25,29 @@ _SHOWN = {
     "loss": ("Training loss", "Loss (nats per token; of a pair, for DPO)"),
     "margin": ("Margin of the preferred continuation", "Margin (β × log-ratio)"),
 }
+
+
+def figures(data: ReportData) -> tuple[Block, ...]:
+    """The curves of the policies of every environment, of the first seed."""
+    drawn = {
+        environment: training_figures(_curves(rows)) for environment, rows in data.main_rows.items()
+    }
+    return in_each_environment(drawn, data)
+
+
+def _curves(rows: Sequence[EvaluationRow]) -> dict[str, Curves]:
+    import orjson
+
+    trained: dict[str, Any] = {}
+    for row in rows:
+        policy = row.lineage.policy if row.lineage else None
+        record = policy.path / "training.json" if policy else None
+        # The best of N is chosen among the baseline's own episodes: it was not trained.
+        sampled = is_method(row.descriptor.method) and method(row.descriptor.method).best_of > 1
+        if record is not None and record.is_file() and not sampled:
+            curves = orjson.loads(record.read_bytes()).get("curves", {})
+            trained.setdefault(title(row.descriptor.method), curves)
+    return trained
 
 
 def training_figures(trained: Mapping[str, Curves]) -> tuple[Figure, ...]:
@@ -34,8 +65,9 @@ def _figure(measure: str, trained: Mapping[str, Curves]) -> Figure | None:
     if not series:
         return None
     title, label = _SHOWN[measure]
-    told = (
-        f"{one.name} goes from {one.points[0].y:.2f} to {one.points[-1].y:.2f}" for one in series
+    sentences = (
+        f"{line.name} goes from {line.points[0].y:.2f} to {line.points[-1].y:.2f}"
+        for line in series
     )
     return Figure(
         key=f"training-{measure}",
@@ -44,5 +76,5 @@ def _figure(measure: str, trained: Mapping[str, Curves]) -> Figure | None:
         x_label="Optimizer step",
         y_label=label,
         series=series,
-        alt=". ".join(told).replace("-0.00", "0.00").replace(" -", " −"),
+        alt=". ".join(sentences).replace("-0.00", "0.00").replace(" -", " −"),
     )

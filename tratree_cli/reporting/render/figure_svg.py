@@ -193,12 +193,12 @@ def _embedded(svg: str, figure: Figure) -> str:
     inside = re.sub(r"<!--.*?-->", "", inside, flags=re.DOTALL)
     for colour, variable in _VARIABLES.items():
         inside = inside.replace(colour, variable)
-    title, words = (
+    title, description = (
         html.escape(one_line(figure.title)),
         html.escape(inert(figure.alt)),
     )
     return (
         f'<svg class="chart" role="img" xmlns="http://www.w3.org/2000/svg" '
         f'xmlns:xlink="http://www.w3.org/1999/xlink" {box.group() if box else ""}>'
-        f"<title>{title}</title><desc>{words}</desc>{inside.strip()}</svg>"
+        f"<title>{title}</title><desc>{description}</desc>{inside.strip()}</svg>"
     )

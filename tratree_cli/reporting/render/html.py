@@ -94,7 +94,7 @@ def _contents(report: ReportDocument) -> str:
 
 
 def _section(section: Section) -> str:
-    sentences = "".join(f"<li>{html.escape(inert(one))}</li>" for one in section.text)
+    sentences = "".join(f"<li>{html.escape(inert(sentence))}</li>" for sentence in section.text)
     text = f'<ul class="findings">{sentences}</ul>' if sentences else ""
     blocks = "".join(_block(block) for block in section.blocks)
     head = f'<section id="{_anchor(section.key)}"><h2>{_escaped(section.title)}</h2>'
@@ -127,8 +127,8 @@ def _table(table: Table) -> str:
     rows = "".join(_row(row, table) for row in table.rows[:ROWS_SHOWN])
     left = len(table.rows) - ROWS_SHOWN
     if left > 0:
-        words = f"… {left} more rows: see the JSON or CSV"
-        rows += f'<tr><td colspan="{len(table.columns)}">{words}</td></tr>'
+        notice = f"… {left} more rows: see the JSON or CSV"
+        rows += f'<tr><td colspan="{len(table.columns)}">{notice}</td></tr>'
     caption = f"<caption>{_escaped(table.title)}</caption>"
     return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
@@ -184,9 +184,9 @@ def _figure(figure: Figure) -> str:
 
 def _data_table(figure: Figure) -> Table:
     rows = tuple(
-        Row((Cell(one.name), Cell(_x(point.x)), Cell(point.y, point.low, point.high)))
-        for one in figure.series
-        for point in one.points
+        Row((Cell(series.name), Cell(_x(point.x)), Cell(point.y, point.low, point.high)))
+        for series in figure.series
+        for point in series.points
     )
     columns = (Column("Series", TEXT), Column(figure.x_label, TEXT), Column(figure.y_label))
     return Table(f"{figure.key}-data", figure.title, columns, rows)
@@ -219,11 +219,11 @@ def _source_parts(report: ReportDocument) -> Iterator[str]:
 
 def _evaluations(report: ReportDocument) -> Iterator[str]:
     linked = _linked(report)
-    heads = "".join(f'<th scope="col" class="words">{one}</th>' for one in _SOURCE_COLUMNS)
+    heads = "".join(f'<th scope="col" class="words">{title}</th>' for title in _SOURCE_COLUMNS)
     rows = [
         f'<tr><th scope="row">{_escaped(source.label)}</th>'
         f'<td class="words">{_reference(source.ref, linked)}</td>'
-        f'<td class="words">{", ".join(_reference(one, linked) for one in source.inputs)}</td>'
+        f'<td class="words">{", ".join(_reference(ref, linked) for ref in source.inputs)}</td>'
         f'<td class="words"><code>{_escaped(source.command)}</code></td></tr>'
         for source in report.sources[:SOURCES_SHOWN]
     ]
@@ -240,12 +240,17 @@ def _evaluations(report: ReportDocument) -> Iterator[str]:
 def _lineage(report: ReportDocument) -> Iterator[str]:
     """All artifacts once; a reference leads to what it was made from."""
     linked = _linked(report)
-    rows = [
-        f'<tr id="{_artifact(one.ref)}"><th scope="row"><code>{_escaped(_short(one.ref))}</code>'
-        f'</th><td class="words">{_escaped(one.label)}</td>'
-        f'<td class="words">{", ".join(_reference(ref, linked) for ref in one.inputs)}</td></tr>'
-        for one in report.lineage[:ARTIFACTS_SHOWN]
-    ]
+    rows = []
+    shown: set[str] = set()
+    for artifact in report.lineage[:ARTIFACTS_SHOWN]:
+        # Several recipes may have given one object (the failure-safe case): one row is led to.
+        anchor = "" if artifact.ref in shown else f' id="{_artifact(artifact.ref)}"'
+        shown.add(artifact.ref)
+        rows.append(
+            f'<tr{anchor}><th scope="row"><code>{_escaped(_short(artifact.ref))}</code></th>'
+            f'<td class="words">{_escaped(artifact.label)}</td><td class="words">'
+            f"{', '.join(_reference(ref, linked) for ref in artifact.inputs)}</td></tr>"
+        )
     left = len(report.lineage) - ARTIFACTS_SHOWN
     if left > 0:
         rows.append(f'<tr><td colspan="3">… {left} more artifacts: see the JSON</td></tr>')
@@ -264,7 +269,7 @@ def _lineage(report: ReportDocument) -> Iterator[str]:
 
 def _linked(report: ReportDocument) -> frozenset[str]:
     """The artifacts that have a row of their own to lead to."""
-    return frozenset(one.ref for one in report.lineage[:ARTIFACTS_SHOWN])
+    return frozenset(artifact.ref for artifact in report.lineage[:ARTIFACTS_SHOWN])
 
 
 def _short(ref: str) -> str:

@@ -100,8 +100,8 @@ def _turn(turn: Turn) -> str:
     thought = f'<div class="thought">{_cut(turn.thought, _TURN)}</div>' if turn.thought else ""
     seen = ""
     if turn.observation:
-        words = _cut(turn.observation, _TURN)
-        seen = f'<details class="seen"><summary>seen</summary><pre>{words}</pre></details>'
+        observation = _cut(turn.observation, _TURN)
+        seen = f'<details class="seen"><summary>seen</summary><pre>{observation}</pre></details>'
     action = html.escape(one_line(turn.action, 240))
     return f'<li{kind}>{thought}<span class="act">{action}</span>{score}{seen}</li>'
 

@@ -1,6 +1,6 @@
 """A report for other programs: the whole document as JSON, texts unchanged.
 
-``evaluation.document.document_from`` reads it back to the same document.
+``reporting.document.document_from`` reads it back to the same document.
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ def render(report: ReportDocument, sections: Sequence[str] | None = BRIEF) -> Re
         parts.append(Text(""))
         parts += [Text(f"! {one_line(warning)}") for warning in report.warnings]
     if left_out:
-        words = f"Not shown here, but in the other formats: {', '.join(left_out)}."
-        parts += [Text(""), Text(one_line(words), style="dim")]
+        sentence = f"Not shown here, but in the other formats: {', '.join(left_out)}."
+        parts += [Text(""), Text(one_line(sentence), style="dim")]
     if report.next_step:
         parts += [Text(""), Text(f"Next: {one_line(report.next_step)}")]
     return Group(*parts)

@@ -75,10 +75,10 @@ def _run(first: Branch) -> Branch:
     drawn = _shortened(run.pop())
     if len(run) >= LONGEST_RUN:
         between = run[1:]
-        steps = "\n".join(one.text for one in between)
+        steps = "\n".join(branch.text for branch in between)
         run = [first, replace(between[0], text=f"… {len(between)} steps …", detail=steps)]
-    for one in reversed(run):
-        drawn = replace(one, children=(drawn,))
+    for branch in reversed(run):
+        drawn = replace(branch, children=(drawn,))
     return drawn
 
 
@@ -114,10 +114,10 @@ def _place(
     place = len(placed)
     placed.append(_Placed(branch, len(way), 0.0))
     below = [
-        found
+        child_place
         for index, child in enumerate(branch.children)
         if any(end[: len(way) + 1] == (*way, index) for end in kept)
-        and (found := _place(child, (*way, index), kept, placed, row)) is not None
+        and (child_place := _place(child, (*way, index), kept, placed, row)) is not None
     ]
     if below:
         y = (below[0].y + below[-1].y) / 2
@@ -135,16 +135,16 @@ def _in_columns(placed: list[_Placed]) -> list[_Placed]:
         label = len(one_line(node.branch.text, _LABEL))
         widths[node.depth] = max(widths.get(node.depth, 0.0), label * _CHARACTER + _AROUND)
     widths[0] = 0.0
-    found: list[_Placed] = []
+    in_columns: list[_Placed] = []
     stack: list[_Placed] = []
     for node in placed:
         while stack and stack[-1].depth >= node.depth:
             stack.pop()
         x = _LEFT + sum(widths[depth] for depth in range(node.depth + 1))
-        own = replace(node, x=x, parent=stack[-1] if stack else None)
-        found.append(own)
-        stack.append(own)
-    return found
+        column = replace(node, x=x, parent=stack[-1] if stack else None)
+        in_columns.append(column)
+        stack.append(column)
+    return in_columns
 
 
 def _edge(node: _Placed) -> str:
@@ -174,22 +174,22 @@ def _node(node: _Placed) -> str:
     else:
         shape = f'<circle {kind} cx="{node.x:g}" cy="{node.y:g}" r="{size:g}"/>'
     # A root's label (the instruction) stands above the drawing: here it would run over the edges.
-    words = "" if node.parent is None else _words(node, node.x - size - 5)
+    label = "" if node.parent is None else _label(node, node.x - size - 5)
     hover = inert(branch.text)
     if branch.detail:
         hover += "\n" + inert(branch.detail)
     cut = hover if len(hover) <= _HOVER else hover[:_HOVER] + "…"
-    return f"<g><title>{html.escape(cut)}</title>{shape}{words}</g>"
+    return f"<g><title>{html.escape(cut)}</title>{shape}{label}</g>"
 
 
-def _words(node: _Placed, right: float) -> str:
+def _label(node: _Placed, right: float) -> str:
     """The action on the edge that leads to its node, its figures below that edge."""
     action = _text(one_line(node.branch.text, _LABEL))
     where = f'x="{right:g}" text-anchor="end"'
-    words = f'<text class="act" y="{node.y - 6:g}" {where}>{action}</text>'
+    label = f'<text class="act" y="{node.y - 6:g}" {where}>{action}</text>'
     if figures := _text(_figures(node.branch)):
-        words += f'<text class="figures" y="{node.y + 14:g}" {where}>{figures}</text>'
-    return words
+        label += f'<text class="figures" y="{node.y + 14:g}" {where}>{figures}</text>'
+    return label
 
 
 def _figures(branch: Branch) -> str:

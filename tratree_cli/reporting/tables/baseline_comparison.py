@@ -5,7 +5,7 @@ With one seed there is no test, and the table says so instead of leaving a hole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tratree_cli.display.blocks import (
     NUMBER,
@@ -22,16 +22,27 @@ from tratree_cli.evaluation.compare import PairedDifference
 from tratree_cli.evaluation.significance import ONE_SEED, SeedTest
 from tratree_cli.reporting.baseline_comparison import (
     ALPHA,
-    Comparison,
-    Versus,
+    AgainstBaseline,
+    BaselineComparison,
     against_baseline,
     extra_data,
 )
 from tratree_cli.reporting.cohorts import Cohort
-from tratree_cli.reporting.selection import place_name
+from tratree_cli.reporting.report_data import ReportData
+from tratree_cli.reporting.selection import environment_title, eval_sets, main_cohorts
 
 
-def versus_table(groups: Sequence[Cohort], where: str = "") -> Table | None:
+def tables(data: ReportData) -> Iterator[Table]:
+    """A table for every environment and split that has a baseline and a rival."""
+    main = main_cohorts(data.cohorts)
+    for eval_set in eval_sets(main):
+        here = [group for group in main if eval_set.holds(group)]
+        title = eval_set.title if eval_set.environment else ""
+        if (table := comparison_table(here, title)) is not None:
+            yield table
+
+
+def comparison_table(groups: Sequence[Cohort], where: str = "") -> Table | None:
     """The comparison within one environment and split; None without a baseline or a rival.
 
     ``where`` names them in the title (default: the environment).
@@ -40,9 +51,9 @@ def versus_table(groups: Sequence[Cohort], where: str = "") -> Table | None:
     if comparison is None:
         return None
     compared, baseline = comparison.rivals, comparison.baseline
-    tested = any(one.tested for one in compared)
-    has_gap = any(one.gap.recovered is not None for one in compared)
-    given = [extra_data(one.cohort, baseline) for one in compared]
+    tested = any(rival.tested for rival in compared)
+    has_gap = any(rival.gap.recovered is not None for rival in compared)
+    given = [extra_data(rival.cohort, baseline) for rival in compared]
     columns = [
         Column("Policy", TEXT),
         Column("Difference", NUMBER),
@@ -59,23 +70,24 @@ def versus_table(groups: Sequence[Cohort], where: str = "") -> Table | None:
     if any(given):
         columns.append(Column("Extra data", TEXT))
     rows = []
-    for one, more in zip(compared, given, strict=True):
-        cells = [Cell(one.cohort.name), _difference(one), Cell(_tally(one.difference))]
+    for rival, more in zip(compared, given, strict=True):
+        cells = [Cell(rival.cohort.name), _difference(rival), Cell(_counts(rival.difference))]
         if tested:
             cells += [
-                _p_cell(one.welch_p, one.unpaired),
-                _p_cell(one.paired_p, one.matched),
-                Cell(one.effect),
+                _p_cell(rival.welch_p, rival.unpaired),
+                _p_cell(rival.paired_p, rival.matched),
+                Cell(rival.effect),
             ]
         if has_gap:
-            cells.append(Cell(one.gap.recovered))
+            cells.append(Cell(rival.gap.recovered))
         if any(given):
             cells.append(Cell(more or None))
         rows.append(Row(tuple(cells)))
-    place = baseline.descriptor
-    where = where or (place_name(place.environment) if place.environment else "")
+    descriptor = baseline.descriptor
+    environment, split = descriptor.environment, descriptor.split
+    where = where or (environment_title(environment) if environment else "")
     return Table(
-        key=f"versus-{place.environment or 'all'}-{place.split or 'all'}",
+        key=f"versus-{environment or 'all'}-{split or 'all'}",
         title=f"Against {baseline.name}" + (f" on {where}" if where else ""),
         columns=tuple(columns),
         rows=tuple(rows),
@@ -83,14 +95,16 @@ def versus_table(groups: Sequence[Cohort], where: str = "") -> Table | None:
     )
 
 
-def _difference(one: Versus) -> Cell:
-    interval = one.difference.difference
+def _difference(rival: AgainstBaseline) -> Cell:
+    interval = rival.difference.difference
     if interval is None:
         return Cell()
-    return Cell(interval.value, interval.low, interval.high, mark=SIGNIFICANT if one.apart else "")
+    return Cell(
+        interval.value, interval.low, interval.high, mark=SIGNIFICANT if rival.apart else ""
+    )
 
 
-def _tally(difference: PairedDifference) -> str:
+def _counts(difference: PairedDifference) -> str:
     return f"{difference.better}/{difference.worse} of {difference.tasks}"
 
 
@@ -100,7 +114,7 @@ def _p_cell(p: float | None, test: SeedTest) -> Cell:
     return Cell(p, mark=SIGNIFICANT if p < ALPHA else "")
 
 
-def _notes(comparison: Comparison, tested: bool, given: bool) -> tuple[str, ...]:
+def _notes(comparison: BaselineComparison, tested: bool, given: bool) -> tuple[str, ...]:
     compared, baseline = comparison.rivals, comparison.baseline
     notes = [
         f"Difference: average reward minus {baseline.name}'s on the same tasks, paired bootstrap "
@@ -112,17 +126,21 @@ def _notes(comparison: Comparison, tested: bool, given: bool) -> tuple[str, ...]
             f"Holm-corrected for {_corrected_for(compared)}; * below {ALPHA}. "
             "g: standardised difference over seeds."
         )
-    reasons = {test.note for one in compared for test in (one.unpaired, one.matched) if test.note}
+    reasons = {
+        test.note for rival in compared for test in (rival.unpaired, rival.matched) if test.note
+    }
     if not tested and reasons == {ONE_SEED}:
         notes.append(f"{ONE_SEED.capitalize()}: other training seeds may tell otherwise.")
     else:
         notes.extend(f"Some comparisons: {reason}." for reason in sorted(reasons))
     notes += [
-        f"{one.cohort.name}: {one.difference.note}" for one in compared if one.difference.note
+        f"{rival.cohort.name}: {rival.difference.note}"
+        for rival in compared
+        if rival.difference.note
     ]
     ends_at = f"{baseline.name} (no ceiling model evaluated)"
     top = "the ceiling model" if comparison.has_ceiling else ends_at
-    if any(one.gap.recovered is not None for one in compared):
+    if any(rival.gap.recovered is not None for rival in compared):
         notes.append(
             f"Gap: share of the way from SFT weak (0) to {top} (1). It may exceed 1: the upper end "
             "is a trained model, not a bound."
@@ -140,11 +158,11 @@ def _notes(comparison: Comparison, tested: bool, given: bool) -> tuple[str, ...]
     return tuple(dict.fromkeys(notes))
 
 
-def _corrected_for(compared: Sequence[Versus]) -> str:
+def _corrected_for(compared: Sequence[AgainstBaseline]) -> str:
     """How many tests of a kind were made: the others do not count in Holm's correction."""
     counts = {
-        sum(one.welch_p is not None for one in compared),
-        sum(one.paired_p is not None for one in compared),
+        sum(rival.welch_p is not None for rival in compared),
+        sum(rival.paired_p is not None for rival in compared),
     }
     numbers = " and ".join(map(str, sorted(counts, reverse=True)))
     return f"{numbers} comparison{'' if counts == {1} else 's'}"

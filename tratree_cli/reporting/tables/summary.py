@@ -12,7 +12,6 @@ from tratree_cli.display.blocks import (
     COUNT,
     NUMBER,
     PERCENT,
-    SECONDS,
     TEXT,
     Cell,
     Column,
@@ -20,23 +19,30 @@ from tratree_cli.display.blocks import (
     Table,
 )
 from tratree_cli.reporting.cohorts import Cohort
-from tratree_cli.reporting.selection import place_name
+from tratree_cli.reporting.report_data import ReportData
+from tratree_cli.reporting.selection import environment_title
 
 _ALWAYS = 3
 """Columns that stay even where they are empty: policy, reward, success."""
 
 
-def summary_table(groups: Sequence[Cohort]) -> Table:
-    """One row a cohort: average reward with interval, success rate, data used, seconds.
+def table(data: ReportData) -> Table:
+    """One row a cohort: average reward with interval, success rate, data used.
 
     Where rows have unequally many training seeds, their number stands in the row.
     """
+    groups = data.main
     environments = {group.descriptor.environment for group in groups}
     splits = {group.descriptor.split for group in groups}
     several = len(environments) > 1 or len(splits) > 1
     counts = {len(group.runs) for group in groups if group.seeds != (None,)}
     unequal = len(counts) > 1
-    where = ", ".join(sorted(f"{place_name(one)} ({two})" for one, two in _places(groups)))
+    where = ", ".join(
+        sorted(
+            f"{environment_title(environment)} ({split})"
+            for environment, split in _eval_sets(groups)
+        )
+    )
     columns = (
         Column("Policy", TEXT),
         Column("Avg reward", NUMBER),
@@ -44,7 +50,6 @@ def summary_table(groups: Sequence[Cohort]) -> Table:
         Column("Seeds", COUNT),
         Column("Demos", COUNT),
         Column("Episodes", COUNT),
-        Column("Seconds", SECONDS),
     )
     rows = [_cells(group, several, unequal) for group in groups]
     # A column in which nothing is known (a single evaluation without lineage) says nothing.
@@ -66,7 +71,9 @@ def _cells(group: Cohort, several: bool, unequal: bool) -> tuple[Cell, ...]:
     reward = group.reward
     name = group.name
     if several:
-        name = f"{name} ({place_name(group.descriptor.environment)} {group.descriptor.split})"
+        name = (
+            f"{name} ({environment_title(group.descriptor.environment)} {group.descriptor.split})"
+        )
     return (
         Cell(name),
         Cell() if reward is None else Cell(reward.value, reward.low, reward.high, sd=group.spread),
@@ -75,11 +82,10 @@ def _cells(group: Cohort, several: bool, unequal: bool) -> tuple[Cell, ...]:
         Cell(len(group.runs) if unequal and group.seeds != (None,) else None),
         Cell(group.budget.demonstrations),
         Cell(group.budget.episodes),
-        Cell(group.seconds),
     )
 
 
-def _places(groups: Sequence[Cohort]) -> set[tuple[str, str]]:
+def _eval_sets(groups: Sequence[Cohort]) -> set[tuple[str, str]]:
     return {
         (group.descriptor.environment, group.descriptor.split)
         for group in groups

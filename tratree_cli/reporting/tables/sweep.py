@@ -11,19 +11,22 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 from tratree_cli.display.blocks import PERCENT, TEXT, Cell, Column, Row, Table
-from tratree_cli.evaluation import methods
+from tratree_cli.methods.registry import rank
 from tratree_cli.reporting.cohorts import Cohort, setting_order
-from tratree_cli.reporting.selection import Place, places, several_within
+from tratree_cli.reporting.report_data import ReportData
+from tratree_cli.reporting.selection import EvalSet, eval_sets, several_within
+from tratree_cli.reporting.tables.reward_cells import first, reward_cell, success_cell
 
 OWN = "the recipe's own"
 
 
-def sweep_table(groups: Sequence[Cohort]) -> Table | None:
+def table(data: ReportData) -> Table | None:
     """Method × setting, average reward and success; None where nothing was varied."""
+    groups = data.cohorts
     varied = [group for group in groups if group.descriptor.varied]
     if not varied:
         return None
-    where = [place for place in places(groups) if any(place.holds(group) for group in varied)]
+    where = [e for e in eval_sets(groups) if any(e.holds(group) for group in varied)]
     # The recipe's own value stands beside each setting of the same policy and the same models.
     swept = {(group.name, _models(group)) for group in varied}
     beside = [
@@ -31,7 +34,7 @@ def sweep_table(groups: Sequence[Cohort]) -> Table | None:
         for group in groups
         if (group.name, _models(group)) in swept
         and group.reward is not None
-        and any(place.holds(group) for place in where)
+        and any(eval_set.holds(group) for eval_set in where)
     ]
     named = [
         role
@@ -42,8 +45,9 @@ def sweep_table(groups: Sequence[Cohort]) -> Table | None:
     for group in sorted(beside, key=_order):
         rows.setdefault((group.name, _setting(group, named)), []).append(group)
     columns = [Column("Policy", TEXT), Column("Setting", TEXT)]
-    for place in where:
-        columns += [Column(f"{place.title} reward"), Column(f"{place.title} success", PERCENT)]
+    for eval_set in where:
+        columns.append(Column(f"{eval_set.title} reward"))
+        columns.append(Column(f"{eval_set.title} success", PERCENT))
     seeds = sorted({len(group.runs) for group in varied})
     span = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     return Table(
@@ -73,18 +77,14 @@ def _setting(group: Cohort, named: Sequence[str]) -> str:
 
 
 def _order(group: Cohort) -> tuple[object, ...]:
-    return methods.rank(group.method), group.name, _models(group), setting_order(group.descriptor)
+    return rank(group.method), group.name, _models(group), setting_order(group.descriptor)
 
 
-def _cells(members: Sequence[Cohort], where: Sequence[Place]) -> list[Cell]:
-    """Reward and success at each place; dashes where the setting was not evaluated."""
+def _cells(members: Sequence[Cohort], where: Sequence[EvalSet]) -> list[Cell]:
+    """Reward and success on each set of tasks; dashes where the setting was not evaluated."""
     cells = []
-    for place in where:
-        group = next((group for group in members if place.holds(group)), None)
-        reward = group.reward if group else None
-        if group is None or reward is None:
-            cells += [Cell(), Cell()]
-        else:
-            cells.append(Cell(reward.value, reward.low, reward.high, sd=group.spread))
-            cells.append(Cell(group.mean("success")))
+    for eval_set in where:
+        group = first(members, eval_set.holds)
+        scored = group if group is not None and group.reward is not None else None
+        cells += [reward_cell(scored), success_cell(scored)]
     return cells

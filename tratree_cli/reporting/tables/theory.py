@@ -8,12 +8,129 @@ tree's pairs part outcomes further than random ones. The failure-safe case is pa
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from tratree_cli.display.blocks import COUNT, PERCENT, RATIO, TEXT, Cell, Column, Row, Table
+from tratree_cli.evaluation.bootstrap import Interval, mean_over_runs_intervals
+from tratree_cli.methods.registry import is_method, method, rank, title
+from tratree_cli.reporting import lineage
+from tratree_cli.reporting.report_data import ReportData
+from tratree_cli.reporting.selection import environment_title
+from tratree_cli.stages.preference_accuracy import MEASURED
+
+if TYPE_CHECKING:
+    from tratree_store import Entry
+
+
+def table(data: ReportData) -> Table | None:
+    """The evidence of every trained policy of the recipe's own settings."""
+    return theory_table(evidence(data))
+
+
+class _Group(NamedTuple):
+    """What figures may be averaged over: one method, environment and pair of models."""
+
+    environment: str
+    method: str
+    strong: str
+    weak: str
+
+
+def evidence(data: ReportData) -> list[PreferenceEvidence]:
+    """One row a group: means over training seeds.
+
+    Of the recipe's own settings only; a policy that was evaluated several times counts once.
+    """
+    if data.store is None:
+        return []
+    groups: dict[_Group, dict[str, Entry]] = {}
+    for row in data.rows:
+        descriptor, policy = row.descriptor, row.lineage.policy if row.lineage else None
+        applies = not is_method(descriptor.method) or method(descriptor.method).theorem
+        if policy is not None and not descriptor.varied and applies:
+            group = _Group(
+                descriptor.environment, descriptor.method, descriptor.family, descriptor.weak
+            )
+            groups.setdefault(group, {})[policy.recipe] = policy
+    rows = []
+    for group in sorted(groups, key=lambda group: (rank(group.method), group)):
+        policies = list(groups[group].values())
+        pairs = [p for policy in policies for p in lineage.inputs(data.store, policy, "pairs")]
+        accuracies = [
+            data.accuracies[policy.recipe]
+            for policy in policies
+            if policy.recipe in data.accuracies
+        ]
+        measured = [entry.summary for entry in accuracies]
+        if not pairs and not measured:
+            continue
+        counts = [int(entry.summary.get("pairs", 0)) for entry in pairs]
+        rows.append(
+            PreferenceEvidence(
+                label=_label(group, groups),
+                pairs=round(fmean(counts)) if counts else None,
+                held_out=sum(int(summary["pairs"]) for summary in measured) if measured else None,
+                accuracy=_accuracy(accuracies),
+                margin=_mean(measured, "margin"),
+                kl=_mean(measured, "kl"),
+                score_gap=_score_gap(pairs),
+                same_as_baseline=any("adopted" in policy.summary for policy in policies),
+            )
+        )
+    return rows
+
+
+def _label(group: _Group, groups: Collection[_Group]) -> str:
+    """The method, with its environment and models where those of others differ."""
+    parts = [title(group.method)]
+    if len({other.environment for other in groups}) > 1:
+        parts.append(environment_title(group.environment))
+    if sum(other[:2] == group[:2] for other in groups) > 1:
+        parts.append(" from ".join(filter(None, group[2:])))
+    return ", ".join(parts)
+
+
+def _accuracy(measured: Sequence[Entry]) -> Interval | None:
+    """The mean over seeds of the shares; measurements of an earlier version have no interval."""
+    share = _mean([entry.summary for entry in measured], "accuracy")
+    runs = [by_task for entry in measured if (by_task := _by_task(entry))]
+    if share is None or len(runs) < sum(entry.summary.get("pairs", 0) > 0 for entry in measured):
+        return None if share is None else Interval(share)
+    tasks = sorted({task for run in runs for task in run})
+    nothing = {"pairs": 0, "preferred": 0}
+    cells = [[run.get(task, nothing) for run in runs] for task in tasks]
+    return mean_over_runs_intervals(
+        [[[cell["preferred"]] for cell in row] for row in cells],
+        [[cell["pairs"] for cell in row] for row in cells],
+    )[0]
+
+
+def _by_task(accuracy: Entry) -> Mapping[str, Mapping[str, float]]:
+    """Held-out pairs by task, and how many of them are ranked rightly; empty where unknown."""
+    import orjson
+
+    path = accuracy.path / MEASURED
+    by_task = orjson.loads(path.read_bytes()).get("by_task", {}) if path.is_file() else {}
+    return cast(Mapping[str, Mapping[str, float]], by_task)
+
+
+def _score_gap(pairs: Sequence[Entry]) -> float | None:
+    """Mean difference of the two trajectories' own scores, whatever a rule compares."""
+    from tratree_cli.formats.pairs import PAIRS, read_pairs
+
+    read = [read_pairs(entry.path).pairs for entry in pairs if (entry.path / PAIRS).is_file()]
+    gaps = [
+        fmean(p.chosen_score - p.rejected_score for p in of_seed) for of_seed in read if of_seed
+    ]
+    return fmean(gaps) if gaps else None
+
+
+def _mean(summaries: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    known = [float(summary[name]) for summary in summaries if summary.get(name) is not None]
+    return fmean(known) if known else None
 
 
 @dataclass(frozen=True)
@@ -22,15 +139,16 @@ class PreferenceEvidence:
 
     ``pairs`` is N_p, None for a policy that was not trained on pairs; ``accuracy`` the share of
     held-out pairs (in [0, 1]) whose preferred side has the higher implicit reward, over
-    ``held_out`` pairs; ``margin`` their mean difference of log-ratios to the weak reference in nats
-    (the implicit reward margin without its factor β); ``kl`` the estimated KL to the weak reference
-    per token, in nats; ``score_gap`` the mean G of preferred minus rejected continuations.
+    ``held_out`` pairs, with an interval over their tasks; ``margin`` their mean difference of
+    log-ratios to the weak reference in nats (the implicit reward margin without its factor β);
+    ``kl`` the estimated KL to the weak reference per token, in nats; ``score_gap`` the mean G of
+    preferred minus rejected trajectories.
     """
 
     label: str
     pairs: int | None
     held_out: int | None = None
-    accuracy: float | None = None
+    accuracy: Interval | None = None
     margin: float | None = None
     kl: float | None = None
     score_gap: float | None = None
@@ -53,106 +171,42 @@ def theory_table(evidence: Sequence[PreferenceEvidence]) -> Table | None:
             Column("KL", RATIO),
             Column("ΔG", RATIO),
         ),
-        rows=tuple(_row(one) for one in evidence),
+        rows=tuple(map(_row, evidence)),
         notes=(
             "Pairs: N_p. Preferred: held-out pairs (of tasks that nobody trained on) whose better "
-            "side has the higher log-ratio to the weak reference, in percent, with a 95 % Wilson "
-            "interval. Margin: mean difference of the two log-ratios, in nats. KL: to the weak "
-            "reference per token of the agent, in the states of those pairs. ΔG: preferred minus "
-            "rejected score in training. Means over training seeds.",
-            *(_failure_safe(one) for one in evidence if one.pairs == 0),
+            "side has the higher log-ratio to the weak reference, in percent, with a 95 % "
+            "bootstrap interval over tasks: the pairs of a task, of all seeds, are drawn together. "
+            "Margin: mean difference of the two log-ratios, in nats. KL: to the weak reference per "
+            "token of the agent, in the states of those pairs. ΔG: own score of the preferred "
+            "minus that of the rejected trajectory, in training. Means over training seeds.",
+            *(_failure_safe(row) for row in evidence if row.pairs == 0),
             "The bound itself cannot be checked: its constant and its best policy are unknown.",
         ),
     )
 
 
-@dataclass(frozen=True)
-class Informativeness:
-    """Pairs of one kind: their score gaps in [0, 1], how many steps of the agent each teaches (from
-    the divergence on, both sides), and how many steps its sides share."""
-
-    label: str
-    pairs: int
-    gaps: tuple[float, ...]
-    taught: tuple[int, ...]
-    shared: tuple[int, ...]
-
-
-def informativeness_table(kinds: Sequence[Informativeness], min_gap: float = 0.1) -> Table | None:
-    """Pairs at divergences against random ones (Assumption 3); None without any pair."""
-    if not any(kind.pairs for kind in kinds):
-        return None
-    return Table(
-        key="informativeness",
-        title="Pairs of the tree against random pairs",
-        columns=(
-            Column("Pairs", TEXT),
-            Column("Possible", COUNT),
-            Column(f"ΔG > {min_gap:g}", PERCENT),
-            Column("Mean ΔG", RATIO),
-            Column("Shared steps"),
-            Column("Steps taught"),
-            Column("ΔG per step", RATIO),
-        ),
-        rows=tuple(_informative_row(kind, min_gap) for kind in kinds),
-        notes=(
-            "All pairs that the first seed's rollouts allow, before any limit. Shared steps: what "
-            "both sides have in common. Steps taught: the agent's steps that a preference blames "
-            "or praises, both sides together; the fewer, the better the outcome is pinned to a "
-            "decision (Assumption 3). ΔG per step: mean over pairs.",
-        ),
-    )
-
-
-def _informative_row(kind: Informativeness, min_gap: float) -> Row:
-    if not kind.pairs:
-        return Row((Cell(kind.label), Cell(0), *(Cell() for _ in range(5))))
-    per_step = [gap / max(steps, 1) for gap, steps in zip(kind.gaps, kind.taught, strict=True)]
-    return Row(
-        (
-            Cell(kind.label),
-            Cell(kind.pairs),
-            Cell(100 * fmean(gap > min_gap for gap in kind.gaps)),
-            Cell(fmean(kind.gaps)),
-            Cell(fmean(kind.shared)),
-            Cell(fmean(kind.taught)),
-            Cell(fmean(per_step)),
-        )
-    )
-
-
-def wilson(share: float, count: int, z: float = 1.959964) -> tuple[float, float]:
-    """The Wilson score interval of a share observed on ``count`` > 0 cases."""
-    centre = share + z * z / (2 * count)
-    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    scale = 1 + z * z / count
-    return (centre - half) / scale, (centre + half) / scale
-
-
-def _row(one: PreferenceEvidence) -> Row:
+def _row(policy: PreferenceEvidence) -> Row:
     preferred = Cell()
-    if one.accuracy is not None:
-        preferred = Cell(100 * one.accuracy)
-        if one.held_out:
-            low, high = wilson(one.accuracy, one.held_out)
-            preferred = Cell(100 * one.accuracy, 100 * low, 100 * high)
+    if policy.accuracy is not None:
+        percent = policy.accuracy.scaled(100)
+        preferred = Cell(percent.value, percent.low, percent.high)
     return Row(
         (
-            Cell(one.label),
-            Cell(one.pairs),
-            Cell(one.held_out),
+            Cell(policy.label),
+            Cell(policy.pairs),
+            Cell(policy.held_out),
             preferred,
-            Cell(one.margin),
-            Cell(one.kl),
-            Cell(one.score_gap),
+            Cell(policy.margin),
+            Cell(policy.kl),
+            Cell(policy.score_gap),
         )
     )
 
 
-def _failure_safe(one: PreferenceEvidence) -> str:
-    if one.same_as_baseline:
+def _failure_safe(policy: PreferenceEvidence) -> str:
+    if policy.same_as_baseline:
         return (
-            f"{one.label}: no pair was informative, so the result is the SFT strong model itself "
-            "(the failure-safe case)."
+            f"{policy.label}: no pair was informative, so the result is the SFT strong model "
+            "itself (the failure-safe case)."
         )
-    return f"{one.label}: no pair was informative, yet the result differs from its start."
+    return f"{policy.label}: no pair was informative, yet the result differs from its start."

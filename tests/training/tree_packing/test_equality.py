@@ -1,0 +1,117 @@
+"""Packed and row-wise computation agree: log-probabilities and the gradients of every parameter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import (
+    Gemma3TextConfig,
+    LlamaConfig,
+    MistralConfig,
+    Qwen2Config,
+)
+from transformers.models.auto.modeling_auto import AutoModelForCausalLM
+
+from tratree_cli.training.tree_packing import segments
+from tratree_cli.training.tree_packing.forward import row_log_probs
+from tratree_cli.training.tree_packing.trie import build_tries
+
+SIZES: dict[str, Any] = {
+    "vocab_size": 40,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 512,
+}
+CONFIGS = {
+    "llama": LlamaConfig(**SIZES),
+    "tied-llama": LlamaConfig(**SIZES, tie_word_embeddings=True),
+    "qwen2": Qwen2Config(**SIZES),
+    "mistral-window": MistralConfig(**SIZES, sliding_window=5, head_dim=8),
+    "gemma3-window": Gemma3TextConfig(
+        **SIZES,
+        head_dim=8,
+        sliding_window=6,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+    ),
+}
+
+
+def tiny(name: str, attention: str = segments.NAME) -> Any:
+    torch.manual_seed(1)
+    segments.register()
+    model = AutoModelForCausalLM.from_config(CONFIGS[name], attn_implementation=attention)
+    return model.float().train()
+
+
+def row_wise(model: Any, rows: list[list[int]], scored: list[list[int]]) -> list[torch.Tensor]:
+    """Each row alone, as any trainer computes it."""
+    found = []
+    for row, mask in zip(rows, scored, strict=True):
+        ids = torch.tensor([row])
+        logp = torch.log_softmax(model(input_ids=ids, use_cache=False).logits[0, :-1].float(), -1)
+        picked = logp.gather(1, ids[0, 1:, None])[:, 0]
+        found.append(picked[torch.tensor(mask[1:]).bool()])
+    return found
+
+
+def gradients(model: Any, logps: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Of a loss that treats rows in pairs, as Eq. 6 does, and is not linear in them."""
+    sums = torch.stack([logp.sum() for logp in logps])
+    half = len(sums) // 2
+    loss = -torch.nn.functional.logsigmoid(0.1 * (sums[:half] - sums[half : 2 * half])).mean()
+    loss = loss - torch.cat(logps).mean()
+    model.zero_grad()
+    loss.backward()
+    return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+
+def assert_equal(model: Any, rows: list[list[int]], scored: list[list[int]], budget: int) -> None:
+    tries = build_tries(rows, budget)
+    plain, packed = row_wise(model, rows, scored), row_log_probs(model, tries, scored)
+    for expected, got in zip(plain, packed, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
+    wanted, found = gradients(model, plain), gradients(model, packed)
+    assert wanted.keys() == found.keys()
+    scale = max(float(gradient.abs().max()) for gradient in wanted.values())
+    for name, gradient in wanted.items():
+        assert float((gradient - found[name]).abs().max()) < 1e-5 * scale + 1e-9, name
+
+
+@st.composite
+def rows_with_masks(draw: Any) -> tuple[list[list[int]], list[list[int]]]:
+    """Rows that share beginnings: each is a prefix of an earlier one and new tokens."""
+    token = st.integers(0, 39)
+    rows = [draw(st.lists(token, min_size=2, max_size=14))]
+    for _ in range(draw(st.integers(1, 6))):
+        base = draw(st.sampled_from(rows))
+        keep = draw(st.integers(0, len(base)))
+        rows.append(base[:keep] + draw(st.lists(token, min_size=0 if keep > 1 else 2, max_size=8)))
+    scored = [[0, *draw(st.lists(st.integers(0, 1), min_size=len(r) - 1, max_size=len(r) - 1))]
+              for r in rows]  # fmt: skip
+    for row, mask in zip(rows, scored, strict=True):
+        mask[len(row) - 1] = 1
+    return rows, scored
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@settings(max_examples=12, deadline=None)
+@given(case=rows_with_masks(), budget=st.sampled_from((0, 24)))
+def test_log_probabilities_and_gradients_are_those_of_the_rows(
+    name: str, case: tuple[list[list[int]], list[list[int]]], budget: int
+) -> None:
+    assert_equal(tiny(name), *case, budget)
+
+
+def test_a_chain_two_hundred_deep_with_a_branch_at_every_token() -> None:
+    chain = np.arange(200) % 37
+    rows = [[*chain[: length + 1].tolist(), 38] for length in range(0, 200, 10)]
+    scored = [[0] * (len(row) - 1) + [1] for row in rows]
+    assert_equal(tiny("llama"), rows, scored, 0)

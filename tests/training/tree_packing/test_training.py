@@ -1,0 +1,80 @@
+"""Training by trees: the losses and gradients of rows, the same bytes again, and falling back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.training.conftest import digests
+from tratree_cli.models.load import load_tokenizer
+from tratree_cli.training.data import PairRow, pair_rows
+from tratree_cli.training.params import DPOParams
+from tratree_cli.training.preference import train_dpo
+from tratree_cli.training.reference import reference_logps, with_reference
+from tratree_cli.training.tree_packing import scorer
+from tratree_cli.training.tree_packing.decision import packs, sharing_in_batches
+
+STEPS = DPOParams(max_steps=3, batch_size=4, beta=0.3, nll_weight=0.5, group_by_length=False)
+
+
+@pytest.fixture(scope="module")
+def rows(policy: Path, pairs: Any, weaker: Path) -> list[PairRow]:
+    plain = pair_rows(load_tokenizer(policy), pairs)[0]
+    return with_reference(plain, reference_logps(weaker, plain))
+
+
+def trained(policy: Path, rows: list[PairRow], config: DPOParams, folder: Path) -> Any:
+    return train_dpo(policy, rows, config, folder / "out", folder / "work")
+
+
+def one_batch(rows: list[PairRow]) -> DPOParams:
+    """Every step sees all rows, so that the order of rows decides nothing."""
+    return replace(STEPS, batch_size=len(rows))
+
+
+@pytest.mark.parametrize("loss", ["sigmoid", "ipo", "sigmoid_norm"])
+def test_steps_by_trees_have_the_losses_of_steps_by_rows(
+    loss: str, policy: Path, rows: list[PairRow], tmp_path: Path
+) -> None:
+    config = replace(one_batch(rows), loss_type=loss)
+    by_rows = trained(policy, rows, config, tmp_path / "rows")
+    by_trees = trained(policy, rows, replace(config, tree_packing="on"), tmp_path / "trees")
+    for name in ("loss", "grad_norm", "margin", "logps_chosen", "logps_rejected"):
+        plain = [value for _, value in by_rows.curves[name]]
+        packed = [value for _, value in by_trees.curves[name]]
+        assert packed == pytest.approx(plain, rel=2e-4, abs=2e-4), name
+    assert not by_trees.remarks
+
+
+def test_training_by_trees_again_gives_the_same_bytes(
+    policy: Path, rows: list[PairRow], tmp_path: Path
+) -> None:
+    config = replace(STEPS, tree_packing="on")
+    for name in ("first", "second"):
+        trained(policy, rows, config, tmp_path / name)
+    assert digests(tmp_path / "first" / "out") == digests(tmp_path / "second" / "out")
+
+
+def test_a_packed_result_that_differs_makes_the_model_go_back_to_rows(
+    policy: Path, rows: list[PairRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scorer, "TOLERANCE", dict.fromkeys(scorer.TOLERANCE, -1.0))
+    config = replace(one_batch(rows), tree_packing="on")
+    result = trained(policy, rows, config, tmp_path / "trees")
+    assert len(result.remarks) == 1
+    assert "tree packing is off for this model" in result.remarks[0]
+    by_rows = trained(policy, rows, one_batch(rows), tmp_path / "rows")
+    losses = [[loss for _, loss in run.curves["loss"]] for run in (result, by_rows)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_auto_packs_where_enough_is_shared(rows: list[PairRow]) -> None:
+    shared = sharing_in_batches(rows, len(rows))
+    assert shared.ratio > 1
+    assert packs("auto", rows, len(rows)) == (shared.ratio >= scorer.WORTH_IT)
+    alone = [replace(row, tree=str(number)) for number, row in enumerate(rows)]
+    assert packs("on", alone, 1)
+    assert not packs("off", rows, len(rows))

@@ -1,0 +1,59 @@
+"""A trie holds every row as a path, each distinct prefix once, in depth-first order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tratree_cli.errors import InputError
+from tratree_cli.training.tree_packing.trie import build_tries, sharing
+
+ROWS = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=8), min_size=1, max_size=8)
+
+
+@given(ROWS, st.sampled_from((0, 8, 11)))
+def test_every_row_is_a_path(rows: list[list[int]], budget: int) -> None:
+    tries = build_tries(rows, budget)
+    assert sorted(row for trie in tries for row in trie.rows) == list(range(len(rows)))
+    for trie in tries:
+        assert not budget or len(trie) <= budget
+        for row, path in zip(trie.rows, trie.paths, strict=True):
+            assert trie.tokens[path].tolist() == rows[row]
+            assert trie.depth[path].tolist() == list(range(len(rows[row])))
+            assert trie.parent[path].tolist() == [-1, *path[:-1].tolist()]
+
+
+@given(ROWS)
+def test_each_distinct_prefix_is_one_node(rows: list[list[int]]) -> None:
+    (trie,) = build_tries(rows)
+    prefixes = {tuple(row[: length + 1]) for row in rows for length in range(len(row))}
+    assert len(trie) == len(prefixes)
+
+
+@given(ROWS)
+def test_ancestors_are_what_the_euler_tour_says(rows: list[list[int]]) -> None:
+    (trie,) = build_tries(rows)
+    for node in range(len(trie)):
+        ancestors, at = {node}, int(trie.parent[node])
+        while at >= 0:
+            ancestors.add(at)
+            at = int(trie.parent[at])
+        numbers = np.arange(len(trie))
+        told = numbers[(numbers <= node) & (node < trie.end)]
+        assert set(told.tolist()) == ancestors
+
+
+def test_sharing_counts_flat_unique_and_repeated_tokens() -> None:
+    rows = [[1, 2, 3, 4], [1, 2, 3, 5], [1, 2, 9]]
+    whole = sharing(rows, build_tries(rows))
+    assert (whole.flat, whole.unique, whole.repeated) == (11, 6, 0)
+    assert whole.ratio == pytest.approx(11 / 6)
+    cut = sharing(rows, build_tries(rows, 5))
+    assert (cut.unique, cut.repeated) == (8, 2)
+
+
+def test_a_row_beyond_the_budget_is_refused_in_a_sentence() -> None:
+    with pytest.raises(InputError, match="a row has 4 tokens, the budget is 3"):
+        build_tries([[1, 2, 3, 4]], budget=3)

@@ -1,0 +1,89 @@
+"""The plan of ``--dry-run``: what is cached, what would run, and what depends on what."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import orjson
+from rich.table import Table
+from rich.text import Text
+
+from tratree_cli.display.progress import stdout_console
+from tratree_cli.display.text import duration
+
+if TYPE_CHECKING:
+    from tratree_cli.pipeline.plan import PlanLine
+
+
+def print_plan(lines: Sequence[PlanLine], *, as_json: bool) -> None:
+    """One line a node on stdout, in the order in which they would run."""
+    if as_json:
+        for line in lines:
+            record = {
+                "stage": line.node.stage.name,
+                "label": line.node.label,
+                "state": line.state,
+                "ref": line.ref,
+                "reason": line.reason,
+                "seconds": line.seconds,
+            }
+            sys.stdout.write(orjson.dumps(record).decode() + "\n")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("stage")
+    table.add_column("state", overflow="fold")
+    table.add_column("seconds before", justify="right")
+    for line in lines:
+        cached = line.state == "cached"
+        state = f"cached  {line.ref[: line.ref.index(':') + 13]}" if cached else line.state
+        if line.reason:
+            state += f" ({line.reason})"
+        took = duration(line.seconds) if line.seconds is not None else ""
+        table.add_row(Text(line.node.label), Text(state, "dim" if cached else ""), Text(took))
+    stdout_console().print(table)
+    missing = sum(line.state != "cached" for line in lines)
+    known = [line.seconds for line in lines if line.seconds is not None]
+    total = f", about {duration(sum(known))} from earlier runs" if known else ""
+    stdout_console().print(f"{len(lines) - missing} cached, {missing} would run{total}")
+
+
+def print_grouped_plan(lines: Sequence[PlanLine], jobs: int) -> None:
+    """A study's plan: nodes with the same label in one line, and what all of it would take."""
+    groups: dict[str, list[PlanLine]] = {}
+    for line in lines:
+        groups.setdefault(line.node.label, []).append(line)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("stage")
+    for title in ("cached", "to run", "each", "together"):
+        table.add_column(title, justify="right")
+    for label, members in groups.items():
+        missing = [line for line in members if line.state != "cached"]
+        known = _known(missing)
+        each = duration(sum(known) / len(known)) if known else "?" if missing else ""
+        total = duration(sum(known)) if known else ""
+        cached = len(members) - len(missing)
+        table.add_row(
+            Text(label),
+            str(cached) if cached else "",
+            str(len(missing)) if missing else "",
+            each,
+            total,
+            style="" if missing else "dim",
+        )
+    stdout_console().print(table)
+    missing = [line for line in lines if line.state != "cached"]
+    known = _known(missing)
+    words = f"{len(lines) - len(missing)} cached, {len(missing)} would run"
+    if known:
+        words += f", about {duration(sum(known))} of work going by earlier runs"
+        if jobs > 1:
+            words += f" ({duration(sum(known) / jobs)} or more with {jobs} jobs)"
+    if len(known) < len(missing):
+        words += f"; {len(missing) - len(known)} of unknown length"
+    stdout_console().print(Text(words))
+
+
+def _known(lines: Iterable[PlanLine]) -> list[float]:
+    return [line.seconds for line in lines if line.seconds is not None]

@@ -1,0 +1,225 @@
+"""The sections of a configuration: every parameter with its type, default, bounds and meaning.
+
+Where the paper is silent the default is ours, and the field's note says ``(ours)``. The
+documentation (docs/parameters.md) is generated from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from tratree_cli.settings import note
+
+SCHEDULERS = ("cosine", "linear", "constant", "constant_with_warmup")
+LENGTH_POLICIES = ("error", "drop", "keep-last-turns")
+TREE_PACKING = ("auto", "on", "off")
+DTYPES = ("auto", "float32", "bfloat16")
+ATTENTION = ("auto", "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
+LOSSES = (
+    "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot",
+    "aot_unpaired", "apo_zero", "apo_down", "discopop", "sigmoid_norm",
+)  # fmt: skip
+"""TRL's losses on pairs; ``sft``, which it counts among them, is ``nll_weight`` here."""
+
+
+@dataclass(frozen=True)
+class EnvSection:
+    name: str = note("webshop", "the environment (`tratree env list`)")
+    data: str = note("embedded", "`embedded`, or a folder with the environment's own files")
+    prompt: str = note("quick", "a folder of templates/prompts/<env>/, or a path")
+    parameters: dict[str, Any] = note({}, "settings of the environment itself (page_size, ...)")
+
+
+@dataclass(frozen=True)
+class ModelsSection:
+    weak: str = note("tratree-s", "base of the weak model: embedded name, folder, or hub name")
+    strong: str = note("tratree-m", "base of the strong model")
+
+
+@dataclass(frozen=True)
+class DemosSection:
+    policy: str = note("expert", "who demonstrates")
+    split: str = note("train", "split the demonstrations come from")
+    tasks: int = note(200, "number of demonstrated tasks, 0 for all (ours)", least=0)
+    min_score: float = note(0.0, "demonstrations below this score are left out (ours)")
+
+
+@dataclass(frozen=True)
+class TrainingSection:
+    """What SFT, imitation of paths and preference training share."""
+
+    micro_batch: int = note(
+        0, "trajectories per forward pass, 0 for the whole batch (ours)", least=0
+    )
+    scheduler: str = note("cosine", "learning-rate schedule (section 4.1)", choices=SCHEDULERS)
+    warmup: float = note(0.03, "share of the steps that warm up (ours)", least=0)
+    weight_decay: float = note(0.0, "AdamW weight decay (ours)", least=0)
+    max_length: int = note(4096, "longest conversation in tokens (ours)", least=0)
+    too_long: str = note(
+        "error",
+        "what to do beyond it: error, drop, keep-last-turns (ours)",
+        choices=LENGTH_POLICIES,
+    )
+    lora_r: int = note(64, "LoRA rank, 0 trains all weights (section 4.1)", least=0)
+    lora_alpha: int = note(128, "LoRA alpha (section 4.1)")
+    lora_targets: list[str] = note(
+        ["all-linear"], "modules with an adapter, by name (ours)", absent=["all-linear"]
+    )
+    lora_dropout: float = note(0.0, "dropout in the adapters (ours)", absent=0.0, least=0)
+    lora_merge: bool = note(
+        True, "fold adapters into the weights; false stores the adapter alone", absent=True
+    )
+    attention: str = note(
+        "auto", "auto, eager, sdpa, flash_attention_2, ...", absent="auto", choices=ATTENTION
+    )
+    gradient_checkpointing: bool = note(
+        False, "recompute activations: less memory, more time", absent=False
+    )
+    dtype: str = note(
+        "auto", "arithmetic: float32, bfloat16, or auto (bfloat16 on a GPU)", choices=DTYPES
+    )
+    save_dtype: str = note(
+        "float32", "stored weights: float32 or bfloat16", absent="float32", choices=DTYPES[1:]
+    )
+    checkpoint_every: float = note(
+        0.2, "share or number of steps, 0 for none (not keyed)", keyed=False, least=0
+    )
+
+
+@dataclass(frozen=True)
+class SftSection(TrainingSection):
+    epochs: float = note(3.0, "passes over the demonstrations (ours)", above=0)
+    learning_rate: float = note(1e-5, "peak learning rate (section 4.1)", above=0)
+    batch_size: int = note(32, "trajectories per optimizer step (section 4.1)", least=1)
+    packing: bool = note(
+        False, "SFT: several conversations to a sequence, unseen by each other", absent=False
+    )
+    diverge_from: str = note(
+        "", "Eq. 5, read by `tratree sft`: the model to move away from", keyed=False
+    )
+    diverge_weight: float = note(0.3, "Eq. 5: lambda (ours)", absent=0.0, least=0)
+    diverge_cap: float = note(
+        0.2, "Eq. 5: nats per token beyond which KL earns nothing (ours)", absent=0.0, least=0
+    )
+
+    @property
+    def shared(self) -> TrainingSection:
+        """What preference training takes over from here."""
+        names = [key.name for key in fields(TrainingSection)]
+        return TrainingSection(**{name: getattr(self, name) for name in names})
+
+
+@dataclass(frozen=True)
+class ExploreSection:
+    m: int = note(6, "M, trajectories per task (Fig. 4 peaks at 6)", least=1)
+    temperature: list[float] = note(
+        [1.0], "sampling temperatures, sample i uses the i-th (ours)", least=0
+    )
+    top_p: list[float] = note(
+        [1.0], "nucleus masses, crossed with the temperatures (ours)", above=0, most=1
+    )
+    split: str = note("train", "split that is explored")
+    tasks: int = note(0, "number of explored tasks, 0 for all", least=0)
+    task_ids: list[str] = note([], "explored tasks by name; empty for the first of the split")
+    explorer: str = note(
+        "weak", "whose exploration: weak or strong (the SFT models)", choices=("weak", "strong")
+    )
+    backend: str = note("local", "the engine that plays models: local, or a plug-in's")
+    max_new_tokens: int = note(256, "longest answer in tokens (ours)", least=1)
+    max_context: int = note(4096, "longest conversation in tokens (ours)", least=1)
+    constrain: bool = note(False, "decode only available actions; labelled wherever it is used")
+    block: int = note(
+        64, "tasks per shard; fixes which episodes share a forward pass (ours)", least=1
+    )
+
+
+@dataclass(frozen=True)
+class TreeSection:
+    merge: str = note("similar", "exact or similar", choices=("exact", "similar"))
+    threshold: float = note(0.95, "xi_sim, cosine at which observations merge (ours)", least=-1)
+    guard: str = note(
+        "",
+        "numbers-equal: texts with different numbers never merge (ours)",
+        choices=("", "numbers-equal"),
+    )
+    embedder: str = note("offline", "offline, or any sentence-transformers model")
+
+
+@dataclass(frozen=True)
+class PairsSection:
+    rule: str = note("tree", "the pair rule: tree, unstructured, eto, ceiling or a plug-in's")
+    select: str = note(
+        "best-worst",
+        "which branches are paired: all, best-worst, adjacent (ours)",
+        choices=("all", "best-worst", "adjacent"),
+    )
+    min_gap: float = note(0.1, "smallest difference of aggregated scores (ours)", least=0)
+    per_node: int = note(1, "pairs per divergence point, 0 for no limit (ours)", least=0)
+    per_task: int = note(2, "pairs per task, 0 for no limit (ours)", least=0)
+    horizon: int = note(0, "steps of each continuation, 0 to the end (ours)", least=0)
+    parameters: dict[str, Any] = note({}, "settings of plug-ins' pair rules, each under its name")
+
+
+@dataclass(frozen=True)
+class MctsSection:
+    rollouts: int = note(100, "search iterations per tree (section 4.2)", least=1)
+    gamma: float = note(1.41, "exploration constant of Eq. 7 (ours)", least=0)
+    select: str = note(
+        "mean",
+        "how e* is read off: mean, visits or max (3.2: mean)",
+        choices=("mean", "visits", "max", "best-observed"),
+    )
+    min_score: float = note(0.0, "e* with a score at or below this is dropped (ours)")
+
+
+@dataclass(frozen=True)
+class TrainSection:
+    init: str = note("sft", "where the strong model starts: sft, base, or a reference")
+    epochs: float = note(3.0, "passes over the e* paths (ours)", above=0)
+    learning_rate: float = note(1e-5, "peak learning rate of imitation (section 4.1)", above=0)
+    parameters: dict[str, Any] = note({}, "settings of plug-ins' trainers, each under its name")
+
+
+@dataclass(frozen=True)
+class DpoSection:
+    beta: float = note(0.1, "beta of Eq. 6 (section 4.1)", above=0)
+    ref: str = note(
+        "", "KL reference: weak, strong-sft, none, a reference; empty for the method's", keyed=False
+    )
+    epochs: float = note(1.0, "passes over the pairs (ours)", above=0)
+    learning_rate: float = note(2e-5, "peak learning rate (section 4.1)", above=0)
+    batch_size: int = note(32, "pairs per optimizer step (section 4.1)", least=1)
+    nll_weight: float = note(0.0, "weight of an NLL term on the preferred side (ours)", least=0)
+    explicit_kl: bool = note(False, "Eq. 6 as written, with the full KL term beside the DPO loss")
+    loss_type: str = note(
+        "sigmoid",
+        "any loss of TRL's DPO: sigmoid, ipo, hinge, ... (ours)",
+        absent="sigmoid",
+        choices=LOSSES,
+    )
+    label_smoothing: float = note(
+        0.0, "share of pairs assumed to be labelled wrongly (ours)", absent=0.0, least=0
+    )
+
+
+@dataclass(frozen=True)
+class EvalSection:
+    split: str = note("test", "split that is evaluated")
+    tasks: int = note(0, "number of tasks, 0 for all", least=0)
+    samples: int = note(1, "episodes per task", least=1)
+    temperature: float = note(0.0, "0 is greedy", least=0)
+    top_p: float = note(1.0, "nucleus mass when sampling", above=0, most=1)
+
+
+@dataclass(frozen=True)
+class ReportSection:
+    methods: list[str] = note(
+        ["expert", "random", "sft-weak", "sft-strong", "tree-dpo", "mcts", "unstructured-dpo"],
+        "rows of the report",
+    )
+    held_out: int = note(
+        0,
+        "dev tasks whose pairs test what the policies prefer (section 3.3), 0: none (ours)",
+        least=0,
+    )

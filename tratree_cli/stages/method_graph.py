@@ -1,0 +1,31 @@
+"""A method as a graph: what is made to get its policy, and the evaluation of that policy."""
+
+from __future__ import annotations
+
+from tratree_cli.config import Config
+from tratree_cli.methods.registry import method
+from tratree_cli.pipeline.graph import Node
+from tratree_cli.stages import build_tree, evaluate, explore, sft, train_strong
+
+
+def policy(config: Config, name: str) -> Node | str:
+    """The node of the model that a method trains, or the name of the scripted policy it plays."""
+    record = method(name)
+    if record.policy:
+        return record.policy
+    if record.supervised:
+        return sft.node(config, record.role)
+    return train_strong.node(config, name)
+
+
+def evaluation(config: Config, name: str) -> Node:
+    """The evaluation of a method, with everything below it."""
+    record = method(name)
+    return evaluate.node(
+        config, policy=policy(config, name), label=record.title, best_of=record.best_of
+    )
+
+
+def tree(config: Config) -> Node:
+    """The forest that the report shows: the weak model's exploration."""
+    return build_tree.node(config, rollouts=(explore.node(config),))

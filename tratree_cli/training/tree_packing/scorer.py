@@ -1,0 +1,130 @@
+"""The packed computation beside a model: the scored positions of right-padded rows, checked.
+
+A trainer hands in the rows of a batch as it always does; what comes back is what its head would
+give at the scored positions, in their order. At the first use of each size of input one row is
+computed plainly as well; where the two do not agree the model goes back to rows, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from tratree_cli.training.tree_packing import segments
+from tratree_cli.training.tree_packing.forward import packed_logits, scored_tokens
+from tratree_cli.training.tree_packing.support import why_not_packed
+from tratree_cli.training.tree_packing.trie import Sharing, TokenTrie, build_tries
+
+TOLERANCE = {torch.float32: 2e-4, torch.bfloat16: 0.25, torch.float16: 0.05}
+"""Nats by which a token's log-probability may differ between the two computations."""
+WORTH_IT = 1.15
+"""Flat over distinct tokens from which ``auto`` packs: below, laying out costs what it saves."""
+
+
+@dataclass(frozen=True)
+class ScoredLogits:
+    """Logits of a batch's scored positions, each distinct position once.
+
+    ``logits[L, vocabulary]``; ``position[n]`` and ``target[n]`` say for each scored token, row by
+    row in order, whose logits it has and which token it is.
+    """
+
+    logits: torch.Tensor
+    position: torch.Tensor
+    target: torch.Tensor
+
+
+@dataclass
+class TreePackedModel:
+    """Packs what ``model`` (a causal language model without wrapper) is given.
+
+    ``warn`` is told once, in a sentence, when rows have to be computed one by one.
+    """
+
+    model: Any
+    warn: Callable[[str], None]
+    active: bool = True
+    flat: int = 0
+    unique: int = 0
+    _checked: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        reason = why_not_packed(self.model)
+        if reason:
+            self._give_up(reason)
+            return
+        segments.register()
+        self.model.set_attn_implementation(segments.NAME)
+
+    @property
+    def sharing(self) -> Sharing:
+        """What was shared so far."""
+        return Sharing(self.flat, self.unique)
+
+    def scored_logits(
+        self, input_ids: torch.Tensor, lengths: Sequence[int], scored: torch.Tensor
+    ) -> ScoredLogits | None:
+        """Logits at the positions whose next token is scored; None: compute by rows.
+
+        ``input_ids[B, T]`` is padded on the right to ``lengths``; ``scored[B, T]`` is true at the
+        scored tokens.
+        """
+        if not self.active:
+            return None
+        rows = [row[:length] for row, length in zip(input_ids.tolist(), lengths, strict=True)]
+        masks = [row[:length] for row, length in zip(scored.tolist(), lengths, strict=True)]
+        tries = build_tries(rows)
+        self.flat += sum(lengths)
+        self.unique += sum(map(len, tries))
+        if not self._agrees(tries, rows, masks):
+            return None
+        return self._packed(tries, masks)
+
+    def _packed(self, tries: Sequence[TokenTrie], masks: Sequence[Sequence[int]]) -> ScoredLogits:
+        plan = segments.plan(tries, self.model.get_input_embeddings().weight.device)
+        where = scored_tokens(tries, plan, masks)
+        logits = packed_logits(self.model, plan, where.parents)
+        entries = torch.cat(where.entries)
+        return ScoredLogits(logits, where.parent_of[entries], where.targets[entries])
+
+    def _agrees(
+        self,
+        tries: Sequence[TokenTrie],
+        rows: Sequence[Sequence[int]],
+        masks: Sequence[Sequence[int]],
+    ) -> bool:
+        """Whether a row computed plainly gives the same, the first time a size is met."""
+        size = sum(map(len, tries)).bit_length()
+        if size in self._checked:
+            return True
+        row = max(range(len(rows)), key=lambda number: (sum(masks[number][1:]), -len(rows[number])))
+        training = self.model.training
+        self.model.eval()
+        with torch.no_grad():
+            packed = self._packed(tries, masks)
+            begin = sum(sum(mask[1:]) for mask in masks[:row])
+            mine = slice(begin, begin + sum(masks[row][1:]))
+            logp = torch.log_softmax(packed.logits[packed.position[mine]].float(), dim=-1)
+            device = logp.device
+            ids = torch.tensor([rows[row]], device=device)
+            plain = self.model(input_ids=ids, use_cache=False).logits[0, :-1]
+            wanted = torch.log_softmax(plain.float(), dim=-1)
+            wanted = wanted[torch.tensor(masks[row][1:], device=device).bool()]
+            target = packed.target[mine, None]
+            difference = (logp.gather(1, target) - wanted.gather(1, target)).abs().max().item()
+        self.model.train(training)
+        limit = TOLERANCE.get(self.model.get_input_embeddings().weight.dtype, 0.25)
+        if difference > limit:
+            self._give_up(
+                f"a packed token differs by {difference:.2g} nats from the plain computation"
+            )
+            return False
+        self._checked.add(size)
+        return True
+
+    def _give_up(self, reason: str) -> None:
+        self.active = False
+        self.warn(f"tree packing is off for this model: {reason}; rows are computed one by one")
