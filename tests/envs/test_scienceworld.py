@@ -186,16 +186,16 @@ def test_a_preset_is_recorded_as_the_list_it_stands_for() -> None:
 
 def test_there_is_a_prompt_for_every_recipe() -> None:
     from tratree_cli.config import load_recipe, recipes
-    from tratree_cli.stages.environments import read_prompt
+    from tratree_cli.stages.environments import prompt_folder, read_prompt
 
     for name in recipes():
         if "-alfworld" not in name:
-            read_prompt(load_recipe(name, "scienceworld"))
+            read_prompt(prompt_folder(load_recipe(name, "scienceworld")))
     config = load_recipe("paper-llama2", "scienceworld")
-    first, *rest = read_prompt(config)
+    first, *rest = read_prompt(prompt_folder(config))
     assert "teleport to LOC" in first["content"] and "already been opened" not in first["content"]
     assert rest[-1]["content"].startswith("Thought: ")
-    paper = read_prompt(config.with_values({"env": {"prompt": "paper"}}, "test"))
+    paper = read_prompt(prompt_folder(config.with_values({"env": {"prompt": "paper"}}, "test")))
     assert "All containers in the environment have already been opened" in paper[0]["content"]
 
 
