@@ -29,7 +29,7 @@ from queue import SimpleQueue
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("benchmarks", "docs", "store", "templates", "tests", "tratree_cli")
+COPIED = ("benchmarks", "docs", "examples", "store", "templates", "tests", "tratree_cli")
 FILES = ("pyproject.toml", "README.md", "CHANGELOG.md", "Makefile", "LICENSE")
 _COMPARED = {
     "<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==",
