@@ -36,6 +36,5 @@ def build_tree(
     )
     session.finish(
         stage.node(config, rollouts=given or None),
-        follow="tratree show tree@latest",
         summary=tree_summary,
     )

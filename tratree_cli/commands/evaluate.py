@@ -74,7 +74,7 @@ def evaluate(
     )
     chosen = policies[0] if policies else train_strong.node(config, "tree-dpo")
     node = stage.node(config, policy=chosen, label=_label(chosen), best_of=best_of)
-    session.finish(node, follow="tratree report", summary=evaluation_summary)
+    session.finish(node, summary=evaluation_summary)
 
 
 def _label(policy: object) -> str:

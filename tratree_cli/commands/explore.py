@@ -106,7 +106,7 @@ def explore(
             "without --shard publishes the rollouts"
         )
         return
-    session.finish(node, follow="tratree build-tree rollouts@latest")
+    session.finish(node)
 
 
 def _check_engine(engine: str, address: str | None) -> None:

@@ -31,6 +31,4 @@ def mcts(
 
     given = session.entries(tree or [], ("tree",))
     config = session.config(given, mcts__rollouts=rollouts, mcts__gamma=gamma, mcts__select=select)
-    session.finish(
-        stage.node(config, trees=given or None), follow="tratree train-strong paths@latest"
-    )
+    session.finish(stage.node(config, trees=given or None))

@@ -66,4 +66,4 @@ def mine_pairs(
         rollouts=by_kind["rollouts"] or None,
         demonstrations=by_kind["demos"] or None,
     )
-    session.finish(node, follow="tratree train-strong pairs@latest")
+    session.finish(node)

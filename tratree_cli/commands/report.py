@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tratree_cli.commands.next_step import short
 from tratree_cli.commands.registered import complete_methods
 from tratree_cli.commands.session import Session, stage_command
 
@@ -161,12 +162,14 @@ def deliver_cells(
 
 def deliver(session: Session, entry: Entry, form: str, output: Path | None) -> None:
     """Print the report, or write it to a file and print its reference."""
+    from rich.text import Text
+
     from tratree_cli.reporting import report_stage as stage
 
     document = stage.document_of(session.opened_store, entry)
     if output is not None:
         output.write_text(rendered(document, form), encoding="utf-8")
-        session.runtime.reporter.hint(f"open {output}")
+        session.runtime.reporter.show(Text(f"written to {output}"))
         session.print_entry(entry)
     elif session.as_json and form == "terminal":
         session.print_entry(entry)
@@ -191,8 +194,8 @@ def show_report(document: ReportDocument, store: Store, entry: Entry) -> None:
     trees = lineage.inputs(store, entry, "tree")
     for tree in trees[:1]:
         console.print(typical_tree(tree))
-    if document.next_step:
-        console.print(Text.assemble("\nNext: ", (document.next_step, "bold")))
+    if trees:
+        console.print(Text.assemble("\nNext: ", (f"tratree show {short(trees[0])}", "bold")))
 
 
 def typical_tree(tree: Entry) -> RenderableType:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from tratree_cli.commands.next_step import next_step
 from tratree_cli.commands.options import CommonOptions, with_common_options
 from tratree_cli.commands.output import entry_json, print_json, print_line
 from tratree_cli.errors import InputError, WouldRunError
@@ -128,19 +129,18 @@ class Session(CommonOptions):
     def finish(
         self,
         node: Node,
-        follow: str = "",
         summary: Callable[[Entry], RenderableType] | None = None,
     ) -> None:
         """Realise ``node`` and print its reference; with ``--dry-run`` print the plan instead.
 
-        ``summary`` is shown to people on stderr, ``follow`` is the line they may type next.
+        ``summary`` is shown to people on stderr, before the line that they may type next.
         """
         entry = self.realise(node)
         if entry is not None:
             self.print_entry(entry)
             if summary is not None and not self.quiet:
                 self.runtime.reporter.show(summary(entry))
-            if follow:
+            if follow := next_step(entry, self.name, self.store):
                 self.runtime.reporter.hint(follow)
             if entry.provenance.get("partial"):
                 raise typer.Exit(3)

@@ -100,7 +100,7 @@ def train_strong(
     reference = _model(session, ref or config.dpo.ref, ("weak", "strong-sft", "none", ""))
     data = _imported(config, file) if file is not None else first
     node = stage.node(config, chosen, data=data, init=start, reference=reference, processes=world)
-    session.finish(node, follow="tratree eval model@latest")
+    session.finish(node)
 
 
 def _method(asked: str | None, first: Entry | None, file: Path | None) -> str:
