@@ -73,12 +73,17 @@ class CommonOptions:
     ] = False
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors on stderr.")] = False
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="All figures of a stage, whole reasons.")
+    ] = False
     debug: Annotated[bool, typer.Option("--debug", help="Tracebacks.", hidden=True)] = False
 
     def __post_init__(self) -> None:
         """Refuse options that would say nothing, or the opposite of each other."""
         if self.exit_code and not self.dry_run:
             raise InputError("--exit-code tells what --dry-run found; add --dry-run, or drop it")
+        if self.quiet and self.verbose:
+            raise InputError("--quiet silences what --verbose asks for; drop one of them")
         if self.force and self.frozen:
             raise InputError("--force runs what --frozen forbids to run; drop one of them")
 

@@ -55,6 +55,7 @@ class Session(CommonOptions):
     @functools.cached_property
     def runtime(self) -> Runtime:
         from tratree_cli.display.progress import reporter
+        from tratree_cli.methods.registry import title
         from tratree_cli.pipeline.graph import Options
         from tratree_cli.pipeline.reporter import SilentReporter
         from tratree_cli.pipeline.runtime import Runtime
@@ -64,7 +65,7 @@ class Session(CommonOptions):
         limit_threads(options.threads)
         return Runtime(
             store_root=self.store_root,
-            reporter=SilentReporter() if self.quiet else reporter(),
+            reporter=SilentReporter() if self.quiet else reporter(title, verbose=self.verbose),
             options=options,
             frozen=self.frozen,
             force=self.force,

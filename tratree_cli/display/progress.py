@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from tratree_cli.display.text import duration, inert, one_line
+from tratree_cli.display.headlines import called, headline
+from tratree_cli.display.text import age, duration, inert, one_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -28,15 +29,18 @@ if TYPE_CHECKING:
 LINE_SECONDS = 15.0
 
 
-def reporter() -> LineReporter:
-    """The reporter for this process's stderr."""
+def reporter(title: Callable[[str], str] = str, *, verbose: bool = False) -> LineReporter:
+    """The reporter for this process's stderr; ``title`` is what tables call a method of a name."""
     console = Console(stderr=True, highlight=False)
-    return TerminalReporter(console) if console.is_terminal else LineReporter(console)
+    kind = TerminalReporter if console.is_terminal else LineReporter
+    return kind(console, title, verbose=verbose)
 
 
 def without_bars(shown: Any) -> Any:
     """The same reporter, as plain lines if it would draw bars."""
-    return LineReporter(shown.console) if isinstance(shown, TerminalReporter) else shown
+    if not isinstance(shown, TerminalReporter):
+        return shown
+    return LineReporter(shown.console, shown.title, verbose=shown.verbose)
 
 
 @dataclass
@@ -67,8 +71,13 @@ def closing(shown: Any) -> Iterator[None]:
 class LineReporter:
     """Plain lines: for logs, pipes and terminals without cursor control."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(
+        self, console: Console, title: Callable[[str], str] = str, *, verbose: bool = False
+    ) -> None:
         self.console = console
+        self.title = title
+        self.verbose = verbose
+        """Whether a line has all numbers of a summary."""
         self._paces: dict[str, Pace] = {}
 
     def progress(self, label: str, done: int, total: int, note: str) -> None:
@@ -78,23 +87,31 @@ class LineReporter:
             return
         pace.told = now
         share = f"{done:,}/{total:,} ({100 * done // total} %)" if total else f"{done:,}"
-        parts = [f"… {label}", share, _note(note).strip(), pace.left(done, total, now)]
+        parts = [
+            f"… {called(label, self.title)}",
+            share,
+            _note(note).strip(),
+            pace.left(done, total, now),
+        ]
         self._line(Text("  ".join(part for part in parts if part), "dim"))
 
     def started(self, label: str, reason: str) -> None:
-        self._line(Text.assemble(("… ", "dim"), label, (f"  {reason}" if reason else "", "dim")))
+        self._line(
+            Text.assemble(
+                ("… ", "dim"), called(label, self.title), (f"  {reason}" if reason else "", "dim")
+            )
+        )
 
     def finished(self, label: str, entry: Entry, cached: bool) -> None:
         mark = ("= ", "dim") if cached else ("✓ ", "green")
-        ref = f"{entry.kind}:{entry.object[:12]}"
+        made = duration(entry.seconds)
         if cached:
-            ago = duration(time.time() - entry.created)
-            when = f"cached (made {ago} ago, took {duration(entry.seconds)})"
-        else:
-            when = f"{duration(entry.seconds)}"
-        line = Text.assemble(mark, f"{label:<34} ", (ref, "cyan"), "  ", (when, "dim"))
-        short = short_summary(entry.summary)
-        if short and not cached:
+            ago = age(time.time() - entry.created)
+            made = f"cached (made {ago} ago, saved {made})"
+        said = headline(entry.kind, {} if cached else entry.summary, label, self.title)
+        ref = f"{entry.kind}:{entry.object[:12]}"
+        line = Text.assemble(mark, said, "  ", (made, "dim"), "  ", (ref, "cyan"))
+        if self.verbose and not cached and (short := short_summary(entry.summary)):
             line.append(f"  {short}", "dim")
         self._line(line)
 
@@ -121,14 +138,18 @@ class LineReporter:
 class TerminalReporter(LineReporter):
     """Bars for what runs, lines above them for what is finished."""
 
-    def __init__(self, console: Console) -> None:
-        super().__init__(console)
+    def __init__(
+        self, console: Console, title: Callable[[str], str] = str, *, verbose: bool = False
+    ) -> None:
+        super().__init__(console, title, verbose=verbose)
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
 
     def started(self, label: str, reason: str) -> None:
         bars = self._bars()
-        self._tasks[label] = bars.add_task(label, total=None, note=reason, left="")
+        self._tasks[label] = bars.add_task(
+            called(label, self.title), total=None, note=reason, left=""
+        )
 
     def progress(self, label: str, done: int, total: int, note: str) -> None:
         task = self._tasks.get(label)
@@ -185,7 +206,7 @@ def short_summary(summary: Any) -> str:
         for key, value in dict(summary).items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     ]
-    return ", ".join(parts[:5])
+    return ", ".join(parts)
 
 
 def _note(text: str) -> str:

@@ -56,6 +56,11 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
+def age(seconds: float) -> str:
+    """A duration in its largest unit only: ``41 s``, ``3 m``, ``2 h``, ``3 d``."""
+    return " ".join(duration(round(seconds)).split()[:2]) if seconds >= 1 else "1 s"
+
+
 def size(number: float) -> str:
     """Bytes: ``1.4 MB``."""
     for unit in ("B", "kB", "MB", "GB"):
