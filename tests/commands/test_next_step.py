@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from tratree_cli.commands.next_step import next_step
+from tratree_cli.commands.next_step import another_recipe, next_step
+from tratree_cli.config import load_recipe
+from tratree_cli.stages import mine_pairs, sft
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -63,3 +65,38 @@ def test_no_paths_are_looked_for_with_a_lower_score() -> None:
         inputs={"tree": [DIGEST]},
     )
     assert next_step(none) == f"tratree mcts tree:{DIGEST[:12]} --set mcts.min_score=0"
+
+
+class Holding:
+    """A store that holds these entries."""
+
+    root = Path(".tratree")
+
+    def __init__(self, *entries: Any) -> None:
+        self._entries = entries
+
+    def entries(self, *, kind: str, limit: int) -> list[Any]:
+        return [held for held in self._entries if held.kind == kind][:limit]
+
+
+def test_a_bare_stage_beside_another_recipe_offers_what_is_there() -> None:
+    wanted = mine_pairs.node(load_recipe("quick"))
+    missing = [*wanted.upstream(), wanted]
+    tree = entry("tree", provenance={"config": {"recipe": "micro"}})
+    said = another_recipe(missing, Holding(tree))  # type: ignore[arg-type]
+    assert "this starts recipe 'quick' with 2 stages" in said
+    assert "was made with recipe 'micro': `tratree mine-pairs tree@latest`" in said
+
+
+def test_nothing_is_offered_in_an_empty_store_or_beside_the_same_recipe() -> None:
+    wanted = mine_pairs.node(load_recipe("quick"))
+    missing = [*wanted.upstream(), wanted]
+    same = entry("tree", provenance={"config": {"recipe": "quick"}})
+    for held in (Holding(), Holding(same)):
+        assert another_recipe(missing, held) == ""  # type: ignore[arg-type]
+
+
+def test_a_stage_whose_inputs_are_there_offers_nothing_else() -> None:
+    only = sft.node(load_recipe("quick"), "weak")
+    held = Holding(entry("demos", provenance={"config": {"recipe": "micro"}}))
+    assert another_recipe([only], held) == ""  # type: ignore[arg-type]

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tratree_cli.display.text import counted
+
 if TYPE_CHECKING:
-    from tratree_store import Entry
+    from tratree_store import Entry, Store
+
+    from tratree_cli.pipeline.graph import Node
 
 
 def next_step(entry: Entry, name: str | None = None, store: Path | None = None) -> str:
@@ -59,3 +64,29 @@ def _remedy(entry: Entry) -> str:
     m = entry.provenance.get("config", {}).get("explore", {}).get("m", 4)
     recipe = entry.provenance.get("config", {}).get("recipe", "quick")
     return f"tratree explore --recipe {shlex.quote(str(recipe))} -m {2 * int(m)}"
+
+
+def another_recipe(missing: Sequence[Node], store: Store) -> str:
+    """What to say where a bare stage would start a pipeline beside one of another recipe.
+
+    ``missing`` are the nodes that would run, the one that was asked for last. Empty where the
+    store has something of this recipe to start from, or nothing at all.
+    """
+    root = missing[-1]
+    keys = {node.key for node in missing}
+    kinds = {source.stage.kind for source in root.upstream() if source.key in keys}
+    for kind in sorted(kinds):
+        made = [_recipe(entry) for entry in store.entries(kind=kind, limit=50)]
+        if not made or root.config.recipe in made or not made[0]:
+            continue
+        begun = f"this starts recipe '{root.config.recipe}' with {counted(len(missing), 'stage')}"
+        words = f"{begun}, but what is in {store.root} was made with recipe '{made[0]}'"
+        stage = root.stage.name
+        if kind in ("rollouts", "tree", "pairs", "paths"):
+            return f"{words}: `tratree {stage} {kind}@latest` goes on from there"
+        return f"{words}: `tratree {stage} --recipe {made[0]}` goes on from there"
+    return ""
+
+
+def _recipe(entry: Entry) -> str:
+    return str((entry.provenance.get("config") or {}).get("recipe") or "")

@@ -73,7 +73,14 @@ class Session(CommonOptions):
             wait=self.wait,
             jobs=self.jobs or os.cpu_count() or 1,
             command=sys.argv[1:],
+            checks=[self._tell_of_another_recipe],
         )
+
+    def _tell_of_another_recipe(self, missing: Sequence[Node]) -> None:
+        from tratree_cli.commands.next_step import another_recipe
+
+        if words := another_recipe(missing, self.opened_store):
+            self.runtime.reporter.warn(words)
 
     def use(self, **options: Any) -> None:
         """Set how stages run beyond the common options (engine, address)."""
@@ -178,7 +185,7 @@ class Session(CommonOptions):
         from tratree_cli.commands.plan_output import print_plan
 
         lines = self.runtime.plan(node)
-        print_plan(lines, as_json=self.as_json)
+        print_plan(lines, as_json=self.as_json, verbose=self.verbose)
         if self.exit_code and any(line.state != "cached" for line in lines):
             raise WouldRunError("something would run (--exit-code)")
 

@@ -71,8 +71,8 @@ def listing(
         words = Text(no_wrap=True, overflow="ellipsis")
         words.append(named, "bold cyan")
         words.append(("  " if named else "") + one_line(" · ".join(said)))
-        ref = foreign(f"{entry.kind}:{entry.object[: 12 if long else 8]}", "cyan")
-        rows.append((words, ref, f"{age(max(0.0, now - entry.created))} ago"))
+        short = foreign(f"{entry.kind}:{entry.object[: 12 if long else 8]}", "cyan")
+        rows.append((words, short, f"{age(max(0.0, now - entry.created))} ago"))
     if long:
         return Group(
             *(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tratree_cli.display.headlines import called, headline
-from tratree_cli.display.text import age, duration, inert, one_line
+from tratree_cli.display.text import age, counted, duration, inert, one_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -79,6 +79,27 @@ class LineReporter:
         self.verbose = verbose
         """Whether a line has all numbers of a summary."""
         self._paces: dict[str, Pace] = {}
+        self._total = 0
+        self._numbers: dict[str, int] = {}
+        self._found = 0
+        self._saved = 0.0
+        self._done = 0
+        self._began = time.monotonic()
+
+    def planned(self, total: int, seconds: Sequence[float | None]) -> None:
+        self._total, self._began = total, time.monotonic()
+        self._numbers, self._found = {}, total - len(seconds)
+        if len(seconds) > 1:
+            took = f", {expected(seconds)}"
+            self._line(Text(f"{counted(total, 'stage')}, {self._found} cached{took}", "bold"))
+
+    def _number(self, label: str) -> str:
+        """``[4/20] ``: the place of a stage that runs; empty where it is the only one."""
+        place = self._numbers.setdefault(label, self._found + len(self._numbers) + 1)
+        return f"[{place}/{self._total}] " if self._total > 1 else ""
+
+    def _name(self, label: str) -> str:
+        return self._number(label) + called(label, self.title)
 
     def progress(self, label: str, done: int, total: int, note: str) -> None:
         now = time.monotonic()
@@ -88,7 +109,7 @@ class LineReporter:
         pace.told = now
         share = f"{done:,}/{total:,} ({100 * done // total} %)" if total else f"{done:,}"
         parts = [
-            f"… {called(label, self.title)}",
+            f"… {self._name(label)}",
             share,
             _note(note).strip(),
             pace.left(done, total, now),
@@ -98,7 +119,7 @@ class LineReporter:
     def started(self, label: str, reason: str) -> None:
         self._line(
             Text.assemble(
-                ("… ", "dim"), called(label, self.title), (f"  {reason}" if reason else "", "dim")
+                ("… ", "dim"), self._name(label), (f"  {reason}" if reason else "", "dim")
             )
         )
 
@@ -108,9 +129,13 @@ class LineReporter:
         if cached:
             ago = age(time.time() - entry.created)
             made = f"cached (made {ago} ago, saved {made})"
+            self._saved += entry.seconds
+        else:
+            self._done += 1
         said = headline(entry.kind, {} if cached else entry.summary, label, self.title)
         ref = f"{entry.kind}:{entry.object[:12]}"
-        line = Text.assemble(mark, said, "  ", (made, "dim"), "  ", (ref, "cyan"))
+        number = "" if cached else self._number(label)
+        line = Text.assemble(mark, number, said, "  ", (made, "dim"), "  ", (ref, "cyan"))
         if self.verbose and not cached and (short := short_summary(entry.summary)):
             line.append(f"  {short}", "dim")
         self._line(line)
@@ -125,7 +150,12 @@ class LineReporter:
         self.console.print(renderable)
 
     def close(self) -> None:
-        """Lines stay where they are."""
+        """Say what several stages took together; lines stay where they are."""
+        if self._done > 1:
+            took = duration(time.monotonic() - self._began)
+            saved = f"; what was cached saved {duration(self._saved)}" if self._saved else ""
+            self._line(Text(f"{self._done} stages in {took}{saved}", "bold"))
+        self._done, self._saved = 0, 0.0
 
     def _line(self, text: Text) -> None:
         # A log keeps whole lines; only a terminal is cropped to its width.
@@ -147,9 +177,7 @@ class TerminalReporter(LineReporter):
 
     def started(self, label: str, reason: str) -> None:
         bars = self._bars()
-        self._tasks[label] = bars.add_task(
-            called(label, self.title), total=None, note=reason, left=""
-        )
+        self._tasks[label] = bars.add_task(self._name(label), total=None, note=reason, left="")
 
     def progress(self, label: str, done: int, total: int, note: str) -> None:
         task = self._tasks.get(label)
@@ -172,6 +200,7 @@ class TerminalReporter(LineReporter):
                 self._progress.remove_task(task)
             self._progress.stop()
             self._progress = None
+        super().close()
 
     def _bars(self) -> Progress:
         if self._progress is None:
@@ -197,6 +226,16 @@ class TerminalReporter(LineReporter):
             )
             self._progress.start()
         return self._progress
+
+
+def expected(seconds: Sequence[float | None]) -> str:
+    """How long stages will take, going by runs of the same recipe, environment and models."""
+    known = [one for one in seconds if one is not None]
+    if not known:
+        return "unknown how long (no earlier run of this recipe, environment and model)"
+    words = f"about {duration(sum(known))} from earlier runs"
+    unknown = len(seconds) - len(known)
+    return words + (f", and {counted(unknown, 'stage')} of unknown length" if unknown else "")
 
 
 def short_summary(summary: Any) -> str:
