@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (["ls", "rollout"], "(did you mean 'rollouts'?)"),
         (["ls", "--stage", "explor"], "(did you mean 'explore'?)"),
-        (["show", "rollout@latest"], "Did you mean 'rollouts@latest'?"),
+        (["show", "rollout@latest"], "did you mean 'rollouts@latest'?"),
     ],
 )
 def test_a_misspelt_word_names_the_nearest(folder: Path, words: list[str], said: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.training.conftest import digests, make_model
+from tests.tiny_models import digests, make_model
 from tratree_cli.errors import InputError
 from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.training.data import PairRow, pair_rows

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.training.conftest import digests
+from tests.tiny_models import digests
 from tratree_cli.models.load import load_tokenizer
 from tratree_cli.training.data import PairRow, pair_rows
 from tratree_cli.training.params import DPOParams
