@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tratree_cli.commands.completion import complete_reference
 from tratree_cli.commands.session import Session, stage_command
 
 app = typer.Typer()
@@ -15,7 +16,10 @@ app = typer.Typer()
 @stage_command
 def mcts(
     session: Session,
-    tree: Annotated[list[str] | None, typer.Argument(help="A tree [default: built].")] = None,
+    tree: Annotated[
+        list[str] | None,
+        typer.Argument(help="A tree [default: built].", autocompletion=complete_reference),
+    ] = None,
     rollouts: Annotated[
         int | None, typer.Option("--rollouts", help="Iterations per tree.", min=1)
     ] = None,

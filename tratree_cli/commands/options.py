@@ -13,6 +13,11 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from tratree_cli.commands.completion import (
+    complete_assignment,
+    complete_environment,
+    complete_recipe,
+)
 from tratree_cli.errors import InputError
 
 _Given = TypeVar("_Given", bound="CommonOptions")
@@ -23,7 +28,14 @@ class CommonOptions:
     """What one call of a stage command was told beside the command's own options."""
 
     env: Annotated[
-        str | None, typer.Option("--env", "-e", help="Environment.", show_default=False)
+        str | None,
+        typer.Option(
+            "--env",
+            "-e",
+            help="Environment.",
+            show_default=False,
+            autocompletion=complete_environment,
+        ),
     ] = None
     data: Annotated[
         str | None,
@@ -35,11 +47,22 @@ class CommonOptions:
     ] = None
     recipe: Annotated[
         str | None,
-        typer.Option("--recipe", "-r", help="Shipped recipe, or .toml.", show_default=False),
+        typer.Option(
+            "--recipe",
+            "-r",
+            help="Shipped recipe, or .toml.",
+            show_default=False,
+            autocompletion=complete_recipe,
+        ),
     ] = None
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any parameter: section.key=value."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any parameter: section.key=value.",
+            autocompletion=complete_assignment,
+        ),
     ] = None
     seed: Annotated[int | None, typer.Option("--seed", help="Seed.", show_default=False)] = None
     name: Annotated[str | None, typer.Option("--name", help="Give the result a name.")] = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tratree_cli.commands.completion import complete_format
 from tratree_cli.commands.next_step import short
 from tratree_cli.commands.registered import complete_methods
 from tratree_cli.commands.session import Session, stage_command
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
     from tratree_cli.reporting.study import StudyCell
 
 app = typer.Typer()
+
+OTHER_NAMES = {
+    "text": "terminal",
+    "txt": "terminal",
+    "md": "markdown",
+    "tex": "latex",
+    "htm": "html",
+}
+"""Formats by the names and suffixes that people try."""
 
 FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
 
@@ -48,8 +58,13 @@ def report(
         typer.Option("--existing", help="All evaluations in the store; --env, --recipe narrow it."),
     ] = False,
     form: Annotated[
-        str, typer.Option("--format", help="terminal, markdown, latex, csv, json or html.")
-    ] = "terminal",
+        str | None,
+        typer.Option(
+            "--format",
+            help="terminal, markdown, latex, csv, json or html [default: by --output's suffix].",
+            autocompletion=complete_format,
+        ),
+    ] = None,
     with_paper: Annotated[
         bool, typer.Option("--with-paper", help="The paper's printed figures beside one's own.")
     ] = False,
@@ -62,7 +77,7 @@ def report(
     from tratree_cli.reporting import report_stage as stage
     from tratree_cli.reporting import study
 
-    check_output(form, output)
+    form = check_output(form, output)
     if existing and (evaluations or methods):
         other = "evaluations that are named" if evaluations else "--methods"
         raise InputError(f"--existing takes all that is in the store; drop it, or drop {other}")
@@ -110,17 +125,26 @@ def _existing(session: Session) -> list[Entry]:
     return found[::-1]
 
 
-def check_output(form: str, output: Path | None) -> None:
-    """Refuse an unknown format or an output without a folder before hours are spent."""
+def check_output(form: str | None, output: Path | None) -> str:
+    """The format: what was asked for, or what the output's suffix says.
+
+    An unknown one, an output without a folder, and a page that would be written onto a terminal
+    are refused before hours are spent.
+    """
     from tratree_cli.errors import InputError, did_you_mean
 
+    if form is None:
+        suffix = output.suffix.removeprefix(".").lower() if output is not None else ""
+        form = OTHER_NAMES.get(suffix, suffix if suffix in FORMATS else "terminal")
     if form not in FORMATS:
-        raise InputError(
-            f"there is no format '{form}'{did_you_mean(form, FORMATS)}; "
-            f"there are {', '.join(FORMATS)}"
-        )
+        meant = OTHER_NAMES.get(form, form)
+        hint = f" (did you mean '{meant}'?)" if meant != form else did_you_mean(form, FORMATS)
+        raise InputError(f"there is no format '{form}'{hint}; there are {', '.join(FORMATS)}")
     if output is not None and not output.parent.is_dir():
         raise InputError(f"--output {output}: there is no folder {output.parent}")
+    if form == "html" and output is None and sys.stdout.isatty():
+        raise InputError("a page is no text for a terminal; add --output report.html")
+    return form
 
 
 def deliver_cells(

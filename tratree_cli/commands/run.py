@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tratree_cli.commands.completion import complete_format
 from tratree_cli.commands.registered import complete_methods, listed, study_methods
 from tratree_cli.commands.report import check_output, deliver_cells
 from tratree_cli.commands.session import Session, stage_command
@@ -42,8 +43,13 @@ def run(
         bool, typer.Option("--grid", help="All combinations of the sweeps, not one at a time.")
     ] = False,
     form: Annotated[
-        str, typer.Option("--format", help="terminal, markdown, latex, csv, json or html.")
-    ] = "terminal",
+        str | None,
+        typer.Option(
+            "--format",
+            help="terminal, markdown, latex, csv, json or html [default: by --output's suffix].",
+            autocompletion=complete_format,
+        ),
+    ] = None,
     with_paper: Annotated[
         bool, typer.Option("--with-paper", help="The paper's printed figures beside one's own.")
     ] = False,
@@ -55,7 +61,7 @@ def run(
     from tratree_cli.reporting import report_stage as stage
     from tratree_cli.reporting import study
 
-    check_output(form, output)
+    form = check_output(form, output)
     config = session.config()
     cells = study.cells(
         config,

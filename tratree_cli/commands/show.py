@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tratree_cli.commands.completion import complete_reference
 from tratree_cli.commands.output import print_content, print_json_lines, print_line
 from tratree_cli.errors import InputError, did_you_mean
 
@@ -25,7 +26,12 @@ TREE_FORMATS = ("terminal", "mermaid", "dot", "json", "html")
 
 @app.command()
 def show(
-    references: Annotated[list[str], typer.Argument(help="One artifact, or several evaluations.")],
+    references: Annotated[
+        list[str],
+        typer.Argument(
+            help="One artifact, or several evaluations.", autocompletion=complete_reference
+        ),
+    ],
     task: Annotated[str | None, typer.Option("--task", help="One task of it.")] = None,
     depth: Annotated[int, typer.Option("--depth", help="Trees: depth, 0 for all.", min=0)] = 0,
     min_visits: Annotated[

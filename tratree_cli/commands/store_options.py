@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tratree_cli.commands.completion import complete_reference
 from tratree_cli.commands.output import say
 
 if TYPE_CHECKING:
     from tratree_store import Store
 
-Ref = Annotated[str, typer.Argument(metavar="REF", help="kind:prefix, prefix, name, kind@latest.")]
+Ref = Annotated[
+    str,
+    typer.Argument(
+        metavar="REF",
+        help="kind:prefix, prefix, name, kind@latest.",
+        autocompletion=complete_reference,
+    ),
+]
 StoreFolder = Annotated[
     Path | None, typer.Option("--store", help="Store folder [TRATREE_STORE, .tratree].")
 ]

@@ -62,7 +62,7 @@ class Runtime:
     """What single nodes are called, by key, where their own label would not tell them apart."""
     forced: frozenset[str] = frozenset()
     """The keys of nodes that run although they are cached; ``force`` puts the root among them."""
-    checks: Sequence[Callable[[Sequence[Node]], None]] = ()
+    checks: list[Callable[[Sequence[Node]], None]] = field(default_factory=list)
     """Called with the nodes that are missing, before the first of them runs; may raise."""
     _entries: dict[str, Entry] = field(default_factory=dict)
     """The artifacts of nodes, by their keys."""
