@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,3 +32,12 @@ def test_the_readme_names_every_command() -> None:
 def test_no_source_returns_an_exit_instead_of_raising_it() -> None:
     for path in (REPOSITORY / "tratree_cli").rglob("*.py"):
         assert "return typer.Exit" not in path.read_text("utf-8"), path
+
+
+def test_every_variable_that_is_read_is_on_its_page() -> None:
+    page = (REPOSITORY / "docs" / "environment-variables.md").read_text("utf-8")
+    read = re.compile(r'["\'](TRATREE_[A-Z_]+)["\']')
+    for source in ("tratree_cli", "store"):
+        for path in (REPOSITORY / source).rglob("*.py"):
+            for name in read.findall(path.read_text("utf-8")):
+                assert f"`{name}`" in page, f"{name} of {path}"

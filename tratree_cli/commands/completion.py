@@ -41,7 +41,9 @@ def complete_reference(incomplete: str) -> list[str]:
     import os
     from pathlib import Path
 
-    root = Path(os.environ.get("TRATREE_STORE") or ".tratree")
+    from tratree_cli.commands.project import default_store
+
+    root = Path(os.environ.get("TRATREE_STORE") or default_store())
     if not root.is_dir():
         return []
     from tratree_store import Store

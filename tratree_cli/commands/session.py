@@ -20,6 +20,7 @@ import typer
 from tratree_cli.commands.next_step import next_step
 from tratree_cli.commands.options import CommonOptions, with_common_options
 from tratree_cli.commands.output import entry_json, print_json, print_line
+from tratree_cli.commands.project import default_store
 from tratree_cli.errors import InputError, WouldRunError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Session(CommonOptions):
     @functools.cached_property
     def store_root(self) -> Path:
         """The store's folder, which need not exist yet but must be possible."""
-        root = self.store or Path(".tratree")
+        root = self.store or default_store()
         place = root.absolute()
         while not place.exists():
             place = place.parent

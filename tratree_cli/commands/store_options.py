@@ -10,6 +10,7 @@ import typer
 
 from tratree_cli.commands.completion import complete_reference
 from tratree_cli.commands.output import say
+from tratree_cli.commands.project import default_store
 
 if TYPE_CHECKING:
     from tratree_store import Store
@@ -33,7 +34,7 @@ def open_store(context: typer.Context, folder: Path | None) -> Store:
     from tratree_store import Store
 
     given = getattr(context.obj, "store_root", None)
-    root = folder or given or Path(os.environ.get("TRATREE_STORE") or ".tratree")
+    root = folder or given or os.environ.get("TRATREE_STORE") or default_store()
     return Store(Path(root), on_warning=lambda text: say(f"warning: {text}"))
 
 
