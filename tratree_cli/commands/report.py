@@ -71,6 +71,9 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the content to a file.")
     ] = None,
+    long: Annotated[
+        bool, typer.Option("--long", "-l", help="All tables and notes and a tree, on a terminal.")
+    ] = False,
 ) -> None:
     """Make the report: the whole pipeline, exactly the evaluations given, or all there are."""
     from tratree_cli.errors import InputError
@@ -92,7 +95,7 @@ def report(
         )
         entry = session.realise(node)
         if entry is not None:
-            deliver(session, entry, form, output)
+            deliver(session, entry, form, output, long)
         return
     config = session.config()
     names = study.chosen_methods(methods, config)
@@ -101,7 +104,7 @@ def report(
     if session.dry_run:
         session.realise(stage.of_cells(config, cells, with_paper=with_paper))
     else:
-        deliver_cells(session, config, cells, form, output, with_paper)
+        deliver_cells(session, config, cells, form, output, with_paper, long)
 
 
 def _existing(session: Session) -> list[Entry]:
@@ -154,6 +157,7 @@ def deliver_cells(
     form: str,
     output: Path | None,
     with_paper: bool,
+    long: bool = False,
 ) -> None:
     """Compute the cells of a study and deliver their report; a cell that fails costs only itself.
 
@@ -171,7 +175,7 @@ def deliver_cells(
             raise losses.failed[0][1]
     entry = session.realise(node)
     assert entry is not None
-    deliver(session, entry, form, output)
+    deliver(session, entry, form, output, long)
     if losses and session.as_json:
         # One object on stdout, which has what is missing among its warnings.
         raise typer.Exit(PartialError.exit_code)
@@ -184,7 +188,9 @@ def deliver_cells(
         )
 
 
-def deliver(session: Session, entry: Entry, form: str, output: Path | None) -> None:
+def deliver(
+    session: Session, entry: Entry, form: str, output: Path | None, long: bool = False
+) -> None:
     """Print the report, or write it to a file and print its reference."""
     from rich.text import Text
 
@@ -198,26 +204,31 @@ def deliver(session: Session, entry: Entry, form: str, output: Path | None) -> N
     elif session.as_json and form == "terminal":
         session.print_entry(entry)
     elif form == "terminal":
-        show_report(document, session.opened_store, entry)
+        show_report(document, session.opened_store, entry, long)
     else:
         sys.stdout.write(rendered(document, form))
 
 
-def show_report(document: ReportDocument, store: Store, entry: Entry) -> None:
-    """The report on the terminal: the table, one tree, and the line to type next."""
+def show_report(document: ReportDocument, store: Store, entry: Entry, long: bool) -> None:
+    """The report on the terminal: one screen, or all tables and a tree; what to type next."""
     from dataclasses import replace
 
+    from rich.console import Group
     from rich.text import Text
 
+    from tratree_cli.commands.report_screen import screen
     from tratree_cli.display.progress import stdout_console
     from tratree_cli.reporting import lineage
     from tratree_cli.reporting.render import terminal
 
     console = stdout_console()
-    console.print(terminal.render(replace(document, next_step="")))
     trees = lineage.inputs(store, entry, "tree")
-    for tree in trees[:1]:
-        console.print(typical_tree(tree))
+    if long:
+        console.print(terminal.render(replace(document, next_step="")))
+        for tree in trees[:1]:
+            console.print(typical_tree(tree))
+    else:
+        console.print(Group(*screen(document)))
     if trees:
         console.print(Text.assemble("\nNext: ", (f"tratree show {short(trees[0])}", "bold")))
 

@@ -56,6 +56,9 @@ def run(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the content to a file.")
     ] = None,
+    long: Annotated[
+        bool, typer.Option("--long", "-l", help="All tables and notes and a tree, on a terminal.")
+    ] = False,
 ) -> None:
     """Run a study over seeds, methods and settings; ends with the report of all cells."""
     from tratree_cli.reporting import report_stage as stage
@@ -74,7 +77,7 @@ def run(
     if session.dry_run:
         _print_plan(session, stage.of_cells(config, cells, with_paper=with_paper))
     else:
-        deliver_cells(session, config, cells, form, output, with_paper)
+        deliver_cells(session, config, cells, form, output, with_paper, long)
 
 
 def _print_plan(session: Session, node: Node) -> None:
