@@ -141,7 +141,9 @@ class LineReporter:
         self._line(line)
 
     def warn(self, message: str) -> None:
-        self._line(Text.assemble(("! ", "yellow"), one_line(message)))
+        # A warning is read whole, on as many lines as it needs.
+        words = Text.assemble(("! ", "yellow"), one_line(message))
+        self.console.print(words, soft_wrap=not self.console.is_terminal)
 
     def hint(self, command: str) -> None:
         self._line(Text.assemble(("next: ", "dim"), (command, "bold")))

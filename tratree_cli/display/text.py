@@ -58,7 +58,9 @@ def duration(seconds: float) -> str:
 
 def age(seconds: float) -> str:
     """A duration in its largest unit only: ``41 s``, ``3 m``, ``2 h``, ``3 d``."""
-    return " ".join(duration(round(seconds)).split()[:2]) if seconds >= 1 else "1 s"
+    if seconds < 59.5:
+        return f"{max(1, round(seconds))} s"
+    return " ".join(duration(seconds).split()[:2])
 
 
 def size(number: float) -> str:
