@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 SOURCES = (ROOT / "tratree_cli", ROOT / "store" / "tratree_store")
 
 LAYERS = (
+    {"__main__"},
     {"app"},
     {"commands"},
     {"reporting"},

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tratree_cli.commands.completion import complete_format
 from tratree_cli.commands.registered import complete_methods, listed, study_methods
 from tratree_cli.commands.report import check_output, deliver_cells
 from tratree_cli.commands.session import Session, stage_command
@@ -42,20 +43,28 @@ def run(
         bool, typer.Option("--grid", help="All combinations of the sweeps, not one at a time.")
     ] = False,
     form: Annotated[
-        str, typer.Option("--format", help="terminal, markdown, latex, csv, json or html.")
-    ] = "terminal",
+        str | None,
+        typer.Option(
+            "--format",
+            help="terminal, markdown, latex, csv, json or html [default: by --output's suffix].",
+            autocompletion=complete_format,
+        ),
+    ] = None,
     with_paper: Annotated[
         bool, typer.Option("--with-paper", help="The paper's printed figures beside one's own.")
     ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the content to a file.")
     ] = None,
+    long: Annotated[
+        bool, typer.Option("--long", "-l", help="All tables and notes and a tree, on a terminal.")
+    ] = False,
 ) -> None:
     """Run a study over seeds, methods and settings; ends with the report of all cells."""
     from tratree_cli.reporting import report_stage as stage
     from tratree_cli.reporting import study
 
-    check_output(form, output)
+    form = check_output(form, output)
     config = session.config()
     cells = study.cells(
         config,
@@ -68,7 +77,7 @@ def run(
     if session.dry_run:
         _print_plan(session, stage.of_cells(config, cells, with_paper=with_paper))
     else:
-        deliver_cells(session, config, cells, form, output, with_paper)
+        deliver_cells(session, config, cells, form, output, with_paper, long)
 
 
 def _print_plan(session: Session, node: Node) -> None:

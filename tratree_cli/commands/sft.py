@@ -75,4 +75,4 @@ def sft(
         diverge_from=diverge,
         processes=world,
     )
-    session.finish(node, follow="tratree explore" if role == "weak" else "tratree train-strong")
+    session.finish(node)

@@ -43,7 +43,7 @@ def chosen_by_name(environment: Environment, split: str, names: Sequence[str]) -
         if name not in known:
             raise InputError(
                 f"there is no task '{name}' in the split '{split}'{did_you_mean(name, known)}; "
-                f"`tratree env show {environment.spec.name}` lists them"
+                f"it has {len(known)}, the first are {', '.join(known[:3])}"
             )
     return [task for task in known if task in chosen]
 
