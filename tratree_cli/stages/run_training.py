@@ -102,11 +102,12 @@ def run_training(job: Job[Any], run: TrainingRun, examples: Conversations | Pair
         result = train_distributed(job, task, training_progress(job))
     saturated = saturation_warning(result.facts)
     return Result(
-        {declared.rows: len(rows), **training_summary(result, lengths)},
+        {declared.rows: len(rows), **training_summary(result, lengths, run.training)},
         warnings=[
             *length_warnings(lengths, given, declared.rows),
             *template_warnings(tokenizer),
             *([saturated] if saturated else []),
+            *result.remarks,
         ],
     )
 

@@ -20,7 +20,9 @@ ForwardPass = Callable[[RowCache, int, torch.Tensor, torch.Tensor, int], torch.T
 
 
 def load_model(place: str | Path, device: str = "auto", dtype: str = "auto") -> tuple[Any, Any]:
-    """``(model, tokenizer)`` of a folder or hub name; adapters are merged into their base.
+    """``(model, tokenizer)`` of a folder or hub name.
+
+    Adapters are merged into a base in float32, and stay beside one in a shorter type.
 
     The tokenizer is the model's own: what was trained brings the template it was trained with.
     """
@@ -37,7 +39,7 @@ def load_model(place: str | Path, device: str = "auto", dtype: str = "auto") -> 
     if not isinstance(number, torch.dtype):
         raise InputError(f"'{kind}' is no torch dtype; use float32, bfloat16 or float16")
     folder = Path(place) if Path(place).is_dir() else load.resolve_base(str(place)).folder
-    model = load.load_model(folder, kind, "sdpa")
+    model = load.load_model(folder, kind, "sdpa", merge=kind == "float32")
     with load.readable("tokenizer", folder):
         tokenizer = AutoTokenizer.from_pretrained(folder.resolve(), local_files_only=True)
     return model.to(where), tokenizer
