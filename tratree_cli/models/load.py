@@ -162,7 +162,8 @@ def context_length(folder: Path) -> int | None:
     if (folder / ADAPTER_FILE).is_file():
         folder = adapter_base(folder).folder
     config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
-    length = config.get("max_position_embeddings")
+    text = config.get("text_config")
+    length = {**config, **(text if isinstance(text, dict) else {})}.get("max_position_embeddings")
     return int(length) if isinstance(length, int) else None
 
 

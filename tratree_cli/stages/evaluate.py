@@ -20,6 +20,7 @@ from tratree_cli.stages.sampling import (
     engine_parameters,
     external,
     failures,
+    playing_warnings,
     policy_modules,
     rollouts_summary,
     sample,
@@ -146,5 +147,6 @@ def run(job: Job[EvalParameters]) -> Result:
         summary["success_rate"] = round(metrics.success.value, 2)
         summary["strict_success_rate"] = round(metrics.perfect.value, 2)
     summary.update(external(params.policies))
-    warnings = failures(summary)
-    return Result(summary, warnings=warnings, partial=bool(warnings))
+    failed = failures(summary)
+    hints = playing_warnings(job, job.params.policies, job.params.engine, rollouts)
+    return Result(summary, warnings=[*failed, *hints], partial=bool(failed))

@@ -20,6 +20,7 @@ from tratree_cli.stages.training_inputs import (
     checkpoints,
     length_policy,
     length_warnings,
+    shorter_rows,
     template_warnings,
     training_arguments,
     training_progress,
@@ -105,6 +106,7 @@ def run_training(job: Job[Any], run: TrainingRun, examples: Conversations | Pair
         {declared.rows: len(rows), **training_summary(result, lengths, run.training)},
         warnings=[
             *length_warnings(lengths, given, declared.rows),
+            *shorter_rows(folder, run.training.max_length),
             *template_warnings(tokenizer),
             *([saturated] if saturated else []),
             *result.remarks,

@@ -175,6 +175,19 @@ def training_summary(
     return summary
 
 
+def shorter_rows(model: Path, max_length: int) -> list[str]:
+    """A sentence where ``model`` reads less than the rows may have."""
+    from tratree_cli.models.load import context_length
+
+    positions = context_length(model)
+    if not positions or positions >= max_length:
+        return []
+    return [
+        f"the model has positions for {positions} tokens, so conversations may have that many and "
+        f"not sft.max_length = {max_length}"
+    ]
+
+
 def length_warnings(lengths: Any, given: int, what: str) -> list[str]:
     """Nothing is cut silently: say what was left out or shortened."""
     warnings = []
