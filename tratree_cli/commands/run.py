@@ -52,6 +52,7 @@ def run(
     ] = None,
 ) -> None:
     """Run a study over seeds, methods and settings; ends with the report of all cells."""
+    from tratree_cli.commands.recipe_fit import require_fitting_recipe
     from tratree_cli.reporting import report_stage as stage
     from tratree_cli.reporting import study
 
@@ -64,6 +65,8 @@ def run(
         sweeps=study.parse_sweeps(sweep or [], config),
         grid=grid,
     )
+    for cell in cells:
+        require_fitting_recipe(cell.evaluation.config, session.runtime.command)
     session.runtime.labels = study.labels(cells)
     if session.dry_run:
         _print_plan(session, stage.of_cells(config, cells, with_paper=with_paper))

@@ -82,8 +82,11 @@ class Session(CommonOptions):
     def config(self, inputs: Sequence[Entry] = (), **flags: Any) -> Config:
         """The effective configuration (``configured``); ``flags`` are a command's own."""
         from tratree_cli.commands.configuration import configured
+        from tratree_cli.commands.recipe_fit import require_fitting_recipe
 
-        return self._stored_models(configured(self, inputs, flags))
+        config = configured(self, inputs, flags)
+        require_fitting_recipe(config, sys.argv[1:])
+        return self._stored_models(config)
 
     def _stored_models(self, config: Config) -> Config:
         """``model:…`` as a base model: the folder of that artifact, known by its content."""
