@@ -10,6 +10,7 @@ import pytest
 from tests.agents.test_explore_command import explore
 from tratree_cli.formats.rollouts import Rollouts, TextTable, Trajectory
 from tratree_cli.stages.episode_warnings import hopeless_episodes, lost_in_bfloat16
+from tratree_cli.stages.sampling import shown_policy
 
 
 @pytest.fixture(autouse=True)
@@ -100,3 +101,15 @@ def test_a_model_that_plays_in_bfloat16_is_said_to_lose_what_it_learnt(tmp_path:
     assert "keeps only 2 % of what it learnt" in said
     assert "explore.dtype=float32" in said
     assert lost_in_bfloat16([("model:ab", tmp_path)], lambda: "float32") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("base:sha256:" + "ab" * 32, "base:abababab"),
+        ("base:hub:Qwen/Qwen2.5-7B@" + "cd" * 20, "Qwen/Qwen2.5-7B@cdcdcdcd"),
+        ("expert", "expert"),
+    ],
+)
+def test_a_base_model_is_shown_without_most_of_its_digest(name: str, shown: str) -> None:
+    assert shown_policy(name) == shown

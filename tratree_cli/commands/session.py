@@ -57,9 +57,9 @@ class Session(CommonOptions):
         from tratree_cli.pipeline.graph import Options
         from tratree_cli.pipeline.reporter import SilentReporter
         from tratree_cli.pipeline.runtime import Runtime
-        from tratree_cli.threads import limit_threads
+        from tratree_cli.threads import chosen_threads, limit_threads
 
-        options = Options(workers=self.workers, device=self.device)
+        options = Options(workers=self.workers, device=self.device, threads=chosen_threads())
         limit_threads(options.threads)
         return Runtime(
             store_root=self.store_root,

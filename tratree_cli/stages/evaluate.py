@@ -24,6 +24,7 @@ from tratree_cli.stages.sampling import (
     policy_modules,
     rollouts_summary,
     sample,
+    shown_policy,
 )
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of
     )
     return Node(
         stage=STAGE,
-        label=f"evaluation of {label or name}",
+        label=f"evaluation of {shown_policy(label or name)}",
         config=config,
         params=params,
         inputs={} if isinstance(policy, str) else {"policy": (policy,)},
