@@ -9,6 +9,7 @@ the same list of requests together (a shard).
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -123,8 +124,11 @@ class _Loop:
                 self._ask(turns)
                 turns = self._answer(self._collect()) if self.live else []
                 progress(self._progress())
-        finally:
-            self.policy.finish(sorted(self.live))
+        except BaseException:
+            # What ended the loop is told, and not what it left behind in the policy.
+            with contextlib.suppress(Exception):
+                self.policy.finish(sorted(self.live))
+            raise
 
     def _admit(self, slot: int) -> list[Turn]:
         episode = self.episodes[slot]

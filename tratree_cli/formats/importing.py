@@ -62,10 +62,19 @@ class _Episode:
 
 @dataclass(frozen=True)
 class Imported:
-    """What was read: the rollouts, and how many records were skipped, by reason."""
+    """What was read: the rollouts, and how many records were skipped, by reason.
+
+    ``dropped`` counts, by field, the messages and records that lost something in it: an agent here
+    acts in words, so calls of tools have no place.
+    """
 
     rollouts: Rollouts
     skipped: Mapping[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+
+NO_PLACE = ("tool_calls", "function_call", "tools", "functions", "reasoning_content", "thinking")
+"""Fields of records and messages that hold words or calls which trajectories have no place for."""
 
 
 def import_trajectories(
@@ -94,6 +103,7 @@ def import_trajectories(
     trajectories: list[Trajectory] = []
     prompt: list[Message] | None = None
     skipped: Counter[str] = Counter()
+    dropped: Counter[str] = Counter()
     samples: Counter[str] = Counter()
     for place, record in records(path):
         try:
@@ -118,6 +128,7 @@ def import_trajectories(
                 ) from None
             skipped[str(error)] += 1
             continue
+        dropped.update(_without_place(record))
         trajectories.append(_trajectory(episode, turns, texts, samples[episode.task]))
         samples[episode.task] += 1
     if not trajectories:
@@ -131,7 +142,14 @@ def import_trajectories(
         split=split,
         prompt={"messages": prompt} if prompt else {},
     )
-    return Imported(rollouts, dict(skipped))
+    return Imported(rollouts, dict(skipped), dict(dropped))
+
+
+def _without_place(record: Mapping[str, Any]) -> list[str]:
+    """The fields of ``NO_PLACE`` that the record or its messages have, one for each time."""
+    turns = record.get("messages") or record.get("conversations") or []
+    parts = [record, *(turn for turn in turns if isinstance(turn, dict))]
+    return [name for part in parts for name in NO_PLACE if part.get(name)]
 
 
 def records(path: Path) -> Iterator[tuple[str, Any]]:

@@ -30,6 +30,15 @@ def choose_device(device: str) -> str:
     return device
 
 
+def worker_device(device: str, worker: int) -> str:
+    """The device of worker number ``worker`` of an exploration: the GPUs in turn.
+
+    A GPU that is named by number stays; so does what is no GPU.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return f"cuda:{worker % gpus}" if device in ("auto", "cuda") and gpus > 1 else device
+
+
 def own_device(device: str) -> str:
     """The device of this very process: each of several has a GPU of its own."""
     chosen = choose_device(device)

@@ -162,7 +162,8 @@ def context_length(folder: Path) -> int | None:
     if (folder / ADAPTER_FILE).is_file():
         folder = adapter_base(folder).folder
     config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
-    length = config.get("max_position_embeddings")
+    text = config.get("text_config")
+    length = {**config, **(text if isinstance(text, dict) else {})}.get("max_position_embeddings")
     return int(length) if isinstance(length, int) else None
 
 
@@ -207,10 +208,14 @@ def load_tokenizer(folder: str | Path) -> Any:
     return tokenizer
 
 
-def load_model(folder: str | Path, dtype: str = "float32", attention: str = "auto") -> Any:
+def load_model(
+    folder: str | Path, dtype: str = "float32", attention: str = "auto", merge: bool = True
+) -> Any:
     """A causal language model in evaluation mode; adapters are merged into their base.
 
-    Raises ``InputError`` when the folder, or the base of an adapter, is missing or unreadable.
+    With ``merge`` off an adapter stays beside the layers of its base, in the type that it is stored
+    in: a base in bfloat16 has no room for it. Raises ``InputError`` when the folder, or the base of
+    an adapter, is missing or unreadable.
     """
     import_fast(*MODELS)
     import torch
@@ -220,9 +225,14 @@ def load_model(folder: str | Path, dtype: str = "float32", attention: str = "aut
     if (folder / ADAPTER_FILE).is_file():
         from peft import PeftModel
 
-        model = load_model(adapter_base(folder).folder, dtype, attention)
+        base = adapter_base(folder).folder
+        # Added in float32: in bfloat16 the sum would be the old weight again.
+        model = load_model(base, "float32" if merge else dtype, attention)
         with readable("adapter", folder):
-            return PeftModel.from_pretrained(model, str(folder.resolve())).merge_and_unload().eval()
+            adapted = PeftModel.from_pretrained(model, str(folder.resolve()))
+        if not merge:
+            return adapted.base_model.model.eval()
+        return adapted.merge_and_unload().to(getattr(torch, dtype)).eval()
     options: dict[str, Any] = {"dtype": getattr(torch, dtype), "local_files_only": True}
     if attention != "auto":
         options["attn_implementation"] = attention

@@ -9,8 +9,9 @@ values, which makes that exchange a few copies.
 
 In main memory the whole tensor is reserved at once and the operating system gives a page when it is
 first written, so what is used is the sum of the conversations and not rows x the longest. On a GPU
-it is rows x the longest so far. Architectures whose layers differ (sliding windows, state spaces)
-do not fit; ``LocalPolicy`` checks that when it loads a model.
+it is rows x the longest so far. Layers with a window keep all columns and mask the older ones
+(``attention_masks``). Architectures that keep something else (state spaces) do not fit;
+``LocalPolicy`` checks that when it loads a model.
 """
 
 from __future__ import annotations

@@ -105,6 +105,7 @@ class LocalPolicy:
                 self._decode()
         return self._hand_out()
 
+    @torch.inference_mode()
     def finish(self, slots: Iterable[int]) -> None:
         for slot in slots:
             dialogue = self._dialogues.pop(slot, None)
@@ -116,7 +117,7 @@ class LocalPolicy:
             self._replies = [reply for reply in self._replies if reply.slot != slot]
 
     def close(self) -> None:
-        self.finish(list(self._dialogues))
+        self._dialogues, self._queue, self._replies = {}, [], []
         self._cache = self._empty_cache()
         self._rows = RowOrder(self._cache)
 
