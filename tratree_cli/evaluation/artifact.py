@@ -1,9 +1,9 @@
-"""The ``evaluation`` artifact: figures, episodes, and what one must know to compare them.
+"""The ``evaluation`` artifact: figures, episodes, and the descriptor needed to compare them.
 
 ``metrics.json`` holds the figures and the descriptor, ``results.jsonl.zst`` one line per episode.
-The words that were said may lie beside them as rollouts (for case studies); figures need none.
-Equal results give equal bytes: nothing that a clock or a machine decides is inside (seconds belong
-to the store's provenance and meet the figures in the report).
+The trajectories may be stored beside them as rollouts (for case studies); figures need none.
+Equal results give equal bytes: nothing that depends on a clock or a machine is inside (seconds
+belong to the store's provenance and meet the figures in the report).
 """
 
 from __future__ import annotations
