@@ -1,4 +1,4 @@
-"""Our own policy backends, declared."""
+"""The built-in policy backends."""
 
 from tratree_cli.agents.registry import LOCAL, PolicyBackend
 

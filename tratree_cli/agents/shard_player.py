@@ -105,7 +105,7 @@ class ShardPlayer:
 
 
 def portable(error: Exception) -> TratreeError:
-    """An error as it travels between processes: ours as it is, any other as a sentence."""
+    """An error that can be pickled: a ``TratreeError`` as it is, any other as a sentence."""
     if isinstance(error, TratreeError):
         return error
     return StageError(f"a worker failed: {type(error).__name__}: {error}")
