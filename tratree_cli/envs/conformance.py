@@ -1,8 +1,8 @@
-"""Does an environment keep the promises of ``protocol``? Played out, one finding a promise.
+"""Does an environment satisfy ``protocol``? It is played, with one finding for each requirement.
 
 Everything here goes through the public interface, so it serves any environment of anyone. Actions
 are drawn from what an episode offers with a fixed seed; texts are compared letter by letter. What
-an environment raises counts as a broken promise and not as a crash of the check.
+an environment raises counts as a failed requirement and not as a crash of the check.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ HOSTILE = {
 
 
 class BrokenPromiseError(Exception):
-    """What an environment did not keep, in a few words."""
+    """A requirement that an environment does not meet, in a few words."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One promise: whether it was kept, and what was seen."""
+class ConformanceFinding:
+    """One requirement: whether it is met, and what was seen."""
 
     promise: str
     kept: bool
@@ -62,8 +62,8 @@ class Walk:
 
 def check(
     opener: Callable[[], Environment], *, split: str = "", tasks: int = 3, steps: int = 12
-) -> Iterator[Finding]:
-    """Yield a finding for each promise, over the first ``tasks`` tasks of a split.
+) -> Iterator[ConformanceFinding]:
+    """Yield a finding for each requirement, over the first ``tasks`` tasks of a split.
 
     ``opener`` opens the environment anew; it is called more than once.
     """
@@ -96,14 +96,14 @@ def check(
         environment.close()
 
 
-def _finding(promise: str, keep: Callable[[], str]) -> Finding:
+def _finding(promise: str, keep: Callable[[], str]) -> ConformanceFinding:
     try:
-        return Finding(promise, True, keep())
+        return ConformanceFinding(promise, True, keep())
     except BrokenPromiseError as broken:
-        return Finding(promise, False, str(broken))
-    # Foreign code: whatever it raises is what the check is for.
+        return ConformanceFinding(promise, False, str(broken))
+    # Other people's code: any exception is a finding.
     except Exception as error:  # noqa: BLE001
-        return Finding(promise, False, f"{type(error).__name__}: {error}"[:300])
+        return ConformanceFinding(promise, False, f"{type(error).__name__}: {error}"[:300])
 
 
 def _first_tasks(environment: Environment, split: str, count: int) -> Sequence[str]:
@@ -121,11 +121,11 @@ def _splits(environment: Environment, opener: Callable[[], Environment]) -> str:
     for name, tasks in splits.items():
         _expect(all(isinstance(task, str) for task in tasks), f"{name} holds what is no text")
         _expect(len(set(tasks)) == len(tasks), f"{name} lists a task twice")
-    other = opener()
+    reopened = opener()
     try:
-        same = {name: list(tasks) for name, tasks in other.splits().items()} == splits
+        same = {name: list(tasks) for name, tasks in reopened.splits().items()} == splits
     finally:
-        other.close()
+        reopened.close()
     _expect(same, "another opening lists other tasks")
     return ", ".join(f"{name} {len(tasks)}" for name, tasks in splits.items())
 
@@ -172,9 +172,9 @@ def _wander(environment: Environment, task: str, steps: int, seed: int) -> Walk:
 
 def _instructions(environment: Environment, walks: Sequence[Walk]) -> str:
     for walk in walks:
-        words = " ".join(environment.instruction(walk.task).split()).lower()
+        instruction = " ".join(environment.instruction(walk.task).split()).lower()
         shown = " ".join(walk.first.split()).lower()
-        _expect(words in shown, f"task {walk.task}: '{words[:60]}' is not in it")
+        _expect(instruction in shown, f"task {walk.task}: '{instruction[:60]}' is not in it")
     return f"in {len(walks)} tasks"
 
 
@@ -214,20 +214,20 @@ def _side_by_side(environment: Environment, walks: Sequence[Walk]) -> str:
 
 
 def _replayed(opener: Callable[[], Environment], walks: Sequence[Walk]) -> str:
-    other = opener()
+    second = opener()
     try:
         for walk in walks:
-            _compare(walk, other.episode(walk.task))
+            _compare(walk, second.episode(walk.task))
     finally:
-        other.close()
+        second.close()
     return "in a second environment"
 
 
 def _elsewhere(environment: Environment, walks: Sequence[Walk]) -> str:
     """A spawned process opens the environment by its spec, as rollout workers do."""
     with get_context("spawn").Pool(1) as pool:
-        told = pool.apply(_told, (environment.spec, [(w.task, w.actions) for w in walks]))
-    for walk, (first, outcomes) in zip(walks, told, strict=True):
+        observed = pool.apply(_told, (environment.spec, [(w.task, w.actions) for w in walks]))
+    for walk, (first, outcomes) in zip(walks, observed, strict=True):
         _same(walk, 0, first, walk.first)
         for step, (seen, expected) in enumerate(zip(outcomes, walk.outcomes, strict=True), 1):
             _same(walk, step, seen, expected)
@@ -236,12 +236,12 @@ def _elsewhere(environment: Environment, walks: Sequence[Walk]) -> str:
 
 def _told(spec: Any, plays: Sequence[tuple[str, Sequence[str]]]) -> list[Any]:
     environment = open_environment(spec)
-    told = []
+    observed = []
     for task, actions in plays:
         episode = environment.episode(task)
-        told.append((episode.reset(), [episode.step(action) for action in actions]))
+        observed.append((episode.reset(), [episode.step(action) for action in actions]))
     environment.close()
-    return told
+    return observed
 
 
 def _hostile(environment: Environment, task: str) -> str:
@@ -285,9 +285,9 @@ def _speed(environment: Environment, walks: Sequence[Walk]) -> str:
 
 
 def _closing(opener: Callable[[], Environment]) -> str:
-    other = opener()
-    other.close()
-    other.close()
+    environment = opener()
+    environment.close()
+    environment.close()
     return "closed"
 
 

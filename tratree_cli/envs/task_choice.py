@@ -1,7 +1,7 @@
 """Which task another program means: by name, by its place in a split, or by a seed.
 
 Rows of data sets and JSON of all kinds end up here, so a number may be written as text and a whole
-number as a float; anything else is an error that says what is wanted.
+number as a float; anything else is an error that names what is wanted.
 """
 
 from __future__ import annotations

@@ -149,8 +149,8 @@ def _read_config(path: Path) -> Mapping[str, Any]:
     kind = content.get("env", {}).get("type") if isinstance(content, dict) else None
     if kind != "AlfredTWEnv":
         raise InputError(f"{path}: env.type is AlfredTWEnv here (texts only), not {kind!r}")
-    found: Mapping[str, Any] = content
-    return found
+    config: Mapping[str, Any] = content
+    return config
 
 
 def _data(config: Mapping[str, Any], split: str) -> str:

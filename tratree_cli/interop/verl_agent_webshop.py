@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tratree_cli.envs.webshop.session import Session
+from tratree_cli.envs.webshop.session import ShopSession
 from tratree_cli.errors import InputError
 from tratree_cli.interop.webshop_text_env import available_actions, open_server
 
@@ -41,7 +41,7 @@ class WebshopEnvs:
                 f"({'from number 500 on' if is_train else 'below number 500'})"
             )
         self._rng = np.random.RandomState(seed)
-        self._shoppers = [Session(self.server.shop) for _ in range(self.num_processes)]
+        self._shoppers = [ShopSession(self.server.shop) for _ in range(self.num_processes)]
 
     def reset(self, kwargs: Any = None) -> tuple[list[str], list[Info]]:
         """Other goals for all; ``kwargs`` (newer managers pass some) say nothing here."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from tratree_cli.envs.webshop.goals import Goal
 from tratree_cli.envs.webshop.nouns import Nouns, rule_nouns
-from tratree_cli.envs.webshop.session import Session
+from tratree_cli.envs.webshop.session import ShopSession
 from tratree_cli.envs.webshop.shop import WebShop
 from tratree_cli.errors import InputError
 from tratree_cli.interop.shop_files import open_shop
@@ -31,7 +31,7 @@ _UNKNOWN_HERE = ("get_image", "show_attrs")
 class ShopServer:
     """What the environments of one catalogue share: its shop, and goals as the original lists them.
 
-    ``goals`` may be a selection of the shop's; ``sessions`` remembers which goal a session has.
+    ``goals`` may be a selection of the shop's; ``sessions`` maps a session to its goal.
     """
 
     def __init__(
@@ -76,9 +76,9 @@ class ShopServer:
 
 
 class WebAgentTextEnv:
-    """One shopper. ``kwargs``: filter_goals, limit_goals, num_products, human_goals, session,
-    session_prefix, num_prev_obs, num_prev_actions, seed, and ``nouns`` (a function from a title to
-    its nouns; the rule ``closed-words`` by default).
+    """One episode at a time. ``kwargs``: filter_goals, limit_goals, num_products, human_goals,
+    session, session_prefix, num_prev_obs, num_prev_actions, seed, and ``nouns`` (a function from a
+    title to its nouns; the rule ``closed-words`` by default).
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class WebAgentTextEnv:
         self.session_prefix: str | None = kwargs.get("session_prefix")
         self.num_prev_obs = int(kwargs.get("num_prev_obs", 0))
         self.num_prev_actions = int(kwargs.get("num_prev_actions", 0))
-        self._shopper = Session(self.server.shop)
+        self._shopper = ShopSession(self.server.shop)
         self.reset()
 
     def reset(
@@ -171,7 +171,7 @@ def open_server(
     return ShopServer(shop, kwargs.get("filter_goals"), int(kwargs.get("limit_goals", -1)))
 
 
-def available_actions(shopper: Session) -> dict[str, Any]:
+def available_actions(shopper: ShopSession) -> dict[str, Any]:
     """What can be done now, in the original's form."""
     return {"has_search_bar": shopper.has_search_bar, "clickables": list(shopper.clickables())}
 

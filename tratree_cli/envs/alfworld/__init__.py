@@ -1,6 +1,7 @@
-"""ALFWorld as a text environment: the original's games without its engine, and invented households.
+"""ALFWorld as a text environment: the original's games without its engine, and generated
+households.
 
-``embedded`` are households of our own generator; a folder with the official games (what
+``embedded`` are households of tratree's generator; a folder with the official games (what
 ``ALFWORLD_DATA`` names, or its ``json_2.1.x``) is played by the same engine.
 """
 

@@ -29,21 +29,21 @@ _PLAIN = (
 
 
 @dataclass(frozen=True)
-class Plan:
+class GoldSolution:
     """Actions that solve a task, or why there are none that may be shown."""
 
     actions: tuple[str, ...]
     missing: str = ""
 
 
-def make_plan(
+def make_solution(
     simulator: Simulator, family: str, variation: int, simplifications: str, limit: int
-) -> Plan:
+) -> GoldSolution:
     """The shortest of the candidates that plays to a score of 1 within ``limit`` steps."""
     task = simulator.load(family, variation, simplifications, gold=True)
     walked = [action for action in simulator.gold_path() if not action.startswith("ERROR")]
     if not walked:
-        return Plan((), "the simulator knows no solution")
+        return GoldSolution((), "the simulator knows no solution")
 
     def play(actions: Sequence[str]) -> tuple[str, ...] | None:
         simulator.load(family, variation, simplifications)
@@ -52,7 +52,7 @@ def make_plan(
     teleports = "teleportAction" in simplifications
     preferred = next(candidates(walked, teleports, task))
     if played := play(preferred[:limit]):
-        return Plan(played)
+        return GoldSolution(played)
     # Where the simulator's own way is done tells how much of it is needed, and so which of the
     # others cannot be short enough; to play them all would take ten seconds for a long task.
     whole = play(walked)
@@ -64,22 +64,22 @@ def make_plan(
         if played is None:
             continue
         if len(played) <= limit:
-            return Plan(played)
+            return GoldSolution(played)
         shortest = min(shortest or len(played), len(played))
     if shortest:
-        return Plan((), f"longer than the limit of {limit} steps")
-    return Plan((), "no solution reaches a score of 1")
+        return GoldSolution((), f"longer than the limit of {limit} steps")
+    return GoldSolution((), "no solution reaches a score of 1")
 
 
 def candidates(walked: Sequence[str], teleports: bool, task: str) -> Iterator[list[str]]:
     """Ways to show a solution, the ones to be preferred first; none twice."""
     doorless = [action for action in walked if not action.startswith(_DOOR)]
-    ways = [compress(doorless)] if teleports else []
-    ways.append(doorless)
+    variants = [compress(doorless)] if teleports else []
+    variants.append(doorless)
     tried: list[list[str]] = []
-    for way in ways:
-        plain = [plainly(action) for action in way]
-        for candidate in (with_looks(plain, task), with_looks(way, task), plain, way):
+    for variant in variants:
+        plain = [plainly(action) for action in variant]
+        for candidate in (with_looks(plain, task), with_looks(variant, task), plain, variant):
             if candidate not in tried:
                 tried.append(candidate)
                 yield candidate
@@ -88,8 +88,8 @@ def candidates(walked: Sequence[str], teleports: bool, task: str) -> Iterator[li
 
 def plainly(action: str) -> str:
     """The action with the names that looks show instead of the simulator's full descriptions."""
-    for pattern, words in _PLAIN:
-        action = pattern.sub(words, action)
+    for pattern, replacement in _PLAIN:
+        action = pattern.sub(replacement, action)
     return action
 
 

