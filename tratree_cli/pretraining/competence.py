@@ -1,4 +1,4 @@
-"""What a base model can do, measured on worlds it has never seen.
+"""What a base model can do, measured on catalogues and households it has never seen.
 
 Each ability is a share of right answers among freshly generated cases (another seed than training).
 Answers are greedy and free text. Which abilities there are is a corpus' matter.

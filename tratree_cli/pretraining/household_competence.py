@@ -1,7 +1,7 @@
 """What a base model of the rooms can do.
 
-Copying names, saying what a list names next, whether a kind of thing is in a list and which, where
-a thing was seen, the parts of a task of either environment, and choosing an action that does
+Copying names, naming the next entry of a list, whether a kind of thing is in a list and which,
+where a thing was seen, the parts of a task of either environment, and choosing an action that does
 something.
 """
 
@@ -14,7 +14,14 @@ from tratree_cli.pretraining import scienceworld_corpus
 from tratree_cli.pretraining.cases import Case
 from tratree_cli.pretraining.corpus import Turns
 from tratree_cli.pretraining.household import Home
-from tratree_cli.pretraining.household_corpus import copy, follow, here, play, walk, wish
+from tratree_cli.pretraining.household_corpus import (
+    copy,
+    follow,
+    kind_in_list,
+    play,
+    task_parts,
+    walk,
+)
 
 
 def rooms_cases(count: int, seed: int) -> dict[str, list[Case]]:
@@ -39,8 +46,8 @@ def _last(write: Callable[[random.Random, Home], Turns]) -> Callable[[random.Ran
 def _passing(rng: random.Random, home: Home) -> Case:
     """Mid-walk: whether the thing is here, or which place comes next."""
     turns = walk(rng, home)
-    asked = [i for i, (user, _) in enumerate(turns) if user.endswith("?") and ":" in user]
-    stop = rng.choice([i for i in asked if "where is" not in turns[i][0]]) + 1
+    questions = [i for i, (user, _) in enumerate(turns) if user.endswith("?") and ":" in user]
+    stop = rng.choice([i for i in questions if "where is" not in turns[i][0]]) + 1
     return Case(turns[:stop], (turns[stop - 1][1],))
 
 
@@ -50,18 +57,18 @@ def _admissible(rng: random.Random, home: Home) -> Case:
     stop = rng.randrange(len(turns))
     episode = home.episode()
     episode.reset()
-    for _, said in turns[:stop]:
-        episode.step(said.partition("Action: ")[2])
+    for _, reply in turns[:stop]:
+        episode.step(reply.partition("Action: ")[2])
     return Case(turns[: stop + 1], tuple(episode.available_actions()), actions=True)
 
 
 CASES: Mapping[str, Callable[[random.Random, Home], Case]] = {
     "copy": _last(copy),
     "follow": _last(follow),
-    "here": _last(here),
+    "here": _last(kind_in_list),
     "passing": _passing,
     "where": _last(walk),
-    "wish": _last(wish),
+    "wish": _last(task_parts),
     "errand": _last(lambda rng, home: scienceworld_corpus.errand(rng)),
     "admissible": _admissible,
 }

@@ -1,7 +1,7 @@
 """What a base model of the shop can do.
 
-Copying an identifier, saying which item has a property, saying whether an option is on a page, and
-choosing an action that is admissible. Two more tell what demonstrations can build on: which item
+Copying an identifier, naming the item with a property, stating whether an option is on a page, and
+choosing an action that is admissible. Two more measure what demonstrations need: which item
 fits an instruction, and which options it wants.
 """
 
@@ -14,7 +14,7 @@ from tratree_cli.envs.webshop.catalogue import forbidden_instructions
 from tratree_cli.envs.webshop.catalogue_words import DEPARTMENTS
 from tratree_cli.pretraining.cases import Case
 from tratree_cli.pretraining.corpus import after_page
-from tratree_cli.pretraining.shop import SEP, Shop, Task, item_page, read_aloud
+from tratree_cli.pretraining.shop import SEP, PageShop, ShopTask, item_page, read_aloud
 from tratree_cli.pretraining.shop_corpus import page_around, random_asin, shown, values_aloud
 from tratree_cli.pretraining.shop_episodes import play
 
@@ -29,17 +29,17 @@ def shop_cases(count: int, seed: int) -> dict[str, list[Case]]:
         cases[kind] = []
         for number in range(count):
             if number % CASES_PER_SHOP == 0:
-                shop = Shop(rng)
+                shop = PageShop(rng)
             cases[kind].append(write(rng, shop, shop.task(forbidden_instructions())))
     return cases
 
 
-def _copy(rng: random.Random, shop: Shop, task: Task) -> Case:
+def _copy(rng: random.Random, shop: PageShop, task: ShopTask) -> Case:
     asin = random_asin(rng)
     return Case([(f"Copy: {asin}", "")], (asin,))
 
 
-def _which_item(rng: random.Random, shop: Shop, task: Task) -> Case:
+def _which_item(rng: random.Random, shop: PageShop, task: ShopTask) -> Case:
     items = page_around(rng, shop, task)
     finish = rng.choice(items).finish
     item = next(item for item in items if item.finish == finish)
@@ -48,7 +48,7 @@ def _which_item(rng: random.Random, shop: Shop, task: Task) -> Case:
     return Case(after_page(shown(rng, task, items), [(question, "")]), (right,))
 
 
-def _option_here(rng: random.Random, shop: Shop, task: Task) -> Case:
+def _option_here(rng: random.Random, shop: PageShop, task: ShopTask) -> Case:
     group, values = rng.choice(list(task.item.options.items()))
     probe = rng.choice(values if rng.random() < 0.5 else task.item.department.options[group])
     page = item_page(task.instruction, task.item)
@@ -56,7 +56,7 @@ def _option_here(rng: random.Random, shop: Shop, task: Task) -> Case:
     return Case(after_page(page, [(question, "")]), (values_aloud(values, probe),))
 
 
-def _admissible(rng: random.Random, shop: Shop, task: Task) -> Case:
+def _admissible(rng: random.Random, shop: PageShop, task: ShopTask) -> Case:
     turns = play(rng, shop, task)
     turns = turns[: rng.randint(1, len(turns))]
     segments = turns[-1][0].removeprefix("Observation:\n").split(SEP)
@@ -72,20 +72,20 @@ def _admissible(rng: random.Random, shop: Shop, task: Task) -> Case:
     return Case(turns, tuple(f"click[{n}]" for n in names if n not in titles), actions=True)
 
 
-def _fits(rng: random.Random, shop: Shop, task: Task) -> Case:
+def _fits(rng: random.Random, shop: PageShop, task: ShopTask) -> Case:
     items = page_around(rng, shop, task)
     right = read_aloud(items, lambda item: item.finish == task.item.finish)
     page = shown(rng, task, items)
     return Case(after_page(page, [("Question: which item fits?", "")]), (right,))
 
 
-def _options_wanted(rng: random.Random, shop: Shop, task: Task) -> Case:
+def _options_wanted(rng: random.Random, shop: PageShop, task: ShopTask) -> Case:
     page = item_page(task.instruction, task.item)
     wanted = ", ".join(task.request.options.values())
     return Case(after_page(page, [("Question: which options are wanted?", "")]), (wanted,))
 
 
-CASES: Mapping[str, Callable[[random.Random, Shop, Task], Case]] = {
+CASES: Mapping[str, Callable[[random.Random, PageShop, ShopTask], Case]] = {
     "copy": _copy,
     "which-item": _which_item,
     "option-here": _option_here,
