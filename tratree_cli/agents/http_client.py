@@ -144,8 +144,10 @@ class JsonClient:
         self._open.append(connection)
         return connection, True
 
-    def _rest(self, attempt: int, wished: float | None) -> None:
-        pause = min(LONGEST_PAUSE, self._pause * 2**attempt) if wished is None else wished
+    def _rest(self, attempt: int, retry_after: float | None) -> None:
+        pause = min(LONGEST_PAUSE, self._pause * 2**attempt) if retry_after is None else retry_after
         began = time.monotonic()
-        length = min(LONGEST_PAUSE, pause * random.uniform(0.5, 1.0) if wished is None else pause)
+        length = min(
+            LONGEST_PAUSE, pause * random.uniform(0.5, 1.0) if retry_after is None else pause
+        )
         self._closed.wait(length - (time.monotonic() - began))

@@ -124,8 +124,8 @@ class OptionalFeatures:
     """Splits that may be explored and demonstrated on; all others are for evaluation alone."""
 
     in_memory: bool = False
-    """Whether everything lies in this process's memory: a step waits for nobody, and a forked
-    process may go on with it (``tratree env serve``)."""
+    """Whether everything lies in this process's memory: a step waits for no other process, and a
+    forked process may go on with it (``tratree env serve``)."""
 
     def no_demonstration(self, task: str) -> str:
         """Why the expert cannot demonstrate a task; empty where it can."""

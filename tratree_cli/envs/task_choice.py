@@ -47,7 +47,7 @@ class TaskChooser:
         """The task that is meant; without task, index and seed the next one in the split's order.
 
         ``index`` counts from 0 within the split; ``seed`` draws from the split, the same seed the
-        same task, and says nothing beside a task or an index. ``InputError`` for what is unknown.
+        same task, and is ignored beside a task or an index. ``InputError`` for what is unknown.
         """
         if split is not None and not isinstance(split, str):
             raise InputError(f"split is a name, not {split!r:.40}")

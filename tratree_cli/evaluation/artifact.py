@@ -49,7 +49,7 @@ class Descriptor:
     """Which policy was evaluated on what.
 
     ``label`` is for people; ``method`` is a registered method or any other word (shown
-    after the known ones); ``environment`` and ``split`` say where, ``family`` names the strong
+    after the known ones); ``environment`` and ``split`` are where, ``family`` names the strong
     base model, ``weak`` the weak one (Tables 6-7), ``seed`` is the training seed and makes runs
     comparable across methods. ``parameters`` are the settings a sweep varies (``explore.m``,
     ``dpo.beta``, ...) and ``varied`` names those whose value is not the recipe's own, so that a

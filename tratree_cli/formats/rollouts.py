@@ -28,7 +28,7 @@ ENVIRONMENT_ERROR = "environment-error"
 POLICY_ERROR = "policy-error"
 ENDINGS = (DONE, STEP_LIMIT, CONTEXT_OVERFLOW, UNPARSABLE, ENVIRONMENT_ERROR, POLICY_ERROR)
 UNSCORED = (ENVIRONMENT_ERROR, POLICY_ERROR)
-"""Endings that say nothing about the agent: no score, and no place in tree statistics."""
+"""Endings that the agent did not cause: no score, and no place in tree statistics."""
 TEXTS = "texts.jsonl.zst"
 TRAJECTORIES = "trajectories.jsonl.zst"
 META = "meta.json"

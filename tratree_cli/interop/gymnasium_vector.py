@@ -22,7 +22,7 @@ from tratree_cli.interop.opening import EpisodeMaker, Information
 Texts = tuple[str, ...]
 Flags = NDArray[np.bool_]
 OBJECTS = ("task", "instruction", "available_actions")
-"""Information that lies in arrays of objects; the rest in arrays of numbers."""
+"""Information in arrays of objects; the rest in arrays of numbers."""
 
 
 class TextVectorEnv(VectorEnv[Texts, Texts, NDArray[np.float64]]):
@@ -93,7 +93,7 @@ class TextVectorEnv(VectorEnv[Texts, Texts, NDArray[np.float64]]):
     def step(
         self, actions: Sequence[str]
     ) -> tuple[Texts, NDArray[np.float64], Flags, Flags, Information]:
-        """One output for each episode; ended ones are begun again as ``autoreset_mode`` says."""
+        """One output for each episode; ended ones are begun again as ``autoreset_mode`` sets."""
         if len(actions) != self.num_envs or not self._episodes:
             raise InputError(f"reset first, then give {self.num_envs} actions")
         states: list[AgentState] = []

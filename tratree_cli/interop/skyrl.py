@@ -1,6 +1,6 @@
 """SkyRL's text environment over any of the environments.
 
-Importing this module registers ``tratree``, so a SkyRL data set whose rows say
+Importing this module registers ``tratree``, so a SkyRL data set whose rows have
 ``"env_class": "tratree"`` and ``"extra_info": {"environment": "webshop", "task": "12"}`` plays it;
 ``skyrl_gym.make("tratree", extras={...})`` makes one by hand.
 """
@@ -27,7 +27,7 @@ class SkyRLEnv(BaseTextEnv):
     """One episode. ``extras`` (or its ``extra_info``) names ``environment`` and the task.
 
     ``env_config`` is SkyRL's: what is set there holds for all rows (``environment``, ``data``,
-    ``max_steps``, ``react``, ``actions``, ``parameters``). ``react`` is on unless it says
+    ``max_steps``, ``react``, ``actions``, ``parameters``). ``react`` is on unless set
     otherwise: agents write ``Action: ``.
     """
 

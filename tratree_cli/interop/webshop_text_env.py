@@ -1,8 +1,8 @@
 """WebShop's ``WebAgentTextEnv`` without Flask, BeautifulSoup, Lucene and Java.
 
 The constructor, ``reset``, ``step`` and ``get_available_actions`` are the original's, and so are
-the texts (``docs/webshop.md`` says how exactly). What differs: only the text observation is made,
-the files are read once per process, and without ``file_path`` the catalogue is tratree's own.
+the texts (``docs/webshop.md`` gives the exceptions). What differs: only the text observation is
+made, the files are read once per process, and without ``file_path`` the catalogue is tratree's own.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class ShopServer:
 
     @property
     def goals(self) -> list[GoalRecord]:
-        """The goals in their order, made when first asked for."""
+        """The goals in their order, made when first used."""
         if self._goals is None:
             self._goals = [self._record(i) for i in self.chosen]
         return self._goals
@@ -171,9 +171,9 @@ def open_server(
     return ShopServer(shop, kwargs.get("filter_goals"), int(kwargs.get("limit_goals", -1)))
 
 
-def available_actions(shopper: ShopSession) -> dict[str, Any]:
+def available_actions(session: ShopSession) -> dict[str, Any]:
     """What can be done now, in the original's form."""
-    return {"has_search_bar": shopper.has_search_bar, "clickables": list(shopper.clickables())}
+    return {"has_search_bar": session.has_search_bar, "clickables": list(session.clickables())}
 
 
 def goal_record(goal: Goal, synthetic: bool) -> GoalRecord:

@@ -17,7 +17,7 @@ from typing import Any
 Part = tuple[str, bool]
 """A stretch of a conversation, and whether the chat template wrote it."""
 Tokens = tuple[list[int], list[int]]
-"""Token ids, and the character at which each begins (empty where that was not asked for)."""
+"""Token ids, and the character at which each begins (empty where it is not needed)."""
 
 
 class ControlTokens:

@@ -80,7 +80,7 @@ class _ChatEncoder:
         if not MARKER.search(template):
             raise InputError(
                 f"the chat template of the tokenizer {name} has no {{% generation %}} markers, so "
-                "the agent's words cannot be told from the environment's; use one of "
+                "the agent's turns cannot be separated from the environment's; use one of "
                 "templates/chat or add the markers around the assistant's turn"
             )
         if not getattr(tokenizer, "is_fast", False):

@@ -31,7 +31,7 @@ def grown(small: Any, small_tokenizer: Any, name: str, tokenizer: Any, seed: int
     # A root mean square over silent dimensions too is smaller by this much.
     quieter = (before / after) ** 0.5
     small_weights = dict(small.named_parameters())
-    # The new heads lie behind the old ones, so these must be whole.
+    # The new heads follow the old ones, so these must be whole.
     assert before % HEAD == 0
     with torch.no_grad():
         for key, weight in wide.named_parameters():

@@ -108,7 +108,7 @@ def kind_in_list(rng: random.Random, home: Home) -> Turns:
     return turns
 
 
-def walk(rng: random.Random, home: Home) -> Turns:
+def visit_places(rng: random.Random, home: Home) -> Turns:
     """From place to place; at each, whether such a thing is here, or which place the list names
     next. At the end, where things were seen."""
     episode = home.episode()
@@ -191,7 +191,7 @@ WRITERS: dict[str, Callable[[random.Random, Home], Turns]] = {
     "until": until,
     "follow": follow,
     "here": kind_in_list,
-    "walk": walk,
+    "walk": visit_places,
     "wish": task_parts,
     "play": play,
     "look": lambda rng, home: scienceworld_corpus.look(rng),

@@ -1,4 +1,4 @@
-"""ScienceWorld in words: places, what lies in them, tasks; for pretraining text only.
+"""ScienceWorld's texts: places, their contents, tasks; for pretraining text only.
 
 No simulator is started: pretraining needs many thousands of looks, and what a look reads like
 matters here, not what the simulator would put where. The words are those of the training

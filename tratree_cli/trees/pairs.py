@@ -68,8 +68,8 @@ class PairSet:
     """Pairs in order of tasks and nodes, and what was dropped, by reason.
 
     ``divergences`` counts the points at which different actions were taken in one state (or, for
-    rules on whole trajectories, the tasks with at least two trajectories). ``demonstrated`` says
-    that the chosen trajectories are demonstrations.
+    rules on whole trajectories, the tasks with at least two trajectories). ``demonstrated``:
+    the chosen trajectories are demonstrations.
     """
 
     pairs: Sequence[Pair]

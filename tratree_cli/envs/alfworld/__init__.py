@@ -29,7 +29,7 @@ def open_environment(data: str = "embedded", **parameters: Any) -> Environment:
 
 
 def data_files(data: str) -> Iterable[Path]:
-    """The game files of a folder, whose sizes and times say whether it changed."""
+    """The game files of a folder, whose sizes and times show whether it changed."""
     from tratree_cli.envs.alfworld.folder import game_files
 
     return game_files(data)

@@ -1,7 +1,7 @@
 """The game's texts in note form, for models with a thousand positions.
 
-Nothing is added and nothing that a player needs is left out: which places there are, what lies in
-or on one, that one is closed. A successful action is answered with *done*, without repeating it.
+Nothing is added, and all that a policy needs is kept: the places, what is in
+or on each, whether it is closed. A successful action is answered with *done*, without repeating it.
 """
 
 from __future__ import annotations

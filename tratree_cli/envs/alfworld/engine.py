@@ -163,7 +163,7 @@ class Play:
                     return f"You move the {name[first]} to the {name[second]}."
                 return f"You put the {name[first]} in/on the {name[second]}."
             case "use":
-                # A lamp that was used once counts as used for ever; the text says no other.
+                # A lamp that was used once counts as used for ever; the text does not change.
                 states["istoggled"].add(first)
                 states["ison"] ^= {first}
                 return f"You turn on the {name[first]}."

@@ -159,7 +159,7 @@ class AlfWorldEnvironment:
         self._games = games
         self._notes = spec.parameters["texts"] == "brief"
         self._known = {task for tasks in games.splits.values() for task in tasks}
-        self._alive: WeakValueDictionary[str, House] = WeakValueDictionary()
+        self._open_houses: WeakValueDictionary[str, House] = WeakValueDictionary()
         self._house = lru_cache(maxsize=OPEN_HOUSES)(self._open)
 
     def splits(self) -> Mapping[str, Sequence[str]]:
@@ -197,9 +197,9 @@ class AlfWorldEnvironment:
 
     def _open(self, task: str) -> House:
         # Open episodes hold their house: others of its task share it, however many are open.
-        alive = self._alive.get(task)
-        if alive is not None:
-            return alive
+        open_house = self._open_houses.get(task)
+        if open_house is not None:
+            return open_house
         try:
             house = House(self._games.game(task))
         except InputError as error:
@@ -209,7 +209,7 @@ class AlfWorldEnvironment:
                 f"{house.game.where} cannot be won: its goal asks for what its room does not "
                 "allow; leave this game out"
             )
-        self._alive[task] = house
+        self._open_houses[task] = house
         return house
 
     def _checked(self, task: str) -> str:

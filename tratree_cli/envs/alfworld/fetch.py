@@ -19,7 +19,7 @@ from tratree_cli.envs.fetch_files import choose_sources, fetch_files
 from tratree_cli.errors import InputError, StageError
 
 FOLDER = Path("data/alfworld")
-"""Where the files go unless the user says otherwise."""
+"""Where the files go unless the user names a folder."""
 
 _RELEASES = "https://github.com/alfworld/alfworld/releases/download/"
 _PUT = DownloadSource("json_2.1.1_tw-pddl.zip", _RELEASES + "0.2.2/json_2.1.1_tw-pddl.zip")

@@ -69,7 +69,7 @@ class Game:
 
 
 def read_game(path: Path) -> Game:
-    """Read ``game.tw-pddl``; InputError says in one sentence what is wrong with it."""
+    """Read ``game.tw-pddl``; InputError names in one sentence what is wrong with it."""
     return parse_game(read_record(path), str(path))
 
 

@@ -1,9 +1,9 @@
 """The rules and the wording that a game file carries, recognised and written.
 
 A game file brings its own rules (PDDL) and its own sentences (a grammar). Interpreting both in
-general is what makes the original engine slow; this one knows the two editions that were published
-(*put ... in/on*, and since ALFWorld 0.4 *move ... to*) and refuses anything else in a sentence that
-names the rule, instead of playing a game that is not the file's.
+general is what makes the original engine slow; this one supports the two editions that were
+published (*put ... in/on*, and since ALFWorld 0.4 *move ... to*) and refuses anything else in a
+sentence that names the rule, instead of playing a game that is not the file's.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ The simulator's solutions walk through every door and never teleport. The shorte
 and joins walks into one teleport, which tasks that wait for something do not always survive; so
 both are played, and the shorter one that reaches a score of 1 within the step limit is kept. A look
 at the place goes before the first thing that is named there, because an agent that sees only texts
-could not know of it otherwise; where the limit leaves no room for looks they are left out.
+could not see it otherwise; where the limit leaves no room for looks they are left out.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def make_solution(
 ) -> GoldSolution:
     """The shortest of the candidates that plays to a score of 1 within ``limit`` steps."""
     task = simulator.load(family, variation, simplifications, gold=True)
-    walked = [action for action in simulator.gold_path() if not action.startswith("ERROR")]
-    if not walked:
+    full = [action for action in simulator.gold_path() if not action.startswith("ERROR")]
+    if not full:
         return GoldSolution((), "the simulator knows no solution")
 
     def play(actions: Sequence[str]) -> tuple[str, ...] | None:
@@ -50,14 +50,15 @@ def make_solution(
         return _play(simulator, actions)
 
     teleports = "teleportAction" in simplifications
-    preferred = next(candidates(walked, teleports, task))
+    preferred = next(candidates(full, teleports, task))
     if played := play(preferred[:limit]):
         return GoldSolution(played)
-    # Where the simulator's own way is done tells how much of it is needed, and so which of the
-    # others cannot be short enough; to play them all would take ten seconds for a long task.
-    whole = play(walked)
+    # The step at which the simulator's own solution is complete shows how much of it is needed, and
+    # so which of the others cannot be short enough; to play them all would take ten seconds for a
+    # long task.
+    whole = play(full)
     shortest = len(whole or ())
-    for candidate in candidates(whole or walked, teleports, task):
+    for candidate in candidates(whole or full, teleports, task):
         if whole and (len(candidate) > limit or candidate == preferred[: len(candidate)]):
             continue
         played = whole if candidate == list(whole or ()) else play(candidate)
@@ -71,9 +72,9 @@ def make_solution(
     return GoldSolution((), "no solution reaches a score of 1")
 
 
-def candidates(walked: Sequence[str], teleports: bool, task: str) -> Iterator[list[str]]:
+def candidates(full: Sequence[str], teleports: bool, task: str) -> Iterator[list[str]]:
     """Ways to show a solution, the ones to be preferred first; none twice."""
-    doorless = [action for action in walked if not action.startswith(_DOOR)]
+    doorless = [action for action in full if not action.startswith(_DOOR)]
     variants = [compress(doorless)] if teleports else []
     variants.append(doorless)
     tried: list[list[str]] = []
@@ -83,7 +84,7 @@ def candidates(walked: Sequence[str], teleports: bool, task: str) -> Iterator[li
             if candidate not in tried:
                 tried.append(candidate)
                 yield candidate
-    yield list(walked)
+    yield list(full)
 
 
 def plainly(action: str) -> str:
@@ -93,10 +94,10 @@ def plainly(action: str) -> str:
     return action
 
 
-def compress(walked: Sequence[str]) -> list[str]:
+def compress(full: Sequence[str]) -> list[str]:
     """Runs of walks as one teleport to where the last one leads."""
     short: list[str] = []
-    for action in walked:
+    for action in full:
         if action.startswith(_WALK):
             if short and short[-1].startswith(_TELEPORT):
                 short.pop()

@@ -37,7 +37,7 @@ def jar_candidates(data: str = EMBEDDED) -> list[Path]:
 
 
 def find_jar(data: str = EMBEDDED) -> Path:
-    """The simulator; ``InputError`` says how to get it, or a newer one."""
+    """The simulator; ``InputError`` names how to get it, or a newer one."""
     for path in jar_candidates(data):
         if path.is_file():
             if data == EMBEDDED:
@@ -86,7 +86,7 @@ def find_java() -> Path:
 def jar_problem(path: Path, size: int, changed: int, thorough: bool = False) -> str:
     """Why the file is not a whole simulator, or nothing; ``thorough`` reads all of it (0.4 s).
 
-    ``size`` and ``changed`` only tell one state of the file from another.
+    ``size`` and ``changed`` only distinguish states of the file.
     """
     try:
         with ZipFile(path) as jar:
@@ -100,7 +100,7 @@ def jar_problem(path: Path, size: int, changed: int, thorough: bool = False) -> 
 
 @cache
 def jar_digest(path: Path, size: int, changed: int) -> str:
-    """sha256 of the jar; ``size`` and ``changed`` only tell one state of the file from another."""
+    """sha256 of the jar; ``size`` and ``changed`` only distinguish states of the file."""
     with path.open("rb") as file:
         state = sha256()
         while chunk := file.read(1 << 20):
@@ -112,7 +112,7 @@ def _refuse_old_version() -> None:
     try:
         installed = version("scienceworld")
     except PackageNotFoundError:
-        return  # a jar without metadata was put there by hand: its digest tells it apart
+        return  # a jar without metadata was put there by hand: its digest identifies it
     numbers = tuple(int(n) for n in re.findall(r"\d+", installed)[:3])
     if numbers < OLDEST:
         wanted = ".".join(map(str, OLDEST))

@@ -18,5 +18,5 @@ if __name__ == "__main__":
         PR_SET_PDEATHSIG = 1
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != int(parent):
-            sys.exit(1)  # it died before the kernel was told
+            sys.exit(1)  # it died before the kernel was asked
     os.execv(command[0], command)

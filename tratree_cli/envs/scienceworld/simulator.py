@@ -1,9 +1,9 @@
-"""One simulator in one Java process, spoken to over a socket with as few words as possible.
+"""One simulator in one Java process, called over a socket with as few commands as possible.
 
 The published wrapper asks for everything after every step (all valid actions alone cost 40 to
 100 ms); this client asks for the observation, the score and whether the task is over. It asks the
 part of the simulator that acts, because the one in front of it also looks around, counts what is
-carried and lists all names at every step, for a history that nobody reads. It speaks the line
+carried and lists all names at every step, for a history that nobody reads. It uses the line
 protocol of the gateway (py4j's) itself, because a library in between keeps a pool of connections,
 repeats interrupted calls and cannot bound how long a call may take.
 
@@ -42,7 +42,7 @@ _NOTHING_SAID = (
     "Unknown action.  Type 'help' for a list of actions, and 'objects' for a list of possible "
     "object referents. "
 )
-"""What the part in front says in place of an empty observation."""
+"""What the simulator's interface returns in place of an empty observation."""
 _ESCAPED = {"\\": "\\", "n": "\n", "r": "\r"}
 
 
@@ -224,12 +224,12 @@ def _scratch_folder() -> Path:
 def _greeting(process: subprocess.Popen[bytes]) -> tuple[int, str]:
     """The port and the password that the gateway prints when it is up."""
     assert process.stdout is not None
-    # A Java that never says anything must not be waited for: the timer makes it end.
+    # A Java process that prints nothing must not be waited for: the timer makes it end.
     timer = threading.Timer(START_SECONDS, process.kill)
     timer.daemon = True
     timer.start()
     try:
-        # Java may have warnings of its own to say first.
+        # Java may print warnings of its own first.
         port = next((line.strip() for line in process.stdout if line.strip().isdigit()), b"")
         token = process.stdout.readline().strip()
     finally:

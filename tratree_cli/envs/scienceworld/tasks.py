@@ -75,7 +75,7 @@ def is_electrical(family: str) -> bool:
 
 
 def parse(task: str) -> tuple[str, int]:
-    """``(family, variation)`` of a task; ``InputError`` says what is unknown about it."""
+    """``(family, variation)`` of a task; ``InputError`` names what is unknown about it."""
     name, slash, number = task.partition("/")
     family = FAMILIES.get(name)
     if family is None:

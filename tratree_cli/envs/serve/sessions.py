@@ -1,8 +1,8 @@
 """Sessions: which client plays which episode, how many there may be, and when one is ended.
 
 A session belongs to one connection (WebSocket) or to a number that a client keeps (HTTP). Numbers
-are drawn at random, so that a client cannot step into another's by counting, and say which worker
-process holds the session: the remainder of the number by the number of workers.
+are drawn at random, so that a client cannot step into another's by counting, and encode which
+worker process holds the session: the remainder of the number by the number of workers.
 """
 
 from __future__ import annotations

@@ -185,7 +185,7 @@ class SessionProtocol(asyncio.Protocol):
     # The end.
 
     def _end(self, reason: str) -> None:
-        """The server ends the session: say why, and close."""
+        """The server ends the session: send the reason, and close."""
         self._say({"type": "error", "data": {"message": reason, "code": "SESSION_ERROR"}})
         self._close(GOING_AWAY, reason)
 

@@ -15,7 +15,7 @@ from tratree_cli.envs.fetch_files import fetch_files as fetch
 __all__ = ["FOLDER", "SETS", "fetch", "sources"]
 
 FOLDER = Path("data/webshop")
-"""Where `tratree env fetch` puts them unless told otherwise."""
+"""Where `tratree env fetch` puts them by default."""
 _DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
 _HUMAN = DownloadSource("items_human_ins.json", _DRIVE + "14Kb5SPBk_jfdLZ_CDBNitW98QLDlKR5O")
 SETS: Mapping[str, tuple[DownloadSource, ...]] = {

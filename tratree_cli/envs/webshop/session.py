@@ -21,7 +21,7 @@ _NO_BRACKETS = str.maketrans("[]", "  ")
 
 
 class Page(Enum):
-    """Where the shopper is."""
+    """The kind of page that a session is at."""
 
     START = "start"
     RESULTS = "results"

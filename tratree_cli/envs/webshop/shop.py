@@ -34,7 +34,7 @@ from tratree_cli.errors import InputError
 GoalKind = Literal["human", "synthetic"]
 HumanInstructions = Mapping[str, Sequence[Mapping[str, Any]]]
 ENOUGH_HUMAN_GOALS = 100
-"""Below this many human goals a catalogue is used with synthetic ones unless told otherwise."""
+"""Below this many human goals a catalogue is used with synthetic ones by default."""
 
 
 class WebShop:

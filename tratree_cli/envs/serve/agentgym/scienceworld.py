@@ -65,7 +65,7 @@ class ScienceWorldDialect(Dialect):
         return {"possible_actions": await self.available(session), "possible_objects": []}
 
     async def goals(self, number: int, session: ServedSession, fields: object) -> dict[str, Any]:
-        raise InputError("the progress of a task's goals is not told here")
+        raise InputError("the progress of a task's goals is not available here")
 
     async def detail(self, number: int, session: ServedSession, fields: object) -> dict[str, Any]:
         return self._described(session)
