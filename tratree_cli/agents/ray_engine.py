@@ -46,7 +46,7 @@ def play_on_ray(
     try:
         handle = ray.put(job)
         single_thread = dict.fromkeys(THREADS, "1")
-        # A shard needs one CPU, unless a GPU is requested.
+        # Scheduled by CPUs, one per shard: a GPU would have to be free to be requested.
         task = ray.remote(num_cpus=1, max_retries=RETRIES, runtime_env={"env_vars": single_thread})(
             play_remotely
         )

@@ -74,7 +74,7 @@ class ServedPolicy:
         self._turns = itertools.count()
         self._dialogues: dict[int, _Dialogue] = {}
         self._ready: queue.SimpleQueue[tuple[int, Reply | BaseException]] = queue.SimpleQueue()
-        self._asked: dict[int, int] = {}
+        self._submitted: dict[int, int] = {}
 
     @classmethod
     def open(cls, place: str, **options: Any) -> ServedPolicy:
@@ -103,7 +103,7 @@ class ServedPolicy:
             dialogue = self._dialogues[turn.slot]
             dialogue.messages.append({"role": "user", "content": turn.observation})
             number = next(self._turns)
-            self._asked[number] = turn.slot
+            self._submitted[number] = turn.slot
             self._pool.submit(self._ask, number, turn.slot, dialogue)
 
     def collect(self) -> list[Reply]:
@@ -112,7 +112,7 @@ class ServedPolicy:
             ready.append(self._ready.get())
         replies = []
         for number, reply in ready:
-            slot = self._asked.pop(number, None)
+            slot = self._submitted.pop(number, None)
             if isinstance(reply, BaseException):
                 raise reply
             # A slot that was finished meanwhile no longer waits for its answer.
@@ -128,7 +128,7 @@ class ServedPolicy:
         gone = set(slots)
         for slot in gone:
             self._dialogues.pop(slot, None)
-        self._asked = {n: slot for n, slot in self._asked.items() if slot not in gone}
+        self._submitted = {n: slot for n, slot in self._submitted.items() if slot not in gone}
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -141,7 +141,7 @@ class ServedPolicy:
             self._ready.put((number, self._reply(slot, answer)))
         except Unreachable as error:
             self._ready.put((number, PolicyOutageError(f"the policy server gave up: {error}")))
-        # An exception of a thread is lost; it is raised where replies are collected.
+        # An exception in a pool thread would be lost: replies carry it to ``collect``.
         except BaseException as error:  # noqa: BLE001
             self._ready.put((number, error))
 

@@ -104,7 +104,7 @@ class WebAgentTextEnv:
         self.session_prefix: str | None = kwargs.get("session_prefix")
         self.num_prev_obs = int(kwargs.get("num_prev_obs", 0))
         self.num_prev_actions = int(kwargs.get("num_prev_actions", 0))
-        self._shopper = ShopSession(self.server.shop)
+        self._shop_session = ShopSession(self.server.shop)
         self.reset()
 
     def reset(
@@ -116,7 +116,7 @@ class WebAgentTextEnv:
             session = "".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=10))
         self.session = f"{self.session_prefix or ''}{session}"
         place = self.server.place(self.session, number)
-        self.observation = self._shopper.reset(self.server.chosen[place])
+        self.observation = self._shop_session.reset(self.server.chosen[place])
         self.instruction_text = instruction_text or self.get_instruction_text()
         self.prev_obs = [self.observation]
         self.prev_actions: list[str] = []
@@ -124,7 +124,7 @@ class WebAgentTextEnv:
 
     def step(self, action: str) -> tuple[str, float, bool, None]:
         """``(observation, reward, done, None)``; an unknown action changes nothing."""
-        self.observation, reward, done = self._shopper.step(action)
+        self.observation, reward, done = self._shop_session.step(action)
         self.prev_actions.append(action)
         parts = [self.observation]
         for back in range(1, 1 + max(self.num_prev_obs, self.num_prev_actions)):
@@ -137,11 +137,11 @@ class WebAgentTextEnv:
 
     def get_available_actions(self) -> dict[str, Any]:
         """``has_search_bar`` and ``clickables``, in the original's order."""
-        return available_actions(self._shopper)
+        return available_actions(self._shop_session)
 
     def get_instruction_text(self) -> str:
         """The instruction with the word that stands before it on the page."""
-        return INSTRUCTION + self._shopper.goal.instruction
+        return INSTRUCTION + self._shop_session.goal.instruction
 
     @property
     def state(self) -> Mapping[str, str]:
