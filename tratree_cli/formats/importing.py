@@ -3,7 +3,7 @@
 Three layouts are understood, each as a JSON list or as JSON lines (plain or zstd): ``jsonl`` (role
 and content messages with a score), ``sharegpt`` (from and value turns) and ``eto`` (ShareGPT turns
 with a ``meta`` that holds reward and outcome, and a prompt answered by "OK" in front). Every record
-is checked before it is believed; an error names file, record and field.
+is checked; an error names file, record and field.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class RecordError(Exception):
 
 
 def guess_format(path: Path) -> str:
-    """The layout of a file of conversations, told by the fields of its first record."""
+    """The layout of a file of conversations, recognised by the fields of its first record."""
     for place, record in records(path):
         if isinstance(record, RecordError):
             raise InputError(f"{path} {place}: {record}; one JSON object a line is expected")
@@ -111,7 +111,7 @@ def import_trajectories(
                 raise record
             if not isinstance(record, dict):
                 raise RecordError("the record is no JSON object")
-            # Training on demonstrations asks nobody for which task they were.
+            # Training on demonstrations does not need to know their tasks.
             episode = read(record, place if kind == "demos" else "")
             if episode.score is None and kind == "rollouts":
                 raise RecordError("field 'score' is missing (rollouts need one in [0, 1])")
@@ -223,7 +223,7 @@ def _task(record: Mapping[str, Any], names: tuple[str, ...], otherwise: str) -> 
 
 
 def message(turn: Any, number: int, name: str, role: str, content: str) -> Message:
-    """A turn with its speaker in our words; ``role`` and ``content`` are its keys."""
+    """A turn with the role in our terms; ``role`` and ``content`` are its keys."""
     if not isinstance(turn, dict):
         raise RecordError(f"field '{name}[{number}]' is no JSON object")
     speaker, text = turn.get(role), turn.get(content)
