@@ -71,7 +71,7 @@ class Build:
     def path(self) -> Path:
         """The folder to write into."""
         if self._work is None:
-            raise StoreError("This artifact exists already; there is nothing to write.")
+            raise StoreError("this artifact exists already; there is nothing to write")
         return self._work / FILES
 
     def open(self, *, forced: bool = False, accept: Accept | None = None) -> None:

@@ -18,7 +18,6 @@ import errno
 import fcntl
 import json
 import os
-import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -37,9 +36,8 @@ STANDING = frozenset({"gc.lock", "index.lock", "refs.lock"})
 _HEARTBEAT = 60.0
 _SILENT = 600.0
 _BLOCK = 4096
-#: How long a holder that has locked its file and not signed it is waited for, in all.
-_UNSIGNED = 2.0
-_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL}
+#: Errors that mean that ``flock`` does not work here.
+NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL}
 
 
 _held: set[int] = set()
@@ -98,7 +96,7 @@ class Lock:
             if wait is not None and time.monotonic() - start >= wait:
                 who = str(holder) if holder else "another process"
                 raise LockTimeout(
-                    f"Waited {wait:g} s for {who}; run again later or wait longer (--wait)."
+                    f"waited {wait:g} s for {who}; run again later or wait longer (--wait)"
                 )
             identity = (holder.pid, holder.since) if holder else None
             if on_wait is not None and identity != told and (holder or pause > 0.1):
@@ -111,7 +109,7 @@ class Lock:
     def _refuse_deadlock(self, holder: Holder | None) -> None:
         me = threading.get_ident()
         if holder and holder.pid == os.getpid() and _owners.get(str(self.path)) == me:
-            raise StoreError(f"This thread holds {self.path.name} already; it would wait for ever.")
+            raise StoreError(f"this thread holds {self.path.name} already; it would wait for ever")
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free now."""
@@ -124,7 +122,7 @@ class Lock:
         try:
             return self._flock(blocking)
         except OSError as error:
-            if error.errno in _NO_LOCKS:
+            if error.errno in NO_LOCKS:
                 return self._try_file()
             raise
 
@@ -287,59 +285,3 @@ def flock_works(path: Path) -> bool:
     finally:
         os.close(handle)
     return True
-
-
-def live_holders(folder: Path, *, but: Path | None = None) -> Iterator[tuple[Path, Holder | None]]:
-    """The locks in ``folder`` that somebody holds now; leftovers of the dead are removed.
-
-    A holder that has locked its file and not yet signed it is waited for: garbage collection must
-    know what everybody needs. None stands for one that does not sign (its disk is full). ``but``
-    is a lock to pass over.
-    """
-    if not folder.is_dir():
-        return
-    patience = time.monotonic() + _UNSIGNED
-    for path in sorted(folder.glob("*.lock")):
-        if path.name in STANDING or path == but:
-            continue
-        while _is_held(path, holder := read_holder(path)):
-            if holder is not None or time.monotonic() > patience:
-                yield path, holder
-                break
-            time.sleep(0.01)
-
-
-def _is_held(path: Path, holder: Holder | None) -> bool:
-    """Whether somebody holds the lock; if not, its file is removed."""
-    if os.environ.get(VARIABLE) == "files":
-        return holder is None or holder.host != host() or alive(holder)
-    try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            return False  # nobody locks a folder or a FIFO
-        handle = _open_to_look(path)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True  # somebody else's, and unreadable: whatever it is, it is not ours to judge
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(handle).st_ino == path.stat().st_ino:
-            path.unlink()
-    except BlockingIOError:
-        return True
-    except OSError as error:
-        return error.errno in _NO_LOCKS
-    finally:
-        os.close(handle)
-    return False
-
-
-def _open_to_look(path: Path) -> int:
-    try:
-        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except PermissionError:  # another user's lock: to ask for it, reading is enough
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno == errno.EROFS:
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        raise

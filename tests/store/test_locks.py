@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from tratree_store import Holder, LockTimeout, Recipe, Store, StoreError
-from tratree_store.locks import VARIABLE, Lock, live_holders
+from tratree_store.held_locks import live_holders
+from tratree_store.locks import VARIABLE, Lock
 
 from .conftest import Make
 
