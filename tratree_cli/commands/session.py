@@ -20,6 +20,7 @@ import typer
 from tratree_cli.commands.options import CommonOptions, with_common_options
 from tratree_cli.commands.output import entry_json, print_json, print_line
 from tratree_cli.errors import InputError, WouldRunError
+from tratree_cli.models.folder_checks import allow_remote_code
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 @dataclass
 class Session(CommonOptions):
     """The common options of one call, and everything a command does with them."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        allow_remote_code(self.trust_remote_code)
 
     @functools.cached_property
     def store_root(self) -> Path:

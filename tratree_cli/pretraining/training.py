@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from tratree_cli.errors import StageError
 from tratree_cli.models.embedded import SHAPES
+from tratree_cli.models.folder_checks import PLAIN_MODEL
 from tratree_cli.pretraining.corpora import corpus_of
 from tratree_cli.pretraining.corpus import DOCUMENTS_PER_BLOCK, Corpus, Mixture
 from tratree_cli.pretraining.growth import grown
@@ -124,8 +125,8 @@ def _loaded(folder: Path) -> tuple[Any, Any]:
     """A model in float32 and its tokenizer."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(folder).float()
-    return model, AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, **PLAIN_MODEL).float()
+    return model, AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
 
 class _Run:

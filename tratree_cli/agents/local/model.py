@@ -14,6 +14,7 @@ from tratree_cli.agents.local.llama import PlainLlama
 from tratree_cli.errors import InputError
 from tratree_cli.models.devices import choose_device, precision
 from tratree_cli.models.fast_imports import MODELS, TOKENIZERS, import_fast
+from tratree_cli.models.folder_checks import remote_code_allowed
 
 ForwardPass = Callable[[RowCache, int, torch.Tensor, torch.Tensor, int], torch.Tensor]
 """``forward`` for one model."""
@@ -39,7 +40,9 @@ def load_model(place: str | Path, device: str = "auto", dtype: str = "auto") -> 
     folder = Path(place) if Path(place).is_dir() else load.resolve_base(str(place)).folder
     model = load.load_model(folder, kind, "sdpa")
     with load.readable("tokenizer", folder):
-        tokenizer = AutoTokenizer.from_pretrained(folder.resolve(), local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder.resolve(), local_files_only=True, trust_remote_code=remote_code_allowed()
+        )
     return model.to(where), tokenizer
 
 
