@@ -156,13 +156,17 @@ def test_a_huge_configuration_is_refused_before_it_is_parsed(folder: Path) -> No
 
 @pytest.mark.parametrize(
     "sizes",
-    [{"num_hidden_layers": 10**9}, {"vocab_size": 10**9}, {"intermediate_size": 10**9}],
+    [
+        {"num_hidden_layers": 10**9},
+        {"vocab_size": 10**9},
+        {"intermediate_size": 10**9},
+    ],
 )
 def test_sizes_that_the_weights_cannot_fill_are_refused(
     folder: Path, sizes: dict[str, int]
 ) -> None:
     change(folder / "config.json", **sizes)
-    refused(folder, "config.json speaks of")
+    refused(folder, "far larger than its weights")
 
 
 class TestAdapters:
@@ -218,3 +222,8 @@ class TestAdapters:
             load_model(folder)
         except InputError as error:
             assert "\n" not in str(error)
+
+
+def test_a_configuration_without_sizes_is_not_filled_with_random_weights(folder: Path) -> None:
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    refused(folder, "far larger than its weights")

@@ -75,21 +75,17 @@ def require_plain_folder(folder: Path) -> None:
             )
 
 
-def require_weights(folder: Path, config_file: str) -> None:
-    """Raise ``InputError`` unless ``folder`` holds safetensors that its configuration fits."""
+def require_weights(folder: Path) -> int:
+    """The bytes of a folder's safetensors; ``InputError`` where there are none."""
     weights = [path for path in folder.glob("*.safetensors") if path.is_file()]
     if not weights:
         pickled = [path.name for path in sorted(folder.iterdir()) if path.suffix in PICKLED]
         found = f" but {pickled[0]}, a pickle, which can run code as it is read" if pickled else ""
         raise InputError(
-            f"the model folder {folder} holds no *.safetensors{found}; convert the weights to "
-            "safetensors where you trust them (save_pretrained does)"
+            f"the model in {folder} cannot be loaded: it has no *.safetensors{found}; convert the "
+            "weights to safetensors where you trust them (save_pretrained does)"
         )
-    _require_fitting_sizes(
-        folder / config_file,
-        read_config(folder / config_file),
-        sum(path.stat().st_size for path in weights),
-    )
+    return sum(path.stat().st_size for path in weights)
 
 
 def _require_no_code(folder: Path, name: str, config: Mapping[str, Any]) -> None:
@@ -116,28 +112,24 @@ def _require_no_code(folder: Path, name: str, config: Mapping[str, Any]) -> None
             )
 
 
-def _require_fitting_sizes(path: Path, config: Mapping[str, Any], weight_bytes: int) -> None:
-    """The sizes that memory is reserved for before weights are read, against what the files hold.
+def require_fitting_sizes(folder: Path, config: Any, weight_bytes: int) -> None:
+    """Compare the sizes for which memory is reserved with what the weight files can hold.
 
-    A number takes half a byte at least, so a table of them cannot have more than twice as many.
+    ``config`` is a transformers configuration, which fills in what ``config.json`` leaves out (a
+    file without sizes speaks of a model of seven billion weights). A weight takes half a byte at
+    least.
     """
-    inner = config.get("text_config")
-    sizes = {**config, **inner} if isinstance(inner, dict) else config
+    text = config.get_text_config()
 
     def size(name: str) -> int:
-        value = sizes.get(name)
+        value = getattr(text, name, None)
         return value if isinstance(value, int) else 0
 
-    if size("num_hidden_layers") > MOST_LAYERS:
+    layers, width = size("num_hidden_layers"), size("hidden_size")
+    numbers = width * max(size("vocab_size"), size("intermediate_size") * layers)
+    if layers > MOST_LAYERS or numbers > 4 * weight_bytes + SIZE_MARGIN:
         raise InputError(
-            f"{path} speaks of {size('num_hidden_layers')} layers; the most that are loaded are "
-            f"{MOST_LAYERS}"
-        )
-    vocabulary, width = size("vocab_size"), size("hidden_size")
-    inner_width = size("intermediate_size") * size("num_hidden_layers")
-    most = 4 * weight_bytes + SIZE_MARGIN
-    if width * max(vocabulary, inner_width // 4) > most:
-        raise InputError(
-            f"{path} speaks of a model far larger than its weights ({weight_bytes} bytes); take "
-            "the folder from where it was published"
+            f"{folder / 'config.json'} speaks of a model far larger than its weights: {layers} "
+            f"layers, {numbers} numbers in {weight_bytes} bytes; take the folder from where it "
+            "was published"
         )

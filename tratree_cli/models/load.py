@@ -20,6 +20,7 @@ from tratree_cli.models.fast_imports import MODELS, TOKENIZERS, import_fast
 from tratree_cli.models.folder_checks import (
     read_config,
     remote_code_allowed,
+    require_fitting_sizes,
     require_plain_folder,
     require_weights,
 )
@@ -220,21 +221,21 @@ def load_model(
     """
     import_fast(*MODELS)
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     folder = Path(folder)
     require_plain_folder(folder)
     if (folder / ADAPTER_FILE).is_file():
         from peft import PeftModel
 
-        require_weights(folder, ADAPTER_FILE)
+        require_weights(folder)
         if folder.resolve() in adapters:
             raise InputError(f"{folder} is an adapter of itself; name the model it was trained on")
         base = adapter_base(folder).folder
         model = load_model(base, dtype, attention, (*adapters, folder.resolve()))
         with readable("adapter", folder):
             return PeftModel.from_pretrained(model, str(folder.resolve())).merge_and_unload().eval()
-    require_weights(folder, "config.json")
+    weight_bytes = require_weights(folder)
     options: dict[str, Any] = {
         "dtype": getattr(torch, dtype),
         "local_files_only": True,
@@ -244,6 +245,10 @@ def load_model(
     if attention != "auto":
         options["attn_implementation"] = attention
     with readable("model", folder):
+        config = AutoConfig.from_pretrained(
+            folder.resolve(), local_files_only=True, trust_remote_code=remote_code_allowed()
+        )
+        require_fitting_sizes(folder, config, weight_bytes)
         return AutoModelForCausalLM.from_pretrained(folder.resolve(), **options).eval()
 
 
