@@ -112,7 +112,15 @@ class Session(CommonOptions):
             return list(references)
         if self.no_stdin or not (references or _stdin_is_piped()):
             return []
-        words = [line.strip() for line in sys.stdin.read().splitlines() if line.strip()]
+        try:
+            text = sys.stdin.read()
+            text.encode()  # in some locales foreign bytes are read as halves of characters
+        except UnicodeError as error:
+            raise InputError(
+                "stdin is not UTF-8 text; references are expected there, one a line "
+                "(--no-stdin ignores it)"
+            ) from error
+        words = [line.strip() for line in text.splitlines() if line.strip()]
         if not words:
             raise InputError(
                 "stdin is an empty pipe, so the stage before failed; "
