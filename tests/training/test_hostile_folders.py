@@ -1,4 +1,4 @@
-"""A model folder from elsewhere: it runs no code, is not unpickled, and is refused in a sentence."""
+"""A model folder from elsewhere runs no code, is not unpickled, and is refused in a sentence."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ class TestAdapters:
         folder = self.adapter(tmp_path, base_model_name_or_path="tratree-s")
         (folder / "adapter_model.safetensors").unlink()
         (folder / "adapter_model.bin").write_bytes(pickle.dumps({}))
-        with pytest.raises(InputError, match="adapter_model.bin, a pickle"):
+        with pytest.raises(InputError, match=r"adapter_model\.bin, a pickle"):
             load_model(folder)
 
     @pytest.mark.parametrize(
