@@ -85,8 +85,9 @@ class GuardedPolicy:
         return isinstance(reply, Reply) and reply.slot in self._waiting
 
     def _checked(self, reply: Reply) -> Reply:
-        if not isinstance(reply.text, str):
-            kind = type(reply.text).__name__
+        text: object = reply.text
+        if not isinstance(text, str):
+            kind = type(text).__name__
             return self._refuse(reply.slot, f"the policy answered with {kind}, not with text")
         if reply.end not in (None, CONTEXT_OVERFLOW, POLICY_ERROR):
             return self._refuse(reply.slot, "the policy ended in a way that there is not")

@@ -44,7 +44,7 @@ class ScriptedPolicy:
         self._replies += [self._answer(turn) for turn in turns]
 
     def _answer(self, turn: Turn) -> Reply:
-        answer = self._agents[turn.slot](turn)
+        answer: object = self._agents[turn.slot](turn)
         if not isinstance(answer, str):
             detail = f"the policy answered with {type(answer).__name__}, not with text"
             return Reply(turn.slot, end=POLICY_ERROR, detail=detail)
