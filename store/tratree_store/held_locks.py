@@ -10,11 +10,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tratree_store.filesystems import has_shared_memory
 from tratree_store.holders import Holder, alive, host, read_holder
 from tratree_store.locks import NO_LOCKS, STANDING, VARIABLE
 
 #: How long a holder that has locked its file and not signed it is waited for, in all (seconds).
 _UNSIGNED = 2.0
+_DAY = 86400.0
 
 
 def live_holders(folder: Path, *, but: Path | None = None) -> Iterator[tuple[Path, Holder | None]]:
@@ -51,6 +53,8 @@ def _is_held(path: Path, holder: Holder | None) -> bool:
         return True  # somebody else's, and unreadable: whatever it is, it is not ours to judge
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _may_live_elsewhere(path, holder):
+            return True
         if os.fstat(handle).st_ino == path.stat().st_ino:
             path.unlink()
     except BlockingIOError:
@@ -60,6 +64,17 @@ def _is_held(path: Path, holder: Holder | None) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+def _may_live_elsewhere(path: Path, holder: Holder | None) -> bool:
+    """Whether a holder on another host may live although its lock looks free.
+
+    Over a network ``flock`` may exclude only the processes of one host, and nothing tells so. What
+    such a holder needs is kept for a day; whoever is sure that it is dead removes the file.
+    """
+    if holder is None or holder.host == host() or has_shared_memory(path.parent):
+        return False
+    return time.time() - path.stat().st_mtime < _DAY
 
 
 def _open_to_look(path: Path) -> int:

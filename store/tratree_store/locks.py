@@ -74,6 +74,9 @@ class Lock:
         self._handle: int | None = None
         self._beat: threading.Event | None = None
         self._pid = 0
+        #: A process of another host that the file named when it could be locked all the same: it
+        #: died, or the file system's locks do not reach across hosts.
+        self.foreign: Holder | None = None
 
     def acquire(
         self, wait: float | None = None, on_wait: Callable[[Holder | None], None] | None = None
@@ -149,8 +152,23 @@ class Lock:
         self._handle = handle
         if not self._shared:
             _owners[str(self.path)] = threading.get_ident()
-            self.sign(self._needs)
+            try:
+                before = None if self._keep else read_holder(self.path)
+                self.foreign = before if before is not None and before.host != host() else None
+                self.sign(self._needs)
+            except BaseException:
+                self.release()  # whoever is not told that the lock is theirs will not release it
+                raise
         return True
+
+    def taken_by(self) -> Holder | None:
+        """Who else signed the file while we hold it; None if nobody did, as it should be."""
+        try:
+            now = read_holder(self.path) if self._handle is not None else None
+        except StoreError:
+            return None  # it cannot be read now: nothing is known
+        mine = now is None or (now.pid, now.host) == (os.getpid(), host())
+        return None if mine else now
 
     def _open(self) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC

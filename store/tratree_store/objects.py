@@ -10,6 +10,7 @@ content. Links and special files are refused: their meaning lies outside the fol
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -177,8 +178,9 @@ def place(work: Path, objects: Path, manifest: Manifest, *, durable: bool) -> Pa
     _check_unchanged(work / FILES, manifest)
     make_folder(target.parent, durable)
     broken = None
+    is_there = target.is_dir()
     for _ in range(8):
-        if target.is_dir():
+        if is_there:
             if not damage(objects, manifest.digest, deep=True):
                 return broken
             broken = work.parent / f"broken-{manifest.digest}-{unique()}"
@@ -188,8 +190,11 @@ def place(work: Path, objects: Path, manifest: Manifest, *, durable: bool) -> Pa
         try:
             work.rename(target)
             break
-        except OSError:
-            if not target.is_dir():  # else another process was faster: look at its object
+        except OSError as error:
+            # Another process was faster: look at its object. On a network file system the kernel
+            # may go on saying for a while that it is not there; the rename knows better.
+            is_there = error.errno in (errno.EEXIST, errno.ENOTEMPTY) or target.is_dir()
+            if not is_there:
                 raise
     if durable:
         sync_folder(target.parent)

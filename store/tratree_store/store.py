@@ -35,6 +35,7 @@ from tratree_store.index import Index
 from tratree_store.keys import JSON, Recipe, canonical_json, input_digests, sha256
 from tratree_store.leases import Leases
 from tratree_store.lineage import Lineage, lineage
+from tratree_store.locks import VARIABLE as LOCKS_VARIABLE
 from tratree_store.locks import Lock, locked
 from tratree_store.migrations import FORMAT_FILE, STORE_FORMAT, check_format
 from tratree_store.objects import Manifest, damage, folder_of, place
@@ -311,13 +312,23 @@ class Store:
             build = Build(self, recipe)
             build.entry = None if force else self.find(recipe, accept)
             if build.entry is None:
-                build.open(forced=force, accept=accept)
+                self._tell_of(lock.foreign, "is named in the lock of this recipe, which was free")
+                build.open(forced=force, accept=accept, alone=lock.foreign is None)
             try:
                 yield build
             finally:
                 build.close()
+                self._tell_of(lock.taken_by(), "took the lock of this recipe, which is held here")
         finally:
             lock.release()
+
+    def _tell_of(self, other: Holder | None, what: str) -> None:
+        """Warn of a process on another host that a lock did not keep out."""
+        if other is not None:
+            self._warn(
+                f"{other} {what}: it died, or locks do not reach across hosts on this file "
+                f"system; if it lives, set {LOCKS_VARIABLE}=files on every host"
+            )
 
     def partial(self, key: Mapping[str, JSON]) -> Path:
         """A folder that survives kills, shared by every recipe that names the same key.

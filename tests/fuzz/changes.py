@@ -62,7 +62,8 @@ def changed_bytes(data: bytes, edits: list[tuple[str, int, int, bytes]]) -> byte
 def changed_value(value: Any, edits: list[tuple[int, str, Any]]) -> Any:
     """A JSON value with leaves or branches replaced, dropped, added or copied elsewhere."""
     value = copy.deepcopy(value)
-    for number, kind, new in edits:
+    for number, kind, given in edits:
+        new = copy.deepcopy(given)  # what is put in may be changed by the next edit
         places = list(_places(value))
         if not places:
             return new

@@ -25,8 +25,6 @@ TEMPLATE_BYTES = 1 << 20
 MOST_LAYERS = 1000
 SIZE_MARGIN = 1 << 26
 """Numbers that a configuration may speak of beyond what the weights can hold."""
-PLAIN_MODEL = {"use_safetensors": True, "trust_remote_code": False}
-"""How a model that no option can make run code is loaded."""
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _LARGE = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer.model")
 

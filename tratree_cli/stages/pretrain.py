@@ -88,11 +88,7 @@ def ship(made: Path, folder: Path) -> None:
 
 
 def _competence(folder: Path, text: str) -> dict[str, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from tratree_cli.models.folder_checks import PLAIN_MODEL
+    from tratree_cli.models.load import load_model, read_tokenizer
     from tratree_cli.pretraining.competence import competence
 
-    model = AutoModelForCausalLM.from_pretrained(folder, **PLAIN_MODEL).float()
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    return dict(competence(model, tokenizer, text))
+    return dict(competence(load_model(folder), read_tokenizer(folder), text))

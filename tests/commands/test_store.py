@@ -13,9 +13,8 @@ import pytest
 from tratree_store import Store
 from typer.testing import CliRunner, Result
 
+from tests.store.conftest import SOURCES, Make, flip
 from tratree_cli.commands.store import app
-
-from .conftest import SOURCES, Make, flip
 
 
 def run(store: Store, *arguments: str) -> Result:
