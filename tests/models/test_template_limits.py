@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
+from tests.tiny_models import CONVERSATION
 from tratree_cli.errors import InputError
 from tratree_cli.models import template_limits
 from tratree_cli.models.chat_encoding import TurnEncoder
 from tratree_cli.models.masks import encode_conversation
 from tratree_cli.models.template_limits import rendered, require_bounded
 from tratree_cli.resources import templates_dir
-
-from .conftest import CONVERSATION
 
 LOOPS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 DOUBLES = (
