@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -24,37 +23,29 @@ def bomb(path: Path, line: bytes, mebibytes: int) -> Path:
     return path
 
 
-def peak_mebibytes(code: str, *words: object) -> tuple[int, str]:
-    """What a process that runs ``code`` needed at most, and what it printed."""
-    end = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
-    done = subprocess.run(
-        [sys.executable, "-c", f"{code}\n{end}", *map(str, words)],
-        capture_output=True, text=True, check=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30)),
-    )  # fmt: skip
-    *said, peak = done.stdout.splitlines()
-    return int(peak), "\n".join(said)
-
-
 READ = """
-import sys
+import resource, sys
 from pathlib import Path
 from tratree_cli.formats.importing import import_trajectories
 from tratree_cli.errors import InputError
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (300 << 20), -1))
 try:
     import_trajectories(Path(sys.argv[1]), "jsonl", on_error="skip")
 except InputError as error:
     print(error)
 """
+"""Imports a file in a process that may have 300 MiB beside what it has already."""
 
 
 @pytest.mark.parametrize("line", [b"a", b"[", b'{"messages": []}\n', b"\n"])
 def test_a_bomb_is_refused_in_bounded_memory(tmp_path: Path, line: bytes) -> None:
     path = bomb(tmp_path / "a.jsonl.zst", line, 1024)
     assert path.stat().st_size < 300_000
-    peak, said = peak_mebibytes(READ, path)
-    assert peak < 400, said
-    assert "unpacks to more than 64 MiB" in said
+    done = subprocess.run(
+        [sys.executable, "-c", READ, str(path)], capture_output=True, text=True, check=False
+    )
+    assert "unpacks to more than 64 MiB" in done.stdout, done.stderr
 
 
 def test_one_long_line_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
