@@ -13,6 +13,11 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from tratree_cli.commands.completion import (
+    complete_assignment,
+    complete_environment,
+    complete_recipe,
+)
 from tratree_cli.errors import InputError
 
 _Given = TypeVar("_Given", bound="CommonOptions")
@@ -23,7 +28,14 @@ class CommonOptions:
     """What one call of a stage command was told beside the command's own options."""
 
     env: Annotated[
-        str | None, typer.Option("--env", "-e", help="Environment.", show_default=False)
+        str | None,
+        typer.Option(
+            "--env",
+            "-e",
+            help="Environment.",
+            show_default=False,
+            autocompletion=complete_environment,
+        ),
     ] = None
     data: Annotated[
         str | None,
@@ -35,11 +47,22 @@ class CommonOptions:
     ] = None
     recipe: Annotated[
         str | None,
-        typer.Option("--recipe", "-r", help="Shipped recipe, or .toml.", show_default=False),
+        typer.Option(
+            "--recipe",
+            "-r",
+            help="Shipped recipe, or .toml.",
+            show_default=False,
+            autocompletion=complete_recipe,
+        ),
     ] = None
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any parameter: section.key=value."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any parameter: section.key=value.",
+            autocompletion=complete_assignment,
+        ),
     ] = None
     seed: Annotated[int | None, typer.Option("--seed", help="Seed.", show_default=False)] = None
     name: Annotated[str | None, typer.Option("--name", help="Give the result a name.")] = None
@@ -81,12 +104,17 @@ class CommonOptions:
     ] = False
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors on stderr.")] = False
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="All figures of a stage, whole reasons.")
+    ] = False
     debug: Annotated[bool, typer.Option("--debug", help="Tracebacks.", hidden=True)] = False
 
     def __post_init__(self) -> None:
         """Refuse options that would say nothing, or the opposite of each other."""
         if self.exit_code and not self.dry_run:
             raise InputError("--exit-code tells what --dry-run found; add --dry-run, or drop it")
+        if self.quiet and self.verbose:
+            raise InputError("--quiet silences what --verbose asks for; drop one of them")
         if self.force and self.frozen:
             raise InputError("--force runs what --frozen forbids to run; drop one of them")
 

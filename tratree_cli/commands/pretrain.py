@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tratree_cli.commands.next_step import short
 from tratree_cli.commands.session import Session, stage_command
 from tratree_cli.errors import InputError
 
@@ -45,5 +46,4 @@ def pretrain(
         session.print_entry(entry)
         if to is not None:
             stage.ship(entry.path, to / size)
-    if not session.dry_run:
-        session.runtime.reporter.hint("tratree show model@latest")
+        session.runtime.reporter.hint(f"tratree sft --model {short(entry)}")

@@ -1,6 +1,6 @@
 """Finding, identifying and loading models: embedded names, folders, and names on the hub.
 
-A base model's identity enters every digest downstream of it, so it is settled before anything is
+A base model's identity enters every digest downstream of it, so it is determined before anything is
 loaded: the bytes of a folder, or the commit that a hub name points to now.
 """
 
@@ -39,10 +39,10 @@ HUB_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class BaseModel:
-    """A model to start from: where it lies, and what identifies it in a digest.
+    """A model to start from: its folder, and what identifies it in a digest.
 
     ``identity`` is ``sha256:...`` of a folder's content or ``hub:NAME@COMMIT``; the commit is
-    ``unresolved`` where the hub could not be asked.
+    ``unresolved`` where the hub could not be reached.
     """
 
     name: str
@@ -164,11 +164,12 @@ def _cached_commit(name: str, revision: str | None) -> str | None:
 
 
 def context_length(folder: Path) -> int | None:
-    """Tokens the model was made for (``max_position_embeddings``), or None if it does not say."""
+    """Tokens the model was made for (``max_position_embeddings``), or None without that entry."""
     if (folder / ADAPTER_FILE).is_file():
         folder = adapter_base(folder).folder
     config = read_config(folder / "config.json") if (folder / "config.json").is_file() else {}
-    length = config.get("max_position_embeddings")
+    text = config.get("text_config")
+    length = {**config, **(text if isinstance(text, dict) else {})}.get("max_position_embeddings")
     return int(length) if isinstance(length, int) else None
 
 
@@ -203,7 +204,7 @@ def load_tokenizer(folder: str | Path) -> Any:
     """The tokenizer of a model folder for training.
 
     It has a padding token and, where possible, a chat template that marks the agent's words; the
-    template is stored with what is trained. ``template_note`` says if it is not the model's own.
+    template is stored with what is trained. ``template_note`` is set if it is not the model's own.
     """
     from tratree_cli.models.chat_templates import marked_template
 
@@ -220,12 +221,15 @@ def load_model(
     folder: str | Path,
     dtype: str = "float32",
     attention: str = "auto",
+    merge: bool = True,
     adapters: tuple[Path, ...] = (),
 ) -> Any:
     """A causal language model in evaluation mode; adapters are merged into their base.
 
-    ``adapters`` are the folders of those that are being loaded onto it. Raises ``InputError`` when
-    the folder, or the base of an adapter, is missing, unreadable or would run code.
+    With ``merge`` off an adapter stays beside the layers of its base, in the type that it is stored
+    in: a base in bfloat16 has no room for it. ``adapters`` are the folders of those that are being
+    loaded onto it. Raises ``InputError`` when the folder, or the base of an adapter, is missing,
+    unreadable or would run code.
     """
     import_fast(*MODELS)
     import torch
@@ -240,9 +244,14 @@ def load_model(
         if folder.resolve() in adapters:
             raise InputError(f"{folder} is an adapter of itself; name the model it was trained on")
         base = adapter_base(folder).folder
-        model = load_model(base, dtype, attention, (*adapters, folder.resolve()))
+        # Added in float32: in bfloat16 the sum would be the old weight again.
+        kind = "float32" if merge else dtype
+        model = load_model(base, kind, attention, adapters=(*adapters, folder.resolve()))
         with readable("adapter", folder):
-            return PeftModel.from_pretrained(model, str(folder.resolve())).merge_and_unload().eval()
+            adapted = PeftModel.from_pretrained(model, str(folder.resolve()))
+        if not merge:
+            return adapted.base_model.model.eval()
+        return adapted.merge_and_unload().to(getattr(torch, dtype)).eval()
     weight_bytes = require_weights(folder)
     options: dict[str, Any] = {
         "dtype": getattr(torch, dtype),
@@ -262,7 +271,7 @@ def load_model(
 
 @contextmanager
 def readable(what: str, folder: Path) -> Iterator[None]:
-    """Files that cannot be read are a sentence; a lack of memory is no fault of theirs.
+    """Unreadable files are an ``InputError``; a lack of memory is not reported as one.
 
     Whatever a library raises over a folder is the folder's fault: what is in it decides which
     error that is, a panic of the tokenizers' Rust code (no ``Exception``) among them.
