@@ -245,6 +245,17 @@ def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
+def _require_text(words: list[str]) -> None:
+    """Exit 2 for a word that is not UTF-8: no record of what was typed could hold it."""
+    for word in (*words, os.environ.get("TRATREE_STORE", "")):
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            seen = word.encode("utf-8", "backslashreplace").decode()
+            say(f"'{seen}' is not UTF-8 text; rename the file, or type the word in UTF-8")
+            raise SystemExit(2) from None
+
+
 def main() -> None:
     """Entry point of the ``tratree`` script.
 
@@ -252,12 +263,14 @@ def main() -> None:
     person is told that nothing is lost.
     """
     signal.signal(signal.SIGTERM, _interrupt)
+    startup.open_closed_streams()
     codecs.register_error("stand-ins", _encodable)
     for stream in (sys.stdout, sys.stderr):
         # A character that a terminal does not know must not cost the whole answer.
         if isinstance(stream, io.TextIOWrapper) and "utf" not in stream.encoding.lower():
             stream.reconfigure(errors="stand-ins")
     try:
+        _require_text(sys.argv[1:])
         app(prog_name="tratree")
     except OSError as error:
         if debugging():

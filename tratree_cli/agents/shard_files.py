@@ -21,6 +21,7 @@ import zstandard
 
 from tratree_cli.agents.played import PlayedEpisode, episode_from
 from tratree_cli.agents.sampling_plan import Shard
+from tratree_cli.formats.compressed import TooLargeError, unpacked
 from tratree_cli.formats.rollouts import json_lines
 
 FORMAT = 2
@@ -37,11 +38,11 @@ def encode_shard(key: str, episodes: Sequence[PlayedEpisode]) -> bytes:
 def decode_shard(data: bytes, key: str) -> list[PlayedEpisode] | None:
     """The episodes of a shard file, or None if it does not match its header."""
     try:
-        header, _, body = zstandard.ZstdDecompressor().decompress(data).partition(b"\n")
+        header, _, body = unpacked(data).partition(b"\n")
         if orjson.loads(header) != _header(key, body):
             return None
         return [episode_from(orjson.loads(line)) for line in body.splitlines()]
-    except (zstandard.ZstdError, orjson.JSONDecodeError):
+    except (zstandard.ZstdError, TooLargeError, orjson.JSONDecodeError):
         return None
 
 

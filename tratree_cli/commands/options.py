@@ -84,6 +84,14 @@ class CommonOptions:
     strict_code: Annotated[
         bool, typer.Option("--strict-code", help="What other source code made is not cached.")
     ] = False
+    trust_remote_code: Annotated[
+        bool,
+        typer.Option(
+            "--trust-remote-code",
+            envvar="TRATREE_TRUST_REMOTE_CODE",
+            help="Run the code in model folders.",
+        ),
+    ] = False
     wait: Annotated[
         float | None, typer.Option("--wait", help="Seconds to wait for a lock.", min=0)
     ] = None

@@ -22,6 +22,7 @@ from tratree_cli.commands.options import CommonOptions, with_common_options
 from tratree_cli.commands.output import entry_json, print_json, print_line
 from tratree_cli.commands.project import default_store
 from tratree_cli.errors import InputError, WouldRunError
+from tratree_cli.models.folder_checks import allow_remote_code
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 @dataclass
 class Session(CommonOptions):
     """The common options of one call, and everything a command does with them."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        allow_remote_code(self.trust_remote_code)
 
     @functools.cached_property
     def store_root(self) -> Path:
@@ -120,7 +125,15 @@ class Session(CommonOptions):
             return list(references)
         if self.no_stdin or not (references or _stdin_is_piped()):
             return []
-        words = [line.strip() for line in sys.stdin.read().splitlines() if line.strip()]
+        try:
+            text = sys.stdin.read()
+            text.encode()  # in some locales foreign bytes are read as halves of characters
+        except UnicodeError as error:
+            raise InputError(
+                "stdin is not UTF-8 text; references are expected there, one a line "
+                "(--no-stdin ignores it)"
+            ) from error
+        words = [line.strip() for line in text.splitlines() if line.strip()]
         if not words:
             raise InputError(
                 "stdin is an empty pipe, so the stage before failed; "

@@ -8,19 +8,16 @@ is checked; an error names file, record and field.
 
 from __future__ import annotations
 
-import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import orjson
-import zstandard
-
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.formats.agent_text import ACTION
 from tratree_cli.formats.pairs import Message
+from tratree_cli.formats.record_files import RecordError, records
 from tratree_cli.formats.rollouts import DONE, ENDINGS, STEP_LIMIT, Rollouts, TextTable, Trajectory
 
 FORMATS = ("eto", "sharegpt", "jsonl")
@@ -28,10 +25,6 @@ _ROLES = {
     "human": "user", "user": "user", "observation": "user", "tool": "user",
     "gpt": "assistant", "assistant": "assistant", "system": "system",
 }  # fmt: skip
-
-
-class RecordError(Exception):
-    """What is wrong with one record: the field, and what was expected."""
 
 
 def guess_format(path: Path) -> str:
@@ -150,37 +143,6 @@ def _without_place(record: Mapping[str, Any]) -> list[str]:
     turns = record.get("messages") or record.get("conversations") or []
     parts = [record, *(turn for turn in turns if isinstance(turn, dict))]
     return [name for part in parts for name in NO_PLACE if part.get(name)]
-
-
-def records(path: Path) -> Iterator[tuple[str, Any]]:
-    """``(place, record)``: "line 7" of JSON lines, "record 7" of a JSON list."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    if path.suffix == ".zst":
-        try:
-            with zstandard.ZstdDecompressor().stream_reader(
-                io.BytesIO(raw), read_across_frames=True
-            ) as stream:
-                raw = stream.read()
-        except zstandard.ZstdError as error:
-            raise InputError(f"{path} is not a whole zstd file") from error
-    if raw.lstrip()[:1] == b"[":
-        try:
-            records = orjson.loads(raw)
-        except orjson.JSONDecodeError as error:
-            raise InputError(f"{path} line {error.lineno} is not JSON: {error.msg}") from error
-        for number, record in enumerate(records, start=1):
-            yield f"record {number}", record
-        return
-    for number, line in enumerate(raw.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            yield f"line {number}", orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            yield f"line {number}", RecordError(f"not JSON ({error.msg})")
 
 
 def _from_jsonl(record: Mapping[str, Any], otherwise: str) -> _Episode:

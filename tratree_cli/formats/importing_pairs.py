@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tratree_cli.errors import InputError
-from tratree_cli.formats.importing import RecordError, message, records, split_prompt
+from tratree_cli.formats.importing import message, split_prompt
 from tratree_cli.formats.pairs import Message, PairRecord
+from tratree_cli.formats.record_files import RecordError, records
 
 RULE = "imported"
 _SPEAKER = {"prompt": "user", "chosen": "assistant", "rejected": "assistant"}

@@ -9,7 +9,6 @@ are an order of magnitude smaller and trees that compare texts by integer.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ import orjson
 import zstandard
 
 from tratree_cli.errors import InputError
+from tratree_cli.formats.compressed import numbered_lines
 
 DONE = "done"
 STEP_LIMIT = "step-limit"
@@ -252,12 +252,4 @@ def parsed(path: Path, number: int, line: bytes) -> Any:
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The lines of a zstd-compressed file with their numbers from 1, not parsed."""
-    number = 0
-    try:
-        with path.open("rb") as file:
-            stream = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-            for line in io.BufferedReader(stream, 1 << 20):
-                number += 1
-                yield number, line
-    except zstandard.ZstdError as error:
-        raise InputError(f"{path} is not a whole zstd file (after line {number})") from error
+    return numbered_lines(path, compressed=True)

@@ -18,6 +18,7 @@ from typing import Any
 
 from tratree_cli.errors import InputError
 from tratree_cli.models.control_tokens import ControlTokens
+from tratree_cli.models.template_limits import rendered, require_short
 
 Message = Mapping[str, str]
 """``{"role": "system" | "user" | "assistant", "content": text}``."""
@@ -92,14 +93,22 @@ class TurnEncoder:
             {"role": role, "content": text} for role, text in zip(roles, contents, strict=True)
         ]
         try:
-            text: str = self._tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True
-            )
+            text: str = self._apply(messages, tokenize=False)
+        except InputError:
+            raise
         except Exception as error:
             raise InputError(
                 f"the chat template cannot render {' '.join(roles)}: {error}"
             ) from error
-        return text
+        return require_short(text, sum(map(len, contents)))
+
+    def _apply(self, messages: Sequence[Message], **options: Any) -> Any:
+        return rendered(
+            self._tokenizer.chat_template,
+            lambda: self._tokenizer.apply_chat_template(
+                messages, add_generation_prompt=True, **options
+            ),
+        )
 
     def _skeleton(self, roles: tuple[str, ...]) -> list[str]:
         """The template's pieces around the contents, one more than there are messages."""
@@ -132,9 +141,7 @@ class TurnEncoder:
         roles = ("user", "assistant", "user", "assistant", "user")
         texts = [_SAMPLES[number % 3] for number in range(5)]
         messages = [{"role": r, "content": t} for r, t in zip(roles, texts, strict=True)]
-        truth = self._tokenizer.apply_chat_template(
-            messages, tokenize=True, add_generation_prompt=True, return_dict=False
-        )
+        truth = self._apply(messages, tokenize=True, return_dict=False)
         if self.whole(messages) != list(truth):
             raise InputError(
                 "the chat template treats contents specially, which the local engine cannot "

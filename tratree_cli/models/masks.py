@@ -19,6 +19,7 @@ from typing import Any
 
 from tratree_cli.errors import InputError
 from tratree_cli.models.control_tokens import ControlTokens
+from tratree_cli.models.template_limits import rendered, require_short
 
 Messages = Sequence[Mapping[str, str]]
 
@@ -131,19 +132,31 @@ class _ChatEncoder:
         from transformers.utils.chat_template_utils import render_jinja_template
 
         try:
-            texts, spans = render_jinja_template(
-                conversations=[messages],
-                chat_template=self.template,
-                return_assistant_tokens_mask=True,
-                add_generation_prompt=answer,
-                **self.tokenizer.special_tokens_map,
+            texts, spans = rendered(
+                self.template,
+                lambda: render_jinja_template(
+                    conversations=[messages],
+                    chat_template=self.template,
+                    return_assistant_tokens_mask=True,
+                    add_generation_prompt=answer,
+                    **self.tokenizer.special_tokens_map,
+                ),
             )
-        except TemplateError as error:
+        # Whatever a template's operations raise over values that they do not fit.
+        except (
+            TemplateError,
+            ArithmeticError,
+            LookupError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise InputError(
                 f"the chat template cannot render this conversation: {error}; check the order of "
                 "its roles, or use one of templates/chat"
             ) from error
-        return texts[0], [(int(begin), int(end)) for begin, end in spans[0]]
+        text = require_short(texts[0], sum(len(message["content"]) for message in messages))
+        return text, [(int(begin), int(end)) for begin, end in spans[0]]
 
     def _hide(self, match: re.Match[str]) -> str:
         """A control string quoted by a message, as a stand-in of the same length."""
