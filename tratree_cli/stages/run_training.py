@@ -106,6 +106,7 @@ def run_training(job: Job[Any], run: TrainingRun, examples: Conversations | Pair
         warnings=[
             *length_warnings(lengths, given, declared.rows),
             *template_warnings(tokenizer),
+            *result.remarks,
             *([saturated] if saturated else []),
         ],
     )

@@ -140,6 +140,23 @@ class DPOParams(TrainingParams):
 
 
 @dataclass(frozen=True)
+class Sharing:
+    """How much rows share: ``flat`` tokens of all rows, ``unique`` tokens that are computed.
+
+    ``repeated`` of the unique ones are prefixes that a cut into pieces made necessary.
+    """
+
+    flat: int
+    unique: int
+    repeated: int = 0
+
+    @property
+    def ratio(self) -> float:
+        """Flat over unique tokens, at least 1 where nothing is repeated."""
+        return self.flat / self.unique if self.unique else 1.0
+
+
+@dataclass(frozen=True)
 class TrainingResult:
     """What a training did.
 
@@ -148,6 +165,7 @@ class TrainingResult:
     run, after a resume) and is recorded, never stored with the model. ``resumed_from`` is the step
     a killed run had reached; ``processes`` and ``strategy`` (in accelerate's words, empty for one
     process) say what actually trained together; ``remarks`` are sentences about how, for people.
+    ``sharing`` is what one pass over the rows shared, None where rows were computed one by one.
     """
 
     steps: int
@@ -160,6 +178,7 @@ class TrainingResult:
     processes: int = 1
     strategy: str = ""
     remarks: tuple[str, ...] = ()
+    sharing: Sharing | None = None
 
     @property
     def scored_share(self) -> float:
