@@ -50,7 +50,8 @@ class Resolver:
         """The newest entry with this object."""
         condition, values = "object = ?", [digest]
         if kind is not None:
-            condition, values = f"{condition} AND kind = ?", [digest, kind]
+            # "+": by the object's digits, of which there are few, and not through all of a kind.
+            condition, values = f"{condition} AND +kind = ?", [digest, kind]
         return self._first(self.index.rows(condition, values))
 
     def maker(self, digest: str, user: Entry) -> Entry | None:

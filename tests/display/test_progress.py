@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from tratree_cli.agents.rollout import Progress
+from tratree_cli.agents.rollout import RolloutProgress
 from tratree_cli.config import load_recipe
 from tratree_cli.display import progress
 from tratree_cli.display.progress import (
@@ -100,8 +100,8 @@ def test_episodes_are_told_as_done_running_failed_mean_and_tokens_a_second() -> 
             told.append((done, total, note))
 
     show = episodes_progress(Job())  # type: ignore[arg-type]
-    show(Progress(total=9, running=4))
-    show(Progress(total=9, done=5, running=4, failed=1, scored=4, score_sum=2.0, tokens=700))
+    show(RolloutProgress(total=9, running=4))
+    show(RolloutProgress(total=9, done=5, running=4, failed=1, scored=4, score_sum=2.0, tokens=700))
     assert told[0] == (0, 9, "4 running")
     done, total, note = told[1]
     assert (done, total) == (5, 9)

@@ -1,7 +1,7 @@
 """Policies without a model: the expert, random actions, a person, one's own Python object.
 
 All of them answer at once, one conversation after the other, so they share ``ScriptedPolicy``: a
-scripted agent is just a function from an observation to words, made anew for each conversation.
+scripted agent is a function from an observation to an output, made anew for each conversation.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Agent = Callable[[Turn], str]
 """One conversation's agent: the newest turn in, the words of the answer out."""
 
 
-def words(thought: str, action: str) -> str:
+def agent_output(thought: str, action: str) -> str:
     """The agent's output for a thought (may be empty) and an action."""
     return f"Thought: {thought}\nAction: {action}" if thought else f"Action: {action}"
 
@@ -58,7 +58,7 @@ def expert_agent(opening: Opening) -> Agent:
     if opening.environment is None:
         raise InputError("the expert policy needs an environment")
     expert = opening.environment.expert(opening.task)
-    return lambda turn: words(*expert.act(turn.observation))
+    return lambda turn: agent_output(*expert.act(turn.observation))
 
 
 def random_agent(opening: Opening) -> Agent:
@@ -69,7 +69,7 @@ def random_agent(opening: Opening) -> Agent:
         actions = turn.available()
         if not actions:
             return "Action: nothing"
-        return words("", actions[int(generator.integers(len(actions)))])
+        return agent_output("", actions[int(generator.integers(len(actions)))])
 
     return act
 

@@ -35,7 +35,7 @@ def encode_shard(key: str, episodes: Sequence[PlayedEpisode]) -> bytes:
 
 
 def decode_shard(data: bytes, key: str) -> list[PlayedEpisode] | None:
-    """The episodes of a shard file, or None if it is not what its header says."""
+    """The episodes of a shard file, or None if it does not match its header."""
     try:
         header, _, body = zstandard.ZstdDecompressor().decompress(data).partition(b"\n")
         if orjson.loads(header) != _header(key, body):
@@ -97,7 +97,7 @@ class ShardFolder:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself survive a power loss."""
+    """Make the rename durable (a power loss does not undo it)."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -13,6 +13,7 @@ from tratree_cli.commands.report import check_output, deliver_cells
 from tratree_cli.commands.session import Session, stage_command
 
 if TYPE_CHECKING:
+    from tratree_cli.config import Config
     from tratree_cli.pipeline.graph import Node
 
 app = typer.Typer()
@@ -61,6 +62,7 @@ def run(
     ] = False,
 ) -> None:
     """Run a study over seeds, methods and settings; ends with the report of all cells."""
+    from tratree_cli.commands.recipe_fit import require_fitting_recipe
     from tratree_cli.reporting import report_stage as stage
     from tratree_cli.reporting import study
 
@@ -73,6 +75,8 @@ def run(
         sweeps=study.parse_sweeps(sweep or [], config),
         grid=grid,
     )
+    for cell in cells:
+        require_fitting_recipe(cast("Config", cell.evaluation.config), session.runtime.command)
     session.runtime.labels = study.labels(cells)
     if session.dry_run:
         _print_plan(session, stage.of_cells(config, cells, with_paper=with_paper))

@@ -60,9 +60,9 @@ class Session(CommonOptions):
         from tratree_cli.pipeline.graph import Options
         from tratree_cli.pipeline.reporter import SilentReporter
         from tratree_cli.pipeline.runtime import Runtime
-        from tratree_cli.threads import limit_threads
+        from tratree_cli.threads import chosen_threads, limit_threads
 
-        options = Options(workers=self.workers, device=self.device)
+        options = Options(workers=self.workers, device=self.device, threads=chosen_threads())
         limit_threads(options.threads)
         return Runtime(
             store_root=self.store_root,
@@ -92,8 +92,11 @@ class Session(CommonOptions):
     def config(self, inputs: Sequence[Entry] = (), **flags: Any) -> Config:
         """The effective configuration (``configured``); ``flags`` are a command's own."""
         from tratree_cli.commands.configuration import configured
+        from tratree_cli.commands.recipe_fit import require_fitting_recipe
 
-        return self._stored_models(configured(self, inputs, flags))
+        config = configured(self, inputs, flags)
+        require_fitting_recipe(config, sys.argv[1:])
+        return self._stored_models(config)
 
     def _stored_models(self, config: Config) -> Config:
         """``model:…`` as a base model: the folder of that artifact, known by its content."""

@@ -3,7 +3,7 @@
 Three layouts are understood, each as a JSON list or as JSON lines (plain or zstd): ``jsonl`` (role
 and content messages with a score), ``sharegpt`` (from and value turns) and ``eto`` (ShareGPT turns
 with a ``meta`` that holds reward and outcome, and a prompt answered by "OK" in front). Every record
-is checked before it is believed; an error names file, record and field.
+is checked; an error names file, record and field.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class RecordError(Exception):
 
 
 def guess_format(path: Path) -> str:
-    """The layout of a file of conversations, told by the fields of its first record."""
+    """The layout of a file of conversations, recognised by the fields of its first record."""
     for place, record in records(path):
         if isinstance(record, RecordError):
             raise InputError(f"{path} {place}: {record}; one JSON object a line is expected")
@@ -62,10 +62,19 @@ class _Episode:
 
 @dataclass(frozen=True)
 class Imported:
-    """What was read: the rollouts, and how many records were skipped, by reason."""
+    """What was read: the rollouts, and how many records were skipped, by reason.
+
+    ``dropped`` counts, by field, the messages and records that lost something in it: an agent here
+    acts in words, so calls of tools have no place.
+    """
 
     rollouts: Rollouts
     skipped: Mapping[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+
+NO_PLACE = ("tool_calls", "function_call", "tools", "functions", "reasoning_content", "thinking")
+"""Fields of records and messages that hold words or calls which trajectories have no place for."""
 
 
 def import_trajectories(
@@ -94,6 +103,7 @@ def import_trajectories(
     trajectories: list[Trajectory] = []
     prompt: list[Message] | None = None
     skipped: Counter[str] = Counter()
+    dropped: Counter[str] = Counter()
     samples: Counter[str] = Counter()
     for place, record in records(path):
         try:
@@ -101,7 +111,7 @@ def import_trajectories(
                 raise record
             if not isinstance(record, dict):
                 raise RecordError("the record is no JSON object")
-            # Training on demonstrations asks nobody for which task they were.
+            # Training on demonstrations does not need to know their tasks.
             episode = read(record, place if kind == "demos" else "")
             if episode.score is None and kind == "rollouts":
                 raise RecordError("field 'score' is missing (rollouts need one in [0, 1])")
@@ -118,6 +128,7 @@ def import_trajectories(
                 ) from None
             skipped[str(error)] += 1
             continue
+        dropped.update(_without_place(record))
         trajectories.append(_trajectory(episode, turns, texts, samples[episode.task]))
         samples[episode.task] += 1
     if not trajectories:
@@ -131,7 +142,14 @@ def import_trajectories(
         split=split,
         prompt={"messages": prompt} if prompt else {},
     )
-    return Imported(rollouts, dict(skipped))
+    return Imported(rollouts, dict(skipped), dict(dropped))
+
+
+def _without_place(record: Mapping[str, Any]) -> list[str]:
+    """The fields of ``NO_PLACE`` that the record or its messages have, one for each time."""
+    turns = record.get("messages") or record.get("conversations") or []
+    parts = [record, *(turn for turn in turns if isinstance(turn, dict))]
+    return [name for part in parts for name in NO_PLACE if part.get(name)]
 
 
 def records(path: Path) -> Iterator[tuple[str, Any]]:
@@ -205,7 +223,7 @@ def _task(record: Mapping[str, Any], names: tuple[str, ...], otherwise: str) -> 
 
 
 def message(turn: Any, number: int, name: str, role: str, content: str) -> Message:
-    """A turn with its speaker in our words; ``role`` and ``content`` are its keys."""
+    """A turn with the role in our terms; ``role`` and ``content`` are its keys."""
     if not isinstance(turn, dict):
         raise RecordError(f"field '{name}[{number}]' is no JSON object")
     speaker, text = turn.get(role), turn.get(content)

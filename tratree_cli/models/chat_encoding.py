@@ -6,8 +6,8 @@ rendering without running it, and the pieces after the first turns are what a gr
 appends. All this is checked against the template itself when an encoder is made; a template whose
 earlier turns change as the conversation grows is read again from the start on every turn.
 
-The skeleton also says how many control tokens an encoding may have, so that a control string in an
-observation never becomes a control token (``control_tokens``).
+The skeleton also determines how many control tokens an encoding may have, so that a control string
+in an observation never becomes a control token (``control_tokens``).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _SAMPLES = ("Open the door [SEP] 3 mugs.", "Thought: I go.\nAction: go[hall]", "
 class TurnEncoder:
     """Encodes conversations for one tokenizer; ``tokenizer`` is a transformers tokenizer.
 
-    ``stop_ids`` are the tokens that end the agent's turn (``stops`` and what the template says).
-    ``controls`` never come from contents; those that the tokenizer calls special an agent may not
-    say either. ``incremental`` says whether ``following`` may be used.
+    ``stop_ids`` are the tokens that end the agent's turn (``stops`` and those that the template
+    writes). ``controls`` never come from contents; those that the tokenizer calls special an agent
+    may not sample either. ``incremental``: whether ``following`` may be used.
     """
 
     def __init__(self, tokenizer: Any, stops: Iterable[int] = ()) -> None:
@@ -73,11 +73,11 @@ class TurnEncoder:
         return self._encode([between, self._generation], [content])
 
     def continuation(self, text: str) -> list[int]:
-        """The ids of words that the agent might say, for constrained decoding."""
+        """The ids of a text that the agent might output, for constrained decoding."""
         return self.controls.text_ids(text)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The words of sampled ids."""
+        """The text of sampled ids."""
         text: str = self._tokenizer.decode(
             list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )

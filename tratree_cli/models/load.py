@@ -1,6 +1,6 @@
 """Finding, identifying and loading models: embedded names, folders, and names on the hub.
 
-A base model's identity enters every digest downstream of it, so it is settled before anything is
+A base model's identity enters every digest downstream of it, so it is determined before anything is
 loaded: the bytes of a folder, or the commit that a hub name points to now.
 """
 
@@ -32,10 +32,10 @@ HUB_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class BaseModel:
-    """A model to start from: where it lies, and what identifies it in a digest.
+    """A model to start from: its folder, and what identifies it in a digest.
 
     ``identity`` is ``sha256:...`` of a folder's content or ``hub:NAME@COMMIT``; the commit is
-    ``unresolved`` where the hub could not be asked.
+    ``unresolved`` where the hub could not be reached.
     """
 
     name: str
@@ -158,11 +158,12 @@ def _cached_commit(name: str, revision: str | None) -> str | None:
 
 
 def context_length(folder: Path) -> int | None:
-    """Tokens the model was made for (``max_position_embeddings``), or None if it does not say."""
+    """Tokens the model was made for (``max_position_embeddings``), or None without that entry."""
     if (folder / ADAPTER_FILE).is_file():
         folder = adapter_base(folder).folder
     config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
-    length = config.get("max_position_embeddings")
+    text = config.get("text_config")
+    length = {**config, **(text if isinstance(text, dict) else {})}.get("max_position_embeddings")
     return int(length) if isinstance(length, int) else None
 
 
@@ -194,7 +195,7 @@ def load_tokenizer(folder: str | Path) -> Any:
     """The tokenizer of a model folder for training.
 
     It has a padding token and, where possible, a chat template that marks the agent's words; the
-    template is stored with what is trained. ``template_note`` says if it is not the model's own.
+    template is stored with what is trained. ``template_note`` is set if it is not the model's own.
     """
     from tratree_cli.models.chat_templates import marked_template
 
@@ -207,10 +208,14 @@ def load_tokenizer(folder: str | Path) -> Any:
     return tokenizer
 
 
-def load_model(folder: str | Path, dtype: str = "float32", attention: str = "auto") -> Any:
+def load_model(
+    folder: str | Path, dtype: str = "float32", attention: str = "auto", merge: bool = True
+) -> Any:
     """A causal language model in evaluation mode; adapters are merged into their base.
 
-    Raises ``InputError`` when the folder, or the base of an adapter, is missing or unreadable.
+    With ``merge`` off an adapter stays beside the layers of its base, in the type that it is stored
+    in: a base in bfloat16 has no room for it. Raises ``InputError`` when the folder, or the base of
+    an adapter, is missing or unreadable.
     """
     import_fast(*MODELS)
     import torch
@@ -220,9 +225,14 @@ def load_model(folder: str | Path, dtype: str = "float32", attention: str = "aut
     if (folder / ADAPTER_FILE).is_file():
         from peft import PeftModel
 
-        model = load_model(adapter_base(folder).folder, dtype, attention)
+        base = adapter_base(folder).folder
+        # Added in float32: in bfloat16 the sum would be the old weight again.
+        model = load_model(base, "float32" if merge else dtype, attention)
         with readable("adapter", folder):
-            return PeftModel.from_pretrained(model, str(folder.resolve())).merge_and_unload().eval()
+            adapted = PeftModel.from_pretrained(model, str(folder.resolve()))
+        if not merge:
+            return adapted.base_model.model.eval()
+        return adapted.merge_and_unload().to(getattr(torch, dtype)).eval()
     options: dict[str, Any] = {"dtype": getattr(torch, dtype), "local_files_only": True}
     if attention != "auto":
         options["attn_implementation"] = attention
@@ -232,7 +242,7 @@ def load_model(folder: str | Path, dtype: str = "float32", attention: str = "aut
 
 @contextmanager
 def readable(what: str, folder: Path) -> Iterator[None]:
-    """Files that cannot be read are a sentence; a lack of memory is no fault of theirs."""
+    """Unreadable files are an ``InputError``; a lack of memory is not reported as one."""
     from safetensors import SafetensorError
 
     try:

@@ -1,9 +1,9 @@
-"""Which tokens of a conversation are the agent's own, and therefore the only ones a loss may see.
+"""Which tokens of a conversation are the agent's own, and therefore the only ones in a loss.
 
-A chat template says where the agent speaks with ``{% generation %}`` markers; the rendered text is
+A chat template marks the agent's turns with ``{% generation %}``; the rendered text is
 tokenised once, as a whole, and a token counts when it *begins* inside such a span. That makes the
 training sequence the very text a model sees when it acts, at the price of refusing templates
-without markers: guessing where the agent speaks would train on observations without a word.
+without markers: guessing the agent's turns could train on observations unnoticed.
 
 Control strings that a message quotes stay ordinary text, by the same rule as when the model acts
 (``control_tokens``).
@@ -41,7 +41,7 @@ class Encoded:
 
 
 def encode_conversation(tokenizer: Any, messages: Messages, context: int = 0) -> Encoded:
-    """Tokens of ``messages`` and the mask of the agent's words with their end-of-turn token.
+    """Tokens of ``messages`` and the mask of the agent's turns with their end-of-turn token.
 
     The first ``context`` messages are read but never scored (an in-context example, or the prefix
     that two preferred continuations share). Raises ``InputError`` for a template without markers.
@@ -80,7 +80,7 @@ class _ChatEncoder:
         if not MARKER.search(template):
             raise InputError(
                 f"the chat template of the tokenizer {name} has no {{% generation %}} markers, so "
-                "the agent's words cannot be told from the environment's; use one of "
+                "the agent's turns cannot be separated from the environment's; use one of "
                 "templates/chat or add the markers around the assistant's turn"
             )
         if not getattr(tokenizer, "is_fast", False):

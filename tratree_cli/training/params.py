@@ -166,6 +166,8 @@ class TrainingResult:
     a killed run had reached; ``processes`` and ``strategy`` (in accelerate's words, empty for one
     process) say what actually trained together; ``remarks`` are sentences about how, for people.
     ``sharing`` is what one pass over the rows shared, None where rows were computed one by one.
+    ``update_kept`` is the share of the update that each type of weight keeps (``models.merge``),
+    empty where weights are stored as they were trained.
     """
 
     steps: int
@@ -179,6 +181,7 @@ class TrainingResult:
     strategy: str = ""
     remarks: tuple[str, ...] = ()
     sharing: Sharing | None = None
+    update_kept: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def scored_share(self) -> float:
