@@ -120,6 +120,7 @@ class LazyGroup(typer.core.TyperGroup):
 def load(name: str) -> Any:
     """The real command behind a name."""
     module = importlib.import_module(COMMANDS[name][0])
+    module.app._add_completion = False  # the root has it; a stage's help is about the stage
     command = typer.main.get_command(module.app)
     command.name = name
     startup.skip_validation(command)

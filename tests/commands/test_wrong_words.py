@@ -56,6 +56,21 @@ def test_help_is_a_command_too(tratree: Command) -> None:
     assert "Stages" in tratree("help").stdout
 
 
+def test_the_help_of_a_stage_shows_its_own_options_before_those_of_all(tratree: Command) -> None:
+    shown = tratree("mine-pairs", "--help").stdout
+    order = [
+        "--min-gap",
+        "Inputs and settings",
+        "--recipe",
+        "Running",
+        "--jobs",
+        "Output",
+        "--json",
+    ]
+    places = [shown.index(word) for word in order]
+    assert places == sorted(places)
+
+
 def test_the_version_names_what_decides_the_figures(tratree: Command) -> None:
     short, long = tratree("-V"), tratree("--version")
     assert short.stdout == long.stdout

@@ -19,7 +19,7 @@ def build_tree(
     rollouts: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Rollouts, one or more [default: explored].", autocompletion=complete_reference
+            help="Rollouts, one or more (default: explored).", autocompletion=complete_reference
         ),
     ] = None,
     merge: Annotated[str | None, typer.Option("--merge", help="exact or similar.")] = None,

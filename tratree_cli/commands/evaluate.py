@@ -21,7 +21,7 @@ def evaluate(
     model: Annotated[
         list[str] | None,
         typer.Argument(
-            help="A model [default: the tree-DPO strong model].", autocompletion=complete_reference
+            help="A model (default: the tree-DPO strong model).", autocompletion=complete_reference
         ),
     ] = None,
     policy: Annotated[

@@ -25,7 +25,7 @@ app = typer.Typer()
 def explore(
     session: Session,
     model: Annotated[
-        list[str] | None, typer.Argument(help="Models that explore [default: the SFT weak model].")
+        list[str] | None, typer.Argument(help="Models that explore (default: the SFT weak model).")
     ] = None,
     policy: Annotated[
         list[str] | None,

@@ -18,7 +18,7 @@ def import_(
     session: Session,
     file: Annotated[Path, typer.Argument(help="JSON list or JSON lines, plain or .zst.")],
     form: Annotated[
-        str, typer.Option("--format", help="eto, sharegpt or jsonl [default: told by the file].")
+        str, typer.Option("--format", help="eto, sharegpt or jsonl (default: told by the file).")
     ] = "",
     kind: Annotated[str, typer.Option("--as", help="rollouts, demos or pairs.")] = "rollouts",
     on_error: Annotated[

@@ -18,7 +18,7 @@ def mcts(
     session: Session,
     tree: Annotated[
         list[str] | None,
-        typer.Argument(help="A tree [default: built].", autocompletion=complete_reference),
+        typer.Argument(help="A tree (default: built).", autocompletion=complete_reference),
     ] = None,
     rollouts: Annotated[
         int | None, typer.Option("--rollouts", help="Iterations per tree.", min=1)

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 import typer
 
@@ -19,6 +19,16 @@ from tratree_cli.commands.completion import (
     complete_recipe,
 )
 from tratree_cli.errors import InputError
+
+SETTINGS, RUNNING, OUTPUT = "Inputs and settings", "Running", "Output"
+PANELS = {
+    **dict.fromkeys(("env", "data", "prompt", "recipe", "assignments", "seed"), SETTINGS),
+    **dict.fromkeys(("store", "no_stdin"), SETTINGS),
+    **dict.fromkeys(("workers", "jobs", "device", "dry_run", "exit_code", "frozen"), RUNNING),
+    **dict.fromkeys(("force", "strict_code", "wait"), RUNNING),
+    **dict.fromkeys(("name", "as_json", "quiet", "verbose", "debug"), OUTPUT),
+}
+"""Where the help page of a stage shows each common option; a command's own stand before them."""
 
 _Given = TypeVar("_Given", bound="CommonOptions")
 
@@ -65,7 +75,6 @@ class CommonOptions:
         ),
     ] = None
     seed: Annotated[int | None, typer.Option("--seed", help="Seed.", show_default=False)] = None
-    name: Annotated[str | None, typer.Option("--name", help="Give the result a name.")] = None
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes inside a stage.")] = 1
     jobs: Annotated[
         int, typer.Option("--jobs", "-j", min=0, help="Stages side by side, 0: cores.")
@@ -102,6 +111,7 @@ class CommonOptions:
     no_stdin: Annotated[
         bool, typer.Option("--no-stdin", help="Do not look for references on stdin.")
     ] = False
+    name: Annotated[str | None, typer.Option("--name", help="Give the result a name.")] = None
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors on stderr.")] = False
     verbose: Annotated[
@@ -123,6 +133,9 @@ def with_common_options(
     given: type[_Given],
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add the common options to ``function(given, **own)``."""
+
+    for option in fields(CommonOptions):
+        get_args(option.type)[1].rich_help_panel = PANELS[option.name]
 
     def decorated(function: Callable[..., None]) -> Callable[..., None]:
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]

@@ -21,11 +21,11 @@ def pretrain(
     sizes: Annotated[
         list[str] | None,
         typer.Argument(
-            help="tratree-s, -m, -l (the shop); tratree-rooms-s, -rooms-m [default: all]."
+            help="tratree-s, -m, -l (the shop); tratree-rooms-s, -rooms-m (default: all)."
         ),
     ] = None,
     tokens: Annotated[
-        int | None, typer.Option("--tokens", help="Tokens to learn from [default: as shipped].")
+        int | None, typer.Option("--tokens", help="Tokens to learn from (default: as shipped).")
     ] = None,
     to: Annotated[
         Path | None,

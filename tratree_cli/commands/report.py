@@ -43,7 +43,7 @@ def report(
     session: Session,
     evaluations: Annotated[
         list[str] | None,
-        typer.Argument(help="Evaluations [default: every method of the recipe]."),
+        typer.Argument(help="Evaluations (default: every method of the recipe)."),
     ] = None,
     methods: Annotated[
         str | None,
@@ -61,7 +61,7 @@ def report(
         str | None,
         typer.Option(
             "--format",
-            help="terminal, markdown, latex, csv, json or html [default: by --output's suffix].",
+            help="terminal, markdown, latex, csv, json or html (default: by --output's suffix).",
             autocompletion=complete_format,
         ),
     ] = None,

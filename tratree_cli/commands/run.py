@@ -47,7 +47,7 @@ def run(
         str | None,
         typer.Option(
             "--format",
-            help="terminal, markdown, latex, csv, json or html [default: by --output's suffix].",
+            help="terminal, markdown, latex, csv, json or html (default: by --output's suffix).",
             autocompletion=complete_format,
         ),
     ] = None,

@@ -28,7 +28,7 @@ def train_strong(
     source: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Pairs or paths [default: made for the method].", autocompletion=complete_reference
+            help="Pairs or paths (default: made for the method).", autocompletion=complete_reference
         ),
     ] = None,
     file: Annotated[
