@@ -1,6 +1,6 @@
 # make demo   installs, then takes WebShop from demonstrations to a report
 # make test   installs, then runs the core tests
-# make test-all, gpu, check, docs, bench: see below
+# make test-all, gpu, fuzz, mutants, check, docs, bench: see below
 
 PY     ?= python3
 VENV   ?= .venv
@@ -15,7 +15,7 @@ CPU_INDEX = $(shell command -v nvidia-smi >/dev/null 2>&1 || $(PY) -c \
   'from urllib.request import urlopen; urlopen("$(CPU_URL)/torch/", timeout=3); \
    print("--extra-index-url $(CPU_URL)")' 2>/dev/null)
 
-.PHONY: demo test test-all gpu check lint types docs bench reproduce install clean
+.PHONY: demo test test-all gpu fuzz mutants check lint types docs bench reproduce install clean
 .DEFAULT_GOAL := demo
 
 install: $(VENV)/.ok
@@ -84,6 +84,19 @@ docs: install
 BENCHES := startup store.bench trees.compare trees.growth trees.command webshop.bench envs.serve rollouts.bench training.bench
 bench: install
 	@for b in $(BENCHES); do echo "== benchmarks.$$b"; OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$b; done
+
+# Files and command lines changed at random from valid ones: CASES=100000 takes minutes.
+CASES    ?= 100000
+COMMANDS ?= 2000
+fuzz: install
+	TRATREE_FUZZ=$(CASES) TRATREE_FUZZ_COMMANDS=$(COMMANDS) $(PYTEST) -n 2 -m slow tests/fuzz
+
+# One token changed at a time, the tests of its package run: SAMPLE changes a package take minutes;
+# MUTANTS="store --whole" takes hours. tests/mutants.toml says which tests belong to which package.
+SAMPLE  ?= 20
+MUTANTS ?=
+mutants: install
+	$(BIN)/python -m benchmarks.mutants --sample $(SAMPLE) $(MUTANTS)
 
 # Runs every stage of a recipe again and compares the bytes: RECIPE=micro takes minutes, quick longer.
 RECIPE ?= quick

@@ -12,6 +12,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+pytest_plugins = ("tests.tiny_models",)
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

@@ -14,6 +14,18 @@ from tratree_cli.settings import note
 SCHEDULERS = ("cosine", "linear", "constant", "constant_with_warmup")
 LENGTH_POLICIES = ("error", "drop", "keep-last-turns")
 TREE_PACKING = ("auto", "on", "off")
+
+
+def packing_note() -> str:
+    """The parameter of each training. What was made before it was there was trained by rows."""
+    return note(  # type: ignore[no-any-return]
+        "auto",
+        "compute what rows of a tree share once: auto (where enough is shared), on, off (ours)",
+        absent="off",
+        choices=TREE_PACKING,
+    )
+
+
 DTYPES = ("auto", "float32", "bfloat16")
 ATTENTION = ("auto", "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
 LOSSES = (
@@ -95,6 +107,7 @@ class SftSection(TrainingSection):
     packing: bool = note(
         False, "SFT: several conversations to a sequence, unseen by each other", absent=False
     )
+    tree_packing: str = packing_note()
     diverge_from: str = note(
         "", "Eq. 5, read by `tratree sft`: the model to move away from", keyed=False
     )
@@ -184,6 +197,7 @@ class TrainSection:
     init: str = note("sft", "where the strong model starts: sft, base, or a reference")
     epochs: float = note(3.0, "passes over the e* paths (ours)", above=0)
     learning_rate: float = note(1e-5, "peak learning rate of imitation (section 4.1)", above=0)
+    tree_packing: str = packing_note()
     parameters: dict[str, Any] = note({}, "settings of plug-ins' trainers, each under its name")
 
 
@@ -204,6 +218,7 @@ class DpoSection:
         absent="sigmoid",
         choices=LOSSES,
     )
+    tree_packing: str = packing_note()
     label_smoothing: float = note(
         0.0, "share of pairs assumed to be labelled wrongly (ours)", absent=0.0, least=0
     )

@@ -28,10 +28,11 @@ from pathlib import Path
 
 from tratree_store import Entry, Recipe, Store
 from tratree_store import entries as records
+from tratree_store.copying import copy_file
 from tratree_store.gc import plan
 from tratree_store.keys import sha256
 from tratree_store.migrations import migrate
-from tratree_store.objects import FILES, MANIFEST, File, Manifest, copy_file, folder_of, hash_file
+from tratree_store.objects import FILES, MANIFEST, File, Manifest, folder_of, hash_file
 from tratree_store.rows import Row, row_of
 
 STAGES = (("demos", "demos"), ("sft", "model"), ("explore", "rollouts"), ("build-tree", "tree"))

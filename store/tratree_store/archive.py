@@ -59,7 +59,7 @@ def export(store: Store, entry: Entry, path: Path, *, lineage: bool = True) -> N
     for digest in by_object:
         problems = damage(store.objects, digest, deep=True)
         if problems:
-            raise VerificationError(f"{problems[0]} It was not exported.")
+            raise VerificationError(f"{problems[0]}; it was not exported")
     # Created here and nowhere else: a name that can be guessed could be a link somewhere else.
     beside = path.with_name(f".{path.name[:200]}.{unique()}.part")
     with explained("export", path.parent):
@@ -136,10 +136,9 @@ def import_archive(store: Store, path: Path, limits: Limits | None = None) -> li
                 reader = _Reader(stream, room)
                 root, entries, manifests = _read(store, reader, folder, bounds)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise HostileArchive(f"{path} is damaged ({error}); nothing was imported.") from error
+            raise HostileArchive(f"{path} is damaged ({error}); nothing was imported") from error
         except StoreError as error:
-            sentence = str(error).rstrip(".")
-            raise HostileArchive(f"{path} was refused: {sentence}; nothing was imported.") from None
+            raise HostileArchive(f"{path} was refused: {error}; nothing was imported") from None
         taken = sharing.take_in(store, folder, entries, manifests)
     return [entry for entry in taken if (entry.object, entry.recipe) == root]
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tratree_store.errors import VerificationError
+from tratree_store.errors import VerificationError, refuse_passing
 from tratree_store.faults import point
 from tratree_store.group_access import inherit
 from tratree_store.keys import dump, sha256
@@ -33,7 +33,11 @@ def read_plain(path: Path, limit: int = MAX_RECORD) -> bytes:
     A folder or a device is an error, and so is a FIFO, on which a plain ``open`` would wait for
     ever.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        refuse_passing(error, path)
+        raise
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "not a plain file", str(path))
@@ -132,5 +136,5 @@ def unseal(data: bytes, what: str) -> dict[str, Any]:
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         whole = False
     if not whole:
-        raise VerificationError(f"{what} is damaged (its seal does not fit its content).")
+        raise VerificationError(f"{what} is damaged (its seal does not fit its content)")
     return dict(record)

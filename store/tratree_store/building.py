@@ -71,14 +71,20 @@ class Build:
     def path(self) -> Path:
         """The folder to write into."""
         if self._work is None:
-            raise StoreError("This artifact exists already; there is nothing to write.")
+            raise StoreError("this artifact exists already; there is nothing to write")
         return self._work / FILES
 
-    def open(self, *, forced: bool = False, accept: Accept | None = None) -> None:
-        """Create the working folder; what a dead process left for this recipe is removed."""
+    def open(
+        self, *, forced: bool = False, accept: Accept | None = None, alone: bool = True
+    ) -> None:
+        """Create the working folder; what a dead process left for this recipe is removed.
+
+        Not if somebody may be at work there all the same (``alone`` is False).
+        """
         self.reason = self._store.reasons(self.recipe, forced=forced, accept=accept)
         with explained("create a working folder", self._store.tmp):
-            for leftover in self._store.tmp.glob(f"build-{self.recipe.digest}-*"):
+            left = self._store.tmp.glob(f"build-{self.recipe.digest}-*") if alone else ()
+            for leftover in left:
                 remove_folder(leftover)
             work = self._store.tmp / f"build-{self.recipe.digest}-{unique()}"
             for folder in (work, work / FILES):

@@ -142,15 +142,15 @@ def decode(data: bytes, objects: Path, what: str) -> Entry:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
         sound = False
     if not sound:
-        raise VerificationError(f"{what} is not the record of an artifact.")
+        raise VerificationError(f"{what} is not the record of an artifact")
     return entry
 
 
 def read(path: Path, objects: Path) -> Entry:
     """The entry in the record at ``path``; raises ``VerificationError`` or ``OSError``."""
-    entry = decode(read_plain(path), objects, f"Record {path.name[:12]}")
+    entry = decode(read_plain(path), objects, f"record {path.name[:12]}")
     if path.name != f"{entry.object}.json" or path.parent.name != entry.recipe[2:]:
-        raise VerificationError(f"Record {path} lies in the wrong place.")
+        raise VerificationError(f"record {path} lies in the wrong place")
     return entry
 
 

@@ -69,6 +69,20 @@ class HostileArchive(StoreError):  # noqa: N818
     exit_code: ClassVar[int] = 12
 
 
+#: Errors that say something of this process and nothing of the file that it wanted to read.
+_PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+
+
+def refuse_passing(error: OSError, where: Path) -> None:
+    """Raise ``StoreError`` if the process, not the file, is the trouble.
+
+    A sound artifact must not be called broken because too many files are open.
+    """
+    if error.errno in _PASSING:
+        why = _SENTENCES.get(error.errno, error.strerror or str(error))
+        raise StoreError(f"cannot read {where}: {why}; run again") from error
+
+
 _SENTENCES = {
     errno.ENOSPC: "no space left on the device; free some and run again",
     errno.EDQUOT: "your disk quota is used up; free some and run again",
@@ -89,9 +103,9 @@ def explained(doing: str, where: Path) -> Iterator[None]:
         yield
     except OSError as error:
         why = _SENTENCES.get(error.errno or 0, error.strerror or str(error))
-        raise StoreError(f"Cannot {doing} in {where}: {why}.") from error
+        raise StoreError(f"cannot {doing} in {where}: {why}") from error
     except sqlite3.Error as error:
         raise StoreError(
-            f"Cannot {doing} in {where}: the index says {str(error)!r}; "
-            "`tratree store reindex` rebuilds it."
+            f"cannot {doing} in {where}: the index says {str(error)!r}; "
+            "`tratree store reindex` rebuilds it"
         ) from error

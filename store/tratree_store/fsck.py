@@ -38,9 +38,9 @@ def check(
 ) -> Report:
     """Look at everything; ``deep=False`` compares large files by size only. Changes nothing."""
     store.check_format()
-    if not store.root.is_dir():
-        return Report((), 0, 0, 0)
     with explained("check the store", store.root):
+        if not store.root.is_dir():
+            return Report((), 0, 0, 0)
         suspected = []
         for number, digest in enumerate(all_digests(store.objects), start=1):
             if damage(store.objects, digest, deep=deep):

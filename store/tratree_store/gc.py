@@ -33,8 +33,9 @@ from tratree_store import entries as records
 from tratree_store.catalogue import Catalogue, from_index, from_records
 from tratree_store.errors import LockTimeout, StoreError, VerificationError, explained
 from tratree_store.faults import point
+from tratree_store.held_locks import live_holders
 from tratree_store.leftovers import age, leftovers
-from tratree_store.locks import live_holders, locked
+from tratree_store.locks import locked
 from tratree_store.objects import all_digests, folder_of, walk
 from tratree_store.removal import Removal
 from tratree_store.rows import Row
@@ -103,7 +104,9 @@ def plan(
     now = time.time()
     there = from_index(store) if catalogue is None else catalogue
     recipes_of = there.recipes_of()
-    kept = set(_named(store, recipes_of)) | set(in_use(store))
+    # Holders before names: who has made or found something and names it lets go of it only then.
+    kept = set(in_use(store))
+    kept |= set(_named(store, recipes_of))
     kept |= set(_used_since(store, there.rows, now - younger_than))
     if not drop_inputs:
         todo = list(kept)
@@ -138,7 +141,9 @@ def collect(store: Store, *, younger_than: float = WEEK, drop_inputs: bool = Fal
 
     Raises what ``plan`` raises, and ``VerificationError`` while a record is damaged.
     """
-    if not store.root.is_dir():
+    with explained("collect garbage", store.root):
+        is_store = store.root.is_dir()
+    if not is_store:
         return plan(store, younger_than=younger_than, drop_inputs=drop_inputs)
     store.prepare()
     with explained("collect garbage", store.root):

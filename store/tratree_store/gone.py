@@ -51,13 +51,13 @@ def note(gone: Path, record: Path, data: bytes, why: Why, scratch: Path, durable
 
 def read(path: Path, objects: Path) -> Gone:
     """The former entry in a file; raises ``VerificationError`` or ``OSError``."""
-    line = unseal(read_plain(path), f"The note {path.name[:12]} in gone/")
+    line = unseal(read_plain(path), f"the note {path.name[:12]} in gone/")
     try:
         why: Why = "collected" if line["why"] == "collected" else "broken"
         data, at = str(line["record"]).encode("utf-8"), float(line["at"])
     except (KeyError, TypeError, ValueError, json.JSONDecodeError) as error:
-        raise VerificationError(f"The note {path} is damaged.") from error
-    return Gone(records.decode(data, objects, f"The note {path.name[:12]} in gone/"), why, at)
+        raise VerificationError(f"the note {path} is damaged") from error
+    return Gone(records.decode(data, objects, f"the note {path.name[:12]} in gone/"), why, at)
 
 
 def newest(gone: Path, recipe: str, objects: Path) -> Gone | None:

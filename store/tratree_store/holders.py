@@ -85,7 +85,8 @@ def read_holder(path: Path) -> Holder | None:
         sound = (
             type(holder.pid) is int
             and 0 < holder.pid < _MAX_PID  # 0 and negative ones would mean groups of processes
-            and 0 <= float(holder.since) < _END_OF_TIME
+            and type(holder.since) in (int, float)
+            and 0 <= holder.since < _END_OF_TIME
             and all(isinstance(text, str) for text in texts)
         )
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):

@@ -24,14 +24,18 @@ from tratree_store import entries as records
 from tratree_store import gone, index_file
 from tratree_store.atomic import make_folder
 from tratree_store.entries import Entry
-from tratree_store.errors import NewerStore, StoreError, VerificationError, explained
+from tratree_store.errors import (
+    NewerStore,
+    StoreError,
+    VerificationError,
+    explained,
+)
 from tratree_store.faults import point
 from tratree_store.index_file import is_damage
+from tratree_store.index_rows import Progress, Records, insert
 from tratree_store.locks import locked
 from tratree_store.migrations import migrate
-from tratree_store.rows import COLUMNS, Row, edges_of, is_row, row_of
-
-Progress = Callable[[int], None]
+from tratree_store.rows import COLUMNS, Row, is_row
 
 
 class Index:
@@ -54,6 +58,7 @@ class Index:
         self._warn = warn
         self._durable = durable
         self._is_new = False
+        self._records = Records(self._entries, self._gone, self._objects, warn)
 
     # -- writing ---------------------------------------------------------------------------
 
@@ -61,11 +66,11 @@ class Index:
         """Insert or replace the rows of these entries."""
         found = list(added)
 
-        def insert(database: Any) -> None:
+        def action(database: Any) -> None:
             point("index.begun")
-            self._insert(database, found)
+            insert(database, found)
 
-        self._write(insert)
+        self._write(action)
         point("index.committed")
 
     def bury(self, pairs: Iterable[tuple[str, str]], *, unless_recorded: bool = False) -> None:
@@ -99,19 +104,19 @@ class Index:
     def rebuild(self, on_progress: Progress | None = None) -> int:
         """Read every record into a new index, which replaces this one; returns how many."""
         with locked(self._lock):
-            marks = self._marks()
+            # Those whose record is there already: it will be read.
+            marks = [mark for mark in self._marks() if self._settled(mark)]
             count = self._replace(on_progress)
         for mark in marks:
             with contextlib.suppress(OSError):
-                if self._settled(mark):
-                    mark.unlink(missing_ok=True)
+                mark.unlink(missing_ok=True)
         return count
 
     def _settled(self, mark: Path) -> bool:
         """Whether nobody is about to write the record that a mark speaks of."""
         recipe, _, digest = mark.name.partition("-")
         recorded = records.record_path(self._entries, recipe, digest).exists()
-        return recorded or time.time() - mark.stat().st_mtime > 60
+        return recorded or _is_old(mark)
 
     def announce(self, recipe: str, digest: str) -> Path:
         """Leave a mark that a record is about to come or go; the caller removes it."""
@@ -176,7 +181,7 @@ class Index:
             from sqlite_utils import Database
 
             migrate(connection)
-            return self._fill(Database(connection), on_progress)
+            return self._records.fill(Database(connection), on_progress)
 
         make_folder(self._scratch, self._durable)
         self._is_new = True
@@ -184,53 +189,6 @@ class Index:
 
     def _warn_of(self, error: sqlite3.Error) -> None:
         self._warn(f"the index {self.path} is damaged ({error}); it is rebuilt from the records")
-
-    def _fill(self, database: Any, on_progress: Progress | None) -> int:
-        count = 0
-        batch: list[Entry] = []
-        for entry in self._on_disk():
-            batch.append(entry)
-            count += 1
-            if len(batch) == 2000:
-                self._insert(database, batch)
-                batch.clear()
-                if on_progress is not None:
-                    on_progress(count)
-        self._insert(database, batch)
-        database["gone"].insert_all(
-            (
-                {"recipe": e.recipe, "object": e.object, "stage": e.stage, "created": e.created}
-                for e in self._former()
-            ),
-            pk=("recipe", "object"),
-            replace=True,
-        )
-        return count
-
-    def _former(self) -> Iterator[Entry]:
-        for path in records.all_records(self._gone):
-            with contextlib.suppress(OSError, VerificationError):
-                yield gone.read(path, self._objects).entry
-
-    def _on_disk(self) -> Iterator[Entry]:
-        for path in records.all_records(self._entries):
-            try:
-                yield records.read(path, self._objects)
-            except VerificationError as error:
-                self._warn(f"{error}; it is left out of the index, see `tratree store fsck`")
-            except OSError:
-                continue
-
-    @staticmethod
-    def _insert(database: Any, entries: list[Entry]) -> None:
-        rows = (vars(row_of(entry)) for entry in entries)
-        names = ("recipe", "role", "position", "object")
-        edges = (
-            dict(zip(names, edge, strict=True)) for entry in entries for edge in edges_of(entry)
-        )
-        # Inside our transaction these become savepoints.
-        database["entries"].insert_all(rows, pk=("recipe", "object"), replace=True)
-        database["inputs"].insert_all(edges, pk=("recipe", "role", "position"), replace=True)
 
     # -- reading ---------------------------------------------------------------------------
 
@@ -278,7 +236,7 @@ class Index:
         if next(iter(records.all_records(self._entries)), None) is not None:
             from sqlite_utils import Database
 
-            self._fill(Database(connection), None)
+            self._records.fill(Database(connection), None)
         return connection
 
     def _marks(self) -> list[Path]:
@@ -304,7 +262,7 @@ class Index:
                     late.append((mark, records.read(path, self._objects)))
                 elif gone.path_of(self._gone, recipe, digest).exists():
                     buried.append((mark, (recipe, digest)))
-                elif time.time() - mark.stat().st_mtime > 60:
+                elif _is_old(mark):
                     # A collection on a full disk leaves no note, a dead writer no record.
                     buried.append((mark, (recipe, digest)))
         if late or buried:
@@ -350,10 +308,12 @@ class Index:
         self, where: str = "1", values: Iterable[Any] = (), limit: int | None = None
     ) -> list[Row]:
         """The rows that satisfy an SQL condition, newest first."""
+        # Without a limit "+" keeps SQLite from walking the whole index of times for a few rows.
+        by = "created" if limit is not None else "+created"
         with explained("read the index", self.path.parent):
             found = self.ask(
                 f"SELECT {COLUMNS} FROM entries WHERE {where} "
-                "ORDER BY created DESC, recipe, object LIMIT ?",
+                f"ORDER BY {by} DESC, recipe, object LIMIT ?",
                 [*values, -1 if limit is None else limit],
                 is_row,
             )
@@ -381,3 +341,10 @@ class Index:
 
 def _are_texts(columns: tuple[Any, ...]) -> bool:
     return all(type(column) is str for column in columns)
+
+
+def _is_old(mark: Path) -> bool:
+    try:
+        return time.time() - mark.stat().st_mtime > 86400
+    except OSError:
+        return False

@@ -64,34 +64,34 @@ def dump(value: Any) -> bytes:
 
 def _plain(value: Any, where: str, paths: bool, depth: int) -> Any:
     if depth > _MAX_DEPTH:
-        raise KeyValueError(f"{where} is nested deeper than {_MAX_DEPTH} levels.")
+        raise KeyValueError(f"{where} is nested deeper than {_MAX_DEPTH} levels")
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
         return _plain_text(str.__str__(value), where, paths)
     if isinstance(value, int):
         if not -(2**63) <= value < 2**64:
-            raise KeyValueError(f"{where} is {value}, which does not fit into 64 bits.")
+            raise KeyValueError(f"{where} is {value}, which does not fit into 64 bits")
         return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise KeyValueError(f"{where} is {value}; a key needs finite numbers.")
+            raise KeyValueError(f"{where} is {value}; a key needs finite numbers")
         return float(value) + 0.0  # -0.0 equals 0.0 and must not make another key
     if isinstance(value, Mapping):
         result = {}
         for key, item in value.items():
             if not isinstance(key, str):
-                raise KeyValueError(f"{where} has the key {key!r}; keys must be strings.")
+                raise KeyValueError(f"{where} has the key {key!r}; keys must be strings")
             name = _plain_text(key, f"a key of {where}", True)
             result[name] = _plain(item, f"{where}.{key}", paths, depth + 1)
         return result
     if isinstance(value, list | tuple):
         return [_plain(v, f"{where}[{i}]", paths, depth + 1) for i, v in enumerate(value)]
     if isinstance(value, set | frozenset):
-        raise KeyValueError(f"{where} is a set, which has no order; use a sorted list.")
+        raise KeyValueError(f"{where} is a set, which has no order; use a sorted list")
     raise KeyValueError(
         f"{where} is a {type(value).__name__}; a key may hold only null, booleans, numbers, "
-        "strings, lists and mappings."
+        "strings, lists and mappings"
     )
 
 
@@ -99,11 +99,11 @@ def _plain_text(text: str, where: str, paths: bool) -> str:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise KeyValueError(f"{where} holds a broken character (a lone surrogate).") from None
+        raise KeyValueError(f"{where} holds a broken character (a lone surrogate)") from None
     if not paths and _ABSOLUTE.match(text):
         raise KeyValueError(
             f"{where} is the absolute path {text!r}, which means nothing on another machine; "
-            "key the content's digest instead."
+            "key the content's digest instead"
         )
     return text
 
@@ -158,15 +158,15 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, word in (("stage", self.stage), ("kind", self.kind)):
             if not is_word(word):
-                raise KeyValueError(f"{name} is {word!r}; use lower-case letters, digits and '-'.")
+                raise KeyValueError(f"{name} is {word!r}; use lower-case letters, digits and '-'")
         if isinstance(self.version, bool) or not isinstance(self.version, int):
-            raise KeyValueError(f"version is {self.version!r}; it must be a whole number.")
+            raise KeyValueError(f"version is {self.version!r}; it must be a whole number")
         for role, digests in self.inputs.items():
             for digest in [digests] if isinstance(digests, str) else digests:
                 if not isinstance(digest, str) or not is_digest(digest):
                     raise KeyValueError(
                         f"inputs.{role} is {digest!r}; it must be an object digest "
-                        "(64 hexadecimal digits)."
+                        "(64 hexadecimal digits)"
                     )
         _ = self.canonical
 

@@ -41,7 +41,7 @@ class Leases:
         """Add digests; best effort, for reading must work in a read-only store."""
         if self._pid != os.getpid():  # a forked child needs a lease of its own
             self._pid, self._lock, self._digests = os.getpid(), None, set()
-        if self._digests.issuperset(digests) or not self._locks.is_dir():
+        if self._digests.issuperset(digests) or not _is_folder(self._locks):
             return
         self._digests.update(digests)
         try:
@@ -62,3 +62,10 @@ class Leases:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False

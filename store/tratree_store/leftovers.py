@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from tratree_store.locks import live_holders
+from tratree_store.held_locks import live_holders
 from tratree_store.objects import names_in
 from tratree_store.store import Store
 

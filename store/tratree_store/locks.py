@@ -18,7 +18,6 @@ import errno
 import fcntl
 import json
 import os
-import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -37,9 +36,8 @@ STANDING = frozenset({"gc.lock", "index.lock", "refs.lock"})
 _HEARTBEAT = 60.0
 _SILENT = 600.0
 _BLOCK = 4096
-#: How long a holder that has locked its file and not signed it is waited for, in all.
-_UNSIGNED = 2.0
-_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL}
+#: Errors that mean that ``flock`` does not work here.
+NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL}
 
 
 _held: set[int] = set()
@@ -76,6 +74,9 @@ class Lock:
         self._handle: int | None = None
         self._beat: threading.Event | None = None
         self._pid = 0
+        #: A process of another host that the file named when it could be locked all the same: it
+        #: died, or the file system's locks do not reach across hosts.
+        self.foreign: Holder | None = None
 
     def acquire(
         self, wait: float | None = None, on_wait: Callable[[Holder | None], None] | None = None
@@ -98,7 +99,7 @@ class Lock:
             if wait is not None and time.monotonic() - start >= wait:
                 who = str(holder) if holder else "another process"
                 raise LockTimeout(
-                    f"Waited {wait:g} s for {who}; run again later or wait longer (--wait)."
+                    f"waited {wait:g} s for {who}; run again later or wait longer (--wait)"
                 )
             identity = (holder.pid, holder.since) if holder else None
             if on_wait is not None and identity != told and (holder or pause > 0.1):
@@ -111,7 +112,7 @@ class Lock:
     def _refuse_deadlock(self, holder: Holder | None) -> None:
         me = threading.get_ident()
         if holder and holder.pid == os.getpid() and _owners.get(str(self.path)) == me:
-            raise StoreError(f"This thread holds {self.path.name} already; it would wait for ever.")
+            raise StoreError(f"this thread holds {self.path.name} already; it would wait for ever")
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free now."""
@@ -124,7 +125,7 @@ class Lock:
         try:
             return self._flock(blocking)
         except OSError as error:
-            if error.errno in _NO_LOCKS:
+            if error.errno in NO_LOCKS:
                 return self._try_file()
             raise
 
@@ -151,8 +152,23 @@ class Lock:
         self._handle = handle
         if not self._shared:
             _owners[str(self.path)] = threading.get_ident()
-            self.sign(self._needs)
+            try:
+                before = None if self._keep else read_holder(self.path)
+                self.foreign = before if before is not None and before.host != host() else None
+                self.sign(self._needs)
+            except BaseException:
+                self.release()  # whoever is not told that the lock is theirs will not release it
+                raise
         return True
+
+    def taken_by(self) -> Holder | None:
+        """Who else signed the file while we hold it; None if nobody did, as it should be."""
+        try:
+            now = read_holder(self.path) if self._handle is not None else None
+        except StoreError:
+            return None  # it cannot be read now: nothing is known
+        mine = now is None or (now.pid, now.host) == (os.getpid(), host())
+        return None if mine else now
 
     def _open(self) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
@@ -287,59 +303,3 @@ def flock_works(path: Path) -> bool:
     finally:
         os.close(handle)
     return True
-
-
-def live_holders(folder: Path, *, but: Path | None = None) -> Iterator[tuple[Path, Holder | None]]:
-    """The locks in ``folder`` that somebody holds now; leftovers of the dead are removed.
-
-    A holder that has locked its file and not yet signed it is waited for: garbage collection must
-    know what everybody needs. None stands for one that does not sign (its disk is full). ``but``
-    is a lock to pass over.
-    """
-    if not folder.is_dir():
-        return
-    patience = time.monotonic() + _UNSIGNED
-    for path in sorted(folder.glob("*.lock")):
-        if path.name in STANDING or path == but:
-            continue
-        while _is_held(path, holder := read_holder(path)):
-            if holder is not None or time.monotonic() > patience:
-                yield path, holder
-                break
-            time.sleep(0.01)
-
-
-def _is_held(path: Path, holder: Holder | None) -> bool:
-    """Whether somebody holds the lock; if not, its file is removed."""
-    if os.environ.get(VARIABLE) == "files":
-        return holder is None or holder.host != host() or alive(holder)
-    try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            return False  # nobody locks a folder or a FIFO
-        handle = _open_to_look(path)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True  # somebody else's, and unreadable: whatever it is, it is not ours to judge
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(handle).st_ino == path.stat().st_ino:
-            path.unlink()
-    except BlockingIOError:
-        return True
-    except OSError as error:
-        return error.errno in _NO_LOCKS
-    finally:
-        os.close(handle)
-    return False
-
-
-def _open_to_look(path: Path) -> int:
-    try:
-        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except PermissionError:  # another user's lock: to ask for it, reading is enough
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno == errno.EROFS:
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        raise

@@ -56,7 +56,7 @@ def refuse_newer(connection: sqlite3.Connection) -> int:
     version = version_of(connection)
     if version > len(MIGRATIONS):
         raise NewerStore(
-            f"The index has version {version} and this program knows {len(MIGRATIONS)}; "
+            f"the index has version {version} and this program knows {len(MIGRATIONS)}; "
             "use a newer tratree, or build one for this version with `tratree store reindex`"
         )
     return version
@@ -77,8 +77,10 @@ def check_format(root: Path) -> bool:
     path = root / FORMAT_FILE
     try:
         found = json.loads(read_plain(path, 1 << 16))["format"]
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return False
+    except NotADirectoryError:
+        raise  # the caller's place is wrong, not the store
     except PermissionError as error:
         raise StoreError(f"{path} may not be read by this user") from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -88,7 +90,7 @@ def check_format(root: Path) -> bool:
         ) from error
     if not isinstance(found, int) or found > STORE_FORMAT:
         raise NewerStore(
-            f"The store in {root} has format {found} and this program knows {STORE_FORMAT}; "
-            "use a newer tratree."
+            f"the store in {root} has format {found} and this program knows {STORE_FORMAT}; "
+            "use a newer tratree"
         )
     return True

@@ -10,6 +10,7 @@ content. Links and special files are refused: their meaning lies outside the fol
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tratree_store.atomic import make_folder, read_plain, sync_file, sync_folder, unique
-from tratree_store.errors import StoreError, VerificationError
+from tratree_store.errors import StoreError, VerificationError, refuse_passing
 from tratree_store.faults import point
 from tratree_store.group_access import is_shared, widen
 from tratree_store.keys import dump, is_digest, sha256
@@ -73,7 +74,7 @@ class Manifest:
         not make ``../x`` harmless.
         """
         if sha256(data) != digest:
-            raise VerificationError(f"The manifest of object {digest[:12]} is damaged.")
+            raise VerificationError(f"the manifest of object {digest[:12]} is damaged")
         try:
             rows = json.loads(data)["files"]
             files = tuple(File(row["path"], row["sha256"], row["size"]) for row in rows)
@@ -88,12 +89,12 @@ class Manifest:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             sound = False
         if not sound:
-            raise VerificationError(f"The manifest of object {digest[:12]} is not a manifest.")
+            raise VerificationError(f"the manifest of object {digest[:12]} is not a manifest")
         for file in files:
             check_path(file.path)
         folders = {str(above) for file in files for above in PurePosixPath(file.path).parents}
         if folders & {file.path for file in files}:
-            raise StoreError(f"Object {digest[:12]} uses one path as a file and as a folder.")
+            raise StoreError(f"object {digest[:12]} uses one path as a file and as a folder")
         return manifest
 
 
@@ -111,7 +112,7 @@ def check_path(path: str) -> None:
         or any(unicodedata.category(char) in ("Cc", "Cs") for char in path)
         or any(len(part.encode("utf-8", "replace")) > 255 for part in parts)
     ):
-        raise StoreError(f"{path!r} cannot be the name of a file in an artifact.")
+        raise StoreError(f"{path!r} cannot be the name of a file in an artifact")
 
 
 def folder_of(objects: Path, digest: str) -> Path:
@@ -142,12 +143,12 @@ def scan(folder: Path) -> Manifest:
     files = []
     for name, path, status in walk(folder):
         if not stat.S_ISREG(status.st_mode):
-            raise StoreError(f"{name!r} is not a plain file; an artifact may hold only files.")
+            raise StoreError(f"{name!r} is not a plain file; an artifact may hold only files")
         check_path(name)
         digest, size = hash_file(path)
         files.append(File(name, digest, size))
     if not files:
-        raise StoreError("The stage wrote no file, and an artifact needs at least one.")
+        raise StoreError("the stage wrote no file, and an artifact needs at least one")
     return Manifest(tuple(sorted(files)))
 
 
@@ -177,8 +178,9 @@ def place(work: Path, objects: Path, manifest: Manifest, *, durable: bool) -> Pa
     _check_unchanged(work / FILES, manifest)
     make_folder(target.parent, durable)
     broken = None
+    is_there = target.is_dir()
     for _ in range(8):
-        if target.is_dir():
+        if is_there:
             if not damage(objects, manifest.digest, deep=True):
                 return broken
             broken = work.parent / f"broken-{manifest.digest}-{unique()}"
@@ -188,8 +190,11 @@ def place(work: Path, objects: Path, manifest: Manifest, *, durable: bool) -> Pa
         try:
             work.rename(target)
             break
-        except OSError:
-            if not target.is_dir():  # else another process was faster: look at its object
+        except OSError as error:
+            # Another process was faster: look at its object. On a network file system the kernel
+            # may go on saying for a while that it is not there; the rename knows better.
+            is_there = error.errno in (errno.EEXIST, errno.ENOTEMPTY) or target.is_dir()
+            if not is_there:
                 raise
     if durable:
         sync_folder(target.parent)
@@ -213,7 +218,7 @@ def read_manifest(objects: Path, digest: str) -> Manifest:
         return Manifest.decode(read_plain(path, MAX_MANIFEST), digest)
     except OSError as error:
         raise VerificationError(
-            f"Object {digest[:12]} cannot be read ({error.strerror or error})."
+            f"object {digest[:12]} cannot be read ({error.strerror or error})"
         ) from error
 
 
@@ -225,7 +230,7 @@ def damage(objects: Path, digest: str, *, deep: bool) -> list[str]:
     """
     try:
         manifest = read_manifest(objects, digest)
-    except StoreError as error:
+    except VerificationError as error:
         return [str(error)]
     folder = folder_of(objects, digest) / FILES
     found = []
@@ -236,20 +241,21 @@ def damage(objects: Path, digest: str, *, deep: bool) -> list[str]:
         try:
             status = path.lstat()
             if not stat.S_ISREG(status.st_mode):
-                found.append(f"{label} is not a plain file.")
+                found.append(f"{label} is not a plain file")
             elif status.st_size != file.size:
-                found.append(f"{label} has {status.st_size} bytes instead of {file.size}.")
+                found.append(f"{label} has {status.st_size} bytes instead of {file.size}")
             elif deep or (file.size <= SMALL_FILE and file.size <= budget):
                 budget -= file.size
                 if hash_file(path)[0] != file.sha256:
-                    found.append(f"{label} has other bytes than its digest says.")
+                    found.append(f"{label} has other bytes than its digest says")
         except OSError as error:
-            found.append(f"{label} cannot be read ({error.strerror or error}).")
+            refuse_passing(error, path)
+            found.append(f"{label} cannot be read ({error.strerror or error})")
     if deep:
         known = {file.path for file in manifest.files}
         with contextlib.suppress(OSError):
             found += [
-                f"{name} of object {digest[:12]} does not belong to it."
+                f"{name} of object {digest[:12]} does not belong to it"
                 for name, _, _ in walk(folder)
                 if name not in known
             ]
@@ -282,39 +288,6 @@ def names_in(place: str, *, folders: bool = False) -> list[str]:
             return sorted(entry.name for entry in found if not folders or entry.is_dir())
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def copy_file(source: Path, target: Path) -> str:
-    """Copy one file as cheaply as the file system can; returns how.
-
-    ``reflink`` shares blocks until one side changes; ``link`` is one file with two names (objects
-    are never changed in place); ``copy`` streams in bounded memory.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if _reflink(source, target):
-        return "reflink"
-    try:
-        os.link(source, target, follow_symlinks=False)
-        return "link"
-    except OSError:
-        shutil.copyfile(source, target, follow_symlinks=False)
-        target.chmod(0o444)
-        return "copy"
-
-
-def _reflink(source: Path, target: Path) -> bool:
-    try:
-        import fcntl
-
-        clone = getattr(fcntl, "FICLONE", 0x40049409)
-        with source.open("rb") as from_stream, target.open("xb") as to_stream:
-            fcntl.ioctl(to_stream.fileno(), clone, from_stream.fileno())
-    except (ImportError, OSError):
-        with contextlib.suppress(OSError):
-            target.unlink()
-        return False
-    target.chmod(0o444)
-    return True
 
 
 def unreadable(folder: Path) -> bool:

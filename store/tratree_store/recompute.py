@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from tratree_store.copying import copy_file
 from tratree_store.entries import Entry
 from tratree_store.errors import StoreError, explained
-from tratree_store.objects import FILES, copy_file, folder_of, read_manifest, remove_folder
+from tratree_store.objects import FILES, folder_of, read_manifest, remove_folder
 from tratree_store.sharing import arrival
 from tratree_store.store import Store
 
@@ -51,8 +52,8 @@ def recompute(store: Store, entry: Entry, rerun: Rerun) -> str | None:
         scratch.leases.release()
         if made.recipe != entry.recipe:
             raise StoreError(
-                f"Running {entry.stage} again asked for recipe {made.recipe[:12]} and not "
-                f"{entry.recipe[:12]}: the code or a default has changed since."
+                f"running {entry.stage} again asked for recipe {made.recipe[:12]} and not "
+                f"{entry.recipe[:12]}: the code or a default has changed since"
             )
         if made.object == entry.object:
             return None
@@ -61,5 +62,5 @@ def recompute(store: Store, entry: Entry, rerun: Rerun) -> str | None:
     names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
     return (
         f"{entry.ref[:24]} came out as {made.object[:12]}: {names[0]} is the first of "
-        f"{len(names)} files that differ."
+        f"{len(names)} files that differ"
     )

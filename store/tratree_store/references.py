@@ -43,7 +43,7 @@ class Resolver:
         for role in roles:
             entry = self._input(entry, role)
         if kind is not None and entry.kind != kind:
-            raise UnknownReference(f"{text!r} is a {entry.kind}, but a {kind} is wanted.")
+            raise UnknownReference(f"{text!r} is a {entry.kind}, but a {kind} is wanted")
         return entry
 
     def of_object(self, digest: str, kind: str | None = None) -> Entry | None:
@@ -75,7 +75,7 @@ class Resolver:
             wanted = text.removesuffix("@latest")
             entry = self.latest(wanted)
             if entry is None:
-                raise UnknownReference(f"There is no {wanted or 'artifact'} in the store yet.")
+                raise UnknownReference(f"there is no {wanted or 'artifact'} in the store yet")
             return entry
         of_kind = said if colon else None
         entry = self._named(word, of_kind)
@@ -97,10 +97,10 @@ class Resolver:
         entry = self._entry_of(naming)
         if entry is None:
             raise UnknownReference(
-                f"The name {word!r} means {naming.ref[:24]}, which is not in the store any more."
+                f"the name {word!r} means {naming.ref[:24]}, which is not in the store any more"
             )
         if kind is not None and entry.kind != kind:
-            raise UnknownReference(f"The name {word!r} means a {entry.kind}, not a {kind}.")
+            raise UnknownReference(f"the name {word!r} means a {entry.kind}, not a {kind}")
         return entry
 
     def _entry_of(self, naming: Naming) -> Entry | None:
@@ -121,7 +121,7 @@ class Resolver:
             shown = ", ".join(ref[: ref.index(":") + 17] for ref in refs[:_MAX_CANDIDATES])
             more = f" and {len(refs) - _MAX_CANDIDATES} more" if len(refs) > _MAX_CANDIDATES else ""
             raise AmbiguousReference(
-                f"{text!r} fits {len(refs)} artifacts: {shown}{more}; write more digits.", refs
+                f"{text!r} fits {len(refs)} artifacts: {shown}{more}; write more digits", refs
             )
         for row in choice.values():
             entry = self.of_object(row.object, row.kind)
@@ -132,8 +132,8 @@ class Resolver:
     def _unknown(self, text: str, word: str) -> str:
         names = [name for name in self.refs.names() if not name.startswith(PINS)]
         near = get_close_matches(word, names, n=1, cutoff=0.6)
-        hint = f" Did you mean {near[0]!r}?" if near else " `tratree store ls` lists what there is."
-        return f"No artifact in the store answers to {text!r}.{hint}"
+        hint = f"did you mean {near[0]!r}?" if near else "`tratree store ls` lists what there is"
+        return f"no artifact in the store answers to {text!r}; {hint}"
 
     def _input(self, entry: Entry, role: str) -> Entry:
         inputs = entry.inputs
@@ -141,17 +141,17 @@ class Resolver:
             role = next(iter(inputs))
         if role not in inputs:
             known = ", ".join(inputs) or "none"
-            raise UnknownReference(f"{entry.ref[:24]} has no input {role!r}; it has: {known}.")
+            raise UnknownReference(f"{entry.ref[:24]} has no input {role!r}; it has: {known}")
         digests = inputs[role]
         if len(digests) != 1:
             raise AmbiguousReference(
                 f"{entry.ref[:24]} has {len(digests)} inputs as {role!r}: "
-                f"{', '.join(d[:12] for d in digests)}; name one of them.",
+                f"{', '.join(d[:12] for d in digests)}; name one of them",
                 digests,
             )
         found = self.maker(digests[0], entry)
         if found is None:
             raise UnknownReference(
-                f"The input {role!r} of {entry.ref[:24]} ({digests[0][:12]}) is not in the store."
+                f"the input {role!r} of {entry.ref[:24]} ({digests[0][:12]}) is not in the store"
             )
         return found

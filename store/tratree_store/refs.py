@@ -95,18 +95,21 @@ class Refs:
             ) from error
 
     def sound_history(self, name: str) -> list[Naming]:
-        """The meanings that can still be read from a damaged history, oldest first."""
-        try:
-            return list(_sound_lines(self._read(name) or b"", name))
-        except VerificationError:
-            return []
+        """The meanings that can still be read from a damaged history, oldest first.
+
+        Raises ``VerificationError`` if the file is there and cannot be read at all.
+        """
+        return list(_sound_lines(self._damaged(name), name))
+
+    def _damaged(self, name: str) -> bytes:
+        """The bytes of a damaged history; none where something lies that is not a file."""
+        if not self.path(name).is_file():
+            return b""
+        return self._read(name) or b""
 
     def digests_in(self, name: str) -> list[tuple[str, ...]]:
         """Whatever looks like a digest in each line of a damaged history, for its repair."""
-        try:
-            lines = (self._read(name) or b"").splitlines()
-        except VerificationError:
-            return []
+        lines = self._damaged(name).splitlines()
         return [tuple(d.decode("ascii") for d in _DIGEST.findall(line)) for line in lines]
 
     def current(self, name: str) -> Naming | None:

@@ -33,7 +33,6 @@ from tratree_store.keys import is_digest
 from tratree_store.locks import Lock
 from tratree_store.objects import (
     FILES,
-    MANIFEST,
     File,
     Manifest,
     damage,
@@ -128,7 +127,7 @@ def push(
             continue
         problems = damage(store.objects, digest, deep=True)
         if problems:
-            raise VerificationError(f"{problems[0]} It was not pushed.")
+            raise VerificationError(f"{problems[0]}; it was not pushed")
         going[digest] = read_manifest(store.objects, digest)
     blobs = {
         file.sha256: (file, folder_of(store.objects, digest) / FILES / file.path)
@@ -140,16 +139,16 @@ def push(
     def send(item: tuple[File, Path]) -> None:
         file, path = item
         name = sharing.blob_name(file.sha256)
-        if not remote.has(name):
+        # By size, for what was left there by a file system that flushes nothing may be torn.
+        if not remote.has(name) or remote.size(name) not in (None, file.size):
             remote.write(name, path)
             done.files += 1
             done.bytes += file.size
         counter.add(file.size)
 
     _all(jobs, send, blobs.values())
-    for digest in going:
-        manifest = folder_of(store.objects, digest) / MANIFEST
-        remote.write(sharing.manifest_name(digest), manifest.read_bytes())
+    for digest, manifest in going.items():
+        remote.write(sharing.manifest_name(digest), manifest.encode())
         done.objects += 1
     for digest, made_by in by_object.items():
         _push_records(remote, store, digest, made_by)
@@ -224,7 +223,7 @@ def pull(
     for text, digest in wanted.items():
         entry = store.entry_of(digest)
         if entry is None:
-            raise StoreError(f"{text!r} was pulled and is not in the store.")
+            raise StoreError(f"{text!r} was pulled and is not in the store")
         found.append(entry)
         _take_name(store, remote, text, entry)
     return found, done
@@ -238,8 +237,7 @@ def _refusing(remote: Remote) -> Iterator[None]:
     except (UnknownReference, AmbiguousReference):
         raise
     except StoreError as error:
-        sentence = str(error).rstrip(".")
-        raise type(error)(f"{remote.shown} was refused: {sentence}; nothing was pulled") from error
+        raise type(error)(f"{remote.shown} was refused: {error}; nothing was pulled") from error
 
 
 def _take_name(store: Store, remote: Remote, text: str, entry: Entry) -> None:
@@ -297,13 +295,13 @@ def _resolve(remote: Remote, text: str) -> str:
         digests = [digest for digest in digests if is_digest(digest)]
         if len(digests) > 1:
             raise AmbiguousReference(
-                f"{text!r} fits {len(digests)} artifacts on {remote.shown}; write more digits.",
+                f"{text!r} fits {len(digests)} artifacts on {remote.shown}; write more digits",
                 digests,
             )
         if digests:
             return digests[0]
     raise UnknownReference(
-        f"No artifact on {remote.shown} answers to {text!r}; give a full digest or a pushed name."
+        f"no artifact on {remote.shown} answers to {text!r}; give a full digest or a pushed name"
     )
 
 
@@ -321,7 +319,7 @@ def _closure(
         data = remote.read(sharing.records_name(digest), sharing.MAX_RECORDS)
         if data is None:
             if digest in roots:
-                raise UnknownReference(f"{remote.shown} does not have {digest[:12]}.")
+                raise UnknownReference(f"{remote.shown} does not have {digest[:12]}")
             missing[digest] = None
             announced.counted(len(missing))
             continue

@@ -23,7 +23,7 @@ from urllib.parse import quote
 from tratree_store import entries as records
 from tratree_store.atomic import make_folder, unique
 from tratree_store.entries import Entry
-from tratree_store.errors import StoreError, VerificationError
+from tratree_store.errors import StoreError, VerificationError, explained
 from tratree_store.locks import Lock
 from tratree_store.objects import FILES, File, Manifest, damage, folder_of, remove_folder
 from tratree_store.store import Store
@@ -136,11 +136,11 @@ def join_records(entries: Iterable[Entry]) -> bytes:
 def split_records(data: bytes, digest: str, objects: Path) -> list[Entry]:
     """The entries in such lines; raises ``VerificationError`` unless all speak of ``digest``."""
     found = [
-        records.decode(line, objects, f"A record of {digest[:12]}")
+        records.decode(line, objects, f"a record of {digest[:12]}")
         for line in data.splitlines(keepends=True)
     ]
     if not found or any(entry.object != digest for entry in found):
-        raise VerificationError(f"The records of {digest[:12]} speak of something else.")
+        raise VerificationError(f"the records of {digest[:12]} speak of something else")
     return found
 
 
@@ -160,9 +160,9 @@ def arrival(store: Store) -> Iterator[Path]:
 
 def has_object(store: Store, digest: str) -> bool:
     """Whether the store holds the object, as far as a quick look tells."""
-    return folder_of(store.objects, digest).is_dir() and not damage(
-        store.objects, digest, deep=False
-    )
+    with explained("look for an object", store.objects):
+        is_there = folder_of(store.objects, digest).is_dir()
+    return is_there and not damage(store.objects, digest, deep=False)
 
 
 def take_in(

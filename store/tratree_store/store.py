@@ -21,7 +21,12 @@ from tratree_store import gone
 from tratree_store.atomic import make_folder, sync_folder, write_atomic
 from tratree_store.building import Build
 from tratree_store.entries import Entry
-from tratree_store.errors import StoreError, UnknownReference, VerificationError, explained
+from tratree_store.errors import (
+    StoreError,
+    UnknownReference,
+    VerificationError,
+    explained,
+)
 from tratree_store.faults import point
 from tratree_store.gone import Gone
 from tratree_store.group_access import widen_all
@@ -30,6 +35,7 @@ from tratree_store.index import Index
 from tratree_store.keys import JSON, Recipe, canonical_json, input_digests, sha256
 from tratree_store.leases import Leases
 from tratree_store.lineage import Lineage, lineage
+from tratree_store.locks import VARIABLE as LOCKS_VARIABLE
 from tratree_store.locks import Lock, locked
 from tratree_store.migrations import FORMAT_FILE, STORE_FORMAT, check_format
 from tratree_store.objects import Manifest, damage, folder_of, place
@@ -95,12 +101,13 @@ class Store:
                 with contextlib.suppress(OSError):
                     os.utime(records.record_path(self.records, entry.recipe, entry.object))
                 return entry
-            self._warn(f"Cached {entry.ref[:24]} is broken and will be made again: {problems[0]}")
+            self._warn(f"cached {entry.ref[:24]} is broken and will be made again: {problems[0]}")
         return None
 
     def records_of(self, recipe: str) -> list[Entry]:
         """The entries of a recipe digest, newest first, whether their objects are whole or not."""
-        paths = records.of_recipe(self.records, recipe)
+        with explained("look for a recipe", self.records):
+            paths = records.of_recipe(self.records, recipe)
         found = [entry for path in paths if (entry := self._read(path))]
         return sorted(found, key=lambda e: (e.created, e.object), reverse=True)
 
@@ -108,9 +115,11 @@ class Store:
         try:
             return records.read(path, self.objects)
         except VerificationError as error:
-            self._warn(f"{error} It is passed over; see `store fsck`.")
-        except OSError:
+            self._warn(f"{error}; it is passed over, see `tratree store fsck`")
+        except FileNotFoundError:
             pass
+        except OSError as error:
+            self._warn(f"{path} cannot be read ({error.strerror or error}); it is passed over")
         return None
 
     def _load(self, recipe: str, digest: str) -> Entry | None:
@@ -125,12 +134,13 @@ class Store:
         entry = self._resolver.resolve(text, kind)
         self.leases.take(entry.object)
         if not self._recorded(entry):
-            raise UnknownReference(f"{text!r} was collected just now; make it again.")
+            raise UnknownReference(f"{text!r} was collected just now; make it again")
         return entry
 
     def _recorded(self, entry: Entry) -> bool:
         """Whether an entry that was just leased is still there (see ``gc``)."""
-        return records.record_path(self.records, entry.recipe, entry.object).exists()
+        with explained("look for a record", self.records):
+            return records.record_path(self.records, entry.recipe, entry.object).exists()
 
     def entry_of(self, digest: str) -> Entry | None:
         """The newest entry whose object has this digest."""
@@ -196,13 +206,19 @@ class Store:
     # -- names -----------------------------------------------------------------------------
 
     def name(self, name: str, entry: Entry | None) -> None:
-        """Let ``name`` mean ``entry`` from now on; None removes it (its history stays)."""
+        """Let ``name`` mean ``entry`` from now on; None removes it (its history stays).
+
+        Raises ``UnknownReference`` for an entry that was collected meanwhile.
+        """
         self.prepare()
-        with explained("write a name", self.root):
+        # No collection runs meanwhile: it would have read the names already.
+        with explained("write a name", self.root), self.adding():
             if entry is None:
                 self.refs.append(name, Naming(time.time(), "", "", ""))
-            else:
-                self.refs.append(name, Naming(time.time(), entry.kind, entry.object, entry.recipe))
+                return
+            if not self._recorded(entry):
+                raise UnknownReference(f"{entry.ref[:24]} was collected just now; make it again")
+            self.refs.append(name, Naming(time.time(), entry.kind, entry.object, entry.recipe))
 
     def names(self) -> dict[str, str]:
         """name -> full reference, in order of name; damaged ones are left out with a warning."""
@@ -211,7 +227,7 @@ class Store:
             try:
                 naming = self.refs.current(name)
             except VerificationError as error:
-                self._warn(f"{error} `store fsck --repair` restores it.")
+                self._warn(f"{error}; `tratree store fsck --repair` restores it")
                 continue
             if naming is not None:
                 found[name] = naming.ref
@@ -238,13 +254,15 @@ class Store:
         Raises ``StoreError`` for files of other users, whose owners must do the same, and for a
         group that is not this user's.
         """
-        self.prepare()
-        group = self.root.stat().st_gid
+        with explained("share the store", self.root):
+            make_folder(self.root, self.durable)
+            group = self.root.stat().st_gid
         if os.geteuid() != 0 and group not in {os.getegid(), *os.getgroups()}:
             raise StoreError(
                 f"{self.root} belongs to group {group}, and you are not in it; give it to yours "
                 "first (chgrp)"
             )
+        self.prepare()
         with explained("share the store", self.root):
             for name in ("gone", "incoming", "partial", "pending", "quarantine", "refs"):
                 make_folder(self.root / name, self.durable)
@@ -254,6 +272,14 @@ class Store:
                 f"{len(foreign)} files in {self.root} belong to other users (the first is "
                 f"{foreign[0]}); their owners must run the same command"
             )
+
+    @property
+    def group(self) -> str:
+        """The name (or number) of the group that the store's folder belongs to."""
+        try:
+            return self.root.group()
+        except KeyError:
+            return str(self.root.stat().st_gid)
 
     @contextmanager
     def build(
@@ -286,13 +312,23 @@ class Store:
             build = Build(self, recipe)
             build.entry = None if force else self.find(recipe, accept)
             if build.entry is None:
-                build.open(forced=force, accept=accept)
+                self._tell_of(lock.foreign, "is named in the lock of this recipe, which was free")
+                build.open(forced=force, accept=accept, alone=lock.foreign is None)
             try:
                 yield build
             finally:
                 build.close()
+                self._tell_of(lock.taken_by(), "took the lock of this recipe, which is held here")
         finally:
             lock.release()
+
+    def _tell_of(self, other: Holder | None, what: str) -> None:
+        """Warn of a process on another host that a lock did not keep out."""
+        if other is not None:
+            self._warn(
+                f"{other} {what}: it died, or locks do not reach across hosts on this file "
+                f"system; if it lives, set {LOCKS_VARIABLE}=files on every host"
+            )
 
     def partial(self, key: Mapping[str, JSON]) -> Path:
         """A folder that survives kills, shared by every recipe that names the same key.
@@ -322,7 +358,7 @@ class Store:
     def reindex(self, on_progress: Callable[[int], None] | None = None) -> int:
         """Rebuild the index from the records on disk; returns how many there are."""
         self.prepare()
-        with explained("rebuild the index", self.root):
+        with explained("rebuild the index", self.root), self.adding():
             return self.index.rebuild(on_progress)
 
     @contextmanager
@@ -334,7 +370,7 @@ class Store:
     def record(self, entry: Entry) -> Entry:
         """Write an entry's record and its index row; inside ``adding``, after its object."""
         if not folder_of(self.objects, entry.object).is_dir():
-            raise StoreError(f"Object {entry.object[:12]} was collected meanwhile; run again.")
+            raise StoreError(f"object {entry.object[:12]} was collected meanwhile; run again")
         path = records.record_path(self.records, entry.recipe, entry.object)
         mark = self.index.announce(entry.recipe, entry.object)
         if self.durable:

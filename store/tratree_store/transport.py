@@ -7,13 +7,16 @@ and what is told has the credentials taken out.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import shutil
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tratree_store.atomic import unique
+from tratree_store.atomic import make_folder, sync_file, sync_folder, unique
 from tratree_store.errors import StoreError, VerificationError
 from tratree_store.objects import File
 from tratree_store.secrecy import secrets_of, without_secrets
@@ -23,6 +26,9 @@ TRIES = 5
 _CHUNK = 1 << 20
 #: Where a half-written file could be seen under its final name, and folders have to be made.
 _HIERARCHICAL = {"file", "local", "ssh", "sftp", "smb", "memory", "ftp", "hdfs", "webhdfs"}
+_LOCAL = {"file", "local"}
+#: What trying again does not mend.
+_LASTING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 #: Whose connection answers one question at a time: two threads that share it wait for ever.
 _ONE_THREAD = {"ssh", "sftp", "smb", "ftp"}
 
@@ -45,10 +51,11 @@ class Remote:
         try:
             self._shared, self._root = url_to_fs(url)
         except Exception as error:  # noqa: BLE001 - whatever a constructor raises
-            raise StoreError(f"Cannot open {self.shown}: {self._words(error)}.") from None
+            raise StoreError(f"cannot open {self.shown}: {self._words(error)}") from None
         protocol = self._shared.protocol
         protocols = {protocol} if isinstance(protocol, str) else set(protocol)
         self._hierarchical = bool(protocols & _HIERARCHICAL)
+        self._local = bool(protocols & _LOCAL)
         self._one_thread = bool(protocols & _ONE_THREAD)
         self._own = threading.local()
         self._own.fs = self._shared
@@ -84,10 +91,11 @@ class Remote:
             except (FileNotFoundError, PermissionError, NotImplementedError, StoreError):
                 raise
             except Exception as error:  # noqa: BLE001 - they raise what they like
-                if attempt == TRIES - 1:
+                lasting = isinstance(error, OSError) and error.errno in _LASTING
+                if attempt == TRIES - 1 or lasting:
                     raise StoreError(
-                        f"Cannot {doing} {self.shown}: {self._words(error)}; what has arrived is "
-                        "kept, run the same command again."
+                        f"cannot {doing} {self.shown}: {self._words(error)}; what has arrived is "
+                        "kept, run the same command again"
                     ) from None
                 time.sleep(self._pause * 2**attempt)
         raise AssertionError("unreachable")
@@ -95,6 +103,15 @@ class Remote:
     def has(self, name: str) -> bool:
         """Whether there is such a file."""
         return bool(self.patiently("look into", lambda: self._fs.exists(self._path(name))))
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file there; None if there is none, or if its size is not told."""
+        try:
+            found = self.patiently("look into", lambda: self._fs.info(self._path(name)))
+        except FileNotFoundError:
+            return None
+        size = found.get("size")
+        return size if isinstance(size, int) else None
 
     def read(self, name: str, limit: int) -> bytes | None:
         """A small file; None if there is none. Reads at most ``limit`` bytes."""
@@ -108,7 +125,7 @@ class Remote:
         except FileNotFoundError:
             return None
         if len(data) > limit:
-            raise VerificationError(f"{name} on {self.shown} is larger than it can be.")
+            raise VerificationError(f"{name} on {self.shown} is larger than it can be")
         return data
 
     def write(self, name: str, source: Path | bytes) -> None:
@@ -116,6 +133,9 @@ class Remote:
         target = self._path(name)
 
         def send() -> None:
+            if self._local:
+                _write_flushed(Path(target), source)
+                return
             if self._hierarchical:
                 self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
             place = f"{target}.{unique()}.part" if self._hierarchical else target
@@ -130,7 +150,7 @@ class Remote:
             self.patiently("write to", send)
         except (PermissionError, NotImplementedError) as error:
             raise StoreError(
-                f"Cannot write to {self.shown} ({self._words(error)}); it is read-only for you."
+                f"cannot write to {self.shown} ({self._words(error)}); it is read-only for you"
             ) from None
 
     def stream(self, name: str, part: Path, file: File, moved: Callable[[int], None]) -> None:
@@ -156,7 +176,7 @@ class Remote:
             self.patiently("read from", fetch)
         except FileNotFoundError:
             raise VerificationError(
-                f"{self.shown} lists {file.path} but does not have its bytes ({file.sha256[:12]})."
+                f"{self.shown} lists {file.path} but does not have its bytes ({file.sha256[:12]})"
             ) from None
 
     def listing(self, folder: str) -> list[str]:
@@ -166,3 +186,25 @@ class Remote:
         except (FileNotFoundError, NotImplementedError, PermissionError, StoreError):
             return []
         return [str(path).rstrip("/").rpartition("/")[2] for path in found]
+
+
+def _write_flushed(target: Path, source: Path | bytes) -> None:
+    """Write a file of a remote that is a folder here: flushed to the disk, then renamed.
+
+    A push that was reported as done must outlive a power cut; and a file that a later push finds
+    under its final name is taken as whole.
+    """
+    make_folder(target.parent, durable=True)
+    beside = target.with_name(f"{target.name}.{unique()}.part")
+    try:
+        if isinstance(source, bytes):
+            beside.write_bytes(source)
+        else:
+            shutil.copyfile(source, beside)
+        sync_file(beside)
+        beside.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
+    sync_folder(target.parent)

@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.command_line import run_tratree
+
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def run_tratree(
-    folder: Path,
-    *words: str,
-    stdin: str | None = None,
-    environment: dict[str, str] | None = None,
-    timeout: float = 300,
-) -> subprocess.CompletedProcess[str]:
-    """``tratree words...`` in ``folder``; without ``stdin`` there is nothing to read from."""
-    return subprocess.run(
-        [sys.executable, "-m", "tratree_cli.app", *words],
-        cwd=folder,
-        input=stdin,
-        stdin=subprocess.DEVNULL if stdin is None else None,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        env={**os.environ, "COLUMNS": "100", **(environment or {})},
-        check=False,
-    )
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.training.diversity import different
-from tests.training.command import Folder
+from tests.command_line import Folder
 
 SMALL = ("--recipe", "micro", "--set", "demos.tasks=24")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tratree_cli.agents.episode import EpisodeRequest
-from tratree_cli.agents.policy import open_policy
+from tratree_cli.agents.registry import open_policy
 from tratree_cli.agents.rollout import play
 from tratree_cli.envs.alfworld import data_files, open_environment
 from tratree_cli.envs.alfworld.compact_observations import brief

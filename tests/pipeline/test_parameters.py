@@ -93,8 +93,10 @@ def test_what_older_versions_did_is_written_down_for_every_field_that_they_lack(
         "TrainingSection.gradient_checkpointing": False,
         "TrainingSection.save_dtype": "float32",
         "SftSection.packing": False,
+        "SftSection.tree_packing": "off",
         "SftSection.diverge_weight": 0.0,
         "SftSection.diverge_cap": 0.0,
         "DpoSection.loss_type": "sigmoid",
+        "DpoSection.tree_packing": "off",
         "DpoSection.label_smoothing": 0.0,
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import run_tratree
+from tests.command_line import run_tratree
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import run_tratree
+from tests.command_line import run_tratree
 from tests.real.smollm2 import NotAvailableError, model_folder
 from tratree_cli.formats.agent_text import parse
 from tratree_cli.formats.rollouts import conversation, read_rollouts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -19,6 +20,7 @@ from tratree_store import (
     Recipe,
     Store,
     StoreError,
+    UnknownReference,
     VerificationError,
     gone,
     leftovers,
@@ -31,6 +33,7 @@ from tratree_store.gc import collect, plan
 from tratree_store.holders import Holder, myself
 from tratree_store.locks import Lock
 from tratree_store.objects import remove_folder
+from tratree_store.refs import Refs
 from tratree_store.sharing import arrival
 
 from .conftest import Make, flip
@@ -170,6 +173,37 @@ def test_a_build_that_begins_while_leftovers_are_looked_for_is_none(
     assert list(leftovers.leftovers(store, time.time(), 0.0)) == []
     assert list(store.tmp.glob("build-*/files/first"))
     builds[0].__exit__(None, None, None)
+
+
+def test_what_is_named_while_a_collection_looks_around_stays(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its maker lets go of it as soon as it has the name, which was not there a moment ago."""
+    making = store.build(Recipe("sft", 1, "model", {"seed": 1}))
+    build = making.__enter__()
+    (build.path / "a").write_text("x")
+    entry = build.publish()
+    real = Refs.names
+
+    def names(self: Refs) -> Iterator[str]:
+        found = list(real(self))
+        monkeypatch.setattr(Refs, "names", real)
+        store.name("weak", entry)
+        making.__exit__(None, None, None)
+        return iter(found)
+
+    monkeypatch.setattr(Refs, "names", names)
+    assert plan(store, younger_than=0).entries == ()
+    assert store.names() == {"weak": entry.ref}
+
+
+def test_what_was_collected_meanwhile_gets_no_name(store: Store, make: Make) -> None:
+    entry = make("tree")
+    collect(store, younger_than=0)
+    with pytest.raises(UnknownReference, match="collected"):
+        store.name("weak", entry)
+    assert store.names() == {}
+    collect(store, younger_than=0)
 
 
 def test_a_working_folder_that_was_taken_away_is_not_published(store: Store) -> None:
@@ -336,3 +370,47 @@ def fill(disk: Path, inodes: bool) -> None:
                     (folder / f"more{number}").write_bytes(b"x")
                 except OSError:
                     return
+
+
+@pytest.mark.parametrize("inodes", [False, True], ids=["blocks", "inodes"])
+@pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
+def test_whatever_is_tried_on_a_full_disk_a_check_is_clean_during_and_after(
+    full_disk: Callable[[str], Path], kind: str, inodes: bool
+) -> None:
+    disk = full_disk(kind)
+    store = Store(disk / "store", on_warning=lambda text: None)
+    made = []
+    for seed in range(3):
+        with store.build(Recipe("sft", 1, "model", {"seed": seed})) as build:
+            (build.path / "a").write_bytes(bytes([seed]) * 50_000)
+            made.append(build.publish())
+    store.name("kept", made[0])
+    store.leases.release()
+    fill(disk, inodes)
+
+    def publish() -> None:
+        with store.build(Recipe("sft", 1, "model", {"seed": 9})) as build:
+            (build.path / "a").write_bytes(b"9" * 50_000)
+            build.publish()
+
+    acts: list[Callable[[], object]] = [
+        publish,
+        lambda: store.name("other", made[1]),
+        lambda: store.partial({"stage": "explore"}),
+        store.reindex,
+        lambda: list(store.entries()),
+        lambda: store.resolve("kept"),
+        lambda: repair(store, check(store)),
+    ]
+    for act in acts:
+        with contextlib.suppress(StoreError, OSError):
+            act()
+        store.leases.release()
+        report = check(store)
+        assert report.clean, report.findings
+    shutil.rmtree(disk / "filling")
+    assert check(store).clean, check(store).findings
+    assert {entry.object for entry in made} <= {entry.object for entry in store.entries()}
+    publish()
+    collect(store, younger_than=0)
+    assert check(store).clean

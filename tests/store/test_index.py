@@ -199,3 +199,22 @@ def test_damage_in_any_page_of_the_index_is_mended_by_whatever_meets_it(
         repair(store, check(store))
         assert {entry.ref for entry in store.entries()} == made
         assert check(store).clean
+
+
+def test_a_prefix_is_looked_up_by_its_digits_and_not_by_walking_all_rows(
+    store: Store, make: Make
+) -> None:
+    entry = make("tree", seed=1)
+    asked: list[str] = []
+    ask = store.index.ask
+
+    def listen(question: str, *rest: Any) -> Any:
+        asked.append(question)
+        return ask(question, *rest)
+
+    store.index.ask = listen  # type: ignore[method-assign]
+    assert store.resolve(entry.object[:8]).object == entry.object
+    question = next(text for text in asked if "object >= ?" in text)
+    with store.index.reading() as connection:
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {question}", ["a", "b", -1]).fetchall()
+    assert "entries_object" in plan[0][-1], plan

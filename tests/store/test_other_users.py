@@ -244,7 +244,7 @@ def test_a_check_beside_collections_and_publications_raises_no_false_alarm(
         from tratree_store import Recipe, Store
         from tratree_store.gc import collect
         store = Store(Path(sys.argv[1]), durable=False)
-        for number in range(40):
+        for number in range(15):
             with store.build(Recipe("sft", 1, "model", {"n": number, "who": sys.argv[2]})) as build:
                 (build.path / "a").write_text(f"{number} {sys.argv[2]}")
                 store.name(f"word{number % 3}{sys.argv[2]}", build.publish())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.training.conftest import CONVERSATION, make_tokenizer
+from tests.tiny_models import CONVERSATION, make_tokenizer
 from tratree_cli.errors import InputError
 from tratree_cli.formats.pairs import PairMessages
 from tratree_cli.training.data import (

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.training.conftest import digests, make_model
+from tests.tiny_models import digests, make_model
 from tratree_cli.errors import InputError
 from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.training.data import PairRow, pair_rows
@@ -294,19 +294,3 @@ def test_a_saturated_start_is_warned_about(
     said = saturation_warning(result.facts)
     assert said is not None and said.startswith("100% of the pairs start saturated")
     assert saturation_warning({"initial_margin": 0.1, "initial_saturated": 0.0}) is None
-
-
-def test_a_large_vocabulary_is_scored_in_smaller_batches(plain: list[PairRow]) -> None:
-    """The logits of a batch, not the weights, are what would not fit."""
-    from types import SimpleNamespace
-
-    from tratree_cli.training.reference import _rows_at_once
-
-    def model(vocabulary: int) -> Any:
-        return SimpleNamespace(
-            config=SimpleNamespace(get_text_config=lambda: SimpleNamespace(vocab_size=vocabulary))
-        )
-
-    assert _rows_at_once(plain, model(400), 8) == 8
-    assert _rows_at_once(plain, model(400_000), 8) < 8
-    assert _rows_at_once(plain, model(10**9), 8) == 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.training.conftest import make_model
+from tests.tiny_models import make_model
 from tratree_cli.errors import InputError
 from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.training.data import SFTRow, sft_rows

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.training.command import QUICK
-from tests.training.conftest import make_model
+from tests.command_line import QUICK, run_tratree
+from tests.tiny_models import make_model
 
 torch = pytest.importorskip("torch")
 pytestmark = [
@@ -33,21 +31,9 @@ def folder(tmp_path: Path, conversations: Any, pair_documents: Any) -> Path:
     return tmp_path
 
 
-def tratree(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tratree_cli.app", *words, "--no-stdin"],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=900,
-    )
-
-
 def made(folder: Path, *words: str) -> dict[str, Any]:
     """The artifact that a command describes, with its training record."""
-    done = tratree(folder, *words, "--json")
+    done = run_tratree(folder, *words, "--json", "--no-stdin", timeout=900)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     record = json.loads((folder / answer["path"] / "training.json").read_text())
@@ -148,7 +134,9 @@ def test_fsdp2_trains_in_the_world_that_was_asked_for(folder: Path, words: tuple
 
 def test_more_processes_than_gpus_publish_nothing(folder: Path) -> None:
     more = torch.cuda.device_count() + 1
-    done = tratree(folder, *SFT, "--set", f"sft.batch_size={more}", "--processes", str(more))
+    done = run_tratree(
+        folder, *SFT, "--set", f"sft.batch_size={more}", "--processes", str(more), "--no-stdin"
+    )
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
-    assert tratree(folder, "show", "model@latest").returncode == 2
+    assert run_tratree(folder, "show", "model@latest").returncode == 2

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.training.conftest import digests
+from tests.tiny_models import digests
 from tratree_cli.errors import InputError, StageError
 from tratree_cli.models.load import load_tokenizer
 from tratree_cli.training.data import SFTRow, pair_rows, sft_rows

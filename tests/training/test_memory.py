@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.conftest import make_model
+from tests.tiny_models import make_model
 
 pytestmark = [
     pytest.mark.slow,

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.training.command import QUICK
-from tests.training.conftest import digests
+from tests.command_line import QUICK, run_tratree
+from tests.tiny_models import digests
 
 pytestmark = pytest.mark.slow
 COMMAND = [sys.executable, "-m", "tratree_cli.app"]
@@ -34,16 +34,7 @@ def folder(tmp_path: Path, conversations: Any, pair_documents: Any) -> Path:
 
 
 def tratree(folder: Path, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *words, "--no-stdin"],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-        **options,
-    )
+    return run_tratree(folder, *words, "--no-stdin", timeout=600, **options)
 
 
 def files(folder: Path, answer: str) -> dict[str, str]:
@@ -107,7 +98,7 @@ def test_adapters_do_not_depend_on_the_hash_seed(folder: Path, policy: Path) -> 
     lora = ["--set", "sft.lora_r=4", "--set", "sft.lora_merge=false"]
     words = ["sft", "--demos", "demos.jsonl", "--model", str(policy), *QUICK, *lora, "--json"]
     made = [
-        tratree(folder, *words, "--store", seed, env={**os.environ, "PYTHONHASHSEED": seed})
+        tratree(folder, *words, "--store", seed, environment={"PYTHONHASHSEED": seed})
         for seed in ("1", "2")
     ]
     assert [one.returncode for one in made] == [0, 0], made[0].stderr

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.training.conftest import digests
+from tests.tiny_models import digests
 from tratree_cli.errors import InputError, StageError
 from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.models.save import write_model

@@ -19,6 +19,24 @@ from tratree_cli.commands.store_options import AsJson, Ref, StoreFolder, open_st
 app = typer.Typer(no_args_is_help=True, help="The artifact store: what was made, from what, why.")
 
 
+@app.command()
+def init(
+    context: typer.Context,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="For every member of the folder's group.")
+    ] = False,
+    store: StoreFolder = None,
+) -> None:
+    """Create a store; what exists stays. Any stage does the same, but never shares it."""
+    opened = open_store(context, store)
+    if shared:
+        opened.share()
+        say(f"{opened.root} is shared by the group {opened.group}")
+    else:
+        opened.prepare()
+    print_line(str(opened.root))
+
+
 @app.command("ls")
 def list_artifacts(
     context: typer.Context,
@@ -285,7 +303,7 @@ def verify(
         found = run_again(opened, entry, functools.partial(rerun, node_of=recorded_node))
         if found is not None:
             files = changed(entry)
-            since = f" Source code changed since: {join_names(files)}." if files else ""
+            since = f"; source code changed since: {join_names(files)}" if files else ""
             problems = [found + since]
     for problem in problems:
         say(problem)

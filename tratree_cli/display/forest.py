@@ -19,7 +19,9 @@ from tratree_cli.display.sparkline import bar, sparkline
 from tratree_cli.display.text import counted, one_line
 from tratree_cli.display.tree_rows import TreeRow, node_gaps, tree_rows
 from tratree_cli.formats.trees import TreeFile
+from tratree_cli.trees.columns import IntArray
 from tratree_cli.trees.search.api import SearchResult
+from tratree_cli.trees.sharing import sharing_ratio
 from tratree_cli.trees.statistics import (
     ForestStatistics,
     forest_statistics,
@@ -47,7 +49,7 @@ def render_forest(
     parts: list[RenderableType] = [
         Text(one_line(title), style="bold"),
         Text(""),
-        statistics_table(found),
+        statistics_table(found, sharing_ratio(forest.columns, _characters(tree))),
         Text(""),
         quality_line(found),
     ]
@@ -66,8 +68,12 @@ def quality_line(found: ForestStatistics) -> Text:
     return Text.assemble((level, f"bold {_LEVEL_STYLES[level]}"), "  ", one_line(sentence))
 
 
-def statistics_table(found: ForestStatistics) -> Table:
-    """Breadth, depth and informativeness, each in one row of words and figures."""
+def _characters(tree: TreeFile) -> IntArray:
+    return np.array([len(text) for text in tree.texts.texts], dtype=np.int64)
+
+
+def statistics_table(found: ForestStatistics, shared: float) -> Table:
+    """Breadth, depth, informativeness and what is ``shared``, a row of words and figures each."""
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
@@ -103,6 +109,10 @@ def statistics_table(found: ForestStatistics) -> Table:
             "informative",
             f"{found.divergent:.0%} of inner nodes diverge, mean gap {found.gap:.2f}; "
             f"{found.informative_trees:.0%} of trees teach; entropy {found.entropy:.2f} bits",
+        ),
+        (
+            "sharing",
+            f"{shared:.1f} times the text that is distinct; training computes that (tree_packing)",
         ),
     )
     for name, words in rows:

@@ -7,6 +7,7 @@ catalogue, its search index, Java processes) is shared by all that name the same
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from tratree_cli.envs.protocol import Environment
 from tratree_cli.envs.registry import open_environment
 from tratree_cli.envs.task_choice import TaskChooser
 
+_OPENING = threading.Lock()
 _OPEN: dict[tuple[int, str, str, str], Environment] = {}
 
 Information = dict[str, Any]
@@ -35,9 +37,10 @@ def shared_environment(
         return environment
     # A forked child must not speak to its parent's simulators.
     key = (os.getpid(), environment, data, repr(sorted((parameters or {}).items())))
-    if key not in _OPEN:
-        _OPEN[key] = open_environment(environment, data, parameters)
-    return _OPEN[key]
+    with _OPENING:
+        if key not in _OPEN:
+            _OPEN[key] = open_environment(environment, data, parameters)
+        return _OPEN[key]
 
 
 class EpisodeMaker:

@@ -60,7 +60,7 @@ class Method:
     role: Model = ""
     """Whose base model is trained."""
     init: Literal["", "base", "sft"] = ""
-    """Where its training starts."""
+    """Where its training starts; ``train.init`` can put the base model in the place of ``sft``."""
     trainer: str = ""
     """Its trainer, by name in the registry of trainers."""
     pair_rule: str = ""

@@ -173,16 +173,13 @@ def longest_row(folder: Path, max_length: int | None) -> int | None:
     return min(limits, default=None)
 
 
-def load_tokenizer(folder: str | Path) -> Any:
-    """The tokenizer of a model folder, with a padding token and, where possible, a chat template
-    that marks the agent's words (``template_note`` says if it is another than the model's own).
+def read_tokenizer(folder: str | Path) -> Any:
+    """The tokenizer of a model folder as it is there, which is what a model acts with.
 
     ``InputError`` where there is none.
     """
     import_fast(*TOKENIZERS)
     from transformers import AutoTokenizer
-
-    from tratree_cli.models.chat_templates import marked_template
 
     folder = Path(folder)
     if not any((folder / file).is_file() for file in ("tokenizer.json", "tokenizer.model")):
@@ -191,7 +188,18 @@ def load_tokenizer(folder: str | Path) -> Any:
             "tokenizer files there"
         )
     with readable("tokenizer", folder):
-        tokenizer = AutoTokenizer.from_pretrained(folder.resolve(), local_files_only=True)
+        return AutoTokenizer.from_pretrained(folder.resolve(), local_files_only=True)
+
+
+def load_tokenizer(folder: str | Path) -> Any:
+    """The tokenizer of a model folder for training.
+
+    It has a padding token and, where possible, a chat template that marks the agent's words; the
+    template is stored with what is trained. ``template_note`` says if it is not the model's own.
+    """
+    from tratree_cli.models.chat_templates import marked_template
+
+    tokenizer = read_tokenizer(folder)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     own = tokenizer.chat_template

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from tratree_cli.errors import StageError
 from tratree_cli.models.embedded import SHAPES
+from tratree_cli.models.load import load_model, read_tokenizer
 from tratree_cli.pretraining.corpora import corpus_of
 from tratree_cli.pretraining.corpus import DOCUMENTS_PER_BLOCK, Corpus, Mixture
 from tratree_cli.pretraining.growth import grown
@@ -120,14 +121,6 @@ def hidden_states(model: Any, tokens: torch.Tensor, mask: torch.Tensor) -> torch
     return states
 
 
-def _loaded(folder: Path) -> tuple[Any, Any]:
-    """A model in float32 and its tokenizer."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    model = AutoModelForCausalLM.from_pretrained(folder).float()
-    return model, AutoTokenizer.from_pretrained(folder)
-
-
 class _Run:
     """Weights, optimizer and counters of one pretraining."""
 
@@ -145,7 +138,7 @@ class _Run:
         if smaller is None:
             self.model = new_model(SHAPES[config.name], tokenizer, config.seed)
         else:
-            small, small_tokenizer = _loaded(smaller)
+            small, small_tokenizer = load_model(smaller), read_tokenizer(smaller)
             self.model = grown(small, small_tokenizer, config.name, tokenizer, config.seed)
         self.weights = dict(self.model.named_parameters())
         self.optimizer = torch.optim.AdamW(

@@ -18,7 +18,8 @@ class RunCost:
 
     ``seconds`` are wall-clock by stage, ``episodes`` those played and ``tokens`` those sampled in
     them; ``cpu_seconds`` of all processes that recorded any, ``gpu_seconds`` the wall-clock of
-    stages that computed on a GPU.
+    stages that computed on a GPU. ``trained`` tokens are those that trainings read and ``computed``
+    those of them that were computed, where some rows were computed as a tree.
     """
 
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -26,6 +27,8 @@ class RunCost:
     tokens: int | None = None
     cpu_seconds: float | None = None
     gpu_seconds: float | None = None
+    trained: int | None = None
+    computed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,16 @@ def run_cost(entries: Sequence[Entry]) -> RunCost:
     used = [entry.provenance.get("cpu_seconds") for entry in entries]
     known = [float(value) for value in used if value is not None]
     on_gpu = [entry.seconds for entry in entries if entry.provenance.get("gpu")]
+    trained = [entry.summary for entry in entries if "optimizer_steps" in entry.summary]
+    shared = [float(made.get("sharing_ratio", 1.0)) for made in trained]
+    read = [int(made.get("tokens", 0)) for made in trained]
+    packed = any(ratio > 1 for ratio in shared)
     return RunCost(
         seconds,
         episodes=sum(int(entry.summary.get("trajectories", 0)) for entry in played),
         tokens=sum(int(entry.summary.get("tokens", 0)) for entry in played),
         cpu_seconds=sum(known) if known else None,
         gpu_seconds=sum(on_gpu) if on_gpu else None,
+        trained=sum(read) if packed else None,
+        computed=round(sum(r / s for r, s in zip(read, shared, strict=True))) if packed else None,
     )

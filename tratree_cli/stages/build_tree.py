@@ -84,10 +84,13 @@ def _embedder_here(job: Job[TreeParameters]) -> str:
 
 def run(job: Job[TreeParameters]) -> Result:
     """Lines and nodes go through several processes; growing, the smallest part, stays here."""
+    import numpy as np
+
     from tratree_cli.embedding.similarity import TextSimilarity
     from tratree_cli.formats.trees import write_tree
     from tratree_cli.processes import ParallelMap
     from tratree_cli.trees.build import MergePolicy, build_forest
+    from tratree_cli.trees.sharing import sharing_ratio
     from tratree_cli.trees.statistics import forest_statistics
 
     params = job.params
@@ -130,6 +133,7 @@ def run(job: Job[TreeParameters]) -> Result:
         "divergent_nodes": round(statistics.divergent, 3),
         "mean_gap": round(statistics.gap, 3),
         "outcome_entropy": round(statistics.entropy, 3),
+        "shared_text": round(sharing_ratio(columns, np.array([*map(len, texts)])), 2),
         "quality": statistics.quality[1],
     }
     return Result(summary, warnings=similarity.warnings)

@@ -163,8 +163,13 @@ def prompt_templates(config: Config) -> dict[str, str]:
 
 def read_prompt(folder: Path) -> list[dict[str, str]]:
     """The conversation's prefix: messages before the first observation."""
-    prompt = read_toml(folder / "prompt.toml")
+    path = folder / "prompt.toml"
+    messages = read_toml(path).get("messages", [])
+    whole = isinstance(messages, list) and all(
+        isinstance(message, dict) and {"role", "content"} <= message.keys() for message in messages
+    )
+    if not whole:
+        raise InputError(f"{path}: each of [[messages]] needs a role and a content")
     return [
-        {"role": str(message["role"]), "content": str(message["content"])}
-        for message in prompt.get("messages", [])
+        {"role": str(message["role"]), "content": str(message["content"])} for message in messages
     ]

@@ -15,6 +15,8 @@ def policy(config: Config, name: str) -> Node | str:
         return record.policy
     if record.supervised:
         return sft.node(config, record.role)
+    if record.init == "base":
+        config = config.with_values({"train": {"init": "base"}}, f"method {name}")
     return train_strong.node(config, name)
 
 

@@ -25,7 +25,7 @@ class PreferenceAccuracyParameters:
 
 STAGE = Stage(
     "agreement",
-    2,
+    3,
     "agreement",
     "tratree_cli.stages.preference_accuracy:run",
     PreferenceAccuracyParameters,

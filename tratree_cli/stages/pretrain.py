@@ -88,9 +88,7 @@ def ship(made: Path, folder: Path) -> None:
 
 
 def _competence(folder: Path, text: str) -> dict[str, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
+    from tratree_cli.models.load import load_model, read_tokenizer
     from tratree_cli.pretraining.competence import competence
 
-    model = AutoModelForCausalLM.from_pretrained(folder).float()
-    return dict(competence(model, AutoTokenizer.from_pretrained(folder), text))
+    return dict(competence(load_model(folder), read_tokenizer(folder), text))

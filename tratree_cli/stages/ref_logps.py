@@ -31,7 +31,7 @@ class RefLogpsParameters:
     dtype: str
 
 
-STAGE = Stage("ref-logps", 2, "ref-logps", "tratree_cli.stages.ref_logps:run", RefLogpsParameters)
+STAGE = Stage("ref-logps", 3, "ref-logps", "tratree_cli.stages.ref_logps:run", RefLogpsParameters)
 
 
 def node(
@@ -90,5 +90,5 @@ def run(job: Job[RefLogpsParameters]) -> Result:
     write_logps(scored, job.out)
     return Result(
         {"pairs": len(rows), "tokens": lengths.tokens},
-        warnings=length_warnings(lengths, len(pairs.pairs), "pairs"),
+        warnings=[*length_warnings(lengths, len(pairs.pairs), "pairs"), *scored.remarks],
     )

@@ -70,7 +70,12 @@ def node(
 
 def plain(section: SftSection) -> SftSection:
     """The section without Eq. 5's term, which is keyed only where it is used."""
-    return replace(section, diverge_weight=0.0, diverge_cap=0.0)
+    return replace(_packed_once(section), diverge_weight=0.0, diverge_cap=0.0)
+
+
+def _packed_once(section: SftSection) -> SftSection:
+    """Sequences of several conversations are no rows of a tree, whatever is asked for."""
+    return replace(section, tree_packing="off") if section.packing else section
 
 
 def _trainer(diverging: bool) -> Trainer:

@@ -138,6 +138,7 @@ def imitation(config: Config) -> SftSection:
         sft.plain(config.sft),
         epochs=config.train.epochs,
         learning_rate=config.train.learning_rate,
+        tree_packing="off" if config.sft.packing else config.train.tree_packing,
     )
 
 

@@ -78,6 +78,7 @@ def training_arguments(
         "save_dtype": training.save_dtype,
         "attention": training.attention,
         "gradient_checkpointing": training.gradient_checkpointing,
+        "tree_packing": schedule.tree_packing,
         "checkpoint_every": training.checkpoint_every,
         "device": job.options.device,
         "seed": job.params.seed,
@@ -172,6 +173,8 @@ def training_summary(
         summary["update_kept"] = result.update_kept[training.save_dtype]
     if result.processes > 1:
         summary |= {"processes": result.processes, "strategy": result.strategy}
+    if result.sharing is not None:
+        summary["sharing_ratio"] = round(result.sharing.ratio, 2)
     return summary
 
 

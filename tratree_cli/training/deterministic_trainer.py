@@ -13,7 +13,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from transformers import Trainer, TrainerCallback  # isort: skip
 from tratree_cli.errors import StageError
 from tratree_cli.models.save import first_bad_weight
 from tratree_cli.training.data import PairRow, SFTRow, dataset_fingerprint
-from tratree_cli.training.params import Progress, TrainingParams
+from tratree_cli.training.params import Progress, Sharing, TrainingParams
+from tratree_cli.training.tree_packing.decision import Decision
 
 CURVES = {
     "loss": "loss",
@@ -120,6 +121,8 @@ class DeterministicTrainer(Trainer):
     row_lengths: Sequence[int] | None = None
     row_trees: Sequence[str] | None = None
     """The tree of each row: rows of one tree stay together (``BatchesByTree``)."""
+    sharing: Sharing | None = None
+    """What one pass over the rows shares, where they are packed."""
     first_loss: float | None = None
     out_since: tuple[int, float] | None = None
     """Since which step the loss is out of bounds, and what it was there."""
@@ -128,6 +131,22 @@ class DeterministicTrainer(Trainer):
         super().__init__(*args, **kwargs)
         self.remarks: list[str] = []
         """Sentences about how it trained, for the result."""
+
+    def order_rows(
+        self, rows: Sequence[SFTRow] | Sequence[PairRow], decision: Decision, by_length: bool
+    ) -> None:
+        """Rows of a tree side by side where they are packed, else (``by_length``) equal lengths."""
+        self.sharing = decision.sharing
+        self.remarks += [decision.remark] if decision.remark else []
+        if decision:
+            self.row_trees = [row.tree for row in rows]
+        elif by_length:
+            self.row_lengths = [row.length for row in rows]
+
+    @property
+    def packing(self) -> Callable[[str], None] | None:
+        """Whom to tell why rows are not packed after all; None where they never were to be."""
+        return self.remarks.append if self.sharing is not None else None
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         # Before the optimizer acts on it: the weights are still those of the last step.
@@ -179,11 +198,12 @@ class DeterministicTrainer(Trainer):
 class ProgressCallback(TrainerCallback):
     """Reports each step with what a person watches: loss, margin, accuracy, KL, tokens a second.
 
-    ``tokens`` is the number of tokens in one pass over the rows.
+    ``tokens`` is the number of tokens in one pass over the rows, ``sharing`` what they share there.
     """
 
-    def __init__(self, progress: Progress, tokens: int) -> None:
+    def __init__(self, progress: Progress, tokens: int, sharing: Sharing | None = None) -> None:
         self.progress = progress
+        self.shared = {"shared": sharing.ratio} if sharing else {}
         self.tokens = tokens
         self.facts: dict[str, float] = {}
         self.begun = (0.0, 0.0)
@@ -195,7 +215,9 @@ class ProgressCallback(TrainerCallback):
         if state.is_world_process_zero:
             spent = max(time.monotonic() - self.begun[0], 1e-9)
             speed = (state.epoch - self.begun[1]) * self.tokens / spent
-            self.progress(state.global_step, state.max_steps, {**self.facts, "tokens/s": speed})
+            self.progress(
+                state.global_step, state.max_steps, {**self.facts, "tokens/s": speed, **self.shared}
+            )
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         logs = logs or {}

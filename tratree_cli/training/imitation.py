@@ -22,7 +22,7 @@ from tratree_cli.training.deterministic_trainer import DeterministicTrainer, cur
 from tratree_cli.training.params import LOWER, Progress, SFTParams, TrainingResult, silent
 from tratree_cli.training.scored_head import IGNORED, score_agent_positions
 from tratree_cli.training.trainer import TrainingTask
-from tratree_cli.training.tree_packing.decision import packs
+from tratree_cli.training.tree_packing.decision import Decision, decide
 
 from trl import SFTConfig, SFTTrainer  # isort: skip  (after library_logging)
 
@@ -67,20 +67,17 @@ def train_sft(
         raise InputError("there is nothing to train on: no conversations were given")
     with silence_libraries(), devices.threads(config.threads), devices.explain_out_of_memory(LOWER):
         prepare_work(work, rows, config, model)
+        learner = load_model(model, trainer_args.weight_dtype(config), config.attention)
         trainer = make_trainer(
-            model=load_model(model, trainer_args.weight_dtype(config), config.attention),
+            model=learner,
             args=_arguments(rows, config, work),
             train_dataset=_dataset(rows),
             processing_class=load_tokenizer(model),
             peft_config=trainer_args.lora_config(config.lora),
         )
-        packing = not config.packing and packs(config.tree_packing, rows, config.batch_size)
-        warn = trainer.remarks.append if packing else None
-        score_agent_positions(trainer.model, trainer.args.device.type, packing=warn)
-        if packing:
-            trainer.row_trees = [row.tree for row in rows]
-        elif config.group_by_length and not config.packing:
-            trainer.row_lengths = [row.length for row in rows]
+        decision = Decision() if config.packing else decide(config, rows, learner)
+        trainer.order_rows(rows, decision, config.group_by_length and not config.packing)
+        score_agent_positions(trainer.model, trainer.args.device.type, packing=trainer.packing)
         seconds, resumed = trainer_args.run(trainer, progress, sum(row.tokens for row in rows))
         return finish(trainer, model, rows, config, out, seconds, resumed, base)
 
@@ -109,8 +106,12 @@ def finish(
         processes=trainer.accelerator.num_processes,
         strategy=trainer_args.strategy(trainer) if trainer.accelerator.num_processes > 1 else "",
         remarks=tuple(trainer.remarks),
+        sharing=trainer.sharing,
     )
     decisive = asdict(config)
+    if result.sharing is None:
+        # Rows that are computed one by one are what they were before there were trees.
+        decisive = {name: value for name, value in decisive.items() if name != "tree_packing"}
     if not hasattr(trainer, "cap"):
         # Eq. 5's settings decided nothing: their defaults must not change a plain model's bytes.
         decisive = {name: value for name, value in decisive.items() if "diverge" not in name}
@@ -157,11 +158,13 @@ def training_record(result: TrainingResult, parameters: Mapping[str, Any]) -> di
 
     No clock, no device, no number of threads: those belong to the run, not to the model.
     """
+    shared = result.sharing
     return {
         "steps": result.steps,
         "tokens": result.tokens,
         "scored": result.scored,
         "scored_share": round(result.scored_share, 6),
+        **({"one_pass": {"flat": shared.flat, "unique": shared.unique}} if shared else {}),
         "facts": dict(result.facts),
         # Weights that are stored as they were trained lose nothing, which goes without saying.
         **({"update_kept": dict(result.update_kept)} if result.update_kept else {}),

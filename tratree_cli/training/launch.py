@@ -19,7 +19,14 @@ from typing import Any
 
 from tratree_cli.errors import InputError, StageError
 from tratree_cli.training.data import PairRow, SFTRow
-from tratree_cli.training.params import LOWER, LoraParams, Progress, TrainingResult, silent
+from tratree_cli.training.params import (
+    LOWER,
+    LoraParams,
+    Progress,
+    Sharing,
+    TrainingResult,
+    silent,
+)
 from tratree_cli.training.trainer import TrainingTask, trainer
 
 STRATEGIES = ("FSDP", "DEEPSPEED", "MULTI_GPU")
@@ -205,4 +212,7 @@ def _outcome(work: Path, code: int, log: Path) -> TrainingResult:
         name: [(int(step), float(value)) for step, value in curve]
         for name, curve in document["curves"].items()
     }
+    document["remarks"] = tuple(document["remarks"])
+    if document["sharing"] is not None:
+        document["sharing"] = Sharing(**document["sharing"])
     return TrainingResult(**document)

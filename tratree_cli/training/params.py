@@ -140,6 +140,23 @@ class DPOParams(TrainingParams):
 
 
 @dataclass(frozen=True)
+class Sharing:
+    """How much rows share: ``flat`` tokens of all rows, ``unique`` tokens that are computed.
+
+    ``repeated`` of the unique ones are prefixes that a cut into pieces made necessary.
+    """
+
+    flat: int
+    unique: int
+    repeated: int = 0
+
+    @property
+    def ratio(self) -> float:
+        """Flat over unique tokens, at least 1 where nothing is repeated."""
+        return self.flat / self.unique if self.unique else 1.0
+
+
+@dataclass(frozen=True)
 class TrainingResult:
     """What a training did.
 
@@ -150,6 +167,7 @@ class TrainingResult:
     process) say what actually trained together; ``remarks`` are sentences about how, for people.
     ``update_kept`` is the share of the update that each type of weight keeps (``models.merge``),
     empty where weights are stored as they were trained.
+    ``sharing`` is what one pass over the rows shared, None where rows were computed one by one.
     """
 
     steps: int
@@ -163,6 +181,7 @@ class TrainingResult:
     strategy: str = ""
     remarks: tuple[str, ...] = ()
     update_kept: Mapping[str, float] = field(default_factory=dict)
+    sharing: Sharing | None = None
 
     @property
     def scored_share(self) -> float:

@@ -26,7 +26,7 @@ from tratree_cli.training.params import LOWER, DPOParams, Progress, TrainingResu
 from tratree_cli.training.reference import starting_point
 from tratree_cli.training.scored_head import IGNORED, score_agent_positions, token_kl
 from tratree_cli.training.trainer import TrainingTask
-from tratree_cli.training.tree_packing.decision import packs
+from tratree_cli.training.tree_packing.decision import decide
 
 import torch  # isort: skip  (after library_logging)
 from trl import DPOConfig, DPOTrainer  # isort: skip
@@ -144,14 +144,9 @@ def train_dpo(
             peft_config=trainer_args.lora_config(config.lora),
         )
         trainer.explicit_kl = config.explicit_kl
-        packing = packs(config.tree_packing, rows, config.batch_size)
+        trainer.order_rows(rows, decide(config, rows, policy), config.group_by_length)
         for scored in filter(None, (trainer.model, trainer.ref_model)):
-            warn = trainer.remarks.append if packing else None
-            score_agent_positions(scored, trainer.args.device.type, packing=warn)
-        if packing:
-            trainer.row_trees = [row.tree for row in rows]
-        elif config.group_by_length:
-            trainer.row_lengths = [row.length for row in rows]
+            score_agent_positions(scored, trainer.args.device.type, packing=trainer.packing)
         seconds, resumed = trainer_args.run(trainer, progress, sum(row.tokens for row in rows))
         return finish(trainer, model, rows, config, out, seconds, resumed, base, facts)
 

@@ -116,24 +116,26 @@ def _share(differences: Any) -> float:
 
 def _mean_kl(policy: Any, reference: Any, rows: Sequence[PairRow]) -> float:
     """Mean token-level KL in nats at the agent's positions of both continuations."""
-    import torch
-
+    from tratree_cli.training.reference import scored_sequences
     from tratree_cli.training.scored_head import token_kl
+    from tratree_cli.training.tree_packing.frozen import LOGITS, FrozenModel, pieces
 
+    ids, masks = scored_sequences(rows)
     total, count = 0.0, 0
-    devices = [next(model.parameters()).device for model in (policy, reference)]
-    with torch.no_grad():
-        for row in rows:
-            for ids, mask in (
-                (row.chosen_ids, row.chosen_mask),
-                (row.rejected_ids, row.rejected_mask),
-            ):
-                tokens = torch.tensor([row.prompt_ids + ids])
-                # The logits at position t speak of token t + 1.
-                scored = torch.tensor([0] * (len(row.prompt_ids) - 1) + mask).bool()
-                ours = policy(input_ids=tokens.to(devices[0]), use_cache=False).logits[0, :-1]
-                theirs = reference(input_ids=tokens.to(devices[1]), use_cache=False).logits[0, :-1]
-                kl = token_kl(ours.cpu()[scored], theirs.cpu()[scored])
-                total += float(kl.double().sum())
-                count += len(kl)
+    with FrozenModel(policy) as ours, FrozenModel(reference) as theirs:
+        words = min(ours.vocabulary, theirs.vocabulary)
+        at_once = max(1, LOGITS // max(ours.vocabulary, theirs.vocabulary))
+        for piece in pieces(ids, masks, min(ours.tokens, theirs.tokens)):
+            times = piece.times().split(at_once)
+            both = zip(
+                times,
+                ours.distributions(piece, at_once),
+                theirs.distributions(piece, at_once),
+                strict=True,
+            )
+            for number, one, other in both:
+                # Embeddings may be padded to different sizes; no token has those words.
+                kl = token_kl(one[:, :words].cpu(), other[:, :words].cpu())
+                total += float((kl.double() * number).sum())
+                count += int(number.sum())
     return round(total / max(count, 1), 6)

@@ -7,7 +7,7 @@ same words in its own tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,6 @@ from tratree_cli.training.params import LOWER, Progress, TrainingParams, silent
 LOGPS_FILE = "ref-logps.safetensors"
 SATURATED = 4.0
 """A margin |beta * (difference of log-ratios)| beyond which under 2 % of the gradient is left."""
-LOGITS = 1 << 28
-"""Logits in memory at once while scoring (1 GiB in float32): vocabularies reach 150,000 words."""
 SAMPLE = 16
 """Pairs that are scored to know where a training starts."""
 
@@ -36,13 +34,14 @@ class ReferenceLogps:
 
     ``chosen`` and ``rejected`` (float32) are the sums, both of shape (pairs,). ``identities`` are
     the pairs' (``PairMessages.identity``), and ``removed`` says how many exchanges each was
-    shortened by before it was scored.
+    shortened by before it was scored. ``remarks`` are sentences about how, for people.
     """
 
     chosen: npt.NDArray[np.float32]
     rejected: npt.NDArray[np.float32]
     identities: Sequence[str]
     removed: Sequence[int]
+    remarks: tuple[str, ...] = ()
 
     @staticmethod
     def empty() -> ReferenceLogps:
@@ -60,20 +59,23 @@ def reference_logps(
     threads: int = 1,
     progress: Progress = silent,
     config: TrainingParams | None = None,
+    by_trees: bool = True,
 ) -> ReferenceLogps:
     """Score ``rows``, made with the reference's own tokenizer, with ``model`` (folder or loaded).
 
-    Rows are batched by length; sums do not depend on the batch beyond float noise (about 1e-5).
-    ``config`` says on which device and with what precision a folder's model is scored.
+    What rows share is computed once (``tree_packing.frozen``); ``batch`` rows meet in a forward
+    pass where the model cannot be computed so, or not ``by_trees``. Sums do not depend on it beyond
+    float noise (about 1e-5). ``config`` says on which device and with what precision a folder's
+    model is scored.
     """
     from tratree_cli.models import devices
     from tratree_cli.models.library_logging import silence_libraries
     from tratree_cli.models.load import load_model
+    from tratree_cli.training.tree_packing.frozen import FrozenModel, pieces, summed_log_probs
 
-    chosen = np.zeros(len(rows), dtype=np.float32)
-    rejected = np.zeros(len(rows), dtype=np.float32)
-    order = sorted(range(len(rows)), key=lambda i: (-rows[i].length, i))
     where = config or TrainingParams(device="cpu", dtype="float32")
+    ids, masks = scored_sequences(rows)
+    sums = np.zeros(len(ids), dtype=np.float32)
     with silence_libraries(), devices.threads(threads), devices.explain_out_of_memory(LOWER):
         scorer = model
         if isinstance(model, str | Path):
@@ -81,15 +83,18 @@ def reference_logps(
                 model, devices.precision(where.device, where.dtype), where.attention
             )
             scorer.to(devices.choose_device(where.device))
-        if rows:
-            batch = _rows_at_once(rows, scorer, batch)
-        for start in range(0, len(order), batch):
-            places = order[start : start + batch]
-            sums = _sums(scorer, [rows[i] for i in places])
-            chosen[places], rejected[places] = sums[: len(places)], sums[len(places) :]
-            progress(min(start + batch, len(order)), len(order), {})
+        done = 0
+        with FrozenModel(scorer, batch, by_trees) as frozen:
+            for piece in pieces(ids, masks, frozen.tokens):
+                summed_log_probs(frozen, piece, sums)
+                done += len(piece.rows)
+                progress(done // 2, len(rows), {})
     return ReferenceLogps(
-        chosen, rejected, [row.identity for row in rows], [row.removed for row in rows]
+        sums[: len(rows)],
+        sums[len(rows) :],
+        [row.identity for row in rows],
+        [row.removed for row in rows],
+        (frozen.remark,) if frozen.remark else (),
     )
 
 
@@ -203,35 +208,10 @@ def read_logps(folder: Path) -> ReferenceLogps:
     )
 
 
-def _rows_at_once(rows: Sequence[PairRow], model: Any, most: int) -> int:
-    """So many that the logits of both sides of each fit ``LOGITS``; one at least."""
-    each = 2 * max(row.length for row in rows) * int(model.config.get_text_config().vocab_size)
-    return max(1, min(most, LOGITS // each))
-
-
-def _sums(model: Any, rows: Sequence[PairRow]) -> npt.NDArray[np.float32]:
-    """Sums for the chosen, then the rejected continuations; shape (2 * len(rows),)."""
-    import torch
-
-    ids, masks = zip(*_sequences(rows), strict=True)
-    width = max(map(len, ids))
-    tokens = torch.tensor([row + [0] * (width - len(row)) for row in ids])
-    scored = torch.tensor([row + [0] * (width - len(row)) for row in masks])
-    attention = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in ids])
-    device = next(model.parameters()).device
-    with torch.no_grad():
-        logits = model(
-            input_ids=tokens.to(device), attention_mask=attention.to(device), use_cache=False
-        ).logits[:, :-1]
-        picked = torch.nn.functional.cross_entropy(
-            logits.transpose(1, 2).float(), tokens[:, 1:].to(device), reduction="none"
-        )
-    sums = -(picked.cpu() * scored[:, 1:]).sum(dim=1)
-    return np.asarray(sums.numpy(), dtype=np.float32)
-
-
-def _sequences(rows: Sequence[PairRow]) -> Iterator[tuple[list[int], list[int]]]:
-    for row in rows:
-        yield row.prompt_ids + row.chosen_ids, [0] * len(row.prompt_ids) + row.chosen_mask
-    for row in rows:
-        yield row.prompt_ids + row.rejected_ids, [0] * len(row.prompt_ids) + row.rejected_mask
+def scored_sequences(rows: Sequence[PairRow]) -> tuple[list[list[int]], list[list[int]]]:
+    """Token ids and 0/1 masks of both sides, ``2 * len(rows)`` each: the chosen, the rejected."""
+    ids = [row.prompt_ids + row.chosen_ids for row in rows]
+    ids += [row.prompt_ids + row.rejected_ids for row in rows]
+    masks = [[0] * len(row.prompt_ids) + row.chosen_mask for row in rows]
+    masks += [[0] * len(row.prompt_ids) + row.rejected_mask for row in rows]
+    return ids, masks

@@ -20,16 +20,8 @@ from trl.trainer.utils import FusedCausalLMOutput  # isort: skip
 
 from tratree_cli.training.tree_packing import segments
 from tratree_cli.training.tree_packing.scorer import ScoredLogits, TreePackedModel
+from tratree_cli.training.tree_packing.support import head_rescales
 
-RESCALING = (
-    "final_logit_softcapping",
-    "logit_scale",
-    "output_multiplier",
-    "lm_head_multiplier",
-    "logits_scaling",
-    "router_aux_loss_coef",
-)
-"""Configuration keys of models whose head does more than a projection: TRL's is left to them."""
 IGNORED = -100
 """Label of a token that enters no loss."""
 
@@ -47,7 +39,7 @@ def score_agent_positions(
     base = model.get_base_model() if hasattr(model, "peft_config") else model
     config = base.config.get_text_config()
     theirs = base.forward
-    plain = all(getattr(config, key, None) is None for key in RESCALING)
+    plain = not head_rescales(base)
     compact = device == "cpu" and plain
     # Rows are padded on the right: with a causal mask no scored position ever sees the padding, so
     # the padding mask, which costs the fast attention kernel, can be left out.

@@ -147,7 +147,7 @@ def run(trainer: Any, progress: Progress, tokens: int) -> tuple[float, int]:
     _check_processes(trainer)
     trainer.remove_callback(PrinterCallback)
     _keep_what_is_tracked(trainer)
-    trainer.add_callback(ProgressCallback(progress, tokens))
+    trainer.add_callback(ProgressCallback(progress, tokens, trainer.sharing))
     checkpoint = last_checkpoint(Path(trainer.args.output_dir))
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

@@ -70,12 +70,18 @@ def test_an_idle_session_is_told_and_freed(start: Start) -> None:
     soon(lambda: has_room(server))
 
 
+def began(server: Server) -> str:
+    """What the environment has begun to do; waits for it."""
+    assert server.process.stderr is not None
+    return server.process.stderr.readline().strip()
+
+
 def test_stopping_loses_no_answer_that_is_being_made(start: Start) -> None:
     server = start(WAITING)
     with server.session() as session, server.session() as idle:
         session.reset()
         session.send({"type": "step", "data": {"action": "wait 5"}})
-        time.sleep(0.2)  # it has arrived
+        assert began(server) == "wait 5"
         server.process.send_signal(signal.SIGTERM)
         assert session.receive()["data"]["observation"]["text"] == "did wait 5"
         assert idle.receive()["data"]["message"] == "the server stops"
@@ -88,7 +94,7 @@ def test_stopping_waits_for_nobody_who_does_not_answer(start: Start) -> None:
     with server.session() as session:
         session.reset()
         session.send({"type": "step", "data": {"action": "wait 6000"}})
-        time.sleep(0.2)
+        assert began(server) == "wait 6000"
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(timeout=60) == 0  # and not after ten minutes
 

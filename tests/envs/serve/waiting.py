@@ -1,12 +1,13 @@
 """An environment in one file that is slow and breaks where it is told to, for the server's tests.
 
-``wait N`` waits N tenths of a second, ``break`` raises, ``die`` ends the process, anything else is
-echoed; ``win`` ends the episode with score 1.
+``wait N`` says so on stderr and waits N tenths of a second, ``break`` raises, ``die`` ends the
+process, ``win`` ends the episode with score 1; anything else is echoed.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 
@@ -26,6 +27,8 @@ class Waiting:
         if action == "die":
             os._exit(3)
         if action.startswith("wait "):
+            sys.stderr.write(f"{action}\n")
+            sys.stderr.flush()
             time.sleep(int(action[5:]) / 10)
         return Outcome(f"did {action}", float(action == "win"), action == "win", action == "win")
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.training.conftest import digests
-from tratree_cli.models.load import load_tokenizer
+from tests.tiny_models import digests
+from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.training.data import PairRow, pair_rows
-from tratree_cli.training.params import DPOParams
+from tratree_cli.training.params import DPOParams, LoraParams
 from tratree_cli.training.preference import train_dpo
 from tratree_cli.training.reference import reference_logps, with_reference
 from tratree_cli.training.tree_packing import scorer
-from tratree_cli.training.tree_packing.decision import packs, sharing_in_batches
+from tratree_cli.training.tree_packing.decision import decide, sharing_in_batches
 
 STEPS = DPOParams(max_steps=3, batch_size=4, beta=0.3, nll_weight=0.5, group_by_length=False)
 
@@ -71,10 +71,42 @@ def test_a_packed_result_that_differs_makes_the_model_go_back_to_rows(
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
-def test_auto_packs_where_enough_is_shared(rows: list[PairRow]) -> None:
+def test_auto_packs_where_enough_is_shared(policy: Path, rows: list[PairRow]) -> None:
     shared = sharing_in_batches(rows, len(rows))
     assert shared.ratio > 1
-    assert packs("auto", rows, len(rows)) == (shared.ratio >= scorer.WORTH_IT)
-    alone = [replace(row, tree=str(number)) for number, row in enumerate(rows)]
-    assert packs("on", alone, 1)
-    assert not packs("off", rows, len(rows))
+    model = load_model(policy)
+
+    def packs(given: list[PairRow], **settings: Any) -> bool:
+        return bool(decide(replace(one_batch(rows), **settings), given, model))
+
+    assert shared.ratio >= scorer.WORTH_IT
+    assert packs(rows, tree_packing="auto")
+    assert not packs(rows, tree_packing="off")
+    assert packs(rows, tree_packing="on", batch_size=1)
+    dropout = LoraParams(r=2, dropout=0.1)
+    assert not packs(rows, tree_packing="auto", lora=dropout)
+    assert packs(rows, tree_packing="on", lora=dropout)
+    assert not packs(rows, tree_packing="auto", attention="eager")
+
+
+def test_a_model_that_cannot_be_packed_says_so_and_keeps_the_order_of_rows(
+    policy: Path, rows: list[PairRow], tmp_path: Path
+) -> None:
+    model = load_model(policy)
+    model.config.layer_types = ["linear_attention", "full_attention"]
+    decision = decide(replace(STEPS, tree_packing="on"), rows, model)
+    assert not decision
+    assert "linear_attention" in decision.remark
+
+
+def test_rows_computed_one_by_one_leave_no_trace_of_packing(
+    policy: Path, rows: list[PairRow], tmp_path: Path
+) -> None:
+    alone = [
+        replace(row, prompt_ids=[number + 5, *row.prompt_ids], tree=str(number))
+        for number, row in enumerate(rows)
+    ]
+    for mode in ("auto", "off"):
+        config = replace(STEPS, batch_size=1, tree_packing=mode, lora=LoraParams(dropout=0.1))
+        assert trained(policy, alone, config, tmp_path / mode).sharing is None
+    assert digests(tmp_path / "auto" / "out") == digests(tmp_path / "off" / "out")

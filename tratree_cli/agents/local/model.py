@@ -13,8 +13,10 @@ from tratree_cli.agents.local.attention_masks import layer_masks
 from tratree_cli.agents.local.kv_cache import RowCache
 from tratree_cli.agents.local.llama import PlainLlama
 from tratree_cli.errors import InputError
+from tratree_cli.models import load
 from tratree_cli.models.devices import choose_device, precision
 from tratree_cli.models.fast_imports import MODELS, TOKENIZERS, import_fast
+from tratree_cli.models.library_logging import silence_libraries
 
 ForwardPass = Callable[[RowCache, int, torch.Tensor, torch.Tensor, int], torch.Tensor]
 """``forward`` for one model."""
@@ -30,23 +32,15 @@ def load_model(place: str | Path, device: str = "auto", dtype: str = "auto") -> 
     The tokenizer is the model's own: what was trained brings the template it was trained with.
     """
     import_fast(*MODELS, *TOKENIZERS)
-    from transformers import AutoTokenizer
-    from transformers.utils import logging
-
-    from tratree_cli.models import load
-
-    logging.disable_progress_bar()
-
     where, kind = choose_device(device), precision(device, dtype)
     number = getattr(torch, kind, None)
     if not isinstance(number, torch.dtype):
         raise InputError(f"'{kind}' is no torch dtype; use float32, bfloat16 or float16")
     folder = Path(place) if Path(place).is_dir() else load.resolve_base(str(place)).folder
-    # Attention as the library chooses: SDPA, or eager where a model (Gemma 2) has no other.
-    model = load.load_model(folder, kind, merge=kind == "float32")
-    with load.readable("tokenizer", folder):
-        tokenizer = AutoTokenizer.from_pretrained(folder.resolve(), local_files_only=True)
-    return model.to(where), tokenizer
+    with silence_libraries():
+        # Attention as the library chooses: SDPA, or eager where a model (Gemma 2) has no other.
+        model = load.load_model(folder, kind, merge=kind == "float32")
+        return model.to(where), load.read_tokenizer(folder)
 
 
 def stop_tokens(model: Any) -> list[int]:

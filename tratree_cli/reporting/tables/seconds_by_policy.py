@@ -13,6 +13,8 @@ _EFFORT = {
     "gpu_seconds": Column("GPU", SECONDS),
     "episodes": Column("Episodes", COUNT),
     "tokens": Column("Tokens", COUNT),
+    "trained": Column("Trained tokens", COUNT),
+    "computed": Column("Computed", COUNT),
 }
 
 
@@ -47,6 +49,8 @@ def table(costs: Sequence[PolicyCost]) -> Table:
             "Seconds: wall-clock when the artifacts were made; what several rows share counts in "
             "each. Tree + search: build-tree, mine-pairs and mcts over all tasks (section 4.2). "
             "CPU: of all processes. GPU: wall-clock of the stages that computed on one. Episodes "
-            "and sampled tokens: demonstrations, exploration and evaluation. Means over seeds.",
+            "and sampled tokens: demonstrations, exploration and evaluation. Computed: of the "
+            "tokens that trainings read, what is left where rows of a tree share them. Means over "
+            "seeds.",
         ),
     )

@@ -1,16 +1,24 @@
 """Whether a training is computed by trees: what the rows share, weighed against the mode.
 
-The answer follows from the rows and the parameters alone, so the same command always trains in the
-same order.
+The answer follows from the rows, the parameters and the model's configuration alone, so the same
+command always trains in the same order.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from tratree_cli.training.tree_packing.scorer import WORTH_IT
-from tratree_cli.training.tree_packing.trie import Sharing, build_tries
+from tratree_cli.training.launch import SHARDED, STRATEGY
+from tratree_cli.training.params import Sharing, TrainingParams
+from tratree_cli.training.tree_packing.scorer import WORTH_IT, given_up
+from tratree_cli.training.tree_packing.support import head_rescales, why_not_packed
+from tratree_cli.training.tree_packing.trie import build_tries
+
+OURS = ("auto", "sdpa")
+"""``attention`` as ``auto`` may replace it: another was asked for by its name."""
 
 
 class TreeRow(Protocol):
@@ -20,6 +28,20 @@ class TreeRow(Protocol):
     def tree(self) -> str: ...
     @property
     def sequences(self) -> tuple[list[int], ...]: ...
+
+
+@dataclass(frozen=True)
+class Decision:
+    """``sharing`` of one pass over the rows where they are packed, else None.
+
+    ``remark`` is a sentence where packing was wanted and cannot be.
+    """
+
+    sharing: Sharing | None = None
+    remark: str = ""
+
+    def __bool__(self) -> bool:
+        return self.sharing is not None
 
 
 def sharing_in_batches(rows: Sequence[TreeRow], batch: int) -> Sharing:
@@ -33,8 +55,26 @@ def sharing_in_batches(rows: Sequence[TreeRow], batch: int) -> Sharing:
     return Sharing(flat, unique)
 
 
-def packs(mode: str, rows: Sequence[TreeRow], batch: int) -> bool:
-    """Whether rows are packed: ``on``, ``off``, or ``auto`` (where enough is shared)."""
-    if mode == "auto":
-        return sharing_in_batches(rows, batch).ratio >= WORTH_IT
-    return mode == "on"
+def decide(config: TrainingParams, rows: Sequence[TreeRow], model: Any) -> Decision:
+    """Whether ``model`` trains on ``rows`` packed: ``on``, ``off``, or ``auto``.
+
+    ``auto`` packs where enough is shared, unless an attention implementation was asked for, or
+    dropout, which rows that are computed once would share.
+    """
+    if config.tree_packing == "off":
+        return Decision()
+    dropout = config.lora is not None and config.lora.dropout > 0
+    if config.tree_packing == "auto" and (dropout or config.attention not in OURS):
+        return Decision()
+    sharing = sharing_in_batches(rows, config.batch_size)
+    if config.tree_packing == "auto" and sharing.ratio < WORTH_IT:
+        return Decision()
+    reason = _why_not(model)
+    return Decision(remark=given_up(reason)) if reason else Decision(sharing)
+
+
+def _why_not(model: Any) -> str:
+    strategy = os.environ.get(STRATEGY, "")
+    if strategy in SHARDED:
+        return f"its weights are cut into pieces ({strategy})"
+    return "its head rescales the logits" if head_rescales(model) else why_not_packed(model)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tratree_cli.training.tree_packing import segments
+from tratree_cli.training.tree_packing import depth_first, segments
 from tratree_cli.training.tree_packing.trie import TokenTrie
 
 
@@ -34,15 +34,20 @@ class ScoredTokens:
 
 
 def scored_tokens(
-    tries: Sequence[TokenTrie], plan: segments.Plan, scored: Sequence[Sequence[int]]
+    tries: Sequence[TokenTrie],
+    offsets: Sequence[int],
+    scored: Sequence[Sequence[int]],
+    device: torch.device,
 ) -> ScoredTokens:
-    """``scored[i]`` is row i's 0/1 mask over its tokens; the first token of a row has no parent."""
-    device = plan.input_ids.device
+    """The scored tokens of tries whose first nodes lie at ``offsets`` of the packed batch.
+
+    ``scored[i]`` is row i's 0/1 mask over its tokens; the first token of a row has no parent.
+    """
     children: list[np.ndarray] = []
     parents: list[np.ndarray] = []
     tokens: list[np.ndarray] = []
     placed: list[tuple[int, np.ndarray]] = []
-    for offset, trie in zip(plan.offsets, tries, strict=True):
+    for offset, trie in zip(offsets, tries, strict=True):
         for row, path in zip(trie.rows, trie.paths, strict=True):
             chosen = path[np.flatnonzero(np.asarray(scored[row])[1:]) + 1]
             placed.append((row, chosen + offset))
@@ -67,15 +72,14 @@ def packed_logits(model: Any, plan: segments.Plan, positions: torch.Tensor) -> t
 
     ``model`` is the causal language model itself (no PEFT wrapper), set to ``segments.NAME``.
     """
-    hidden = model.base_model(
-        input_ids=plan.input_ids,
-        # A mask that is made already; nothing reads it, and transformers makes none.
-        attention_mask=plan.input_ids.new_ones((1, 1, 1, 1), dtype=torch.bool),
-        position_ids=plan.position_ids,
-        use_cache=False,
-        **{segments.PLAN: plan},
-    ).last_hidden_state
-    return model.get_output_embeddings()(hidden[0, positions])
+    return model.get_output_embeddings()(packed_states(model, plan)[positions])
+
+
+def packed_states(model: Any, plan: segments.Plan) -> torch.Tensor:
+    """What the output head of ``model`` is given: ``[N, width]``, of one packed forward pass."""
+    if torch.is_grad_enabled() and depth_first.saves_memory(plan):
+        return depth_first.states(model, plan)
+    return segments.hidden_states(model, plan.input_ids, plan.position_ids, plan)
 
 
 def row_log_probs(
@@ -84,8 +88,9 @@ def row_log_probs(
     scored: Sequence[Sequence[int]],
 ) -> list[torch.Tensor]:
     """The log-probabilities (nats) of each row's scored tokens, in the rows' order."""
-    plan = segments.plan(tries, model.get_input_embeddings().weight.device)
-    where = scored_tokens(tries, plan, scored)
+    device = model.get_input_embeddings().weight.device
+    plan = segments.plan(tries, device)
+    where = scored_tokens(tries, plan.offsets, scored, device)
     logits = packed_logits(model, plan, where.parents).float()
     logp = torch.log_softmax(logits, dim=-1)[where.parent_of, where.targets]
     return [logp[entry] for entry in where.entries]

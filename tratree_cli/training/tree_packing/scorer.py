@@ -16,7 +16,7 @@ import torch
 from tratree_cli.training.tree_packing import segments
 from tratree_cli.training.tree_packing.forward import packed_logits, scored_tokens
 from tratree_cli.training.tree_packing.support import why_not_packed
-from tratree_cli.training.tree_packing.trie import Sharing, TokenTrie, build_tries
+from tratree_cli.training.tree_packing.trie import TokenTrie, build_tries
 
 TOLERANCE = {torch.float32: 2e-4, torch.bfloat16: 0.25, torch.float16: 0.05}
 """Nats by which a token's log-probability may differ between the two computations."""
@@ -47,8 +47,6 @@ class TreePackedModel:
     model: Any
     warn: Callable[[str], None]
     active: bool = True
-    flat: int = 0
-    unique: int = 0
     _checked: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -58,11 +56,6 @@ class TreePackedModel:
             return
         segments.register()
         self.model.set_attn_implementation(segments.NAME)
-
-    @property
-    def sharing(self) -> Sharing:
-        """What was shared so far."""
-        return Sharing(self.flat, self.unique)
 
     def scored_logits(
         self, input_ids: torch.Tensor, lengths: Sequence[int], scored: torch.Tensor
@@ -77,15 +70,14 @@ class TreePackedModel:
         rows = [row[:length] for row, length in zip(input_ids.tolist(), lengths, strict=True)]
         masks = [row[:length] for row, length in zip(scored.tolist(), lengths, strict=True)]
         tries = build_tries(rows)
-        self.flat += sum(lengths)
-        self.unique += sum(map(len, tries))
         if not self._agrees(tries, rows, masks):
             return None
         return self._packed(tries, masks)
 
     def _packed(self, tries: Sequence[TokenTrie], masks: Sequence[Sequence[int]]) -> ScoredLogits:
-        plan = segments.plan(tries, self.model.get_input_embeddings().weight.device)
-        where = scored_tokens(tries, plan, masks)
+        device = self.model.get_input_embeddings().weight.device
+        plan = segments.plan(tries, device)
+        where = scored_tokens(tries, plan.offsets, masks, device)
         logits = packed_logits(self.model, plan, where.parents)
         entries = torch.cat(where.entries)
         return ScoredLogits(logits, where.parent_of[entries], where.targets[entries])
@@ -108,23 +100,38 @@ class TreePackedModel:
             begin = sum(sum(mask[1:]) for mask in masks[:row])
             mine = slice(begin, begin + sum(masks[row][1:]))
             logp = torch.log_softmax(packed.logits[packed.position[mine]].float(), dim=-1)
-            device = logp.device
-            ids = torch.tensor([rows[row]], device=device)
-            plain = self.model(input_ids=ids, use_cache=False).logits[0, :-1]
-            wanted = torch.log_softmax(plain.float(), dim=-1)
-            wanted = wanted[torch.tensor(masks[row][1:], device=device).bool()]
-            target = packed.target[mine, None]
-            difference = (logp.gather(1, target) - wanted.gather(1, target)).abs().max().item()
+            picked = logp.gather(1, packed.target[mine, None])[:, 0]
+            difference = differs(self.model, rows[row], masks[row], picked)
         self.model.train(training)
-        limit = TOLERANCE.get(self.model.get_input_embeddings().weight.dtype, 0.25)
-        if difference > limit:
-            self._give_up(
-                f"a packed token differs by {difference:.2g} nats from the plain computation"
-            )
+        if difference:
+            self._give_up(difference)
             return False
         self._checked.add(size)
         return True
 
     def _give_up(self, reason: str) -> None:
         self.active = False
-        self.warn(f"tree packing is off for this model: {reason}; rows are computed one by one")
+        self.warn(given_up(reason))
+
+
+def differs(model: Any, row: Sequence[int], mask: Sequence[int], packed: torch.Tensor) -> str:
+    """In what the packed log-probabilities of a row's scored tokens differ from the plain ones.
+
+    Empty where they agree; ``model`` is in evaluation mode and keeps no gradients.
+    """
+    ids = torch.tensor([list(row)], device=packed.device)
+    plain = model(input_ids=ids, use_cache=False).logits[0, :-1]
+    plain = plain[torch.tensor(mask[1:], device=plain.device).bool()].float()
+    target = ids[0, 1:, None][torch.tensor(mask[1:], device=ids.device).bool()]
+    wanted = torch.log_softmax(plain, dim=-1).gather(1, target)[:, 0]
+    if not len(wanted):
+        return ""
+    difference = (packed - wanted).abs().max().item()
+    if difference <= TOLERANCE.get(model.get_input_embeddings().weight.dtype, 0.25):
+        return ""
+    return f"a packed token differs by {difference:.2g} nats from the plain computation"
+
+
+def given_up(reason: str) -> str:
+    """The sentence that says that a model is not packed."""
+    return f"tree packing is off for this model: {reason}; rows are computed one by one"

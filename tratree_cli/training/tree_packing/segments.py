@@ -9,8 +9,8 @@ one sequence, without padding.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from tratree_cli.training.tree_packing import flex
 from tratree_cli.training.tree_packing.trie import TokenTrie
 
 NAME = "tree_segments"
@@ -37,26 +38,65 @@ class Segment:
     end: int
     path: torch.Tensor
 
-    def mask(self, window: int | None) -> torch.Tensor:
-        """``[queries, keys]``, true where a query may attend."""
-        queries, keys = self.end - self.begin, len(self.path)
-        device = self.path.device
-        ahead = torch.arange(keys - queries, keys, device=device)[:, None] - torch.arange(
-            keys, device=device
-        )
-        allowed = ahead >= 0
-        return allowed if window is None else allowed & (ahead < window)
+
+@dataclass(frozen=True)
+class Heads:
+    """What a layer hands to attention beside its tensors."""
+
+    layer: int
+    scaling: float | None
+    dropout: float
+    window: int | None
+
+
+class PathAttention(Protocol):
+    """What a forward pass hands to every layer under ``PLAN``."""
+
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: Heads
+    ) -> torch.Tensor: ...
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All tries of a forward pass: ``input_ids[1, N]``, ``position_ids[1, N]`` and segments."""
+    """All tries of a forward pass: ``input_ids[1, N]``, ``position_ids[1, N]``, ``end[N]`` (the
+    place after a node's last descendant) and segments.
+    """
 
     input_ids: torch.Tensor
     position_ids: torch.Tensor
+    end: torch.Tensor
     segments: tuple[Segment, ...]
     offsets: tuple[int, ...]
     """Where each trie's first node lies."""
+    masks: dict[tuple[int, int | None, torch.dtype], torch.Tensor] = field(default_factory=dict)
+    """Made by the first layer that needs them; gradients would keep one a layer otherwise."""
+
+    blocks: dict[tuple[int | None, int], Any] = field(default_factory=dict)
+    """Block masks of FlexAttention, by window and padded length."""
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest path."""
+        return max(len(segment.path) for segment in self.segments)
+
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: Heads
+    ) -> torch.Tensor:
+        """``[1, heads, N, d]``: what each segment's queries find on its path."""
+        if flex.serves(query, heads):
+            return flex.attend(query, key, value, heads, self)
+        parts = [
+            attend_on_path(
+                query[:, :, segment.begin : segment.end],
+                key.index_select(2, segment.path),
+                value.index_select(2, segment.path),
+                heads,
+                (self.masks, number),
+            )
+            for number, segment in enumerate(self.segments)
+        ]
+        return torch.cat(parts, dim=2)
 
 
 def plan(tries: Sequence[TokenTrie], device: torch.device) -> Plan:
@@ -76,9 +116,11 @@ def plan(tries: Sequence[TokenTrie], device: torch.device) -> Plan:
         size += len(trie)
     tokens = np.concatenate([trie.tokens for trie in tries])
     depth = np.concatenate([trie.depth for trie in tries])
+    ends = [trie.end + begin for trie, begin in zip(tries, offsets, strict=True)]
     return Plan(
         torch.from_numpy(tokens)[None].to(device),
         torch.from_numpy(depth)[None].to(device),
+        torch.from_numpy(np.concatenate(ends)).to(device),
         tuple(segments),
         tuple(offsets),
     )
@@ -95,29 +137,74 @@ def segment_attention(
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """What transformers calls in every layer: ``[1, heads, N, d]`` to ``[1, N, heads, d]``."""
-    given: Plan | None = options.pop(PLAN, None)
+    given: PathAttention | None = options.pop(PLAN, None)
     if given is None:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout, scaling, **options
         )
-    window = options.get("sliding_window")
-    shared_keys = query.shape[1] != key.shape[1]
-    parts = [
-        torch.nn.functional.scaled_dot_product_attention(
-            query[:, :, segment.begin : segment.end],
-            key.index_select(2, segment.path),
-            value.index_select(2, segment.path),
-            attn_mask=segment.mask(window),
-            dropout_p=dropout,
-            scale=scaling,
-            enable_gqa=shared_keys,
-        )
-        for segment in given.segments
-    ]
-    return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
+    heads = Heads(module.layer_idx, scaling, dropout, options.get("sliding_window"))
+    return given.attend(query, key, value, heads).transpose(1, 2).contiguous(), None
+
+
+def attend_on_path(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    heads: Heads,
+    kept: tuple[dict[tuple[int, int | None, torch.dtype], torch.Tensor], int],
+) -> torch.Tensor:
+    """Attention of the last ``queries`` of a path's keys, each to those before it and itself.
+
+    ``kept`` is where the mask is kept, and under which number.
+    """
+    queries, keys = query.shape[2], key.shape[2]
+    causal = queries == keys and heads.window is None
+    mask = None
+    if not causal:
+        masks, number = kept
+        name = (number, heads.window, query.dtype)
+        if name not in masks:
+            masks[name] = _mask(queries, keys, heads.window, query)
+        mask = masks[name]
+    return torch.nn.functional.scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=mask,
+        is_causal=causal,
+        dropout_p=heads.dropout,
+        scale=heads.scaling,
+        enable_gqa=query.shape[1] != key.shape[1],
+    )
+
+
+def _mask(queries: int, keys: int, window: int | None, like: torch.Tensor) -> torch.Tensor:
+    """``[queries, keys]``, to be added: 0 where a query may attend, minus infinity elsewhere."""
+    places = torch.arange(keys, device=like.device)
+    behind = places[keys - queries :, None] - places
+    hidden = behind < 0
+    if window is not None:
+        hidden |= behind >= window
+    mask = torch.zeros((queries, keys), dtype=like.dtype, device=like.device)
+    return mask.masked_fill_(hidden, float("-inf"))
 
 
 def register() -> None:
     """Make the implementation known to transformers; plain calls get SDPA's masks."""
     AttentionInterface.register(NAME, segment_attention)
     AttentionMaskInterface.register(NAME, sdpa_mask)
+
+
+def hidden_states(
+    model: Any, input_ids: torch.Tensor, position_ids: torch.Tensor, attention: PathAttention
+) -> torch.Tensor:
+    """Hidden states ``[N, width]`` of ``input_ids[1, N]`` under ``attention``."""
+    hidden: torch.Tensor = model.base_model(
+        input_ids=input_ids,
+        # A mask that is made already; nothing reads it, and transformers makes none.
+        attention_mask=input_ids.new_ones((1, 1, 1, 1), dtype=torch.bool),
+        position_ids=position_ids,
+        use_cache=False,
+        **{PLAN: attention},
+    ).last_hidden_state
+    return hidden[0]

@@ -5,6 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 FULL, SLIDING = "full_attention", "sliding_attention"
+RESCALING = (
+    "final_logit_softcapping",
+    "logit_scale",
+    "output_multiplier",
+    "lm_head_multiplier",
+    "logits_scaling",
+    "router_aux_loss_coef",
+)
+"""Configuration keys of models whose head is more than a projection: it has to be called whole."""
+
+
+def head_rescales(model: Any) -> bool:
+    """Whether the logits of ``model`` are more than its head's projection of hidden states."""
+    config = model.config.get_text_config()
+    return any(getattr(config, key, None) is not None for key in RESCALING)
 
 
 def why_not_packed(model: Any) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tratree_cli.errors import InputError
+from tratree_cli.training.params import Sharing
 
 IntArray = npt.NDArray[np.int64]
 
@@ -38,23 +39,6 @@ class TokenTrie:
 
     def __len__(self) -> int:
         return len(self.tokens)
-
-
-@dataclass(frozen=True)
-class Sharing:
-    """How much rows share: ``flat`` tokens of all rows, ``unique`` tokens that are computed.
-
-    ``repeated`` of the unique ones are prefixes that a cut into pieces made necessary.
-    """
-
-    flat: int
-    unique: int
-    repeated: int = 0
-
-    @property
-    def ratio(self) -> float:
-        """Flat over unique tokens, at least 1 where nothing is repeated."""
-        return self.flat / self.unique if self.unique else 1.0
 
 
 def build_tries(rows: Sequence[Sequence[int]], budget: int = 0) -> list[TokenTrie]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.training.command import QUICK, Folder
+from tests.command_line import QUICK, Folder
 
 
 @pytest.fixture

@@ -1,8 +1,14 @@
-"""The command line inside this process: what a shell would call, without importing torch anew."""
+"""The command line for tests: as a process of its own (``run_tratree``), or inside this one.
+
+Inside (``Folder``) it is what a shell would call, without importing torch anew.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,3 +81,24 @@ QUICK = (
     "--set", "dpo.nll_weight=0",
 )  # fmt: skip
 """Settings under which a tiny model trains within a second."""
+
+
+def run_tratree(
+    folder: Path,
+    *words: str,
+    stdin: str | None = None,
+    environment: dict[str, str] | None = None,
+    timeout: float = 300,
+) -> subprocess.CompletedProcess[str]:
+    """``tratree words...`` in ``folder``; without ``stdin`` there is nothing to read from."""
+    return subprocess.run(
+        [sys.executable, "-m", "tratree_cli.app", *words],
+        cwd=folder,
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, "COLUMNS": "100", **(environment or {})},
+        check=False,
+    )

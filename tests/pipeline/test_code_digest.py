@@ -15,10 +15,9 @@ from tratree_store import Store
 from typer.testing import CliRunner
 
 import tratree_cli
+from tests.store.conftest import Make
 from tratree_cli.app import app
 from tratree_cli.pipeline import code_digest
-
-from .conftest import Make
 
 PROJECT = Path(tratree_cli.__file__).resolve().parents[1]
 WORDS = ("explore", "--policy", "expert", "--limit", "1", "-m", "1", "--no-stdin", "--json")

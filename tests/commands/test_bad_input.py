@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tests.command_line import run_tratree
+from tests.e2e.conftest import Command
 from tratree_cli.app import app
-
-from .conftest import Command, run_tratree
 
 
 @pytest.fixture(autouse=True)

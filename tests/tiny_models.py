@@ -17,7 +17,7 @@ import pytest
 from tratree_cli.formats.pairs import PairMessages
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-TEMPLATES = Path(__file__).parents[2] / "templates" / "chat"
+TEMPLATES = Path(__file__).parents[1] / "templates" / "chat"
 
 CORPUS = [
     "Instruction: find me a red cotton shirt size large under 30 dollars",

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.training.command import QUICK, Folder
-from tests.training.conftest import make_model
+from tests.command_line import QUICK, Folder
+from tests.tiny_models import make_model
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.training.conftest import CONVERSATION, digests, make_tokenizer
+from tests.tiny_models import CONVERSATION, digests, make_tokenizer
 from tratree_cli.errors import InputError
 from tratree_cli.models.load import load_tokenizer
 from tratree_cli.models.masks import encode_conversation, scored_texts

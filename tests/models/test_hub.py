@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.command_line import run_tratree
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NAME = "shop/agent"
@@ -91,16 +91,8 @@ def hub(policy: Path) -> Iterator[str]:
 def tratree(folder: Path, hub: str, *words: str) -> subprocess.CompletedProcess[str]:
     """The command as a process of its own: libraries read where the hub is when imported."""
     where = {"HF_ENDPOINT": hub, "HF_HOME": str(folder / "cache"), "HF_HUB_OFFLINE": "0"}
-    return subprocess.run(
-        [sys.executable, "-m", "tratree_cli.app", *words, "--no-stdin"],
-        cwd=folder,
-        env={**os.environ, **where, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    around = {**where, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+    return run_tratree(folder, *words, "--no-stdin", environment=around)
 
 
 @pytest.fixture

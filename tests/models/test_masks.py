@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.training.conftest import CONVERSATION, TEMPLATES, make_tokenizer
+from tests.tiny_models import CONVERSATION, TEMPLATES, make_tokenizer
 from tratree_cli.errors import InputError
 from tratree_cli.models.chat_encoding import TurnEncoder
 from tratree_cli.models.masks import encode_conversation, scored_texts

@@ -13,9 +13,8 @@ import pytest
 from tratree_store import Store
 from typer.testing import CliRunner, Result
 
+from tests.store.conftest import SOURCES, Make, flip
 from tratree_cli.commands.store import app
-
-from .conftest import SOURCES, Make, flip
 
 
 def run(store: Store, *arguments: str) -> Result:
@@ -29,6 +28,14 @@ def run(store: Store, *arguments: str) -> Result:
 
 def json_lines(result: Result) -> list[dict[str, object]]:
     return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_init_creates_a_store_and_shares_it_when_asked(store: Store) -> None:
+    assert run(store, "init").stdout == f"{store.root}\n"
+    assert not store.root.stat().st_mode & 0o2020
+    result = run(store, "init", "--shared")
+    assert "group" in result.stderr
+    assert store.root.stat().st_mode & 0o2070 == 0o2070
 
 
 def test_listing_an_empty_store_says_what_to_type_and_creates_nothing(store: Store) -> None:
@@ -141,7 +148,7 @@ REAL = [sys.executable, "-m", "tratree_cli.app", "store"]
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["show", "nothing"], 2, "No artifact"),
+        (["show", "nothing"], 2, "no artifact"),
         (["ls"], 0, "nothing in"),
         (["import", "rubbish.tar"], 12, "nothing was imported"),
     ],

@@ -1,0 +1,203 @@
+"""Mutation testing: change one token, run the tests of the package, and list what nobody noticed.
+
+    python -m benchmarks.mutants store --sample 40     # minutes
+    python -m benchmarks.mutants trees formats --whole # hours
+
+What is changed: comparisons (a bound), arithmetic and logic operators, ``not``, numbers, ``True``
+and ``False``. Messages and annotations are left alone. Each mutant lives in a copy of the tree, so
+nothing here is touched. ``tests/mutants.toml`` says which tests belong to which package, and which
+mutants change nothing that can be observed, with the reason. Exit code 1 if others survive.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+COPIED = ("benchmarks", "docs", "examples", "store", "templates", "tests", "tratree_cli")
+FILES = ("pyproject.toml", "README.md", "CHANGELOG.md", "Makefile", "LICENSE")
+#: What the tests of one mutant may take; one that hangs is noticed.
+_SECONDS = 300
+_COMPARED = {
+    "<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==",
+    "in": "not in", "not in": "in", "is": "is not", "is not": "is",
+}  # fmt: skip
+_COMPUTED = {"+": "-", "-": "+", "*": "/", "/": "*", "//": "/", "%": "*", "**": "*", "|": "&",
+             "&": "|", "<<": ">>", ">>": "<<"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """``old`` at ``start``..``end`` (offsets in the file) becomes ``new``."""
+
+    path: str
+    line: int
+    text: str
+    start: int
+    end: int
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.old!r} -> {self.new!r} in {self.text!r}"
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What stays the same when lines move: file, line's text, change."""
+        return self.path, self.text, f"{self.old} -> {self.new}"
+
+    def applied(self, source: str) -> str:
+        """The source with the change."""
+        return source[: self.start] + self.new + source[self.end :]
+
+
+def mutants(path: Path) -> Iterator[Mutant]:
+    """Every mutant of a file."""
+    source = path.read_text(encoding="utf-8")
+    lines = source.splitlines(keepends=True)
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line))
+
+    def offset(line: int, column: int) -> int:
+        prefix = lines[line - 1].encode("utf-8")[:column].decode("utf-8")
+        return starts[line - 1] + len(prefix)
+
+    def between(before: ast.AST, after: ast.AST, words: dict[str, str]) -> Iterator[Mutant]:
+        start = offset(before.end_lineno, before.end_col_offset)  # type: ignore[attr-defined]
+        end = offset(after.lineno, after.col_offset)  # type: ignore[attr-defined]
+        longest = sorted(words, key=len, reverse=True)
+        forms = "|".join(rf"\b{w}\b" if w[0].isalpha() else re.escape(w) for w in longest)
+        found = re.search(forms, re.sub(r"#[^\n]*", lambda m: " " * len(m[0]), source[start:end]))
+        if found:
+            yield change(start + found.start(), start + found.end(), words[found[0]])
+
+    def change(start: int, end: int, new: str) -> Mutant:
+        line = source.count("\n", 0, start) + 1
+        name = str(path.relative_to(ROOT))
+        return Mutant(name, line, lines[line - 1].strip(), start, end, source[start:end], new)
+
+    for node in _changeable(ast.parse(source)):
+        if isinstance(node, ast.Compare):
+            for before, after in zip(
+                [node.left, *node.comparators], node.comparators, strict=False
+            ):
+                yield from between(before, after, _COMPARED)
+        elif isinstance(node, ast.BinOp):
+            yield from between(node.left, node.right, _COMPUTED)
+        elif isinstance(node, ast.BoolOp):
+            for before, after in zip(node.values, node.values[1:], strict=False):
+                yield from between(before, after, {"and": "or", "or": "and"})
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            start = offset(node.lineno, node.col_offset)
+            yield change(start, start + len("not"), "")
+        elif isinstance(node, ast.Constant) and isinstance(node.value, bool | int | float):
+            start = offset(node.lineno, node.col_offset)
+            end = offset(node.end_lineno or 0, node.end_col_offset or 0)
+            yield change(start, end, str(not node.value) if isinstance(node.value, bool) else
+                         f"({source[start:end]} + 1)")  # fmt: skip
+
+
+def _changeable(tree: ast.AST) -> Iterator[ast.AST]:
+    """Nodes outside annotations, decorators, texts, ``strict=`` and the import of types."""
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
+        yield node
+        if isinstance(node, ast.JoinedStr) or (
+            isinstance(node, ast.keyword) and node.arg == "strict"
+        ):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        for name, value in ast.iter_fields(node):
+            if name in ("annotation", "returns", "decorator_list"):
+                continue
+            todo += [v for v in (value if isinstance(value, list) else [value])
+                     if isinstance(v, ast.AST)]  # fmt: skip
+
+
+def survives(mutant: Mutant, tree: Path, runs: list[list[str]]) -> bool:
+    """Whether all tests pass with the mutant in the copy ``tree``."""
+    path = tree / mutant.path
+    source = path.read_text(encoding="utf-8")
+    try:
+        path.write_text(mutant.applied(source), encoding="utf-8")
+        return all(_passes(tree, tests) for tests in runs)
+    finally:
+        path.write_text(source, encoding="utf-8")
+
+
+def _passes(tree: Path, tests: list[str]) -> bool:
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-m", "not slow and not gpu"]
+    environment = {**os.environ, "PYTHONPATH": f"{tree}:{tree / 'store'}", "OMP_NUM_THREADS": "1"}
+    try:
+        done = subprocess.run([*command, "-p", "no:cacheprovider", "-p", "no:xdist", *tests],
+                              cwd=tree, env=environment, timeout=_SECONDS, check=False,
+                              capture_output=True)  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return False  # it hangs: noticed
+    return done.returncode == 0
+
+
+def runs_for(package: dict[str, Any], path: str) -> list[list[str]]:
+    """Calls of pytest for a file: first the tests that its name points to, then all of them."""
+    first = package.get("first", {}).get(Path(path).name, [])
+    rest = [*package["tests"], *(f"--deselect={name}" for name in package.get("without", []))]
+    return [run for run in (first, rest) if run]
+
+
+def main() -> None:
+    """Read the arguments, run, print."""
+    plan = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))
+    parser = argparse.ArgumentParser(description="change one token, run the tests")
+    parser.add_argument("packages", nargs="*", default=list(plan), help=", ".join(plan))
+    parser.add_argument("--sample", type=int, default=20, help="mutants a package")
+    parser.add_argument("--whole", action="store_true", help="all mutants instead of a sample")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        for name in COPIED:
+            ignored = shutil.ignore_patterns("__pycache__", ".*")
+            shutil.copytree(ROOT / name, tree / name, ignore=ignored, symlinks=True)
+        for name in FILES:
+            shutil.copy(ROOT / name, tree)
+        unnoticed = sum(_package(name, plan[name], given, tree) for name in given.packages)
+    sys.exit(1 if unnoticed else 0)
+
+
+def _package(name: str, package: dict[str, Any], given: argparse.Namespace, tree: Path) -> int:
+    """How many of a package's mutants survive that are not known to be equivalent."""
+    known = {tuple(each["mutant"]) for each in package.get("equivalent", [])}
+    paths = sorted(path for code in package["code"] for path in ROOT.glob(code))
+    found = [mutant for path in paths for mutant in mutants(path)]
+    found = [mutant for mutant in found if mutant.old not in package.get("skipped", [])]
+    chosen = [mutant for mutant in found if mutant.key not in known]
+    if not given.whole:
+        chosen = random.Random(given.seed).sample(chosen, min(given.sample, len(chosen)))
+    alive = 0
+    for mutant in chosen:
+        survived = survives(mutant, tree, runs_for(package, mutant.path))
+        alive += survived
+        print(f"{'SURVIVED' if survived else 'killed'} {mutant}", flush=True)
+    print(f"{name}: {len(chosen) - alive} of {len(chosen)} killed; {len(found)} mutants, "
+          f"{len(known)} of them known to be equivalent", flush=True)  # fmt: skip
+    return alive
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""A million artifacts: what a question costs, and whether its cost per artifact stays the same.
+
+    python -m benchmarks.store.scale                            # 10,000 and 100,000 artifacts
+    python -m benchmarks.store.scale --sizes 100000 1000000     # as in docs/store.md
+
+Only records are written (an artifact's files would only fill the disk), in chains of four, so that
+three in four have an input. Times are CPU milliseconds of this process; "per artifact" divides the
+questions that look at everything by the number of artifacts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from tratree_store import Entry, Recipe, Store
+from tratree_store import entries as records
+from tratree_store.catalogue import from_records
+from tratree_store.gc import plan
+from tratree_store.keys import sha256
+
+STAGES = (("demos", "demos"), ("sft", "model"), ("explore", "rollouts"), ("build-tree", "tree"))
+#: These look at every artifact; the others must not.
+OF_ALL = ("gc --dry-run", "gc, reading the records", "reindex")
+
+
+def write(root: Path, first: int, last: int) -> None:
+    """Records of the artifacts ``first`` to ``last``; ``first`` begins a chain."""
+    store, before = Store(root, durable=False), ""
+    month_ago = time.time() - 30 * 86400
+    for number in range(first, last):
+        stage, kind = STAGES[number % 4]
+        inputs = {"input": before} if number % 4 else {}
+        recipe = Recipe(stage, 1, kind, {"seed": number // 4, "lr": 1e-4}, inputs)
+        before = sha256(f"artifact {number}".encode())
+        entry = Entry(
+            kind=kind,
+            object=before,
+            recipe=recipe.digest,
+            document=recipe.document,
+            path=root,
+            summary={"number": number},
+            provenance={},
+            created=round(month_ago + number, 3) if number < 2_000_000 else month_ago,
+            seconds=1.0,
+            size=1000,
+            stage=stage,
+        )
+        path = records.record_path(store.records, entry.recipe, entry.object)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(records.encode(entry))
+        os.utime(path, (month_ago, month_ago))
+
+
+def measure(store: Store, count: int) -> dict[str, float]:
+    """CPU milliseconds of each question."""
+    missing = Recipe("demos", 1, "demos", {"seed": -1, "lr": 1e-4})
+    known = Recipe("demos", 1, "demos", {"seed": count // 8, "lr": 1e-4})
+    prefix = sha256(f"artifact {count // 2}".encode())[:16]
+    questions = {
+        "reindex": store.reindex,
+        "ls, first page": lambda: list(store.entries(limit=50)),
+        "lookup": lambda: (store.records_of(known.digest), store.find(missing)),
+        "resolve a prefix": lambda: store.resolve(prefix),
+        "why (a miss)": lambda: store.reasons(missing),
+        "gc --dry-run": lambda: plan(store),
+        "gc, reading the records": lambda: from_records(store),
+    }
+    figures = {}
+    for name, ask in questions.items():
+        start = time.process_time()
+        ask()
+        figures[name] = (time.process_time() - start) * 1000
+        print(f"  {name}: {figures[name]:,.1f}", flush=True)
+    store.leases.release()
+    return figures
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description="growth of the store's questions")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--folder", type=Path, default=None, help="where to make the stores")
+    parser.add_argument("--writers", type=int, default=2)
+    given = parser.parse_args()
+    columns = []
+    for size in given.sizes:
+        root = Path(tempfile.mkdtemp(dir=given.folder)) / "store"
+        try:
+            store = Store(root, durable=False, on_warning=lambda _: None)
+            store.prepare()
+            borders = [size // 4 * part // given.writers * 4 for part in range(given.writers)]
+            ends = [*borders[1:], size]
+            with ProcessPoolExecutor(given.writers) as pool:
+                list(pool.map(write, [root] * given.writers, borders, ends))
+            print(f"{size:,} records written", flush=True)
+            columns.append(measure(store, size))
+        finally:
+            shutil.rmtree(root.parent)
+    print("CPU milliseconds".ljust(28) + "".join(f"{size:>14,}" for size in given.sizes))
+    for name in columns[0]:
+        print(name.ljust(28) + "".join(f"{column[name]:>14,.1f}" for column in columns))
+    for name in OF_ALL:
+        each = [
+            column[name] * 1000 / size for column, size in zip(columns, given.sizes, strict=True)
+        ]
+        print(f"{name}, each (µs)".ljust(28) + "".join(f"{one:>14,.1f}" for one in each))
+
+
+if __name__ == "__main__":
+    main()

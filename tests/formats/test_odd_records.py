@@ -1,0 +1,120 @@
+"""Trajectories that broke, files that do not belong together, texts that no file can hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+
+from tests.trees.making import SHOP, made_rollouts
+from tratree_cli.errors import InputError
+from tratree_cli.formats.agent_text import parse, storable
+from tratree_cli.formats.columns import columns_from_rollouts
+from tratree_cli.formats.merging import merge_rollouts
+from tratree_cli.formats.pairs import PairMessages, render_pairs
+from tratree_cli.formats.paths import render_paths
+from tratree_cli.formats.rollouts import DONE, Rollouts, TextTable, write_rollouts
+from tratree_cli.formats.trees import META, NODES, WALKS, read_tree, write_tree
+from tratree_cli.trees.build import build_forest
+from tratree_cli.trees.pairs import mine
+from tratree_cli.trees.search.api import search
+
+
+def one(score: float | None, end: str) -> Rollouts:
+    return made_rollouts([("t", [("home", "go")], score)], end=end)
+
+
+@pytest.mark.parametrize(
+    ("score", "end", "counted"),
+    [
+        (0.0, DONE, True),
+        (0.5, "step-limit", True),
+        (None, DONE, False),
+        (None, "environment-error", False),
+        (0.5, "environment-error", False),
+        (0.5, "policy-error", False),
+    ],
+)
+def test_a_trajectory_counts_if_it_has_a_score_and_nothing_broke(
+    score: float | None, end: str, counted: bool
+) -> None:
+    rollouts = one(score, end)
+    assert rollouts.trajectories[0].counted == counted
+    columns = columns_from_rollouts(rollouts)
+    assert columns.counted.tolist() == [counted]
+    assert np.isnan(columns.score[0]) != counted
+
+
+def test_an_output_is_split_at_its_first_action_and_one_without_has_neither() -> None:
+    assert parse("Thought: hm\nAction: go\nAction: twice") == ("hm", "go\nAction: twice")
+    assert parse("Action: go") == (None, "go")
+    assert parse("I give up") == (None, None)
+
+
+def test_broken_characters_are_replaced_and_all_others_stay() -> None:
+    assert storable("plain") == "plain"
+    assert storable("é → 日本") == "é → 日本"
+    assert storable("a\ud800b") == "a?b"
+    assert storable("é\ud800") == "é?"
+
+
+@pytest.mark.parametrize("name", [WALKS, NODES])
+def test_a_tree_whose_files_do_not_belong_together_is_refused(name: str, tmp_path: Path) -> None:
+    write_rollouts(SHOP, tmp_path)
+    write_tree(build_forest(columns_from_rollouts(SHOP)), tmp_path)
+    assert len(read_tree(tmp_path).forest) > 1
+    meta = orjson.loads((tmp_path / META).read_bytes())
+    if name == NODES:  # one of the two counts is wrong, never both
+        (tmp_path / META).write_bytes(orjson.dumps({**meta, "nodes": meta["nodes"] + 1}))
+    else:
+        shorter = replace(SHOP, trajectories=SHOP.trajectories[:-1])
+        write_rollouts(shorter, tmp_path)
+    with pytest.raises(InputError, match="do not belong"):
+        read_tree(tmp_path)
+
+
+def test_rollouts_of_one_split_keep_it_and_of_several_are_mixed() -> None:
+    steps = [("t", [("home", "go")], 1.0)]
+    train, other = made_rollouts(steps), made_rollouts(steps, split="dev")
+    assert merge_rollouts([train, train]).split == "train"
+    assert merge_rollouts([train, other]).split == "mixed"
+
+
+def test_texts_are_numbered_anew_when_artifacts_are_merged() -> None:
+    # Made by hand, so that the instruction is text 0 of both and another text after merging.
+    first = made_rollouts([("a", [("home", "go")], 1.0)])
+    texts = TextTable(["Instruction of b", "home", "Action: stay", "stay", "the end"])
+    (one,) = first.trajectories
+    moved = replace(one, task="b", instruction=0, observations=(1, 4), outputs=(2,), actions=(3,))
+    merged = merge_rollouts([first, replace(first, texts=texts, trajectories=[moved])])
+    last = merged.trajectories[-1]
+    assert merged.texts[last.instruction] == "Instruction of b"
+    assert merged.texts[last.outputs[0]] == "Action: stay"
+
+
+def test_a_pair_names_the_source_of_each_side_and_none_that_is_unknown() -> None:
+    forest = build_forest(columns_from_rollouts(SHOP))
+    (record, *_) = render_pairs(mine(forest, min_gap=0.1), SHOP, rule="tree")
+    assert (record.chosen_source, record.rejected_source) == ("model:weak", "model:weak")
+    assert record.gap == record.chosen_value - record.rejected_value > 0
+    unnamed = replace(SHOP, sources=[])
+    (record, *_) = render_pairs(mine(forest, min_gap=0.1), unnamed, rule="tree")
+    assert (record.chosen_source, record.rejected_source) == ("", "")
+
+
+def test_the_best_observed_trajectory_was_visited_by_no_search() -> None:
+    forest = build_forest(columns_from_rollouts(SHOP))
+    control, _ = render_paths(forest, SHOP)
+    found, _ = render_paths(search(forest), SHOP, min_score=0.5)
+    assert [record.visits for record in control] == [0, 0]
+    assert found[0].visits > 0
+
+
+def test_the_identity_of_a_preference_is_32_digits_of_its_words() -> None:
+    ask, go, stay = ([{"role": "user", "content": text}] for text in ("ask", "go", "stay"))
+    one, other = PairMessages(ask, go, stay), PairMessages(ask, stay, go)
+    assert len(one.identity) == 32
+    assert one.identity == PairMessages(ask, go, stay, prefix=1).identity != other.identity
