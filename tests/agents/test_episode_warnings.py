@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.agents.test_explore_command import explore
 
+from tests.commands.test_explore import explore
 from tratree_cli.formats.rollouts import Rollouts, TextTable, Trajectory
 from tratree_cli.stages.episode_warnings import hopeless_episodes, lost_in_bfloat16
 from tratree_cli.stages.sampling import shown_policy

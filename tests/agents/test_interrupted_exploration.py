@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from tests.agents.test_explore_command import explore
 
+from tests.commands.test_explore import explore
 from tratree_cli.agents.local.policy import LocalPolicy
 from tratree_cli.agents.shard_player import portable
 

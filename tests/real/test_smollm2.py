@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import run_tratree
+from tests.command_line import run_tratree
 from tests.real.smollm2 import NotAvailableError, model_folder
 from tratree_cli.formats.agent_text import parse
 from tratree_cli.formats.rollouts import conversation, read_rollouts
@@ -75,7 +75,9 @@ def test_the_pipeline_runs_from_adapters_to_a_report(smollm2: str, tmp_path: Pat
     rollouts = tratree("explore", "--no-stdin", weak, *SHORT, "--policy", "expert",
                        "--policy", "random", "--limit", "2", "-m", "1")  # fmt: skip
     tree = tratree("build-tree", rollouts)
-    pairs, paths = tratree("mine-pairs", tree), tratree("mcts", tree)
+    # One step of each side, because the reference below reads 1,024 tokens.
+    pairs = tratree("mine-pairs", tree, "--set", "pairs.horizon=1")
+    paths = tratree("mcts", tree)
     # Half a million weights and words of their own: stored scores bridge the tokenizers.
     reference = tratree("sft", *SMALL, "--model", "tratree-s", "--prompt", "eto",
                         "--epochs", "1", "--set", "demos.tasks=8", *ROWS)  # fmt: skip

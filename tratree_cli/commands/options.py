@@ -23,7 +23,7 @@ from tratree_cli.errors import InputError
 SETTINGS, RUNNING, OUTPUT = "Inputs and settings", "Running", "Output"
 PANELS = {
     **dict.fromkeys(("env", "data", "prompt", "recipe", "assignments", "seed"), SETTINGS),
-    **dict.fromkeys(("store", "no_stdin"), SETTINGS),
+    **dict.fromkeys(("store", "no_stdin", "trust_remote_code"), SETTINGS),
     **dict.fromkeys(("workers", "jobs", "device", "dry_run", "exit_code", "frozen"), RUNNING),
     **dict.fromkeys(("force", "strict_code", "wait"), RUNNING),
     **dict.fromkeys(("name", "as_json", "quiet", "verbose", "debug"), OUTPUT),

@@ -27,8 +27,7 @@ PEFT_PREFIX = "base_model.model."
 class FinishedModel:
     """A model in the type that it is stored in.
 
-    ``kept`` is, by type, the share of the update that survives storing it so:
-    1 - |stored - base - update| / |update|, Euclidean over all changed weights, not below 0. Empty
+    ``kept`` is, by type, the share of the update that survives storing it so (``_Kept``). Empty
     where weights are stored as they were trained.
     """
 
@@ -98,21 +97,37 @@ def _add(whole: Any, updates: Iterator[tuple[str, torch.Tensor]]) -> dict[str, f
 
 
 class _Kept:
-    """Squared lengths of the update, and of what each type loses of it."""
+    """How much of an update U is in S = stored(base + U) - stored(base), by type.
+
+    Where the type holds the base exactly, all that is wrong with S comes from U: the share kept is
+    1 - |S - U| / |U|. Where it does not, rounding the base moves weights about at random by more
+    than U does, with or without U; then it is what S has along U, <S, U> / <U, U>. Euclidean over
+    all changed weights, within 0 and 1.
+    """
 
     def __init__(self) -> None:
         self._update = 0.0
         self._lost = dict.fromkeys(TYPES, 0.0)
+        self._along = dict.fromkeys(TYPES, 0.0)
+        self._exact = dict.fromkeys(TYPES, True)
 
     def note(self, before: torch.Tensor, update: torch.Tensor) -> None:
         self._update += float(update.double().square().sum())
         for name in TYPES:
             dtype = getattr(torch, name)
-            stored = (before + update).to(dtype).double() - before.to(dtype).double()
+            start = before.to(dtype)
+            stored = (before + update).to(dtype).double() - start.double()
             self._lost[name] += float((stored - update.double()).square().sum())
+            self._along[name] += float((stored * update.double()).sum())
+            self._exact[name] &= torch.equal(start.to(before.dtype), before)
 
     def by_type(self) -> dict[str, float]:
         if not self._update:
             return dict.fromkeys(TYPES, 1.0)
-        shares = {name: 1 - (lost / self._update) ** 0.5 for name, lost in self._lost.items()}
-        return {name: round(max(0.0, share), 4) for name, share in shares.items()}
+        shares = {name: self._share(name) for name in TYPES}
+        return {name: round(min(1.0, max(0.0, share)), 4) for name, share in shares.items()}
+
+    def _share(self, name: str) -> float:
+        if self._exact[name]:
+            return 1 - float((self._lost[name] / self._update) ** 0.5)
+        return self._along[name] / self._update

@@ -108,7 +108,6 @@ def run_training(job: Job[Any], run: TrainingRun, examples: Conversations | Pair
             *length_warnings(lengths, given, declared.rows),
             *shorter_rows(folder, run.training.max_length),
             *template_warnings(tokenizer),
-            *result.remarks,
             *([saturated] if saturated else []),
             *result.remarks,
         ],

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 def base_identity(name: str) -> str:
     """What a base model is keyed by: the digest of its files, or the hub's revision."""
     from tratree_cli.models.load import resolve_base
+    from tratree_cli.models.template_files import require_chat_template
 
-    return resolve_base(name, download=False).identity
+    base = resolve_base(name, download=False)
+    require_chat_template(name, base.folder)
+    return base.identity
 
 
 def base_folder(job: Job[Any], role: str = "base") -> tuple[Path, dict[str, str]]:

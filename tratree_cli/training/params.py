@@ -165,9 +165,9 @@ class TrainingResult:
     run, after a resume) and is recorded, never stored with the model. ``resumed_from`` is the step
     a killed run had reached; ``processes`` and ``strategy`` (in accelerate's words, empty for one
     process) say what actually trained together; ``remarks`` are sentences about how, for people.
-    ``sharing`` is what one pass over the rows shared, None where rows were computed one by one.
     ``update_kept`` is the share of the update that each type of weight keeps (``models.merge``),
     empty where weights are stored as they were trained.
+    ``sharing`` is what one pass over the rows shared, None where rows were computed one by one.
     """
 
     steps: int
@@ -180,8 +180,8 @@ class TrainingResult:
     processes: int = 1
     strategy: str = ""
     remarks: tuple[str, ...] = ()
-    sharing: Sharing | None = None
     update_kept: Mapping[str, float] = field(default_factory=dict)
+    sharing: Sharing | None = None
 
     @property
     def scored_share(self) -> float:
