@@ -53,6 +53,7 @@ def run(
 ) -> None:
     """Run a study over seeds, methods and settings; ends with the report of all cells."""
     from tratree_cli.commands.recipe_fit import require_fitting_recipe
+    from tratree_cli.config import Config
     from tratree_cli.reporting import report_stage as stage
     from tratree_cli.reporting import study
 
@@ -66,7 +67,8 @@ def run(
         grid=grid,
     )
     for cell in cells:
-        require_fitting_recipe(cell.evaluation.config, session.runtime.command)
+        if isinstance(cell.evaluation.config, Config):
+            require_fitting_recipe(cell.evaluation.config, session.runtime.command)
     session.runtime.labels = study.labels(cells)
     if session.dry_run:
         _print_plan(session, stage.of_cells(config, cells, with_paper=with_paper))
