@@ -152,14 +152,21 @@ class Lock:
         self._handle = handle
         if not self._shared:
             _owners[str(self.path)] = threading.get_ident()
-            before = None if self._keep else read_holder(self.path)
-            self.foreign = before if before is not None and before.host != host() else None
-            self.sign(self._needs)
+            try:
+                before = None if self._keep else read_holder(self.path)
+                self.foreign = before if before is not None and before.host != host() else None
+                self.sign(self._needs)
+            except BaseException:
+                self.release()  # whoever is not told that the lock is theirs will not release it
+                raise
         return True
 
     def taken_by(self) -> Holder | None:
         """Who else signed the file while we hold it; None if nobody did, as it should be."""
-        now = read_holder(self.path) if self._handle is not None else None
+        try:
+            now = read_holder(self.path) if self._handle is not None else None
+        except StoreError:
+            return None  # it cannot be read now: nothing is known
         mine = now is None or (now.pid, now.host) == (os.getpid(), host())
         return None if mine else now
 

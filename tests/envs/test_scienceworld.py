@@ -14,16 +14,16 @@ from tratree_cli.envs.registry import open_environment
 from tratree_cli.envs.scienceworld import installation, tasks
 from tratree_cli.envs.scienceworld.expert import GoldExpert, thought
 from tratree_cli.envs.scienceworld.gold import (
-    Plan,
+    GoldSolution,
     candidates,
     compress,
-    make_plan,
+    make_solution,
     plainly,
     with_looks,
 )
 from tratree_cli.envs.scienceworld.observation_view import brief
 from tratree_cli.envs.scienceworld.simulator import Simulator
-from tratree_cli.errors import InputError, StageError
+from tratree_cli.errors import InputError, StageError, did_you_mean
 
 GREENHOUSE = """This room is called the greenhouse. In it, you see:
 \tthe agent
@@ -186,16 +186,16 @@ def test_a_preset_is_recorded_as_the_list_it_stands_for() -> None:
 
 def test_there_is_a_prompt_for_every_recipe() -> None:
     from tratree_cli.config import load_recipe, recipes
-    from tratree_cli.stages.environments import read_prompt
+    from tratree_cli.stages.environments import prompt_folder, read_prompt
 
     for name in recipes():
         if "-alfworld" not in name:
-            read_prompt(load_recipe(name, "scienceworld"))
+            read_prompt(prompt_folder(load_recipe(name, "scienceworld")))
     config = load_recipe("paper-llama2", "scienceworld")
-    first, *rest = read_prompt(config)
+    first, *rest = read_prompt(prompt_folder(config))
     assert "teleport to LOC" in first["content"] and "already been opened" not in first["content"]
     assert rest[-1]["content"].startswith("Thought: ")
-    paper = read_prompt(config.with_values({"env": {"prompt": "paper"}}, "test"))
+    paper = read_prompt(prompt_folder(config.with_values({"env": {"prompt": "paper"}}, "test")))
     assert "All containers in the environment have already been opened" in paper[0]["content"]
 
 
@@ -263,21 +263,21 @@ class Solver:
 GOLD = ["open door to hall", "go to hall", "go to yard", "wait", "focus on dove", "wait"]
 
 
-def plan(solver: Solver, limit: int) -> Plan:
-    return make_plan(cast(Simulator, solver), "find-animal", 0, "teleportAction", limit)
+def plan(solver: Solver, limit: int) -> GoldSolution:
+    return make_solution(cast(Simulator, solver), "find-animal", 0, "teleportAction", limit)
 
 
 def test_the_preferred_way_to_show_a_solution_is_played_first_and_no_other() -> None:
     solver = Solver(GOLD, ["focus on dove"])
-    assert plan(solver, 15) == Plan(("teleport to yard", "wait", "focus on dove"))
+    assert plan(solver, 15) == GoldSolution(("teleport to yard", "wait", "focus on dove"))
     assert len(solver.plays) == 1
 
 
 def test_a_way_that_fails_gives_way_to_the_next_that_is_short_enough() -> None:
     solver = Solver(GOLD, ["go to hall", "focus on dove"])
-    assert plan(solver, 4) == Plan(("go to hall", "go to yard", "wait", "focus on dove"))
+    assert plan(solver, 4) == GoldSolution(("go to hall", "go to yard", "wait", "focus on dove"))
     too_long = Solver(GOLD, ["open door to hall", "focus on dove"])
-    assert plan(too_long, 4) == Plan((), "longer than the limit of 4 steps")
+    assert plan(too_long, 4) == GoldSolution((), "longer than the limit of 4 steps")
     # The preferred one, the whole, and the one without doors: others are the same or longer.
     assert [len(played) for played in too_long.plays] == [4, 5, 4]
 
@@ -294,3 +294,12 @@ def test_the_demonstrator_waits_when_its_solution_is_over() -> None:
     assert expert.act("") == ("I wait for something to change.", "wait1")
     assert thought("teleport to kitchen") == "I need to go to the kitchen."
     assert thought("sing") == "I go on with the task."
+
+
+def test_a_word_is_not_proposed_to_whoever_typed_it() -> None:
+    pytest.importorskip("scienceworld", reason="the simulator is not installed")
+    with pytest.raises(InputError, match="no simplification 'easy'") as refused:
+        open_environment("scienceworld", parameters={"simplifications": "easy,openContainers"})
+    assert "did you mean" not in str(refused.value)
+    assert did_you_mean("easy", ["easy", "easy-open"]) == ""
+    assert "'easy-open'" in did_you_mean("easy-opn", ["easy", "easy-open"])

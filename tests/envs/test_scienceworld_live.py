@@ -216,9 +216,9 @@ def test_a_task_whose_solution_is_too_long_has_no_demonstration() -> None:
 
 def test_the_worked_example_is_what_the_simulator_answers(world: ScienceWorldEnvironment) -> None:
     from tratree_cli.config import load_recipe
-    from tratree_cli.stages.environments import read_prompt
+    from tratree_cli.stages.environments import prompt_folder, read_prompt
 
-    _, _, first, *turns = read_prompt(load_recipe("paper-llama2", "scienceworld"))
+    _, _, first, *turns = read_prompt(prompt_folder(load_recipe("paper-llama2", "scienceworld")))
     episode = world.episode("find-plant/2")
     assert first["content"] == episode.reset()
     outcome = None

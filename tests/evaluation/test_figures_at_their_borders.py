@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tratree_cli.evaluation.bootstrap import mean_interval
+from tratree_cli.evaluation.bootstrap import mean_interval, mean_over_runs_intervals
+from tratree_cli.evaluation.compare import performance_gap_recovered
 from tratree_cli.evaluation.metrics import best_of_n, summarise_results, task_curves, task_rewards
 from tratree_cli.evaluation.results import EpisodeResult
 from tratree_cli.evaluation.significance import welch
@@ -108,3 +109,43 @@ def test_runs_of_one_method_that_do_not_vary_can_still_be_tested_against_others_
     found = welch([0.5, 0.5, 0.5], [0.1, 0.2, 0.3])
     assert found.note == "" and found.p is not None and found.p < 0.1
     assert welch([0.5, 0.5], [0.1, 0.1]).note
+
+
+def test_runs_count_alike_however_many_cases_a_run_has() -> None:
+    # Run one has two cases of task a and one of b (sums 1.0 and 0.0); run two one case of b only.
+    counts = [[2, 0], [1, 1]]
+    sums = [[[1.0, 4.0], [0.0, 0.0]], [[0.0, 2.0], [1.0, 6.0]]]
+    first, second = mean_over_runs_intervals(sums, counts)
+    assert first.value == pytest.approx((1.0 / 3 + 1.0) / 2)
+    assert second.value == pytest.approx((6.0 / 3 + 6.0) / 2)
+    assert first.low is not None and first.high is not None and first.low <= first.high
+
+
+def test_one_run_over_tasks_gives_the_interval_of_its_tasks() -> None:
+    values = np.random.default_rng(5).uniform(size=60)
+    (over_runs,) = mean_over_runs_intervals(values[:, None, None], np.ones((60, 1)), seed=4)
+    alone = mean_interval(values, seed=4)
+    assert (over_runs.low, over_runs.value, over_runs.high) == pytest.approx(
+        (alone.low, alone.value, alone.high)
+    )
+
+
+def test_two_tasks_have_an_interval_and_one_has_none() -> None:
+    (one,) = mean_over_runs_intervals([[[1.0]]], [[1]])
+    (two,) = mean_over_runs_intervals([[[1.0]], [[0.0]]], [[1], [1]])
+    assert (one.value, one.low) == (1.0, None)
+    assert (two.low, two.high) == (0.0, 1.0)
+    with pytest.raises(ValueError, match="no case"):
+        mean_over_runs_intervals([[[0.0]]], [[0]])
+
+
+@pytest.mark.parametrize(
+    ("own", "recovered", "note"),
+    [(0.2, 0.0, ""), (0.6, 1.0, ""), (0.1, -0.25, "Below 0"), (0.7, 1.25, "")],
+)
+def test_the_recovered_gap_has_a_note_outside_0_to_1_and_none_at_its_ends(
+    own: float, recovered: float, note: str
+) -> None:
+    found = performance_gap_recovered(own, 0.2, 0.6)
+    assert found.recovered == pytest.approx(recovered)
+    assert found.note.startswith(note) and bool(found.note) == (not 0 <= recovered <= 1)

@@ -13,9 +13,14 @@ from tests.trees.making import SHOP, made_rollouts
 from tratree_cli.errors import InputError
 from tratree_cli.formats.agent_text import parse, storable
 from tratree_cli.formats.columns import columns_from_rollouts
-from tratree_cli.formats.rollouts import DONE, Rollouts, write_rollouts
+from tratree_cli.formats.merging import merge_rollouts
+from tratree_cli.formats.pairs import PairMessages, render_pairs
+from tratree_cli.formats.paths import render_paths
+from tratree_cli.formats.rollouts import DONE, Rollouts, TextTable, write_rollouts
 from tratree_cli.formats.trees import META, NODES, WALKS, read_tree, write_tree
 from tratree_cli.trees.build import build_forest
+from tratree_cli.trees.pairs import mine
+from tratree_cli.trees.search.api import search
 
 
 def one(score: float | None, end: str) -> Rollouts:
@@ -69,3 +74,47 @@ def test_a_tree_whose_files_do_not_belong_together_is_refused(name: str, tmp_pat
         write_rollouts(shorter, tmp_path)
     with pytest.raises(InputError, match="do not belong"):
         read_tree(tmp_path)
+
+
+def test_rollouts_of_one_split_keep_it_and_of_several_are_mixed() -> None:
+    steps = [("t", [("home", "go")], 1.0)]
+    train, other = made_rollouts(steps), made_rollouts(steps, split="dev")
+    assert merge_rollouts([train, train]).split == "train"
+    assert merge_rollouts([train, other]).split == "mixed"
+
+
+def test_texts_are_numbered_anew_when_artifacts_are_merged() -> None:
+    # Made by hand, so that the instruction is text 0 of both and another text after merging.
+    first = made_rollouts([("a", [("home", "go")], 1.0)])
+    texts = TextTable(["Instruction of b", "home", "Action: stay", "stay", "the end"])
+    (one,) = first.trajectories
+    moved = replace(one, task="b", instruction=0, observations=(1, 4), outputs=(2,), actions=(3,))
+    merged = merge_rollouts([first, replace(first, texts=texts, trajectories=[moved])])
+    last = merged.trajectories[-1]
+    assert merged.texts[last.instruction] == "Instruction of b"
+    assert merged.texts[last.outputs[0]] == "Action: stay"
+
+
+def test_a_pair_names_the_source_of_each_side_and_none_that_is_unknown() -> None:
+    forest = build_forest(columns_from_rollouts(SHOP))
+    records = list(render_pairs(mine(forest, min_gap=0.1), SHOP, rule="tree"))
+    assert {(r.chosen_source, r.rejected_source) for r in records} == {("model:weak",) * 2}
+    assert [r.gap for r in records] == [0.3125, 0.25, 1.0]
+    unnamed = replace(SHOP, sources=[])
+    (record, *_) = render_pairs(mine(forest, min_gap=0.1), unnamed, rule="tree")
+    assert (record.chosen_source, record.rejected_source) == ("", "")
+
+
+def test_the_best_observed_trajectory_was_visited_by_no_search() -> None:
+    forest = build_forest(columns_from_rollouts(SHOP))
+    control, _ = render_paths(forest, SHOP)
+    found, _ = render_paths(search(forest), SHOP, min_score=0.5)
+    assert [record.visits for record in control] == [0, 0]
+    assert found[0].visits > 0
+
+
+def test_the_identity_of_a_preference_is_32_digits_of_its_words() -> None:
+    ask, go, stay = ([{"role": "user", "content": text}] for text in ("ask", "go", "stay"))
+    one, other = PairMessages(ask, go, stay), PairMessages(ask, stay, go)
+    assert len(one.identity) == 32
+    assert one.identity == PairMessages(ask, go, stay, prefix=1).identity != other.identity

@@ -246,3 +246,19 @@ def test_a_parser_answers_many_changed_files_with_a_value_or_a_sentence(
     name: str, _parsers: dict[str, Parser], tmp_path: Path
 ) -> None:
     _fuzz(_parsers[name], tmp_path, max(100, ALL // len(NAMES)))
+
+
+@pytest.mark.slow
+def test_a_chat_template_that_was_changed_encodes_or_is_refused(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from tratree_cli.models.chat_encoding import TurnEncoder
+
+    tokenizer = AutoTokenizer.from_pretrained(templates_dir() / "models" / "tratree-s")
+    seed = (templates_dir() / "chat" / "tratree.jinja").read_bytes()
+
+    def encode(data: bytes, _: Path) -> object:
+        tokenizer.chat_template = data.decode("utf-8", "replace")
+        return TurnEncoder(tokenizer).whole([{"role": "user", "content": "Find a mug."}])
+
+    _fuzz(Parser(seed, encode), tmp_path, max(100, ALL // len(NAMES)))

@@ -155,3 +155,20 @@ def test_an_output_without_action_is_answered_as_in_rollouts_where_wanted() -> N
         text, _, _, truncated, told = env.step("I would buy it")
         assert "Invalid format" in text and not told["valid"]
         assert truncated == (number == 2)
+
+
+@pytest.mark.slow
+def test_scienceworld_is_solved_as_by_its_own_solution() -> None:
+    pytest.importorskip("scienceworld", reason="needs: pip install 'tratree[scienceworld]'")
+    task = "lifespan-longest-lived/0"
+    env, engine = TextEnv("scienceworld"), open_environment("scienceworld")
+    expert, total = engine.expert(task), 0.0
+    text, told = env.reset(options={"task": task})
+    assert "focus on" in " ".join(told["available_actions"])
+    for _ in range(engine.max_steps(task)):
+        text, reward, terminated, truncated, told = env.step(expert.act(text)[1])
+        total += reward
+        if terminated or truncated:
+            break
+    assert terminated and told["success"] and total == pytest.approx(1.0)
+    engine.close()

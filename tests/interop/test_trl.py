@@ -231,14 +231,14 @@ def test_trl_takes_two_steps_with_agents_that_write_their_actions(tmp_path: Path
     from datasets import Dataset
     from trl import GRPOTrainer
 
-    from tratree_cli.stages.environments import read_prompt
+    from tratree_cli.stages.environments import prompt_folder, read_prompt
 
     config = load_recipe("quick", "webshop")
     model, tokenizer = small_model()
     rollouts = ReactRollouts(
         "webshop",
         split="train",
-        system=read_prompt(config),
+        system=read_prompt(prompt_folder(config)),
         max_new_tokens=40,
         parameters=dict(config.env.parameters),
     )

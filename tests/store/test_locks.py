@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tratree_store import Holder, LockTimeout, Recipe, Store, StoreError
+from tratree_store import Holder, LockTimeout, Recipe, Store, StoreError, locks
 from tratree_store.held_locks import live_holders
 from tratree_store.locks import VARIABLE, Lock
 
@@ -180,3 +180,19 @@ def test_a_lock_file_of_another_host_that_fell_silent_is_taken_over(
         Lock(path).acquire(wait=0)
     os.utime(path, (0, 0))
     Lock(path).acquire(wait=1).release()
+
+
+def test_a_lock_that_could_not_be_signed_is_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more_files(*_: object) -> None:
+        raise StoreError("too many files are open in this process")
+
+    path = tmp_path / "a.lock"
+    monkeypatch.setattr(locks, "read_holder", no_more_files)
+    with pytest.raises(StoreError, match="too many files"):
+        Lock(path).try_acquire()
+    monkeypatch.undo()
+    with Lock(path):
+        assert path.exists()
+    assert not path.exists()

@@ -145,3 +145,9 @@ def test_demonstrations_are_preferred_to_every_lower_exploration_of_their_task()
 def test_an_unknown_selection_names_those_there_are() -> None:
     with pytest.raises(ValueError, match="best-worst, all, adjacent"):
         mine(build_forest(branches(1, 2, scores=[1.0, 0.0])), select="best")  # type: ignore[arg-type]
+
+
+def test_a_node_has_a_stop_where_some_ended_and_others_went_on_and_only_there() -> None:
+    columns = columns_from_lists(["t"] * 2, [[(0, 1)], [(0, 1), (2, 3)]], [0.5, 1.0])
+    forest = build_forest(columns)
+    assert forest.has_stop.tolist() == [False, True, False], "root, where one stopped, a leaf"

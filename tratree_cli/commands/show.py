@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tratree_cli.commands.output import print_content, print_json_lines, print_line
+from tratree_cli.commands.completion import complete_reference
+from tratree_cli.commands.output import print_content, print_json_lines, print_line, print_text
+from tratree_cli.commands.project import default_store
 from tratree_cli.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -25,7 +26,12 @@ TREE_FORMATS = ("terminal", "mermaid", "dot", "json", "html")
 
 @app.command()
 def show(
-    references: Annotated[list[str], typer.Argument(help="One artifact, or several evaluations.")],
+    references: Annotated[
+        list[str],
+        typer.Argument(
+            help="One artifact, or several evaluations.", autocompletion=complete_reference
+        ),
+    ],
     task: Annotated[str | None, typer.Option("--task", help="One task of it.")] = None,
     depth: Annotated[int, typer.Option("--depth", help="Trees: depth, 0 for all.", min=0)] = 0,
     min_visits: Annotated[
@@ -52,7 +58,7 @@ def show(
             f"there is no format '{form}'{did_you_mean(form, TREE_FORMATS)}; "
             f"there are {', '.join(TREE_FORMATS)}"
         )
-    opened = Store(store or Path(".tratree"))
+    opened = Store(store or default_store())
     entries = [opened.resolve(text) for text in references]
     if len(entries) > 1:
         print_content(_case_study(opened, entries, task))
@@ -191,12 +197,12 @@ def _show_tree(entry: Entry, task: str | None, depth: int, min_visits: int, form
         print_content(drawn)
     elif form == "html":
         numbers = [number] if task is not None else None
-        sys.stdout.write(tree_exports.forest_html(tree, numbers, found))
+        print_text(tree_exports.forest_html(tree, numbers, found))
     else:
         rows = tree_rows(tree, number, found, depth, min_visits)
         name = tree.forest.columns.tasks[number]
         draw = tree_exports.tree_mermaid if form == "mermaid" else tree_exports.tree_dot
-        sys.stdout.write(draw(rows, name))
+        print_text(draw(rows, name))
 
 
 def _tree_number(tree: TreeFile, task: str, entry: Entry) -> int:

@@ -7,6 +7,7 @@ catalogue, its search index, Java processes) is shared by all that name the same
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from tratree_cli.envs.protocol import Environment
 from tratree_cli.envs.registry import open_environment
 from tratree_cli.envs.task_choice import TaskChooser
 
+_OPENING = threading.Lock()
 _OPEN: dict[tuple[int, str, str, str], Environment] = {}
 
 Information = dict[str, Any]
@@ -33,11 +35,12 @@ def shared_environment(
     """
     if not isinstance(environment, str):
         return environment
-    # A forked child must not speak to its parent's simulators.
+    # A forked child must not use its parent's simulators.
     key = (os.getpid(), environment, data, repr(sorted((parameters or {}).items())))
-    if key not in _OPEN:
-        _OPEN[key] = open_environment(environment, data, parameters)
-    return _OPEN[key]
+    with _OPENING:
+        if key not in _OPEN:
+            _OPEN[key] = open_environment(environment, data, parameters)
+        return _OPEN[key]
 
 
 class EpisodeMaker:
@@ -79,8 +82,8 @@ class EpisodeMaker:
         return AgentEpisode(self.environment, chosen, max_steps=self._max_steps, react=self._react)
 
     def information(self, episode: AgentEpisode, state: AgentState) -> Information:
-        """What is told beside the text after a reset or a step."""
-        told: Information = {
+        """The information that is returned beside the text after a reset or a step."""
+        info: Information = {
             "task": episode.task,
             "instruction": episode.instruction,
             "score": state.score,
@@ -89,5 +92,5 @@ class EpisodeMaker:
             "steps": state.steps,
         }
         if self.actions:
-            told["available_actions"] = episode.available_actions()
-        return told
+            info["available_actions"] = episode.available_actions()
+        return info
