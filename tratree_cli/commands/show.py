@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,10 +13,8 @@ from tratree_cli.commands.project import default_store
 from tratree_cli.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from tratree_store import Entry, Store
+    from tratree_store import Entry
 
-    from tratree_cli.formats.trees import TreeFile
 
 app = typer.Typer()
 
@@ -58,124 +55,29 @@ def show(
             f"there is no format '{form}'{did_you_mean(form, TREE_FORMATS)}; "
             f"there are {', '.join(TREE_FORMATS)}"
         )
+    from tratree_cli.reporting import artifact_views as views
+
     opened = Store(store or default_store())
     entries = [opened.resolve(text) for text in references]
     if len(entries) > 1:
-        print_content(_case_study(opened, entries, task))
+        print_content(views.case_study_view(opened, entries, task))
         return
     entry = entries[0]
     if entry.kind == "tree":
         _show_tree(entry, task, depth, min_visits, "json" if as_json else form)
     elif as_json:
-        print_json_lines(_records(entry, task))
+        print_json_lines(views.artifact_records(entry, task))
     elif scored:
-        print_line("\n".join(_scored(opened, entry, task)))
+        print_line("\n".join(views.scored_lines(opened, entry, task)))
     else:
-        print_content(_view(opened, entry, task))
-
-
-def _view(store: Store, entry: Entry, task: str | None) -> RenderableType:
-    """What a person sees of one artifact that is no tree."""
-    if entry.kind in ("demos", "rollouts"):
-        return _episodes(entry, task)
-    if entry.kind == "pairs":
-        from tratree_cli.display.pairs import pair_view, pairs_view
-        from tratree_cli.formats.pairs import read_pairs
-
-        pairs = read_pairs(entry.path)
-        return pairs_view(pairs) if task is None else pair_view(_pick(pairs.pairs, task, entry))
-    if entry.kind == "paths":
-        from tratree_cli.display.paths import path_view, paths_view
-        from tratree_cli.formats.paths import read_paths
-
-        paths = read_paths(entry.path)
-        return paths_view(paths) if task is None else path_view(_pick(paths.paths, task, entry))
-    if entry.kind == "evaluation":
-        if task is not None:
-            return _episodes(entry, task)
-        return _evaluation(entry)
-    if entry.kind == "model":
-        return _model(entry)
-    if entry.kind == "report":
-        from tratree_cli.reporting.render.terminal import render
-        from tratree_cli.reporting.report_stage import document_of
-
-        return render(document_of(store, entry), None)
-    from tratree_cli.display.summaries import facts
-
-    return facts(dict(entry.summary))
-
-
-def _episodes(entry: Entry, task: str | None) -> RenderableType:
-    from rich.console import Group
-
-    from tratree_cli.display.show_rollouts import rollouts_view, trajectory_view
-    from tratree_cli.formats.rollouts import read_rollouts
-
-    rollouts = read_rollouts(entry.path)
-    if task is None:
-        return rollouts_view(rollouts)
-    found = [t for t in rollouts.trajectories if t.task == task]
-    if not found:
-        _pick(rollouts.trajectories, task, entry)
-    return Group(*(trajectory_view(rollouts, trajectory) for trajectory in found))
-
-
-def _evaluation(entry: Entry) -> RenderableType:
-    """The file knows its policy by digest; people know it by what made it."""
-    from dataclasses import replace
-
-    from tratree_cli.evaluation.artifact import read_evaluation
-    from tratree_cli.reporting.evaluation_view import evaluation_view
-
-    read = read_evaluation(entry.path)
-    label = str(entry.provenance.get("label", "")).removeprefix("evaluation of ")
-    descriptor = replace(read.descriptor, label=label or read.descriptor.label)
-    return evaluation_view(replace(read, descriptor=descriptor), entry.ref)
-
-
-def _model(entry: Entry) -> RenderableType:
-    import orjson
-
-    from tratree_cli.display.show_model import model_card
-
-    documents = [
-        orjson.loads(path.read_bytes()) if path.is_file() else {}
-        for path in (entry.path / "config.json", entry.path / "training.json")
-    ]
-    label = str(entry.provenance.get("label", "model"))
-    return model_card(documents[0], documents[1], title=f"{label}  {entry.ref[:24]}")
-
-
-def _case_study(store: Store, entries: Sequence[Entry], task: str | None) -> RenderableType:
-    """Fig. 5: several policies on one task, side by side, the first difference marked."""
-    from tratree_cli.display.case_study import compare_on_task, most_telling_task
-    from tratree_cli.display.terminal_blocks import ComparisonText
-    from tratree_cli.formats.rollouts import read_rollouts
-
-    for entry in entries:
-        if entry.kind not in ("evaluation", "rollouts", "demos"):
-            raise InputError(
-                f"{entry.ref[:24]} is of kind '{entry.kind}'; side by side stand evaluations, "
-                "rollouts and demonstrations"
-            )
-    policies = [
-        (
-            str(entry.provenance.get("label", entry.kind)).removeprefix("evaluation of "),
-            read_rollouts(entry.path),
-        )
-        for entry in entries
-    ]
-    chosen = task or most_telling_task(policies)
-    if chosen is None:
-        raise InputError("these artifacts share no task; name one of each with --task")
-    return ComparisonText(compare_on_task(chosen, policies, telling=task is None))
+        print_content(views.artifact_view(opened, entry, task))
 
 
 def _show_tree(entry: Entry, task: str | None, depth: int, min_visits: int, form: str) -> None:
     from tratree_cli.display import forest
     from tratree_cli.display.tree_rows import tree_rows
     from tratree_cli.formats.trees import read_tree
+    from tratree_cli.reporting import artifact_views as views
     from tratree_cli.reporting.render import tree_exports
     from tratree_cli.trees.search.api import search
 
@@ -191,7 +93,7 @@ def _show_tree(entry: Entry, task: str | None, depth: int, min_visits: int, form
     ranked = forest.most_informative(tree)
     if not ranked:
         raise InputError(f"{entry.ref[:24]} has no tree with a scored trajectory to draw")
-    number = _tree_number(tree, task, entry) if task is not None else ranked[0]
+    number = views.tree_number(tree, task, entry) if task is not None else ranked[0]
     if form == "terminal":
         drawn = forest.render_tree(tree, number, found, max_depth=depth, min_visits=min_visits)
         print_content(drawn)
@@ -203,88 +105,3 @@ def _show_tree(entry: Entry, task: str | None, depth: int, min_visits: int, form
         name = tree.forest.columns.tasks[number]
         draw = tree_exports.tree_mermaid if form == "mermaid" else tree_exports.tree_dot
         print_text(draw(rows, name))
-
-
-def _tree_number(tree: TreeFile, task: str, entry: Entry) -> int:
-    tasks = tree.forest.columns.tasks
-    if task not in tasks:
-        raise InputError(
-            f"{entry.ref[:24]} has no task '{task}'{did_you_mean(task, tasks)}; "
-            f"it has {len(tasks)}, the first is {tasks[0] if tasks else 'none'}"
-        )
-    return tasks.index(task)
-
-
-def _pick(records: Sequence[Any], task: str, entry: Entry) -> Any:
-    """The first record of ``task``."""
-    tasks = list(dict.fromkeys(record.task for record in records))
-    for record in records:
-        if record.task == task:
-            return record
-    raise InputError(
-        f"{entry.ref[:24]} has nothing on task '{task}'{did_you_mean(task, tasks)}; "
-        f"it has {len(tasks)} tasks, the first is {tasks[0] if tasks else 'none'}"
-    )
-
-
-def _records(entry: Entry, task: str | None) -> Iterable[Any]:
-    from tratree_cli.formats.rollouts import read_jsonl
-
-    names = {
-        "demos": "trajectories.jsonl.zst",
-        "rollouts": "trajectories.jsonl.zst",
-        "pairs": "pairs.jsonl.zst",
-        "paths": "paths.jsonl.zst",
-        "evaluation": "results.jsonl.zst",
-    }
-    if entry.kind not in names:
-        import orjson
-
-        files = sorted(entry.path.glob("*.json"))
-        return [{path.name: orjson.loads(path.read_bytes())} for path in files]
-    records = read_jsonl(entry.path / names[entry.kind])
-    return (record for record in records if task is None or record["task"] == task)
-
-
-def _scored(store: Store, entry: Entry, task: str | None) -> list[str]:
-    """The agent's words as the strong base model's tokenizer scores them, turn by turn."""
-    from tratree_cli.config import from_dict
-    from tratree_cli.display.text import inert
-    from tratree_cli.models.load import load_tokenizer, resolve_base
-    from tratree_cli.models.masks import encode_conversation, scored_texts
-
-    config = from_dict(entry.provenance["config"], f"the recipe of {entry.ref[:24]}")
-    tokenizer = load_tokenizer(resolve_base(config.models.strong).folder)
-    lines = []
-    for name, messages, context in _conversations(entry, task):
-        encoded = encode_conversation(tokenizer, messages, context=context)
-        lines.append(f"# {inert(name)}")
-        lines += map(inert, scored_texts(tokenizer, encoded))
-    return lines
-
-
-def _conversations(entry: Entry, task: str | None) -> Iterable[tuple[str, list[Any], int]]:
-    """What is scored: name, messages, and how many messages are context only."""
-    if entry.kind == "pairs":
-        from tratree_cli.formats.pairs import read_pairs
-
-        pairs = read_pairs(entry.path).pairs
-        for pair in pairs if task is None else [_pick(pairs, task, entry)]:
-            for side, words in (("chosen", pair.chosen), ("rejected", pair.rejected)):
-                yield f"{pair.task} {side}", [*pair.prompt, *words], len(pair.prompt)
-    elif entry.kind == "paths":
-        from tratree_cli.formats.paths import read_paths
-
-        paths = read_paths(entry.path).paths
-        for path in paths if task is None else [_pick(paths, task, entry)]:
-            yield path.task, path.messages, path.prefix
-    elif entry.kind == "demos":
-        from tratree_cli.formats.rollouts import conversation, read_rollouts
-
-        rollouts = read_rollouts(entry.path)
-        prefix = rollouts.prompt.get("messages", [])
-        for trajectory in rollouts.trajectories:
-            if task is None or trajectory.task == task:
-                yield trajectory.task, conversation(rollouts, trajectory, prefix), len(prefix)
-    else:
-        raise InputError(f"--scored is for pairs, paths and demos, not for '{entry.kind}'")
