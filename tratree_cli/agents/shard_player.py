@@ -105,7 +105,7 @@ class ShardPlayer:
 
 
 def portable(error: Exception) -> TratreeError:
-    """An error as it travels between processes: ours as it is, any other as a sentence."""
+    """An error that can be pickled: a ``TratreeError`` as it is, any other as a sentence."""
     if isinstance(error, TratreeError):
         return error
     if is_out_of_memory(error):

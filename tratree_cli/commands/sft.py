@@ -18,7 +18,7 @@ app = typer.Typer()
 def sft(
     session: Session,
     demos: Annotated[
-        list[str] | None, typer.Argument(help="Demonstrations [default: made by the expert].")
+        list[str] | None, typer.Argument(help="Demonstrations (default: made by the expert).")
     ] = None,
     file: Annotated[
         list[Path] | None,
@@ -73,4 +73,4 @@ def sft(
         diverge_from=diverge,
         processes=world,
     )
-    session.finish(node, follow="tratree explore" if role == "weak" else "tratree train-strong")
+    session.finish(node)

@@ -24,7 +24,7 @@ Launch = Annotated[
 ]
 Track = Annotated[
     list[str] | None,
-    typer.Option("--track", help="Report to tensorboard, wandb or trackio [default: to nobody]."),
+    typer.Option("--track", help="Report to tensorboard, wandb or trackio (default: to nobody)."),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Where a model computes: device, precision, threads, and what is said when memory runs out.
+"""Where a model computes: device, precision, threads, and the error when memory runs out.
 
 Of the training libraries only PyTorch is imported here, so that scoring a reference does not pay
 for trainers.

@@ -18,7 +18,7 @@ from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages.environments import no_such_split
 
 if TYPE_CHECKING:
-    from tratree_cli.agents.rollout import Progress
+    from tratree_cli.agents.rollout import RolloutProgress
     from tratree_cli.agents.shard_player import PolicySource
     from tratree_cli.formats.rollouts import Rollouts, Trajectory
 
@@ -47,7 +47,7 @@ def chosen_by_name(environment: Environment, split: str, names: Sequence[str]) -
         if name not in known:
             raise InputError(
                 f"there is no task '{name}' in the split '{split}'{did_you_mean(name, known)}; "
-                f"`tratree env show {environment.spec.name}` lists them"
+                f"it has {len(known)}, the first are {', '.join(known[:3])}"
             )
     return [task for task in known if task in chosen]
 
@@ -253,11 +253,11 @@ def is_interactive(policies: Sequence[str]) -> bool:
     return any(backend is not None and backend.interactive for backend in backends)
 
 
-def episodes_progress(job: Job[Any]) -> Callable[[Progress], None]:
+def episodes_progress(job: Job[Any]) -> Callable[[RolloutProgress], None]:
     """Episodes done, running and failed, their mean score and tokens per second, as progress."""
     began = time.monotonic()
 
-    def show(now: Progress) -> None:
+    def show(now: RolloutProgress) -> None:
         parts = [] if now.mean_score is None else [f"mean {100 * now.mean_score:.1f}"]
         parts.append(f"{now.running} running")
         if now.failed:

@@ -84,7 +84,7 @@ def verified_pass(model: Any, cache: RowCache) -> ForwardPass:
     """The forward pass of ``model``, after comparing it with a plain one on a few tokens.
 
     Architectures whose layers do not all keep plain keys and values fail here, with a sentence,
-    instead of sampling nonsense.
+    instead of sampling wrong tokens.
     """
     size = model.get_input_embeddings().weight.shape[0]
     window = layer_masks(model.config).window or 0
@@ -115,7 +115,7 @@ def verified_pass(model: Any, cache: RowCache) -> ForwardPass:
 
 
 def _equal(model: Any, short: ForwardPass, cache: RowCache, tokens: int) -> bool:
-    """Whether a shorter way gives the very bits of the model's own, logits and cache alike."""
+    """Whether a faster pass gives exactly the bits of the model's own, logits and cache alike."""
     rows, most = 5, 3 * tokens // 4
     # A chunk of several rows, one answer's token, a chunk of one row.
     spans = ((0, most, rows), (most, most + 1, rows), (most + 1, tokens - 1, 1))

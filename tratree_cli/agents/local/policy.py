@@ -230,16 +230,16 @@ class LocalPolicy:
                 cut = dialogue.budget < self.max_new_tokens
                 self._answer(dialogue, CONTEXT_OVERFLOW if cut else None)
                 ended.append(dialogue)
-        # From the last row on: then each changes places with one that goes on, if with any.
+        # From the last row on: then each is exchanged with a row that is still running, if any.
         for dialogue in reversed(ended):
             self._rows.stop(dialogue)
 
     def _constrain(self, logits: torch.Tensor, dialogue: Dialogue) -> None:
         """Leave only what continues an available action (``constrain = "available"``)."""
-        said = len(dialogue.output)
-        fitting = [ids for ids in dialogue.allowed if ids[:said] == dialogue.output]
-        next_ids = {ids[said] for ids in fitting if len(ids) > said}
-        if any(len(ids) == said for ids in fitting) or not next_ids:
+        sampled = len(dialogue.output)
+        fitting = [ids for ids in dialogue.allowed if ids[:sampled] == dialogue.output]
+        next_ids = {ids[sampled] for ids in fitting if len(ids) > sampled}
+        if any(len(ids) == sampled for ids in fitting) or not next_ids:
             next_ids |= self.chat.stop_ids
         keep = torch.tensor(sorted(next_ids), device=logits.device)
         kept = logits[keep]
