@@ -90,8 +90,8 @@ def test_the_pipeline_runs_from_adapters_to_a_report(smollm2: str, tmp_path: Pat
     evaluations = [tratree("eval", model, *SHORT, "--limit", "1") for model in (by_pairs, by_paths)]
     report = run_tratree(tmp_path, "report", *evaluations)
     assert report.returncode == 0, report.stderr
-    assert "tree-dpo" in report.stdout
-    assert "mcts" in report.stdout
+    assert "W2SG tree-DPO" in report.stdout
+    assert "W2SG MCTS" in report.stdout
 
 
 def held_out_conversations(folder: Path) -> list[list[dict[str, str]]]:
