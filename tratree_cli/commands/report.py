@@ -17,7 +17,6 @@ from tratree_cli.commands.session import Session, stage_command
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import RenderableType
     from tratree_store import Entry, Store
 
     from tratree_cli.config import Config
@@ -196,10 +195,11 @@ def deliver(
     from rich.text import Text
 
     from tratree_cli.reporting import report_stage as stage
+    from tratree_cli.reporting.render.written import written
 
     document = stage.document_of(session.opened_store, entry)
     if output is not None:
-        output.write_text(rendered(document, form), encoding="utf-8")
+        output.write_text(written(document, form), encoding="utf-8")
         session.runtime.reporter.show(Text(f"written to {output}"))
         session.print_entry(entry)
     elif session.as_json and form == "terminal":
@@ -207,7 +207,7 @@ def deliver(
     elif form == "terminal":
         show_report(document, session.opened_store, entry, long)
     else:
-        print_text(rendered(document, form))
+        print_text(written(document, form))
 
 
 def show_report(document: ReportDocument, store: Store, entry: Entry, long: bool) -> None:
@@ -217,49 +217,19 @@ def show_report(document: ReportDocument, store: Store, entry: Entry, long: bool
     from rich.console import Group
     from rich.text import Text
 
-    from tratree_cli.commands.report_screen import screen
     from tratree_cli.display.progress import stdout_console
     from tratree_cli.reporting import lineage
+    from tratree_cli.reporting.artifact_views import typical_tree_view
     from tratree_cli.reporting.render import terminal
+    from tratree_cli.reporting.render.screen import screen
 
     console = stdout_console()
     trees = lineage.inputs(store, entry, "tree")
     if long:
         console.print(terminal.render(replace(document, next_step="")))
         for tree in trees[:1]:
-            console.print(typical_tree(tree))
+            console.print(typical_tree_view(tree))
     else:
         console.print(Group(*screen(document)))
     if trees:
         console.print(Text.assemble("\nNext: ", (f"tratree show {short(trees[0])}", "bold")))
-
-
-def typical_tree(tree: Entry) -> RenderableType:
-    """The most informative tree of a forest, cut to what fits under a table."""
-    from rich.text import Text
-
-    from tratree_cli.display.forest import most_informative, render_tree
-    from tratree_cli.formats.trees import read_tree
-    from tratree_cli.trees.search.api import search
-
-    read = read_tree(tree.path)
-    ranked = most_informative(read)
-    if not ranked:
-        return Text("No tree has a scored trajectory.")
-    return render_tree(read, ranked[0], search(read.forest), max_rows=24, fold=True)
-
-
-def rendered(document: ReportDocument, form: str) -> str:
-    """The document in one of the file formats."""
-    import importlib
-
-    if form == "terminal":
-        from rich.console import Console
-
-        from tratree_cli.reporting.render import terminal
-
-        console = Console(record=True, width=100, file=Path("/dev/null").open("w"))  # noqa: SIM115
-        console.print(terminal.render(document, sections=None))
-        return console.export_text()
-    module = importlib.import_module(f"tratree_cli.reporting.render.{form}")
-    return str(module.render(document))

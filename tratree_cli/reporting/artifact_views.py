@@ -195,3 +195,18 @@ def _conversations(entry: Entry, task: str | None) -> Iterable[tuple[str, list[A
                 yield trajectory.task, conversation(rollouts, trajectory, prefix), len(prefix)
     else:
         raise InputError(f"--scored is for pairs, paths and demos, not for '{entry.kind}'")
+
+
+def typical_tree_view(tree: Entry) -> RenderableType:
+    """The most informative tree of a forest, cut to what fits under a table."""
+    from rich.text import Text
+
+    from tratree_cli.display.forest import most_informative, render_tree
+    from tratree_cli.formats.trees import read_tree
+    from tratree_cli.trees.search.api import search
+
+    read = read_tree(tree.path)
+    ranked = most_informative(read)
+    if not ranked:
+        return Text("No tree has a scored trajectory.")
+    return render_tree(read, ranked[0], search(read.forest), max_rows=24, fold=True)

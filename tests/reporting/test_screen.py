@@ -6,9 +6,9 @@ import io
 
 from rich.console import Console, Group
 
-from tratree_cli.commands.report_screen import screen
 from tratree_cli.display.blocks import BEST, COUNT, NUMBER, PERCENT, TEXT, Cell, Column, Row, Table
 from tratree_cli.reporting.document import ReportDocument, Section
+from tratree_cli.reporting.render.screen import screen
 
 NAMES = ("expert", "random", "SFT weak", "SFT strong", "W2SG tree-DPO", "W2SG MCTS", "unstructured")
 
