@@ -30,6 +30,7 @@ $(VENV)/.ok: pyproject.toml requirements.lock
 
 demo: install
 	@$(BIN)/tratree report --env webshop --no-stdin
+	@echo "tratree is in $(VENV); to type it: source $(BIN)/activate"
 
 test: install
 	$(PYTEST) -n 2 -m "not slow and not gpu"

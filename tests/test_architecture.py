@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 SOURCES = (ROOT / "tratree_cli", ROOT / "store" / "tratree_store")
 
 LAYERS = (
+    {"__main__"},
     {"app"},
     {"commands"},
     {"reporting"},
@@ -150,3 +152,34 @@ def test_pure_rooms_import_no_model_library(name: str) -> None:
                 if isinstance(node, ast.ImportFrom)
             }
             assert not roots & heavy, module
+
+
+PAGE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+
+
+def paths_of_the_page() -> list[str]:
+    """Folders (``agents/local/``) and modules (``trees/build.py``) named in ARCHITECTURE.md."""
+    quoted = re.findall(r"`([^`\s]+(?:/|\.py))`", PAGE)
+    return [path for path in quoted if "NAME" not in path]
+
+
+def test_every_path_that_the_architecture_page_names_exists() -> None:
+    named = paths_of_the_page()
+    assert len(named) > 40
+    missing = [
+        path
+        for path in named
+        if not (ROOT / path).exists() and not (ROOT / "tratree_cli" / path).exists()
+    ]
+    assert not missing
+
+
+def test_the_architecture_page_names_every_room() -> None:
+    rooms = {
+        f"{path.name}/" if path.is_dir() else path.name
+        for path in (ROOT / "tratree_cli").iterdir()
+        if path.name.isidentifier() or (path.suffix == ".py" and path.stem != "__init__")
+    }
+    rooms = {room for room in rooms if room != "__pycache__/"}
+    named = {path.removeprefix("tratree_cli/") for path in paths_of_the_page()}
+    assert not rooms - named

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -30,6 +31,9 @@ def test_the_wheel_holds_templates_models_and_the_store(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for wanted in (
         "tratree_store/store.py",
+        "tratree_cli/__main__.py",
+        "tratree_cli/py.typed",
+        "tratree_store/py.typed",
         "tratree_cli/templates/recipes/quick.toml",
         "tratree_cli/templates/models/tratree-s/model.safetensors",
         "tratree_cli/templates/chat/tratree.jinja",
@@ -73,3 +77,51 @@ def test_the_editable_install_finds_templates_and_store(tmp_path: Path) -> None:
     templates, store = done.stdout.split()
     assert (Path(templates) / "recipes" / "quick.toml").is_file()
     assert Path(store).is_file()
+
+
+def test_the_source_distribution_holds_every_tracked_file(tmp_path: Path) -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    if tracked.returncode:
+        pytest.skip("this is no git checkout, so there is no list to compare with")
+    build = "import sys; from hatchling.build import build_sdist; print(build_sdist(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", build, str(tmp_path)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    archive = tmp_path / done.stdout.strip().splitlines()[-1]
+    with tarfile.open(archive) as opened:
+        held = {name.partition("/")[2] for name in opened.getnames()}
+    assert set(tracked.stdout.splitlines()) - held == set()
+
+
+def test_the_module_is_the_command(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tratree_cli", "--help"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Usage: tratree [OPTIONS]" in done.stdout
+
+
+def test_the_citation_names_the_version_that_is_built() -> None:
+    version = next(
+        line.partition('"')[2].rstrip('"')
+        for line in (REPOSITORY / "pyproject.toml").read_text("utf-8").splitlines()
+        if line.startswith("version = ")
+    )
+    assert f"version: {version}\n" in (REPOSITORY / "CITATION.cff").read_text("utf-8")
+
+
+def test_the_pre_commit_hooks_are_the_checks_of_the_makefile() -> None:
+    hooks = (REPOSITORY / ".pre-commit-config.yaml").read_text("utf-8")
+    for check in ("ruff check", "ruff format", "bin/mypy", "docs/build.py --check"):
+        assert check in hooks
+        assert check.removeprefix("bin/") in (REPOSITORY / "Makefile").read_text("utf-8")

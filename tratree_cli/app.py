@@ -9,6 +9,7 @@ is one sentence on stderr and an exit code, Ctrl-C is exit 130, and a traceback 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import errno
 import importlib
 import io
@@ -83,6 +84,18 @@ class LazyGroup(typer.core.TyperGroup):
         startup.skip_validation(self)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] == "help":  # as git has it
+            args = [*args[1:], "--help"]
+            if len(args) == 1:
+                typer.echo(ctx.get_help())
+                raise typer.Exit(0)
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            from tratree_cli.errors import InputError, did_you_mean
+
+            raise InputError(
+                f"there is no command '{args[0]}'{did_you_mean(args[0], COMMANDS)}; "
+                "`tratree --help` lists them"
+            )
         ctx._tratree_dispatch = True
         return super().resolve_command(ctx, args)
 
@@ -107,6 +120,7 @@ class LazyGroup(typer.core.TyperGroup):
 def load(name: str) -> Any:
     """The real command behind a name."""
     module = importlib.import_module(COMMANDS[name][0])
+    module.app._add_completion = False  # the root has it; a stage's help is about the stage
     command = typer.main.get_command(module.app)
     command.name = name
     startup.skip_validation(command)
@@ -156,7 +170,8 @@ app = typer.Typer(
     cls=LazyGroup,
     name="tratree",
     help="Turn a weak agent's successes and failures into supervision for a stronger one.\n\n"
-    "Start with: tratree report --env webshop",
+    "Start with: tratree report --env webshop\n\n"
+    "About a command: tratree help COMMAND",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -168,14 +183,49 @@ def _version(value: bool) -> None:
     if value:
         from tratree_cli import __version__
 
-        typer.echo(f"tratree {__version__}")
+        typer.echo(f"tratree {__version__}{_beside()}")
         raise typer.Exit(0)
+
+
+def _beside() -> str:
+    """What decides the figures beside tratree itself, for reports of faults."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = [f"Python {platform.python_version()}"]
+    for package in ("torch", "transformers", "trl"):
+        with contextlib.suppress(PackageNotFoundError):
+            found.append(f"{package} {version(package)}")
+    return f" ({', '.join(found)})"
+
+
+def _color(value: str | None) -> None:
+    """``--color``: what ``NO_COLOR`` and ``FORCE_COLOR`` say to every library, for this call."""
+    if value not in (None, "auto", "always", "never"):
+        raise typer.BadParameter(f"{value!r} is none of auto, always and never")
+    if value in ("always", "never"):
+        chosen, other = ("FORCE_COLOR", "NO_COLOR")[:: 1 if value == "always" else -1]
+        os.environ[chosen] = "1"
+        os.environ.pop(other, None)
 
 
 @app.callback()
 def root(
     version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Print the version and leave."
+        False,
+        "--version",
+        "-V",
+        callback=_version,
+        is_eager=True,
+        help="Print the version and leave.",
+    ),
+    color: str | None = typer.Option(
+        None,
+        "--color",
+        callback=_color,
+        is_eager=True,
+        metavar="WHEN",
+        help="auto, always or never.",
     ),
 ) -> None:
     pass
@@ -196,6 +246,17 @@ def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
+def _require_text(words: list[str]) -> None:
+    """Exit 2 for a word that is not UTF-8: no record of what was typed could hold it."""
+    for word in (*words, os.environ.get("TRATREE_STORE", "")):
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            seen = word.encode("utf-8", "backslashreplace").decode()
+            say(f"'{seen}' is not UTF-8 text; rename the file, or type the word in UTF-8")
+            raise SystemExit(2) from None
+
+
 def main() -> None:
     """Entry point of the ``tratree`` script.
 
@@ -203,13 +264,15 @@ def main() -> None:
     person is told that nothing is lost.
     """
     signal.signal(signal.SIGTERM, _interrupt)
+    startup.open_closed_streams()
     codecs.register_error("stand-ins", _encodable)
     for stream in (sys.stdout, sys.stderr):
         # A character that a terminal does not know must not cost the whole answer.
         if isinstance(stream, io.TextIOWrapper) and "utf" not in stream.encoding.lower():
             stream.reconfigure(errors="stand-ins")
     try:
-        app()
+        _require_text(sys.argv[1:])
+        app(prog_name="tratree")
     except OSError as error:
         if debugging():
             raise

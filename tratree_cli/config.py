@@ -36,8 +36,6 @@ from tratree_cli.sections import (
 )
 from tratree_cli.settings import note, overlay
 
-PROJECT_FILE = "tratree.toml"
-
 
 @dataclass(frozen=True)
 class Config:

@@ -45,10 +45,16 @@ class WouldRunError(TratreeError):
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`` (did you mean 'x'?)`` for the nearest of ``known``, or an empty string.
 
-    A word that is known is never proposed to who typed it: something else is wrong then.
+    A word that is known is never proposed to who typed it: something else is wrong then. Nor is a
+    number for a number: the nearest digits are no likelier to be meant than any others.
     """
     words = list(known)
-    near = [] if word in words else difflib.get_close_matches(word[:80], words, n=1, cutoff=0.5)
+    number = word.replace(".", "", 1).lstrip("+-").isdecimal()
+    near = (
+        []
+        if word in words or number
+        else difflib.get_close_matches(word[:80], words, n=1, cutoff=0.5)
+    )
     return f" (did you mean '{near[0]}'?)" if near else ""
 
 

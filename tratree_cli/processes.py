@@ -28,6 +28,7 @@ _Made = TypeVar("_Made")
 
 _events: Connection | None = None
 """In a process of ``Workers``: where its events go."""
+_number = 0
 
 
 class ProcessDiedError(StageError):
@@ -41,6 +42,11 @@ def send(event: Any) -> None:
     """
     assert _events is not None, "only a task of Workers sends events"
     _events.send(event)
+
+
+def worker_number() -> int:
+    """In a process of ``Workers``: which of them it is, from 0; its replacement has the same."""
+    return _number
 
 
 @contextlib.contextmanager
@@ -162,7 +168,7 @@ class Workers(Generic[_Item]):
     ) -> None:
         self._begin = (begin, arguments)
         self._single_thread = single_thread
-        self._idle = [_Worker(*self._begin) for _ in range(size)]
+        self._idle = [_Worker(number, *self._begin) for number in range(size)]
         self._running: dict[Future[Any], tuple[_Item, _Worker]] = {}
 
     def __enter__(self) -> Workers[_Item]:
@@ -210,7 +216,7 @@ class Workers(Generic[_Item]):
             if isinstance(future.exception(), BrokenProcessPool):
                 worker.pool.end()
                 worker.close()
-                worker, outcome = _Worker(*self._begin), _died
+                worker, outcome = _Worker(worker.number, *self._begin), _died
             else:
                 outcome = future.result
             self._idle.append(worker)
@@ -224,9 +230,12 @@ class _Worker:
     The pipe is its own: a queue that all share would stay locked by one that is killed in it.
     """
 
-    def __init__(self, begin: Callable[..., object] | None, arguments: Sequence[Any]) -> None:
+    def __init__(
+        self, number: int, begin: Callable[..., object] | None, arguments: Sequence[Any]
+    ) -> None:
+        self.number = number
         self._reader, self._writer = get_context("spawn").Pipe(duplex=False)
-        self.pool = Pool(1, _begin_worker, self._writer, begin, arguments)
+        self.pool = Pool(1, _begin_worker, number, self._writer, begin, arguments)
 
     def submit(self, function: Callable[..., _Made], arguments: Sequence[Any]) -> Future[_Made]:
         future = self.pool.submit(function, *arguments)
@@ -248,9 +257,12 @@ def _died() -> Any:
 
 
 def _begin_worker(
-    events: Connection, begin: Callable[..., object] | None, arguments: Sequence[Any]
+    number: int,
+    events: Connection,
+    begin: Callable[..., object] | None,
+    arguments: Sequence[Any],
 ) -> None:
-    global _events
-    _events = events
+    global _events, _number
+    _events, _number = events, number
     if begin is not None:
         begin(*arguments)

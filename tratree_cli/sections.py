@@ -142,6 +142,12 @@ class ExploreSection:
     max_new_tokens: int = note(256, "longest answer in tokens (ours)", least=1)
     max_context: int = note(4096, "longest conversation in tokens (ours)", least=1)
     constrain: bool = note(False, "decode only available actions; labelled wherever it is used")
+    dtype: str = note(
+        "auto",
+        "in what models play: float32, bfloat16, or auto (bfloat16 on a GPU)",
+        absent="auto",
+        choices=DTYPES,
+    )
     block: int = note(
         64, "tasks per shard; fixes which episodes share a forward pass (ours)", least=1
     )

@@ -37,6 +37,23 @@ def collect_as_usual() -> None:
     gc.set_threshold(*_DEFAULT_THRESHOLD)
 
 
+def open_closed_streams() -> None:
+    """Open ``/dev/null`` where the process was started with a standard stream closed (``>&-``).
+
+    Otherwise the next file that is opened gets the stream's number, and what is printed lands in
+    it, or there is nothing to print to.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number, so this one: those below are open.
+            os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)
+        if getattr(sys, name) is None:
+            mode = "r" if number == 0 else "w"
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+
+
 def only_modules_are_left() -> bool:
     """Whether the process can end at once; after real work libraries have threads of their own."""
     return "torch" not in sys.modules and threading.active_count() == 1

@@ -13,6 +13,12 @@ from collections.abc import Iterator
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
+def chosen_threads() -> int:
+    """What the user's environment asks for (``OMP_NUM_THREADS``), or one."""
+    first = os.environ.get(THREADS[0], "").partition(",")[0].strip()
+    return max(1, int(first)) if first.isdecimal() else 1
+
+
 def limit_threads(threads: int) -> None:
     """Set the number for this process unless its environment has one; call before torch loads."""
     for name in THREADS:

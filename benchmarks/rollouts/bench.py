@@ -57,7 +57,7 @@ def measure(case: Case) -> dict[str, Any]:
     """Play two episodes to warm up, then the case's; in the process that calls this."""
     from tratree_cli.agents.local.policy import LocalPolicy
     from tratree_cli.agents.policy import Policy
-    from tratree_cli.agents.rollout import EpisodeRequest, Progress, play
+    from tratree_cli.agents.rollout import EpisodeRequest, RolloutProgress, play
 
     environment, tasks, prompt = place(case)
     tokens, context = case.max_new_tokens, case.max_context
@@ -74,9 +74,9 @@ def measure(case: Case) -> dict[str, Any]:
         policy = Acting(policy)
     play(environment, policy, [EpisodeRequest(t, seed=7) for t in tasks[:2]], prompt=prompt)
     before = peak_mb()
-    last = Progress()
+    last = RolloutProgress()
 
-    def keep(now: Progress) -> None:
+    def keep(now: RolloutProgress) -> None:
         nonlocal last
         last = now
 

@@ -90,7 +90,7 @@ _SENTENCES = {
     errno.EROFS: "the file system is read-only; use another folder (--store or TRATREE_STORE)",
     errno.EACCES: "no permission to write there; use another folder (--store or TRATREE_STORE)",
     errno.EPERM: "no permission to write there; use another folder (--store or TRATREE_STORE)",
-    errno.ENOENT: "the folder disappeared while it was in use; run again",
+    errno.ENOENT: "the folder is gone or cannot be made there; run again, or use another folder",
     errno.ENOTDIR: "something on the way is a file where a folder is needed",
     errno.EMFILE: "too many files are open in this process (ulimit -n)",
 }

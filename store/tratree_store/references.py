@@ -50,7 +50,8 @@ class Resolver:
         """The newest entry with this object."""
         condition, values = "object = ?", [digest]
         if kind is not None:
-            condition, values = f"{condition} AND kind = ?", [digest, kind]
+            # "+": by the object's digits, of which there are few, and not through all of a kind.
+            condition, values = f"{condition} AND +kind = ?", [digest, kind]
         return self._first(self.index.rows(condition, values))
 
     def maker(self, digest: str, user: Entry) -> Entry | None:
@@ -75,7 +76,7 @@ class Resolver:
             wanted = text.removesuffix("@latest")
             entry = self.latest(wanted)
             if entry is None:
-                raise UnknownReference(f"there is no {wanted or 'artifact'} in the store yet")
+                raise UnknownReference(self._no_kind(wanted))
             return entry
         of_kind = said if colon else None
         entry = self._named(word, of_kind)
@@ -128,6 +129,13 @@ class Resolver:
             if entry is not None:
                 return entry
         raise UnknownReference(self._unknown(text, word))
+
+    def _no_kind(self, wanted: str) -> str:
+        """What to say of a kind of which the store has nothing: a misspelt one, or none yet."""
+        present = sorted({row.kind for row in self.index.unordered()})
+        near = get_close_matches(wanted, present, n=1, cutoff=0.6)
+        hint = f"; did you mean {near[0] + '@latest'!r}?" if near else ""
+        return f"there is no {wanted or 'artifact'} in the store yet{hint}"
 
     def _unknown(self, text: str, word: str) -> str:
         names = [name for name in self.refs.names() if not name.startswith(PINS)]

@@ -40,6 +40,19 @@ def redacted(text: str, url: str) -> str:
     return without_secrets(text)
 
 
+_EXTRAS = {
+    "s3": "s3",
+    "s3a": "s3",
+    "gs": "gs",
+    "gcs": "gs",
+    "http": "http",
+    "https": "http",
+    "ssh": "ssh",
+    "sftp": "ssh",
+}
+"""The extra of tratree with which a protocol's package is installed."""
+
+
 class Remote:
     """A folder behind a URL, with retries and plain words for what goes wrong."""
 
@@ -51,6 +64,11 @@ class Remote:
         try:
             self._shared, self._root = url_to_fs(url)
         except Exception as error:  # noqa: BLE001 - whatever a constructor raises
+            if (extra := url.partition("://")[0]) in _EXTRAS and isinstance(error, ImportError):
+                raise StoreError(
+                    f"cannot open {self.shown}: a package is missing; "
+                    f"type: pip install 'tratree[{_EXTRAS[extra]}]'"
+                ) from None
             raise StoreError(f"cannot open {self.shown}: {self._words(error)}") from None
         protocol = self._shared.protocol
         protocols = {protocol} if isinstance(protocol, str) else set(protocol)

@@ -32,7 +32,7 @@ CORPUS = [
 def make_model(folder: Path, template: str, specials: list[str], stop: str, **sizes: Any) -> Path:
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -46,7 +46,7 @@ def make_model(folder: Path, template: str, specials: list[str], stop: str, **si
         tokenizer_object=tokenizer, eos_token=stop, pad_token=stop, chat_template=template
     )
     torch.manual_seed(0)
-    config = LlamaConfig(
+    config = sizes.get("family", LlamaConfig)(
         vocab_size=len(wrapped) + 5,
         hidden_size=sizes.get("hidden", 32),
         intermediate_size=64,
@@ -58,8 +58,9 @@ def make_model(folder: Path, template: str, specials: list[str], stop: str, **si
         tie_word_embeddings=True,
         eos_token_id=wrapped.eos_token_id,
         bos_token_id=None,
+        **sizes.get("more", {}),
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     wrapped.save_pretrained(folder)
     return folder
 

@@ -12,7 +12,7 @@ from tests.agents.toy import ToyEnvironment, open_environment
 from tratree_cli.agents.episode import EpisodeRequest
 from tratree_cli.agents.policy import Opening, Policy, Reply, Turn
 from tratree_cli.agents.registry import open_policy
-from tratree_cli.agents.rollout import Progress, play
+from tratree_cli.agents.rollout import RolloutProgress, play
 from tratree_cli.agents.scripted import ScriptedPolicy
 from tratree_cli.envs.protocol import INVALID_FORMAT
 from tratree_cli.errors import InputError
@@ -134,7 +134,7 @@ def test_an_environment_that_keeps_crashing_leaves_an_episode_without_score(
 ) -> None:
     (tmp_path / "crash-3").write_text("99")
     requests = [EpisodeRequest(str(task), seed=task) for task in range(6)]
-    reports: list[Progress] = []
+    reports: list[RolloutProgress] = []
     trajectories, _ = play(
         open_environment(crash=str(tmp_path)),
         open_policy("expert"),

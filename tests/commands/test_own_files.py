@@ -48,7 +48,7 @@ def test_the_key_is_the_files_content_not_its_name(
     assert again.out == first.out
     assert "cached" in again.err and "✓" not in again.err
     tratree.write("b.jsonl", ({"messages": c} for c in conversations[:-1]))
-    assert "✓ SFT weak model" in tratree("sft", "--demos", "b.jsonl", *words).err
+    assert "SFT weak · loss" in tratree("sft", "--demos", "b.jsonl", *words).err
 
 
 def test_dpo_on_ones_own_pairs_starts_from_the_base_model_and_stays_near_it(

@@ -301,11 +301,13 @@ def test_a_hub_model_is_unresolved_in_a_plan_and_refused_in_a_run(tratree: Folde
     assert identity == f"hub:{config.models.weak}@unresolved"
     name = "Qwen/Qwen2.5-0.5B-Instruct"
     said = f"'{name}' is not on this machine and the hub cannot be reached"
-    tratree("sft", "--model", name, "--demos", "demos.jsonl").refused(said)
+    tratree("sft", "--model", name, "--demos", "demos.jsonl").refused("--recipe small")
+    real = ("--recipe", "small", "--demos", "demos.jsonl")
+    tratree("sft", "--model", name, *real).refused(said)
     # Refused before anything was computed.
     assert models(tratree) == []
     pinned = f"{name}@{'0123456789' * 4}"
-    assert tratree("sft", "--model", pinned, "-n").code == 0
+    assert tratree("sft", "--model", pinned, *real, "-n").code == 0
 
 
 # -- bad input --------------------------------------------------------------------------------

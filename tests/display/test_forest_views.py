@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
@@ -12,6 +13,7 @@ from tests.trees.making import SHOP, made_rollouts
 from tratree_cli.display.forest import render_forest, render_tree
 from tratree_cli.display.pairs import pair_view, pairs_view
 from tratree_cli.display.paths import path_view, paths_view
+from tratree_cli.display.seen import seen
 from tratree_cli.display.tree_rows import tree_rows
 from tratree_cli.formats.columns import columns_from_rollouts
 from tratree_cli.formats.pairs import PairFile, render_pairs
@@ -191,3 +193,48 @@ def test_a_chain_of_a_thousand_steps_is_drawn_everywhere() -> None:
 def test_figures_stay_near_their_words_on_a_wide_terminal() -> None:
     lines = printed(render_tree(SHOP_TREE, 0), 160).splitlines()
     assert max(len(line.rstrip()) for line in lines if "◆" in line or "click" in line) < 110
+
+
+RESULTS = "Instruction: [SEP] a mug [SEP] Page 1 [SEP] B01 [SEP] red mug [SEP] $4.0"
+PRODUCT = "Instruction: [SEP] a mug [SEP] color [SEP] red [SEP] red mug [SEP] Buy Now"
+
+
+@pytest.mark.parametrize(
+    ("action", "before", "after", "words"),
+    [
+        ("click[B01]", RESULTS, PRODUCT, "red mug"),
+        ("search[mug]", "Instruction: [SEP] a mug", RESULTS, "red mug"),
+        ("click[red]", PRODUCT, PRODUCT, ""),
+        (
+            "go to shelf 1",
+            "You are in a room.",
+            "On the shelf 1, you see a vase 2.",
+            "On the shelf",
+        ),
+    ],
+)
+def test_beside_an_action_stands_what_it_showed(
+    action: str, before: str, after: str, words: str
+) -> None:
+    told = seen(action, before, after)
+    assert told.startswith(words) and bool(told) == bool(words)
+
+
+def test_an_action_without_an_effect_is_marked_and_a_chain_has_its_figures_once() -> None:
+    rollouts = made_rollouts(
+        [
+            ("t", [(RESULTS, "click[B01]"), (PRODUCT, "click[blue]"), (PRODUCT, "buy")], 1.0),
+            ("t", [(RESULTS, "click[B02]")], 0.0),
+        ]
+    )
+    first = rollouts.trajectories[0]
+    changed = replace(first, valid=(True, False, True))
+    rollouts = replace(rollouts, trajectories=[changed, *rollouts.trajectories[1:]])
+    lines = printed(render_tree(tree_of(rollouts), 0)).splitlines()
+    opened, blue, bought = (
+        next(line for line in lines if word in line) for word in ("B01", "blue", "buy")
+    )
+    assert "click[B01]  red mug" in opened and "1.00" in opened
+    assert "✗" in blue and "✗" not in opened + bought
+    assert "1.00" not in blue + bought
+    assert any("✗ had no effect" in line for line in lines)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
 
-from tratree_cli.agents.rollout import Progress
+from tratree_cli.agents.rollout import RolloutProgress
+from tratree_cli.config import load_recipe
 from tratree_cli.display import progress
 from tratree_cli.display.progress import (
     LineReporter,
@@ -15,7 +18,9 @@ from tratree_cli.display.progress import (
     TerminalReporter,
     without_bars,
 )
+from tratree_cli.pipeline.plan import EarlierRuns
 from tratree_cli.pipeline.reporter import SilentReporter
+from tratree_cli.stages import sft
 from tratree_cli.stages.sampling import episodes_progress
 
 
@@ -95,10 +100,57 @@ def test_episodes_are_told_as_done_running_failed_mean_and_tokens_a_second() -> 
             told.append((done, total, note))
 
     show = episodes_progress(Job())  # type: ignore[arg-type]
-    show(Progress(total=9, running=4))
-    show(Progress(total=9, done=5, running=4, failed=1, scored=4, score_sum=2.0, tokens=700))
+    show(RolloutProgress(total=9, running=4))
+    show(RolloutProgress(total=9, done=5, running=4, failed=1, scored=4, score_sum=2.0, tokens=700))
     assert told[0] == (0, 9, "4 running")
     done, total, note = told[1]
     assert (done, total) == (5, 9)
     assert note.startswith("mean 50.0  4 running  1 failed  ")
     assert note.endswith(" tokens/s")
+
+
+def test_before_several_stages_their_number_and_length_are_told_and_each_has_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    shown, out = console(terminal=False)
+    reporter = LineReporter(shown)
+    reporter.planned(5, [60.0, 30.0, None])
+    reporter.started("SFT weak model", "parameter seed changed")
+    made = SimpleNamespace(
+        kind="model", object="ab" * 32, seconds=50.0, created=0.0, summary={"final_loss": 0.25}
+    )
+    reporter.finished("SFT weak model", cast(Any, made), cached=False)
+    reporter.started("exploration", "")
+    reporter.finished("exploration", cast(Any, made), cached=False)
+    clock.now += 90
+    reporter.close()
+    assert out.getvalue().splitlines() == [
+        "5 stages, 2 cached, about 1 m 30 s from earlier runs, and 1 stage of unknown length",
+        "… [3/5] SFT weak  parameter seed changed",
+        "✓ [3/5] SFT weak · loss 0.25  50 s  model:abababababab",
+        "… [4/5] exploration",
+        "✓ [4/5] exploration · loss 0.25  50 s  model:abababababab",
+        "2 stages in 1 m 30 s",
+    ]
+
+
+def test_what_never_ran_before_has_no_estimate() -> None:
+    assert progress.expected([None, None]).startswith("unknown how long")
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [("models", "weak", "Qwen/Qwen2.5-0.5B"), ("env", "name", "alfworld"), ("", "recipe", "micro")],
+)
+def test_another_model_environment_or_recipe_says_nothing_about_the_time(
+    section: str, key: str, value: str
+) -> None:
+    config = load_recipe("quick", "webshop")
+    wanted = sft.node(config, "weak")
+    made = config.to_dict()
+    entry = SimpleNamespace(seconds=20.0, provenance={"label": wanted.label, "config": made})
+    store = cast(Any, SimpleNamespace(entries=lambda **_: [entry]))
+    assert EarlierRuns(store).seconds(wanted) == 20.0
+    (made[section] if section else made)[key] = value
+    assert EarlierRuns(store).seconds(wanted) is None

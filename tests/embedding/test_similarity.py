@@ -160,3 +160,19 @@ def test_the_offline_embedder_is_a_model_that_can_be_saved(tmp_path: Path) -> No
     model.save(str(tmp_path / "m"))
     again = SentenceTransformer(str(tmp_path / "m"), trust_remote_code=True, device="cpu")
     assert np.array_equal(again.encode(texts), alone)
+
+
+def test_a_tree_knows_the_folder_of_its_embedder_by_content(tmp_path: Path) -> None:
+    from tratree_cli.config import Config
+    from tratree_cli.stages import build_tree
+
+    keys = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+        config = Config().with_values({"tree": {"embedder": str(tmp_path / name)}}, "--set")
+        node = build_tree.node(config)
+        assert list(node.files.values()) == [tmp_path / name]
+        keys.append(dict(node.key_params)["embedder"])
+    assert keys[0] == keys[1]
+    assert keys[0].startswith("sha256:")

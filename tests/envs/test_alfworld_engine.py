@@ -13,7 +13,7 @@ from tratree_cli.envs.alfworld.gamefile import parse_game, read_game
 from tratree_cli.envs.alfworld.house import House
 from tratree_cli.envs.alfworld.households.files import game_record, problem_text
 from tratree_cli.envs.alfworld.households.household import Household, Piece, Placed
-from tratree_cli.envs.alfworld.households.tasks import CLEAN, HEAT, LOOK, TWO, Task
+from tratree_cli.envs.alfworld.households.tasks import CLEAN, HEAT, LOOK, TWO, HouseholdTask
 from tratree_cli.errors import InputError
 
 DESK = Piece("Desk", "Desk|+01.00|+00.00|+00.00", "loc|1|1|0|30")
@@ -26,10 +26,10 @@ CUP = Placed("Mug", "Mug|+01.00|+00.70|+00.20", TABLE)
 LAMP = Placed("DeskLamp", "DeskLamp|+01.00|+00.60|+00.30", DESK)
 KNIFE = Placed("Knife", "Knife|+01.00|+00.55|+00.30", CABINET)
 APPLE = Placed("Apple", "Apple|+01.00|+00.60|+00.40", DESK)
-CLEAN_MUG = Task(CLEAN, "Mug", "DiningTable")
+CLEAN_MUG = HouseholdTask(CLEAN, "Mug", "DiningTable")
 
 
-def record(task: Task = CLEAN_MUG, edition: str = "put") -> dict[str, Any]:
+def record(task: HouseholdTask = CLEAN_MUG, edition: str = "put") -> dict[str, Any]:
     household = Household(
         "kitchen",
         1,
@@ -42,7 +42,7 @@ def record(task: Task = CLEAN_MUG, edition: str = "put") -> dict[str, Any]:
     return game_record(household, edition, "trial")
 
 
-def play(task: Task = CLEAN_MUG, edition: str = "put") -> Play:
+def play(task: HouseholdTask = CLEAN_MUG, edition: str = "put") -> Play:
     return Play(House(parse_game(record(task, edition), "test")))
 
 
@@ -147,7 +147,7 @@ def test_cabinets_open_and_close_and_hide_what_is_in_them() -> None:
 
 
 def test_heating_works_with_a_closed_door_and_shows() -> None:
-    game = play(Task(HEAT, "Apple", "DiningTable"))
+    game = play(HouseholdTask(HEAT, "Apple", "DiningTable"))
     texts = said(
         game,
         "go to desk 1",
@@ -164,7 +164,7 @@ def test_heating_works_with_a_closed_door_and_shows() -> None:
 
 
 def test_a_lamp_that_was_used_stays_on_and_lights_what_is_held() -> None:
-    game = play(Task(LOOK, "Mug", lamp="DeskLamp"))
+    game = play(HouseholdTask(LOOK, "Mug", lamp="DeskLamp"))
     said(game, "go to desk 1", "use desklamp 1")
     assert game.step("use desklamp 1") == "You turn on the desklamp 1."
     assert not game.won
@@ -173,7 +173,7 @@ def test_a_lamp_that_was_used_stays_on_and_lights_what_is_held() -> None:
 
 
 def test_two_of_a_kind_must_lie_in_the_same_place() -> None:
-    game = play(Task(TWO, "Mug", "DiningTable"))
+    game = play(HouseholdTask(TWO, "Mug", "DiningTable"))
     said(game, "go to desk 1", "take mug 2 from desk 1", "go to diningtable 1")
     assert not game.won
     game.step("put mug 2 in/on diningtable 1")
@@ -273,14 +273,14 @@ def test_deep_nesting_is_refused_instead_of_exhausting_the_stack() -> None:
 @pytest.mark.parametrize(
     "task",
     [
-        Task(TWO, "Apple", "DiningTable"),
-        Task(CLEAN, "Vase", "DiningTable"),
-        Task(CLEAN, "Mug", "Microwavee"),
-        Task(HEAT, "Knife", "DiningTable"),
-        Task(LOOK, "Mug", lamp="FloorLamp"),
+        HouseholdTask(TWO, "Apple", "DiningTable"),
+        HouseholdTask(CLEAN, "Vase", "DiningTable"),
+        HouseholdTask(CLEAN, "Mug", "Microwavee"),
+        HouseholdTask(HEAT, "Knife", "DiningTable"),
+        HouseholdTask(LOOK, "Mug", lamp="FloorLamp"),
     ],
 )
-def test_a_game_that_cannot_be_won_is_noticed(task: Task) -> None:
+def test_a_game_that_cannot_be_won_is_noticed(task: HouseholdTask) -> None:
     assert play().house.winnable()
     assert not play(task).house.winnable()
 

@@ -24,7 +24,7 @@ from tratree_cli.envs.alfworld.households.files import write_game
 from tratree_cli.envs.alfworld.households.household import SIZES, draw_household
 from tratree_cli.envs.alfworld.households.inventory import PLACES, ROOMS, SEEN, THINGS, UNSEEN
 from tratree_cli.envs.alfworld.households.tasks import LOOK, TYPES
-from tratree_cli.envs.alfworld.sentences import Wish, read_wish
+from tratree_cli.envs.alfworld.sentences import TaskSentence, read_task_sentence
 from tratree_cli.envs.protocol import UnplayableTaskError
 from tratree_cli.envs.registry import open_environment as open_by_name
 from tratree_cli.errors import InputError
@@ -145,19 +145,19 @@ def test_the_expert_wins_nearly_all_genuine_games(shared: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("sentence", "wish"),
     [
-        ("put a mug in cabinet.", Wish("mug", "cabinet")),
-        ("put some mug on desk.", Wish("mug", "desk")),
-        ("put a hot egg in fridge.", Wish("egg", "fridge", state="heat")),
-        ("cool some egg and put it in fridge.", Wish("egg", "fridge", state="cool")),
-        ("put two cd in safe.", Wish("cd", "safe", number=2)),
-        ("find two pillow and put them in sofa.", Wish("pillow", "sofa", number=2)),
-        ("look at pen under the desklamp.", Wish("pen", lamp="desklamp")),
-        ("examine the pen with the floorlamp.", Wish("pen", lamp="floorlamp")),
+        ("put a mug in cabinet.", TaskSentence("mug", "cabinet")),
+        ("put some mug on desk.", TaskSentence("mug", "desk")),
+        ("put a hot egg in fridge.", TaskSentence("egg", "fridge", state="heat")),
+        ("cool some egg and put it in fridge.", TaskSentence("egg", "fridge", state="cool")),
+        ("put two cd in safe.", TaskSentence("cd", "safe", number=2)),
+        ("find two pillow and put them in sofa.", TaskSentence("pillow", "sofa", number=2)),
+        ("look at pen under the desklamp.", TaskSentence("pen", lamp="desklamp")),
+        ("examine the pen with the floorlamp.", TaskSentence("pen", lamp="floorlamp")),
         ("make me a sandwich", None),
     ],
 )
-def test_task_sentences_are_read(sentence: str, wish: Wish | None) -> None:
-    assert read_wish(f"a mug 1.\nYour task is to: {sentence}") == wish
+def test_task_sentences_are_read(sentence: str, wish: TaskSentence | None) -> None:
+    assert read_task_sentence(f"a mug 1.\nYour task is to: {sentence}") == wish
 
 
 # -- texts -------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import ClassVar
 import pytest
 
 from tratree_cli.envs.alfworld.fetch import SETS, fetch, sources, unpack
-from tratree_cli.envs.download import Source
+from tratree_cli.envs.download import DownloadSource
 from tratree_cli.errors import InputError, StageError
 
 GAME = "json_2.1.1/valid_seen/pick_and_place_simple-Mug-None-Desk-1/trial_1/game.tw-pddl"
@@ -114,4 +114,4 @@ def test_sets_and_files_are_checked_by_name() -> None:
     with pytest.raises(InputError, match="not among the files"):
         sources("put", addresses={"games.zip": "http://x"})
     assert [source.name for source in sources()] == ["json_2.1.1_tw-pddl.zip"]
-    assert isinstance(sources("official")[1], Source)
+    assert isinstance(sources("official")[1], DownloadSource)

@@ -16,7 +16,7 @@ from tratree_cli.envs.webshop.analyzer import Analyzer
 from tratree_cli.envs.webshop.goals import goal_from_record
 from tratree_cli.envs.webshop.nouns import rule_nouns
 from tratree_cli.envs.webshop.reward import score_purchase
-from tratree_cli.envs.webshop.session import Session
+from tratree_cli.envs.webshop.session import ShopSession
 
 Answers = Callable[[str], list[Any]]
 Shops = dict[str, WebShop]
@@ -115,14 +115,14 @@ def test_episodes_replay_page_by_page(shops: Shops, answers: Answers) -> None:
     assert steps - matched == 1
 
 
-def _available(session: Session) -> dict[str, Any]:
+def _available(session: ShopSession) -> dict[str, Any]:
     return {
         "has_search_bar": session.has_search_bar,
         "clickables": list(session.clickables()),
     }
 
 
-def _step_agrees(session: Session, expected: dict[str, Any]) -> bool:
+def _step_agrees(session: ShopSession, expected: dict[str, Any]) -> bool:
     observation, reward, done = session.step(expected["action"])
     state = expected["state"]
     return (

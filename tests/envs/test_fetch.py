@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tratree_cli.commands.env import app
-from tratree_cli.envs.download import Source, download
+from tratree_cli.envs.download import DownloadSource, download
 from tratree_cli.envs.fetch_files import CHECKSUMS
 from tratree_cli.envs.webshop.fetch import fetch, sources
 from tratree_cli.errors import InputError, PartialError, StageError
@@ -65,11 +65,11 @@ def server() -> Iterator[str]:
 
 def test_an_interrupted_download_keeps_its_part_and_continues(server: str, tmp_path: Path) -> None:
     with pytest.raises(StageError, match="run the same command again"):
-        download(Source("a.json", f"{server}/breaks/a.json"), tmp_path)
+        download(DownloadSource("a.json", f"{server}/breaks/a.json"), tmp_path)
     part = tmp_path / "a.json.part"
     assert part.stat().st_size == len(BODY) // 2
     assert not (tmp_path / "a.json").exists()
-    fetched = download(Source("a.json", f"{server}/good/a.json"), tmp_path)
+    fetched = download(DownloadSource("a.json", f"{server}/good/a.json"), tmp_path)
     assert Shelf.ranges[-1] == f"bytes={len(BODY) // 2}-"
     assert (tmp_path / "a.json").read_bytes() == BODY
     assert fetched.sha256 == hashlib.sha256(BODY).hexdigest()
@@ -78,27 +78,27 @@ def test_an_interrupted_download_keeps_its_part_and_continues(server: str, tmp_p
 
 def test_a_sender_without_ranges_starts_over(server: str, tmp_path: Path) -> None:
     (tmp_path / "a.json.part").write_bytes(b"wrong beginning")
-    download(Source("a.json", f"{server}/norange/a.json"), tmp_path)
+    download(DownloadSource("a.json", f"{server}/norange/a.json"), tmp_path)
     assert (tmp_path / "a.json").read_bytes() == BODY
 
 
 def test_a_part_that_is_already_complete_is_taken(server: str, tmp_path: Path) -> None:
     (tmp_path / "a.json.part").write_bytes(BODY)
     digest = hashlib.sha256(BODY).hexdigest()
-    download(Source("a.json", f"{server}/good/a.json", digest), tmp_path)
+    download(DownloadSource("a.json", f"{server}/good/a.json", digest), tmp_path)
     assert (tmp_path / "a.json").read_bytes() == BODY
 
 
 def test_a_part_that_is_longer_than_the_file_starts_over(server: str, tmp_path: Path) -> None:
     (tmp_path / "a.json.part").write_bytes(BODY + b"more")
-    download(Source("a.json", f"{server}/good/a.json"), tmp_path)
+    download(DownloadSource("a.json", f"{server}/good/a.json"), tmp_path)
     assert (tmp_path / "a.json").read_bytes() == BODY
 
 
 @pytest.mark.parametrize("mood", ["dead", "page"])
 def test_a_dead_address_says_what_to_do_by_hand(mood: str, server: str, tmp_path: Path) -> None:
     with pytest.raises(StageError, match=r"download it in a browser and put it at .*a\.json"):
-        download(Source("a.json", f"{server}/{mood}/a.json"), tmp_path)
+        download(DownloadSource("a.json", f"{server}/{mood}/a.json"), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -106,14 +106,14 @@ def test_a_dead_address_says_what_to_do_by_hand(mood: str, server: str, tmp_path
 )
 def test_unreachable_and_foreign_addresses_are_dead(url: str, tmp_path: Path) -> None:
     with pytest.raises(StageError, match="could not be fetched"):
-        download(Source("a.json", url), tmp_path, timeout=2)
+        download(DownloadSource("a.json", url), tmp_path, timeout=2)
 
 
 def test_a_wrong_checksum_is_an_error_and_nothing_gets_the_name(
     server: str, tmp_path: Path
 ) -> None:
     with pytest.raises(StageError, match="instead of"):
-        download(Source("a.json", f"{server}/good/a.json", "0" * 64), tmp_path)
+        download(DownloadSource("a.json", f"{server}/good/a.json", "0" * 64), tmp_path)
     assert not (tmp_path / "a.json").exists()
 
 

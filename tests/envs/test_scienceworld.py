@@ -14,10 +14,10 @@ from tratree_cli.envs.registry import open_environment
 from tratree_cli.envs.scienceworld import installation, tasks
 from tratree_cli.envs.scienceworld.expert import GoldExpert, thought
 from tratree_cli.envs.scienceworld.gold import (
-    Plan,
+    GoldSolution,
     candidates,
     compress,
-    make_plan,
+    make_solution,
     plainly,
     with_looks,
 )
@@ -263,21 +263,21 @@ class Solver:
 GOLD = ["open door to hall", "go to hall", "go to yard", "wait", "focus on dove", "wait"]
 
 
-def plan(solver: Solver, limit: int) -> Plan:
-    return make_plan(cast(Simulator, solver), "find-animal", 0, "teleportAction", limit)
+def plan(solver: Solver, limit: int) -> GoldSolution:
+    return make_solution(cast(Simulator, solver), "find-animal", 0, "teleportAction", limit)
 
 
 def test_the_preferred_way_to_show_a_solution_is_played_first_and_no_other() -> None:
     solver = Solver(GOLD, ["focus on dove"])
-    assert plan(solver, 15) == Plan(("teleport to yard", "wait", "focus on dove"))
+    assert plan(solver, 15) == GoldSolution(("teleport to yard", "wait", "focus on dove"))
     assert len(solver.plays) == 1
 
 
 def test_a_way_that_fails_gives_way_to_the_next_that_is_short_enough() -> None:
     solver = Solver(GOLD, ["go to hall", "focus on dove"])
-    assert plan(solver, 4) == Plan(("go to hall", "go to yard", "wait", "focus on dove"))
+    assert plan(solver, 4) == GoldSolution(("go to hall", "go to yard", "wait", "focus on dove"))
     too_long = Solver(GOLD, ["open door to hall", "focus on dove"])
-    assert plan(too_long, 4) == Plan((), "longer than the limit of 4 steps")
+    assert plan(too_long, 4) == GoldSolution((), "longer than the limit of 4 steps")
     # The preferred one, the whole, and the one without doors: others are the same or longer.
     assert [len(played) for played in too_long.plays] == [4, 5, 4]
 

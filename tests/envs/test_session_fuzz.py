@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tratree_cli.envs.webshop import WebShop
 from tratree_cli.envs.webshop.actions import parse_action
 from tratree_cli.envs.webshop.analyzer import Analyzer
-from tratree_cli.envs.webshop.session import Page, Session
+from tratree_cli.envs.webshop.session import Page, ShopSession
 from tratree_cli.envs.webshop.title_tokens import title_tokens
 
 # The grammar as one (backtracking) expression, to compare the parser with.
@@ -50,14 +50,14 @@ def test_a_megabyte_of_brackets_is_read_in_no_time() -> None:
     assert parse_action("click[" + "]" * 1_000_000) == ("click", "]" * 999_999)
 
 
-def play(session: Session, move: str | int) -> tuple[str, float, bool]:
+def play(session: ShopSession, move: str | int) -> tuple[str, float, bool]:
     if isinstance(move, int):
         actions = session.available_actions()
         move = actions[move % len(actions)] if actions else "click[nothing]"
     return session.step(move)
 
 
-def check(session: Session, before: str, result: tuple[str, float, bool]) -> None:
+def check(session: ShopSession, before: str, result: tuple[str, float, bool]) -> None:
     observation, reward, done = result
     assert 0.0 <= reward <= 1.0
     assert done == (session.page is Page.DONE and session.valid)

@@ -145,3 +145,11 @@ def test_a_prompt_in_front_of_an_imported_pair_is_no_part_of_the_episode(tmp_pat
     path.write_bytes(orjson.dumps({"prompt": prompt, **sides}))
     (pair,) = import_pairs(path).pairs
     assert (pair.step, pair.prefix) == (1, 2)
+
+
+def test_calls_of_tools_are_dropped_and_counted(tmp_path: Path) -> None:
+    user, agent = GOOD["messages"]  # type: ignore[misc]
+    calling = {**agent, "tool_calls": [{"function": {"name": "go"}}]}  # type: ignore[dict-item]
+    records = [{**GOOD, "messages": [user, calling], "tools": [{"name": "go"}]}, GOOD]
+    found = import_trajectories(lines(tmp_path / "calls.jsonl", *records), "jsonl")
+    assert found.dropped == {"tools": 1, "tool_calls": 1}

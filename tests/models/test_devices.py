@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tratree_cli.errors import InputError
-from tratree_cli.models.devices import choose_device, own_device, precision
+from tratree_cli.models.devices import choose_device, own_device, precision, worker_device
 
 
 @pytest.fixture
@@ -55,3 +55,25 @@ def test_the_local_engine_knows_the_same_devices() -> None:
 
     with pytest.raises(InputError, match="there is no device 'abacus' here"):
         load_model(resolve_base("tratree-s").folder, "abacus")
+
+
+def test_the_workers_of_an_exploration_take_the_gpus_in_turn(two_gpus: None) -> None:
+    assert [worker_device("auto", worker) for worker in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
+    assert worker_device("cuda", 1) == "cuda:1"
+    assert worker_device("cuda:0", 1) == "cuda:0"
+    assert worker_device("cpu", 1) == "cpu"
+
+
+def test_a_worker_opens_its_models_on_its_own_gpu(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tratree_cli.agents import shard_workers
+    from tratree_cli.agents.shard_player import PolicySource, RolloutJob
+    from tratree_cli.envs.protocol import EnvironmentSpec
+
+    monkeypatch.setattr(shard_workers, "worker_number", lambda: 1)
+    sources = [PolicySource("m", "folder", {"device": "auto"}), PolicySource("random", "random")]
+    job = shard_workers.on_own_device(
+        RolloutJob(EnvironmentSpec("webshop", "embedded", ""), sources, [{}])
+    )
+    assert [dict(source.options) for source in job.sources] == [{"device": "cuda:1"}, {}]

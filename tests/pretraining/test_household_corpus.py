@@ -10,7 +10,7 @@ import pytest
 from tratree_cli.envs.alfworld import open_environment
 from tratree_cli.envs.alfworld.households.inventory import PLACES, THINGS, UNSEEN
 from tratree_cli.pretraining.household import Home
-from tratree_cli.pretraining.household_corpus import MIXTURE, ROOMS, block, play, walk
+from tratree_cli.pretraining.household_corpus import MIXTURE, ROOMS, block, play, visit_places
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_answers_of_a_walk_are_true():
     for _ in range(40):
         home = Home(rng)
         seen: dict[str, str] = {}
-        for user, said in walk(rng, home)[1:]:
+        for user, said in visit_places(rng, home)[1:]:
             page, _, question = user.rpartition("Question: ")
             if question.startswith("where is "):
                 thing = question.removeprefix("where is ").removesuffix("?")

@@ -8,7 +8,7 @@ import pytest
 
 from tratree_cli.envs.webshop import open_environment
 from tratree_cli.envs.webshop.catalogue import embedded, forbidden_instructions
-from tratree_cli.pretraining.shop import Shop, item_page, results_page, start_page
+from tratree_cli.pretraining.shop import PageShop, item_page, results_page, start_page
 from tratree_cli.pretraining.shop_corpus import CURRICULUM, FURTHER, SHOP, WRITERS, block
 
 
@@ -37,8 +37,8 @@ def test_no_evaluation_task_is_in_the_pretraining_text(blocks):
 
 
 def test_a_forbidden_wish_is_wished_otherwise():
-    shop = Shop(random.Random(3))
-    wishes = {Shop(random.Random(3)).task().request.text for _ in range(1)}
+    shop = PageShop(random.Random(3))
+    wishes = {PageShop(random.Random(3)).task().request.text for _ in range(1)}
     assert shop.task(frozenset(wishes)).request.text not in wishes
 
 
@@ -52,7 +52,7 @@ def test_no_product_of_the_catalogue_is_in_the_pretraining_text(blocks):
 def test_random_play_is_no_demonstration(blocks):
     """A die that clicks the fitting item at the rate of chance cannot have been an expert."""
     fitting = clicked = 0
-    shop = Shop(random.Random(11))
+    shop = PageShop(random.Random(11))
     for _ in range(300):
         task = shop.task()
         turns = WRITERS["play"](random.Random(task.item.asin), shop, task)

@@ -1,4 +1,4 @@
-"""Our own policy backends, declared."""
+"""The built-in policy backends."""
 
 from tratree_cli.agents.registry import LOCAL, PolicyBackend
 
@@ -27,7 +27,7 @@ HUMAN = PolicyBackend(
 )
 SERVED = PolicyBackend(
     name="openai",
-    summary="a model behind a server that speaks the OpenAI chat protocol",
+    summary="a model behind a server with the OpenAI chat protocol",
     kind="served",
     argument="URL[,URL...]#MODEL",
     body="tratree_cli.agents.served:open_served",

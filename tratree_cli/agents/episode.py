@@ -1,9 +1,9 @@
-"""One episode as a small state machine: the agent's words in, the next observation or an end out.
+"""One episode as a small state machine: the agent's output in, the next observation or an end out.
 
 These are the rules of the ETO agent loop, in one place and without any model: how an output is
 parsed, what an unparsable one leads to, when an episode ends and with which score. A crash of the
-environment is survived by replay (environments are deterministic), so that neither the agent's
-conversation nor its neighbours in the batch notice anything.
+environment is recovered from by replay (environments are deterministic), so that neither the
+agent's conversation nor its neighbours in the batch notice anything.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class EnvironmentBrokenError(Exception):
 class EnvironmentHolder:
     """The process's environment, opened again when episodes cannot even be started any more.
 
-    ``generation`` counts the openings: an episode of an earlier one may be gone through no fault of
-    its own (one game server often runs them all).
+    ``generation`` counts the openings: an episode of an earlier one may be lost without
+    having crashed itself (one game server often runs all of them).
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class EnvironmentHolder:
         self._reopen = reopen
 
     def renew(self) -> None:
-        """Open the environment again, where its owner knows how to."""
+        """Open the environment again, if ``reopen`` was given."""
         if self._reopen is not None:
             self.current = self._reopen()
             self.generation += 1
@@ -76,7 +76,7 @@ class EnvironmentHolder:
 class LiveEpisode:
     """The record of an episode so far, and the environment's side of it.
 
-    ``restarts`` is how many crashes the episode survives in all.
+    ``restarts`` is the number of crashes after which the episode is restored.
     """
 
     request: EpisodeRequest
@@ -148,7 +148,7 @@ class LiveEpisode:
 
     def played(self) -> PlayedEpisode:
         """The record of the finished episode."""
-        assert self.end is not None, "the episode goes on"
+        assert self.end is not None, "the episode is still running"
         return PlayedEpisode(
             task=self.request.task,
             sample=self.request.sample,
@@ -222,9 +222,9 @@ class LiveEpisode:
                 raise EnvironmentBrokenError(str(error)) from error
             except (EnvironmentBrokenError, InputError):
                 raise
-            # An environment is foreign code (a JVM, a web server): whatever it raises is its crash.
+            # An environment is other people's code (a JVM, a web server): any exception is a crash.
             except Exception as error:
-                # Unless it was opened again for another episode's sake, which ended this one too.
+                # Unless it was opened again for another episode, which ended this one too.
                 own = self._restoring or self._generation == self.holder.generation
                 self._episode = None
                 self._crashes += own

@@ -33,7 +33,7 @@ class Unreachable(Exception):  # noqa: N818 - reads as what it is where it is ca
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpAnswer:
     """A final answer (not one that is tried again)."""
 
     status: int
@@ -45,8 +45,8 @@ class JsonClient:
     """Posts JSON to the servers in turn; thread-safe.
 
     A request is tried ``1 + retries`` times, each on the next server, with pauses that double from
-    ``pause`` seconds (or what ``Retry-After`` says), shortened at random so that many requests do
-    not come back at the same moment.
+    ``pause`` seconds (or the value of ``Retry-After``), shortened at random so that many requests
+    do not come back at the same moment.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class JsonClient:
         self._open: list[http.client.HTTPConnection] = []
         self._closed = threading.Event()
 
-    def post(self, path: str, content: Any) -> Answer:
+    def post(self, path: str, content: Any) -> HttpAnswer:
         """POST ``content``; raises ``Unreachable`` when all tries failed."""
         body = orjson.dumps(content)
         first, why = next(self._turn), ""
@@ -101,7 +101,7 @@ class JsonClient:
             with contextlib.suppress(OSError):
                 connection.close()
 
-    def _once(self, url: str, path: str, body: bytes) -> tuple[Answer, float | None]:
+    def _once(self, url: str, path: str, body: bytes) -> tuple[HttpAnswer, float | None]:
         connection, fresh = self._connection(url)
         try:
             try:
@@ -119,7 +119,7 @@ class JsonClient:
             connection.close()
             raise
         after = response.getheader("Retry-After", "")
-        return Answer(response.status, read, url), float(after) if after.isdigit() else None
+        return HttpAnswer(response.status, read, url), float(after) if after.isdigit() else None
 
     def _send(
         self, connection: http.client.HTTPConnection, url: str, path: str, body: bytes
@@ -144,8 +144,10 @@ class JsonClient:
         self._open.append(connection)
         return connection, True
 
-    def _rest(self, attempt: int, wished: float | None) -> None:
-        pause = min(LONGEST_PAUSE, self._pause * 2**attempt) if wished is None else wished
+    def _rest(self, attempt: int, retry_after: float | None) -> None:
+        pause = min(LONGEST_PAUSE, self._pause * 2**attempt) if retry_after is None else retry_after
         began = time.monotonic()
-        length = min(LONGEST_PAUSE, pause * random.uniform(0.5, 1.0) if wished is None else pause)
+        length = min(
+            LONGEST_PAUSE, pause * random.uniform(0.5, 1.0) if retry_after is None else pause
+        )
         self._closed.wait(length - (time.monotonic() - began))

@@ -1,4 +1,4 @@
-"""The policy protocol: who answers many live conversations at once.
+"""The policy protocol: what answers many running conversations at once.
 
 A policy holds conversations by *slot*. The rollout loop begins slots, submits observations and
 collects replies in whatever order they become ready; the policy keeps what belongs to a slot (its
@@ -7,7 +7,7 @@ answer into ``submit`` and ``collect`` is what lets one forward pass serve all c
 a slow row not hold up the others, and fits a served model, whose answers arrive out of order.
 
 A reply may depend on the slot's seed, its setting and its conversation, and on the fixed set of
-conversations that it shares its life with; never on clocks or on global random state.
+conversations that run beside it; never on clocks or on global random state.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Opening:
     """A conversation that begins.
 
     ``setting`` has ``temperature`` and ``top_p`` (both default to 1.0; temperature 0 is greedy) and
-    optionally ``constrain`` (true: only available actions are said). ``prefix`` are the prompt's
-    messages before the first observation.
-    ``environment`` and ``task`` are there for scripted policies; models do not look at them.
+    optionally ``constrain`` (true: only available actions can be sampled). ``prefix`` are the
+    prompt's messages before the first observation.
+    ``environment`` and ``task`` are there for scripted policies; models ignore them.
     """
 
     slot: int
@@ -54,11 +54,11 @@ class Turn:
 
 @dataclass(frozen=True)
 class Reply:
-    """The agent's words, or why there are none.
+    """The agent's output, or why there is none.
 
     ``tokens`` are the sampled ids without the token that ended the turn (empty where nothing was
     sampled here). ``end`` is ``context-overflow`` or ``policy-error`` when the conversation cannot
-    go on (``text`` is then not a turn), and ``detail`` says why in a few words.
+    go on (``text`` is then not a turn), and ``detail`` gives the reason in a few words.
     """
 
     slot: int
@@ -69,7 +69,7 @@ class Reply:
 
 
 class Policy(Protocol):
-    """What the rollout loop asks of an agent."""
+    """What the rollout loop calls."""
 
     def begin(self, openings: Sequence[Opening]) -> None:
         """Start conversations; their slots are new or were finished before."""
@@ -81,7 +81,7 @@ class Policy(Protocol):
         """Wait for at least one reply to submitted turns; raise ``PolicyOutageError`` if none."""
 
     def finish(self, slots: Iterable[int]) -> None:
-        """Forget conversations (also unanswered ones)."""
+        """Drop conversations (also unanswered ones)."""
 
     def close(self) -> None:
         """Release memory and connections; safe to call twice."""

@@ -3,8 +3,8 @@
 A shard is a Ray task that returns its file's bytes; the driver alone writes them, so no shared file
 system is needed, only that model and data folders exist at the same place on every node. Each Ray
 worker process keeps its environment and policy between shards. Ray gives the shard of a lost
-worker to another one, at most ``RETRIES`` times; errors of ours travel back as values, since Ray
-would wrap them and would retry what is no accident.
+worker to another one, at most ``RETRIES`` times; our own errors are returned as values, since Ray
+would wrap them and retry tasks that fail every time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 from collections.abc import Generator, Sequence
 from typing import Any
 
-from tratree_cli.agents.rollout import OnProgress, Progress
+from tratree_cli.agents.rollout import OnProgress, RolloutProgress
 from tratree_cli.agents.sampling_plan import Shard
 from tratree_cli.agents.shard_player import RolloutJob, ShardPlayer, portable
 from tratree_cli.errors import InputError, StageError
@@ -40,29 +40,29 @@ def play_on_ray(
             "the ray engine needs Ray; install it with: pip install 'tratree[ray]'"
         ) from error
 
-    ours = not ray.is_initialized()
-    if ours:
+    started_here = not ray.is_initialized()
+    if started_here:
         _connect(ray, address, workers)
     try:
         handle = ray.put(job)
         single_thread = dict.fromkeys(THREADS, "1")
-        # Without a free GPU to ask for, one CPU is what a shard needs.
+        # Scheduled by CPUs, one per shard: a GPU would have to be free to be requested.
         task = ray.remote(num_cpus=1, max_retries=RETRIES, runtime_env={"env_vars": single_thread})(
             play_remotely
         )
         limit = workers if workers > 1 else max(1, int(ray.cluster_resources().get("CPU", 1)))
         yield from _drive(ray, task, handle, shards, 2 * limit, report)
     finally:
-        if ours:
+        if started_here:
             ray.shutdown()
 
 
 def play_remotely(job: RolloutJob, shard: Shard) -> tuple[str, Any]:
     """A Ray task: ``("shard", (bytes, progress))`` or ``("error", exception)``."""
     global _player
-    last = Progress()
+    last = RolloutProgress()
 
-    def keep(now: Progress) -> None:
+    def keep(now: RolloutProgress) -> None:
         nonlocal last
         last = now
 
@@ -97,7 +97,7 @@ def _drive(
     """Keep at most ``limit`` tasks submitted, so that a stop does not leave a long queue behind."""
     waiting = list(reversed(shards))
     running: dict[Any, Shard] = {}
-    done = Progress()
+    done = RolloutProgress()
     try:
         while waiting or running:
             while waiting and len(running) < limit:

@@ -17,7 +17,7 @@ from tratree_cli.errors import InputError
 from tratree_cli.registry import UNRANKED, Registry
 
 LOCAL = "local"
-"""The engine that plays models unless another one is asked for (``explore.backend``)."""
+"""The engine that plays models unless another one is named (``explore.backend``)."""
 
 Open: TypeAlias = Callable[[str, Mapping[str, Any], int], Policy]
 """``open(argument, options, batch)``: the policy that ``argument`` names, for ``batch``
@@ -30,7 +30,7 @@ class PolicyBackend:
     """``body`` is ``module:function`` of an ``Open``, imported only where a policy plays.
 
     ``scripted`` backends play by themselves. ``served`` ones reach a model by the address in
-    ``NAME:ADDRESS#MODEL``; a recipe knows it as ``NAME:MODEL``, wherever it is served. ``engine``
+    ``NAME:ADDRESS#MODEL``; a recipe names it ``NAME:MODEL``, wherever it is served. ``engine``
     backends play a model's folder.
     """
 
@@ -91,7 +91,7 @@ def open_policy(
 ) -> Policy:
     """Open the policy that ``reference`` names; a model is opened by ``engine``.
 
-    ``options`` go to the backend; ``batch`` is the number of conversations that will live at once.
+    ``options`` go to the backend; ``batch`` is the number of conversations that will run at once.
     Raises ``InputError`` for bad references.
     """
     backend, argument = backend_of(reference), reference.partition(":")[2]

@@ -9,6 +9,7 @@ the same list of requests together (a shard).
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -21,11 +22,11 @@ from tratree_cli.agents.policy import Message, Opening, Policy, Reply, Turn
 from tratree_cli.envs.protocol import Environment
 from tratree_cli.formats.rollouts import UNSCORED, TextTable, Trajectory
 
-__all__ = ["EpisodeRequest", "Progress", "play", "play_episodes"]
+__all__ = ["EpisodeRequest", "RolloutProgress", "play", "play_episodes"]
 
 
 @dataclass(frozen=True)
-class Progress:
+class RolloutProgress:
     """How far rollouts are; every field adds up over shards. Times are in seconds.
 
     ``scored`` counts the finished episodes that have a score and ``score_sum`` adds their scores;
@@ -48,12 +49,14 @@ class Progress:
         """Mean score in [0, 1] of the scored episodes, None before the first."""
         return self.score_sum / self.scored if self.scored else None
 
-    def __add__(self, other: Progress) -> Progress:
+    def __add__(self, other: RolloutProgress) -> RolloutProgress:
         names = self.__dataclass_fields__
-        return Progress(**{name: getattr(self, name) + getattr(other, name) for name in names})
+        return RolloutProgress(
+            **{name: getattr(self, name) + getattr(other, name) for name in names}
+        )
 
 
-OnProgress = Callable[[Progress], None]
+OnProgress = Callable[[RolloutProgress], None]
 
 
 def play_episodes(
@@ -123,8 +126,11 @@ class _Loop:
                 self._ask(turns)
                 turns = self._answer(self._collect()) if self.live else []
                 progress(self._progress())
-        finally:
-            self.policy.finish(sorted(self.live))
+        except BaseException:
+            # What ended the loop is told, and not what it left behind in the policy.
+            with contextlib.suppress(Exception):
+                self.policy.finish(sorted(self.live))
+            raise
 
     def _admit(self, slot: int) -> list[Turn]:
         episode = self.episodes[slot]
@@ -177,9 +183,9 @@ class _Loop:
         self.environment_seconds += time.perf_counter() - began
         return turns
 
-    def _progress(self) -> Progress:
+    def _progress(self) -> RolloutProgress:
         scored = [episode for episode in self.finished if episode.end not in UNSCORED]
-        return Progress(
+        return RolloutProgress(
             total=len(self.episodes),
             done=len(self.finished),
             running=len(self.live),

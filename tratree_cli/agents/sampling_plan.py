@@ -43,8 +43,8 @@ def digest(document: Any) -> str:
 def episode_seed(seed: int, task: str, sample: int, setting: Mapping[str, Any], role: str) -> int:
     """The 63-bit seed of one episode; nothing else enters it.
 
-    ``role`` says what the policy is in the experiment (``weak``, ``strong``), not which bytes it
-    has: policies that are compared are played with the same draws.
+    ``role`` is the role of the policy in the experiment (``weak``, ``strong``), not its bytes:
+    policies that are compared are played with the same draws.
     """
     text = digest(["episode", seed, task, sample, dict(setting), role])
     return int(text[:16], 16) >> 1

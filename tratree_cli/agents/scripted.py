@@ -1,7 +1,7 @@
 """Policies without a model: the expert, random actions, a person, one's own Python object.
 
 All of them answer at once, one conversation after the other, so they share ``ScriptedPolicy``: a
-scripted agent is just a function from an observation to words, made anew for each conversation.
+scripted agent is a function from an observation to an output, made anew for each conversation.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from typing import Any
 
 import numpy as np
 
+from tratree_cli.agents.guarded import GuardedPolicy, in_words
 from tratree_cli.agents.policy import Opening, Policy, Reply, Turn
 from tratree_cli.display.text import inert
 from tratree_cli.errors import InputError
+from tratree_cli.formats.rollouts import POLICY_ERROR
 
 Agent = Callable[[Turn], str]
 """One conversation's agent: the newest turn in, the words of the answer out."""
 
 
-def words(thought: str, action: str) -> str:
+def agent_output(thought: str, action: str) -> str:
     """The agent's output for a thought (may be empty) and an action."""
     return f"Thought: {thought}\nAction: {action}" if thought else f"Action: {action}"
 
@@ -39,7 +41,14 @@ class ScriptedPolicy:
             self._agents[opening.slot] = self._make(opening)
 
     def submit(self, turns: Sequence[Turn]) -> None:
-        self._replies += [Reply(turn.slot, self._agents[turn.slot](turn)) for turn in turns]
+        self._replies += [self._answer(turn) for turn in turns]
+
+    def _answer(self, turn: Turn) -> Reply:
+        answer: object = self._agents[turn.slot](turn)
+        if not isinstance(answer, str):
+            detail = f"the policy answered with {type(answer).__name__}, not with text"
+            return Reply(turn.slot, end=POLICY_ERROR, detail=detail)
+        return Reply(turn.slot, answer)
 
     def collect(self) -> list[Reply]:
         replies, self._replies = self._replies, []
@@ -58,7 +67,7 @@ def expert_agent(opening: Opening) -> Agent:
     if opening.environment is None:
         raise InputError("the expert policy needs an environment")
     expert = opening.environment.expert(opening.task)
-    return lambda turn: words(*expert.act(turn.observation))
+    return lambda turn: agent_output(*expert.act(turn.observation))
 
 
 def random_agent(opening: Opening) -> Agent:
@@ -69,7 +78,7 @@ def random_agent(opening: Opening) -> Agent:
         actions = turn.available()
         if not actions:
             return "Action: nothing"
-        return words("", actions[int(generator.integers(len(actions)))])
+        return agent_output("", actions[int(generator.integers(len(actions)))])
 
     return act
 
@@ -133,19 +142,27 @@ def open_python(argument: str, options: Mapping[str, Any], batch: int) -> Policy
     ``(messages, seed) -> words``.
     """
     module, _, name = argument.partition(":")
-    if not module or not name:
+    if not all(part.isidentifier() for part in (*module.split("."), name)):
         raise InputError(f"'python:{argument}' is no policy: write python:module:object")
     try:
-        imported: Any = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise InputError(f"the policy 'python:{argument}' cannot be imported: {error}") from error
+        policy = _imported_policy(module, name)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a user's module raises as it is imported
+        raise InputError(
+            f"the policy 'python:{argument}' cannot be imported: {in_words(error)}"
+        ) from error
+    if policy is None:
+        raise InputError(f"'python:{argument}' is neither a policy nor a function of messages")
+    return GuardedPolicy(policy, one_by_one=isinstance(policy, ScriptedPolicy))
+
+
+def _imported_policy(module: str, name: str) -> Policy | None:
+    imported: Any = getattr(importlib.import_module(module), name)
     if callable(imported) and not hasattr(imported, "collect"):
         if inspect.signature(imported).parameters:
             return ScriptedPolicy(history_agent(imported))
         imported = imported()
     elif inspect.isclass(imported):
         imported = imported()
-    if not hasattr(imported, "collect"):
-        raise InputError(f"'python:{argument}' is neither a policy nor a function of messages")
-    policy: Policy = imported
-    return policy
+    return imported if hasattr(imported, "collect") else None

@@ -1,13 +1,13 @@
-"""A served model as a policy: any server that speaks the OpenAI chat protocol.
+"""A served model as a policy: any server with the OpenAI chat protocol.
 
-Conversations are answered by a pool of threads, as many as episodes live at once; each keeps its
+Conversations are answered by a pool of threads, as many as episodes run at once; each keeps its
 own connection, and servers are taken in turn. What a server refuses because of the request (a
 content filter, a prompt that is too long) ends that conversation; what it fails at (429, 5xx, a
 timeout, a closed connection) is tried again with growing pauses, on the other servers too, and a
 bounded number of failures in a row is an outage that stops the run. The key is read from the
 environment and appears in no file and no message.
 
-Seeds are sent along, but whether equal seeds give equal answers is the server's business.
+Seeds are sent along, but whether equal seeds give equal answers depends on the server.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from tratree_cli.agents.http_client import Answer, JsonClient, Unreachable
+from tratree_cli.agents.http_client import HttpAnswer, JsonClient, Unreachable
 from tratree_cli.agents.policy import Opening, PolicyOutageError, Reply, Turn
 from tratree_cli.errors import InputError
 from tratree_cli.formats.agent_text import storable
@@ -74,7 +74,7 @@ class ServedPolicy:
         self._turns = itertools.count()
         self._dialogues: dict[int, _Dialogue] = {}
         self._ready: queue.SimpleQueue[tuple[int, Reply | BaseException]] = queue.SimpleQueue()
-        self._asked: dict[int, int] = {}
+        self._submitted: dict[int, int] = {}
 
     @classmethod
     def open(cls, place: str, **options: Any) -> ServedPolicy:
@@ -103,7 +103,7 @@ class ServedPolicy:
             dialogue = self._dialogues[turn.slot]
             dialogue.messages.append({"role": "user", "content": turn.observation})
             number = next(self._turns)
-            self._asked[number] = turn.slot
+            self._submitted[number] = turn.slot
             self._pool.submit(self._ask, number, turn.slot, dialogue)
 
     def collect(self) -> list[Reply]:
@@ -112,7 +112,7 @@ class ServedPolicy:
             ready.append(self._ready.get())
         replies = []
         for number, reply in ready:
-            slot = self._asked.pop(number, None)
+            slot = self._submitted.pop(number, None)
             if isinstance(reply, BaseException):
                 raise reply
             # A slot that was finished meanwhile no longer waits for its answer.
@@ -128,7 +128,7 @@ class ServedPolicy:
         gone = set(slots)
         for slot in gone:
             self._dialogues.pop(slot, None)
-        self._asked = {n: slot for n, slot in self._asked.items() if slot not in gone}
+        self._submitted = {n: slot for n, slot in self._submitted.items() if slot not in gone}
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -141,7 +141,7 @@ class ServedPolicy:
             self._ready.put((number, self._reply(slot, answer)))
         except Unreachable as error:
             self._ready.put((number, PolicyOutageError(f"the policy server gave up: {error}")))
-        # A thread has nobody to raise to; what went wrong is raised where replies are collected.
+        # An exception in a pool thread would be lost: replies carry it to ``collect``.
         except BaseException as error:  # noqa: BLE001
             self._ready.put((number, error))
 
@@ -159,7 +159,7 @@ class ServedPolicy:
             **self._extra,
         }
 
-    def _reply(self, slot: int, answer: Answer) -> Reply:
+    def _reply(self, slot: int, answer: HttpAnswer) -> Reply:
         if answer.status in (401, 403):
             where = " or ".join(KEY_VARIABLES)
             raise PolicyOutageError(

@@ -21,6 +21,7 @@ import zstandard
 
 from tratree_cli.agents.played import PlayedEpisode, episode_from
 from tratree_cli.agents.sampling_plan import Shard
+from tratree_cli.formats.compressed import TooLargeError, unpacked
 from tratree_cli.formats.rollouts import json_lines
 
 FORMAT = 2
@@ -35,13 +36,13 @@ def encode_shard(key: str, episodes: Sequence[PlayedEpisode]) -> bytes:
 
 
 def decode_shard(data: bytes, key: str) -> list[PlayedEpisode] | None:
-    """The episodes of a shard file, or None if it is not what its header says."""
+    """The episodes of a shard file, or None if it does not match its header."""
     try:
-        header, _, body = zstandard.ZstdDecompressor().decompress(data).partition(b"\n")
+        header, _, body = unpacked(data).partition(b"\n")
         if orjson.loads(header) != _header(key, body):
             return None
         return [episode_from(orjson.loads(line)) for line in body.splitlines()]
-    except (zstandard.ZstdError, orjson.JSONDecodeError):
+    except (zstandard.ZstdError, TooLargeError, orjson.JSONDecodeError):
         return None
 
 
@@ -97,7 +98,7 @@ class ShardFolder:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself survive a power loss."""
+    """Make the rename durable (a power loss does not undo it)."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -19,7 +19,7 @@ from tratree_cli.agents.shard_files import encode_shard
 from tratree_cli.agents.turn_form import TurnByTurn, TurnForm
 from tratree_cli.envs.protocol import Environment, EnvironmentSpec
 from tratree_cli.envs.registry import open_environment
-from tratree_cli.errors import StageError, TratreeError
+from tratree_cli.errors import StageError, TratreeError, is_out_of_memory
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,12 @@ class ShardPlayer:
 
 
 def portable(error: Exception) -> TratreeError:
-    """An error as it travels between processes: ours as it is, any other as a sentence."""
+    """An error that can be pickled: a ``TratreeError`` as it is, any other as a sentence."""
     if isinstance(error, TratreeError):
         return error
+    if is_out_of_memory(error):
+        return StageError(
+            "not enough memory for a worker; use fewer workers, or a smaller explore.block or "
+            "explore.max_context"
+        )
     return StageError(f"a worker failed: {type(error).__name__}: {error}")

@@ -1,7 +1,7 @@
 """Exploring a plan: play the shards that are missing, on any engine, and merge all in one order.
 
 Engines only differ in where a shard is played. The caller's process alone writes shard files, so an
-engine returns bytes and knows nothing of folders; killing anything at any time costs the shards in
+engine returns bytes and opens no folder; killing anything at any time costs the shards in
 flight and no more. The merge reads finished shards in the plan's canonical order (task, source,
 sample), so its result is the same bytes however the shards came about.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 from tratree_cli.agents.played import PlayedEpisode, interned
 from tratree_cli.agents.policy import Message
-from tratree_cli.agents.rollout import OnProgress, Progress
+from tratree_cli.agents.rollout import OnProgress, RolloutProgress
 from tratree_cli.agents.sampling_plan import SamplingPlan, Shard
 from tratree_cli.agents.shard_files import ShardFolder
 from tratree_cli.agents.shard_player import PolicySource, RolloutJob, ShardPlayer
@@ -51,7 +51,7 @@ def explore(
     """Play what is missing of ``plan`` and return all of it; equal plans give equal rollouts.
 
     ``work`` keeps finished shards (a durable folder, may be shared by several runs and machines).
-    All episodes of a shard live at once. ``part=(i, n)`` plays and returns only the i-th of n
+    All episodes of a shard run at once. ``part=(i, n)`` plays and returns only the i-th of n
     parts. ``engine`` is ``local`` or ``ray`` (at ``address``). A policy outage raises
     ``PartialError`` and keeps what is finished; Ctrl-C passes through with the same effect.
     """
@@ -75,7 +75,7 @@ def run_shards(
     progress: OnProgress | None = None,
 ) -> None:
     """Play the shards that ``folder`` does not have yet, and put them there."""
-    finished, missing = Progress(), []
+    finished, missing = RolloutProgress(), []
     for shard in shards:
         content = folder.read(shard)
         if content is None:
@@ -84,11 +84,11 @@ def run_shards(
             finished += _summary(content)
     total = sum(len(shard.requests) for shard in shards)
 
-    def report(now: Progress) -> None:
+    def report(now: RolloutProgress) -> None:
         if progress is not None:
             progress(replace(finished + now, total=total))
 
-    report(Progress())
+    report(RolloutProgress())
     # Grouped by source, because a worker holds one policy at a time.
     missing.sort(key=lambda shard: shard.source)
     # Closing, because workers must not outlive an exception that is raised here.
@@ -129,13 +129,13 @@ def play_here(
     job: RolloutJob, shards: Sequence[Shard], report: OnProgress
 ) -> Generator[tuple[Shard, bytes]]:
     """The engine without processes."""
-    before = Progress()
+    before = RolloutProgress()
     player = ShardPlayer(job)
     try:
         for shard in shards:
-            now = Progress()
+            now = RolloutProgress()
 
-            def keep(current: Progress, before: Progress = before) -> None:
+            def keep(current: RolloutProgress, before: RolloutProgress = before) -> None:
                 nonlocal now
                 now = current
                 report(before + current)
@@ -189,10 +189,10 @@ def _finished(folder: ShardFolder, shard: Shard) -> list[PlayedEpisode]:
     return episodes
 
 
-def _summary(episodes: Sequence[PlayedEpisode]) -> Progress:
+def _summary(episodes: Sequence[PlayedEpisode]) -> RolloutProgress:
     """What finished shards of an earlier run add to the display."""
     scored = [episode for episode in episodes if episode.end not in UNSCORED]
-    return Progress(
+    return RolloutProgress(
         done=len(episodes),
         failed=len(episodes) - len(scored),
         scored=len(scored),

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tratree_cli.commands.completion import complete_reference
 from tratree_cli.commands.session import Session, stage_command
 
 app = typer.Typer()
@@ -16,7 +17,10 @@ app = typer.Typer()
 def build_tree(
     session: Session,
     rollouts: Annotated[
-        list[str] | None, typer.Argument(help="Rollouts, one or more [default: explored].")
+        list[str] | None,
+        typer.Argument(
+            help="Rollouts, one or more (default: explored).", autocompletion=complete_reference
+        ),
     ] = None,
     merge: Annotated[str | None, typer.Option("--merge", help="exact or similar.")] = None,
     threshold: Annotated[
@@ -36,6 +40,5 @@ def build_tree(
     )
     session.finish(
         stage.node(config, rollouts=given or None),
-        follow="tratree show tree@latest",
         summary=tree_summary,
     )

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tratree_cli.commands.project import PROJECT_FILE, project_file
 from tratree_cli.config import (
-    PROJECT_FILE,
     Config,
     from_dict,
     load_recipe,
@@ -57,12 +57,12 @@ def inherited(inputs: Sequence[Entry]) -> Config:
 
 
 def _from_recipe(options: CommonOptions) -> Config:
-    project = Path(PROJECT_FILE)
-    document = read_toml(project) if project.is_file() else {}
+    project = project_file()
+    document = read_toml(project) if project is not None else {}
     named = document.pop("recipe", None)
     chosen = options.recipe or named or "quick"
     recipe = load_recipe(str(chosen), _wanted_environment(options, document))
-    return recipe.with_values(document, PROJECT_FILE)
+    return recipe.with_values(document, str(project or PROJECT_FILE))
 
 
 def _told(options: CommonOptions, flags: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -49,12 +49,12 @@ def serve(
 ) -> None:
     """Serve an environment to trainers: OpenEnv's protocol, and AgentGym's under /agentgym."""
     from tratree_cli.envs.serve.server import Settings, serve
-    from tratree_cli.envs.serve.service import Limits
+    from tratree_cli.envs.serve.service import ServiceLimits
 
     def announce(url: str) -> None:
         print_line(url)
         sys.stdout.flush()
 
-    limits = Limits(sessions, idle, message_bytes, max_steps, split)
+    limits = ServiceLimits(sessions, idle, message_bytes, max_steps, split)
     settings = Settings(host, port, workers, token, limits)
     serve(lambda: open_named(name, data, parameters), settings, announce, say)

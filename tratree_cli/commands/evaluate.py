@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tratree_cli.commands.completion import complete_reference, complete_split
 from tratree_cli.commands.registered import complete_policy, listed
 from tratree_cli.commands.registered import policies as policy_forms
 from tratree_cli.commands.session import Session, stage_command
@@ -18,7 +19,10 @@ app = typer.Typer()
 def evaluate(
     session: Session,
     model: Annotated[
-        list[str] | None, typer.Argument(help="A model [default: the tree-DPO strong model].")
+        list[str] | None,
+        typer.Argument(
+            help="A model (default: the tree-DPO strong model).", autocompletion=complete_reference
+        ),
     ] = None,
     policy: Annotated[
         str | None,
@@ -29,7 +33,12 @@ def evaluate(
         ),
     ] = None,
     split: Annotated[
-        str | None, typer.Option("--split", help="Split to evaluate on; seen and unseen too.")
+        str | None,
+        typer.Option(
+            "--split",
+            help="Split to evaluate on; seen and unseen too.",
+            autocompletion=complete_split,
+        ),
     ] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", help="Only the first N tasks, 0: all.", metavar="N")
@@ -83,7 +92,7 @@ def evaluate(
     )
     chosen = policies[0] if policies else train_strong.node(config, "tree-dpo")
     node = stage.node(config, policy=chosen, label=_label(chosen), best_of=best_of)
-    session.finish(node, follow="tratree report", summary=evaluation_summary)
+    session.finish(node, summary=evaluation_summary)
 
 
 def _label(policy: object) -> str:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tratree_cli.commands.completion import complete_split
 from tratree_cli.commands.registered import complete_policy, listed
 from tratree_cli.commands.registered import policies as policy_forms
 from tratree_cli.commands.session import Session, stage_command
 from tratree_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from tratree_cli.pipeline.graph import Node
 
 app = typer.Typer()
 
@@ -19,7 +25,7 @@ app = typer.Typer()
 def explore(
     session: Session,
     model: Annotated[
-        list[str] | None, typer.Argument(help="Models that explore [default: the SFT weak model].")
+        list[str] | None, typer.Argument(help="Models that explore (default: the SFT weak model).")
     ] = None,
     policy: Annotated[
         list[str] | None,
@@ -36,7 +42,9 @@ def explore(
     top_p: Annotated[
         str | None, typer.Option("--top-p", help="One or more, comma-separated.")
     ] = None,
-    split: Annotated[str | None, typer.Option("--split", help="Split to explore.")] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Split to explore.", autocompletion=complete_split)
+    ] = None,
     tasks: Annotated[
         str | None,
         typer.Option("--tasks", help="Tasks by name, comma-separated, or @FILE with one a line."),
@@ -93,6 +101,8 @@ def explore(
         )
     node = stage.node(config, policies=policies or None, allow_test=allow_test)
     session.use(engine=engine, address=address)
+    if names:
+        session.runtime.checks.append(functools.partial(_require_tasks, names))
     if is_interactive([policy for policy in policies if isinstance(policy, str)]):
         # Bars would be drawn over what a person types.
         session.runtime.reporter = without_bars(session.runtime.reporter)
@@ -106,7 +116,18 @@ def explore(
             "without --shard publishes the rollouts"
         )
         return
-    session.finish(node, follow="tratree build-tree rollouts@latest")
+    session.finish(node)
+
+
+def _require_tasks(names: Sequence[str], missing: Sequence[Node]) -> None:
+    """Refuse an unknown task before the model that would play it is trained."""
+    from tratree_cli.envs.registry import open_environment
+    from tratree_cli.stages.sampling import chosen_by_name
+
+    exploration = missing[-1]
+    spec = exploration.locations.environment
+    if len(missing) > 1 and spec is not None:
+        chosen_by_name(open_environment(spec), exploration.params.split, names)
 
 
 def _check_engine(engine: str, address: str | None) -> None:

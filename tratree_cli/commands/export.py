@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tratree_cli.commands.project import default_store
 from tratree_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def export(
 
     from tratree_cli.formats.exporting import write_export
 
-    entry = Store(store or Path(".tratree")).resolve(reference)
+    entry = Store(store or default_store()).resolve(reference)
     if output.exists() and not force:
         raise InputError(f"{output} exists; choose another file or add --force")
     count = write_export(_records(entry, form), output, form)

@@ -18,7 +18,7 @@ def import_(
     session: Session,
     file: Annotated[Path, typer.Argument(help="JSON list or JSON lines, plain or .zst.")],
     form: Annotated[
-        str, typer.Option("--format", help="eto, sharegpt or jsonl [default: told by the file].")
+        str, typer.Option("--format", help="eto, sharegpt or jsonl (default: told by the file).")
     ] = "",
     kind: Annotated[str, typer.Option("--as", help="rollouts, demos or pairs.")] = "rollouts",
     on_error: Annotated[
@@ -28,8 +28,6 @@ def import_(
     """Read the trajectories or pairs of another program; every record is checked."""
     from tratree_cli.stages import importing as stage
 
-    follow = {"rollouts": "tratree build-tree rollouts@latest", "demos": "tratree sft demos@latest"}
-    next_step = follow.get(kind, "tratree train-strong pairs@latest")
     config = session.config([])
     node = stage.node(config, file, form=form, kind=kind, on_error=on_error)
-    session.finish(node, follow=next_step)
+    session.finish(node)

@@ -1,4 +1,4 @@
-"""``tratree init``: a Makefile and a tratree.toml for the working folder."""
+"""``tratree init``: a Makefile, a tratree.toml and a .gitignore for the working folder."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tratree_cli.commands.output import print_line, say
+from tratree_cli.commands.project import PROJECT_FILE
 
 app = typer.Typer()
 
@@ -18,8 +19,8 @@ def init(
     recipe: Annotated[str, typer.Option("--recipe", "-r", help="Recipe.")] = "quick",
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
 ) -> None:
-    """Write a Makefile (one target a stage) and a tratree.toml for this folder."""
-    from tratree_cli.config import PROJECT_FILE, load_recipe
+    """Write a Makefile (one target a stage), a tratree.toml and a .gitignore for this folder."""
+    from tratree_cli.config import load_recipe
     from tratree_cli.envs.registry import environment_names
     from tratree_cli.errors import InputError, did_you_mean
     from tratree_cli.resources import templates_dir
@@ -40,4 +41,19 @@ def init(
     for path, content in files.items():
         path.write_text(content, encoding="utf-8")
         print_line(str(path))
-    say("next: make report")
+    if _ignore(Path(".gitignore")):
+        print_line(".gitignore")
+    say("next: make report (make help lists the targets)")
+
+
+IGNORED = (".tratree/", "refs/")
+
+
+def _ignore(path: Path) -> bool:
+    """Add what is made here to ``.gitignore``, below what stands there; whether that was needed."""
+    present = path.read_text(encoding="utf-8") if path.is_file() else ""
+    missing = [name for name in IGNORED if name not in present.split()]
+    if missing:
+        start = present if present.endswith("\n") or not present else f"{present}\n"
+        path.write_text(start + "".join(f"{name}\n" for name in missing), encoding="utf-8")
+    return bool(missing)

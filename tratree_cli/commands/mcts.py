@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tratree_cli.commands.completion import complete_reference
 from tratree_cli.commands.session import Session, stage_command
 
 app = typer.Typer()
@@ -15,7 +16,10 @@ app = typer.Typer()
 @stage_command
 def mcts(
     session: Session,
-    tree: Annotated[list[str] | None, typer.Argument(help="A tree [default: built].")] = None,
+    tree: Annotated[
+        list[str] | None,
+        typer.Argument(help="A tree (default: built).", autocompletion=complete_reference),
+    ] = None,
     rollouts: Annotated[
         int | None, typer.Option("--rollouts", help="Iterations per tree.", min=1)
     ] = None,
@@ -31,6 +35,4 @@ def mcts(
 
     given = session.entries(tree or [], ("tree",))
     config = session.config(given, mcts__rollouts=rollouts, mcts__gamma=gamma, mcts__select=select)
-    session.finish(
-        stage.node(config, trees=given or None), follow="tratree train-strong paths@latest"
-    )
+    session.finish(stage.node(config, trees=given or None))

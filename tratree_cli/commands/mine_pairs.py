@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tratree_cli.commands.completion import complete_reference
 from tratree_cli.commands.registered import complete_rule, listed, pair_rules
 from tratree_cli.commands.session import Session, stage_command
 
@@ -18,7 +19,10 @@ def mine_pairs(
     session: Session,
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(help="A tree, or rollouts (and demos) for the other rules."),
+        typer.Argument(
+            help="A tree, or rollouts (and demos) for the other rules.",
+            autocompletion=complete_reference,
+        ),
     ] = None,
     rule: Annotated[
         str | None,
@@ -66,4 +70,4 @@ def mine_pairs(
         rollouts=by_kind["rollouts"] or None,
         demonstrations=by_kind["demos"] or None,
     )
-    session.finish(node, follow="tratree train-strong pairs@latest")
+    session.finish(node)

@@ -10,15 +10,16 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
-from tratree_cli.display.progress import stdout_console
+from tratree_cli.display.headlines import called
+from tratree_cli.display.progress import expected, stdout_console
 from tratree_cli.display.text import duration
 
 if TYPE_CHECKING:
     from tratree_cli.pipeline.plan import PlanLine
 
 
-def print_plan(lines: Sequence[PlanLine], *, as_json: bool) -> None:
-    """One line a node on stdout, in the order in which they would run."""
+def print_plan(lines: Sequence[PlanLine], *, as_json: bool, verbose: bool = False) -> None:
+    """One line a node on stdout, in the order in which they would run; ``verbose`` cuts nothing."""
     if as_json:
         for line in lines:
             record = {
@@ -31,33 +32,41 @@ def print_plan(lines: Sequence[PlanLine], *, as_json: bool) -> None:
             }
             sys.stdout.write(orjson.dumps(record).decode() + "\n")
         return
+    from tratree_cli.methods.registry import title
+
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("stage")
-    table.add_column("state", overflow="fold")
-    table.add_column("seconds before", justify="right")
+    table.add_column("stage", no_wrap=True)
+    table.add_column("took", justify="right", no_wrap=True)
+    table.add_column("state")
     for line in lines:
         cached = line.state == "cached"
         state = f"cached  {line.ref[: line.ref.index(':') + 13]}" if cached else line.state
         if line.reason:
             state += f" ({line.reason})"
-        took = duration(line.seconds) if line.seconds is not None else ""
-        table.add_row(Text(line.node.label), Text(state, "dim" if cached else ""), Text(took))
-    stdout_console().print(table)
-    missing = sum(line.state != "cached" for line in lines)
-    known = [line.seconds for line in lines if line.seconds is not None]
-    total = f", about {duration(sum(known))} from earlier runs" if known else ""
-    stdout_console().print(f"{len(lines) - missing} cached, {missing} would run{total}")
+        took = "" if cached else "?" if line.seconds is None else duration(line.seconds)
+        words = Text(state, "dim" if cached else "")
+        if not verbose:
+            words.no_wrap, words.overflow = True, "ellipsis"
+        table.add_row(Text(called(line.node.label, title)), took, words)
+    console = stdout_console()
+    console.print(table)
+    missing = [line.seconds for line in lines if line.state != "cached"]
+    took = f", {expected(missing)}" if missing else ""
+    summary = f"{len(lines) - len(missing)} cached, {len(missing)} would run{took}"
+    console.print(Text(summary))
 
 
 def print_grouped_plan(lines: Sequence[PlanLine], jobs: int) -> None:
     """A study's plan: nodes with the same label in one line, and what all of it would take."""
+    from tratree_cli.methods.registry import title
+
     groups: dict[str, list[PlanLine]] = {}
     for line in lines:
         groups.setdefault(line.node.label, []).append(line)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("stage")
-    for title in ("cached", "to run", "each", "together"):
-        table.add_column(title, justify="right")
+    for column in ("cached", "to run", "each", "together"):
+        table.add_column(column, justify="right")
     for label, members in groups.items():
         missing = [line for line in members if line.state != "cached"]
         known = _known(missing)
@@ -65,7 +74,7 @@ def print_grouped_plan(lines: Sequence[PlanLine], jobs: int) -> None:
         total = duration(sum(known)) if known else ""
         cached = len(members) - len(missing)
         table.add_row(
-            Text(label),
+            Text(called(label, title)),
             str(cached) if cached else "",
             str(len(missing)) if missing else "",
             each,

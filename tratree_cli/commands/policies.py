@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tratree_cli.agents.registry import backend_of
+from tratree_cli.agents.registry import POLICIES, backend_of
 from tratree_cli.commands.session import Session
 from tratree_cli.errors import InputError
 
@@ -45,8 +45,22 @@ def _open(session: Session, word: str, revision: str | None) -> Entry | str:
     except (InputError, StoreError):
         found = _elsewhere(session, word)
         if found is None:
+            _refuse_misspelt(word)
             raise
         return found
+
+
+def _refuse_misspelt(word: str) -> None:
+    """Name the policy or embedded model that ``word`` is nearly, if it is nearly one."""
+    from tratree_cli.errors import did_you_mean
+    from tratree_cli.models.load import EMBEDDED
+
+    known = [*POLICIES.names(), *EMBEDDED]
+    if ":" not in word and (near := did_you_mean(word, known)):
+        raise InputError(
+            f"no artifact, policy or model answers to '{word}'{near}; `tratree store ls` lists "
+            f"artifacts, policies and embedded models are {', '.join(known)}"
+        )
 
 
 def _elsewhere(session: Session, word: str) -> str | None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tratree_cli.commands.next_step import short
 from tratree_cli.commands.session import Session, stage_command
 from tratree_cli.errors import InputError
 
@@ -20,11 +21,11 @@ def pretrain(
     sizes: Annotated[
         list[str] | None,
         typer.Argument(
-            help="tratree-s, -m, -l (the shop); tratree-rooms-s, -rooms-m [default: all]."
+            help="tratree-s, -m, -l (the shop); tratree-rooms-s, -rooms-m (default: all)."
         ),
     ] = None,
     tokens: Annotated[
-        int | None, typer.Option("--tokens", help="Tokens to learn from [default: as shipped].")
+        int | None, typer.Option("--tokens", help="Tokens to learn from (default: as shipped).")
     ] = None,
     to: Annotated[
         Path | None,
@@ -45,5 +46,4 @@ def pretrain(
         session.print_entry(entry)
         if to is not None:
             stage.ship(entry.path, to / size)
-    if not session.dry_run:
-        session.runtime.reporter.hint("tratree show model@latest")
+        session.runtime.reporter.hint(f"tratree sft --model {short(entry)}")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tratree_cli.commands.completion import complete_format
+from tratree_cli.commands.next_step import short
 from tratree_cli.commands.registered import complete_methods
 from tratree_cli.commands.session import Session, stage_command
 
@@ -23,6 +25,15 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+OTHER_NAMES = {
+    "text": "terminal",
+    "txt": "terminal",
+    "md": "markdown",
+    "tex": "latex",
+    "htm": "html",
+}
+"""Formats by the names and suffixes that people try."""
+
 FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
 
 
@@ -32,7 +43,7 @@ def report(
     session: Session,
     evaluations: Annotated[
         list[str] | None,
-        typer.Argument(help="Evaluations [default: every method of the recipe]."),
+        typer.Argument(help="Evaluations (default: every method of the recipe)."),
     ] = None,
     methods: Annotated[
         str | None,
@@ -47,21 +58,29 @@ def report(
         typer.Option("--existing", help="All evaluations in the store; --env, --recipe narrow it."),
     ] = False,
     form: Annotated[
-        str, typer.Option("--format", help="terminal, markdown, latex, csv, json or html.")
-    ] = "terminal",
+        str | None,
+        typer.Option(
+            "--format",
+            help="terminal, markdown, latex, csv, json or html (default: by --output's suffix).",
+            autocompletion=complete_format,
+        ),
+    ] = None,
     with_paper: Annotated[
         bool, typer.Option("--with-paper", help="The paper's printed figures beside one's own.")
     ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the content to a file.")
     ] = None,
+    long: Annotated[
+        bool, typer.Option("--long", "-l", help="All tables and notes and a tree, on a terminal.")
+    ] = False,
 ) -> None:
     """Make the report: the whole pipeline, exactly the evaluations given, or all there are."""
     from tratree_cli.errors import InputError
     from tratree_cli.reporting import report_stage as stage
     from tratree_cli.reporting import study
 
-    check_output(form, output)
+    form = check_output(form, output)
     if existing and (evaluations or methods):
         other = "evaluations that are named" if evaluations else "--methods"
         raise InputError(f"--existing takes all that is in the store; drop it, or drop {other}")
@@ -76,7 +95,7 @@ def report(
         )
         entry = session.realise(node)
         if entry is not None:
-            deliver(session, entry, form, output)
+            deliver(session, entry, form, output, long)
         return
     config = session.config()
     names = study.chosen_methods(methods, config)
@@ -85,7 +104,7 @@ def report(
     if session.dry_run:
         session.realise(stage.of_cells(config, cells, with_paper=with_paper))
     else:
-        deliver_cells(session, config, cells, form, output, with_paper)
+        deliver_cells(session, config, cells, form, output, with_paper, long)
 
 
 def _existing(session: Session) -> list[Entry]:
@@ -109,17 +128,26 @@ def _existing(session: Session) -> list[Entry]:
     return found[::-1]
 
 
-def check_output(form: str, output: Path | None) -> None:
-    """Refuse an unknown format or an output without a folder before hours are spent."""
+def check_output(form: str | None, output: Path | None) -> str:
+    """The format: what was asked for, or what the output's suffix says.
+
+    An unknown one, an output without a folder, and a page that would be written onto a terminal
+    are refused before hours are spent.
+    """
     from tratree_cli.errors import InputError, did_you_mean
 
+    if form is None:
+        suffix = output.suffix.removeprefix(".").lower() if output is not None else ""
+        form = OTHER_NAMES.get(suffix, suffix if suffix in FORMATS else "terminal")
     if form not in FORMATS:
-        raise InputError(
-            f"there is no format '{form}'{did_you_mean(form, FORMATS)}; "
-            f"there are {', '.join(FORMATS)}"
-        )
+        meant = OTHER_NAMES.get(form, form)
+        hint = f" (did you mean '{meant}'?)" if meant != form else did_you_mean(form, FORMATS)
+        raise InputError(f"there is no format '{form}'{hint}; there are {', '.join(FORMATS)}")
     if output is not None and not output.parent.is_dir():
         raise InputError(f"--output {output}: there is no folder {output.parent}")
+    if form == "html" and output is None and sys.stdout.isatty():
+        raise InputError("a page is no text for a terminal; add --output report.html")
+    return form
 
 
 def deliver_cells(
@@ -129,6 +157,7 @@ def deliver_cells(
     form: str,
     output: Path | None,
     with_paper: bool,
+    long: bool = False,
 ) -> None:
     """Compute the cells of a study and deliver their report; a cell that fails costs only itself.
 
@@ -146,7 +175,7 @@ def deliver_cells(
             raise losses.failed[0][1]
     entry = session.realise(node)
     assert entry is not None
-    deliver(session, entry, form, output)
+    deliver(session, entry, form, output, long)
     if losses and session.as_json:
         # One object on stdout, which has what is missing among its warnings.
         raise typer.Exit(PartialError.exit_code)
@@ -159,40 +188,49 @@ def deliver_cells(
         )
 
 
-def deliver(session: Session, entry: Entry, form: str, output: Path | None) -> None:
+def deliver(
+    session: Session, entry: Entry, form: str, output: Path | None, long: bool = False
+) -> None:
     """Print the report, or write it to a file and print its reference."""
+    from rich.text import Text
+
     from tratree_cli.reporting import report_stage as stage
 
     document = stage.document_of(session.opened_store, entry)
     if output is not None:
         output.write_text(rendered(document, form), encoding="utf-8")
-        session.runtime.reporter.hint(f"open {output}")
+        session.runtime.reporter.show(Text(f"written to {output}"))
         session.print_entry(entry)
     elif session.as_json and form == "terminal":
         session.print_entry(entry)
     elif form == "terminal":
-        show_report(document, session.opened_store, entry)
+        show_report(document, session.opened_store, entry, long)
     else:
         sys.stdout.write(rendered(document, form))
 
 
-def show_report(document: ReportDocument, store: Store, entry: Entry) -> None:
-    """The report on the terminal: the table, one tree, and the line to type next."""
+def show_report(document: ReportDocument, store: Store, entry: Entry, long: bool) -> None:
+    """The report on the terminal: one screen, or all tables and a tree; what to type next."""
     from dataclasses import replace
 
+    from rich.console import Group
     from rich.text import Text
 
+    from tratree_cli.commands.report_screen import screen
     from tratree_cli.display.progress import stdout_console
     from tratree_cli.reporting import lineage
     from tratree_cli.reporting.render import terminal
 
     console = stdout_console()
-    console.print(terminal.render(replace(document, next_step="")))
     trees = lineage.inputs(store, entry, "tree")
-    for tree in trees[:1]:
-        console.print(typical_tree(tree))
-    if document.next_step:
-        console.print(Text.assemble("\nNext: ", (document.next_step, "bold")))
+    if long:
+        console.print(terminal.render(replace(document, next_step="")))
+        for tree in trees[:1]:
+            console.print(typical_tree(tree))
+    else:
+        console.print(Group(*screen(document)))
+    if trees:
+        console.print(Text.assemble("\nNext: ", (f"tratree show {short(trees[0])}", "bold")))
 
 
 def typical_tree(tree: Entry) -> RenderableType:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from tratree_cli.commands.completion import complete_format
 from tratree_cli.commands.registered import complete_methods, listed, study_methods
 from tratree_cli.commands.report import check_output, deliver_cells
 from tratree_cli.commands.session import Session, stage_command
 
 if TYPE_CHECKING:
+    from tratree_cli.config import Config
     from tratree_cli.pipeline.graph import Node
 
 app = typer.Typer()
@@ -42,20 +44,29 @@ def run(
         bool, typer.Option("--grid", help="All combinations of the sweeps, not one at a time.")
     ] = False,
     form: Annotated[
-        str, typer.Option("--format", help="terminal, markdown, latex, csv, json or html.")
-    ] = "terminal",
+        str | None,
+        typer.Option(
+            "--format",
+            help="terminal, markdown, latex, csv, json or html (default: by --output's suffix).",
+            autocompletion=complete_format,
+        ),
+    ] = None,
     with_paper: Annotated[
         bool, typer.Option("--with-paper", help="The paper's printed figures beside one's own.")
     ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the content to a file.")
     ] = None,
+    long: Annotated[
+        bool, typer.Option("--long", "-l", help="All tables and notes and a tree, on a terminal.")
+    ] = False,
 ) -> None:
     """Run a study over seeds, methods and settings; ends with the report of all cells."""
+    from tratree_cli.commands.recipe_fit import require_fitting_recipe
     from tratree_cli.reporting import report_stage as stage
     from tratree_cli.reporting import study
 
-    check_output(form, output)
+    form = check_output(form, output)
     config = session.config()
     cells = study.cells(
         config,
@@ -64,11 +75,13 @@ def run(
         sweeps=study.parse_sweeps(sweep or [], config),
         grid=grid,
     )
+    for cell in cells:
+        require_fitting_recipe(cast("Config", cell.evaluation.config), session.runtime.command)
     session.runtime.labels = study.labels(cells)
     if session.dry_run:
         _print_plan(session, stage.of_cells(config, cells, with_paper=with_paper))
     else:
-        deliver_cells(session, config, cells, form, output, with_paper)
+        deliver_cells(session, config, cells, form, output, with_paper, long)
 
 
 def _print_plan(session: Session, node: Node) -> None:

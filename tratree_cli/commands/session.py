@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from tratree_cli.commands.next_step import next_step
 from tratree_cli.commands.options import CommonOptions, with_common_options
 from tratree_cli.commands.output import entry_json, print_json, print_line
+from tratree_cli.commands.project import default_store
 from tratree_cli.errors import InputError, WouldRunError
+from tratree_cli.models.folder_checks import allow_remote_code
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -34,10 +37,14 @@ if TYPE_CHECKING:
 class Session(CommonOptions):
     """The common options of one call, and everything a command does with them."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        allow_remote_code(self.trust_remote_code)
+
     @functools.cached_property
     def store_root(self) -> Path:
         """The store's folder, which need not exist yet but must be possible."""
-        root = self.store or Path(".tratree")
+        root = self.store or default_store()
         place = root.absolute()
         while not place.exists():
             place = place.parent
@@ -54,16 +61,17 @@ class Session(CommonOptions):
     @functools.cached_property
     def runtime(self) -> Runtime:
         from tratree_cli.display.progress import reporter
+        from tratree_cli.methods.registry import title
         from tratree_cli.pipeline.graph import Options
         from tratree_cli.pipeline.reporter import SilentReporter
         from tratree_cli.pipeline.runtime import Runtime
-        from tratree_cli.threads import limit_threads
+        from tratree_cli.threads import chosen_threads, limit_threads
 
-        options = Options(workers=self.workers, device=self.device)
+        options = Options(workers=self.workers, device=self.device, threads=chosen_threads())
         limit_threads(options.threads)
         return Runtime(
             store_root=self.store_root,
-            reporter=SilentReporter() if self.quiet else reporter(),
+            reporter=SilentReporter() if self.quiet else reporter(title, verbose=self.verbose),
             options=options,
             frozen=self.frozen,
             force=self.force,
@@ -71,7 +79,14 @@ class Session(CommonOptions):
             wait=self.wait,
             jobs=self.jobs or os.cpu_count() or 1,
             command=sys.argv[1:],
+            checks=[self._tell_of_another_recipe],
         )
+
+    def _tell_of_another_recipe(self, missing: Sequence[Node]) -> None:
+        from tratree_cli.commands.next_step import another_recipe
+
+        if words := another_recipe(missing, self.opened_store):
+            self.runtime.reporter.warn(words)
 
     def use(self, **options: Any) -> None:
         """Set how stages run beyond the common options (engine, address)."""
@@ -82,8 +97,11 @@ class Session(CommonOptions):
     def config(self, inputs: Sequence[Entry] = (), **flags: Any) -> Config:
         """The effective configuration (``configured``); ``flags`` are a command's own."""
         from tratree_cli.commands.configuration import configured
+        from tratree_cli.commands.recipe_fit import require_fitting_recipe
 
-        return self._stored_models(configured(self, inputs, flags))
+        config = configured(self, inputs, flags)
+        require_fitting_recipe(config, sys.argv[1:])
+        return self._stored_models(config)
 
     def _stored_models(self, config: Config) -> Config:
         """``model:…`` as a base model: the folder of that artifact, known by its content."""
@@ -107,7 +125,15 @@ class Session(CommonOptions):
             return list(references)
         if self.no_stdin or not (references or _stdin_is_piped()):
             return []
-        words = [line.strip() for line in sys.stdin.read().splitlines() if line.strip()]
+        try:
+            text = sys.stdin.read()
+            text.encode()  # in some locales foreign bytes are read as halves of characters
+        except UnicodeError as error:
+            raise InputError(
+                "stdin is not UTF-8 text; references are expected there, one a line "
+                "(--no-stdin ignores it)"
+            ) from error
+        words = [line.strip() for line in text.splitlines() if line.strip()]
         if not words:
             raise InputError(
                 "stdin is an empty pipe, so the stage before failed; "
@@ -128,19 +154,18 @@ class Session(CommonOptions):
     def finish(
         self,
         node: Node,
-        follow: str = "",
         summary: Callable[[Entry], RenderableType] | None = None,
     ) -> None:
         """Realise ``node`` and print its reference; with ``--dry-run`` print the plan instead.
 
-        ``summary`` is shown to people on stderr, ``follow`` is the line they may type next.
+        ``summary`` is shown to people on stderr, before the line that they may type next.
         """
         entry = self.realise(node)
         if entry is not None:
             self.print_entry(entry)
             if summary is not None and not self.quiet:
                 self.runtime.reporter.show(summary(entry))
-            if follow:
+            if follow := next_step(entry, self.name, self.store):
                 self.runtime.reporter.hint(follow)
             if entry.provenance.get("partial"):
                 raise typer.Exit(3)
@@ -177,7 +202,7 @@ class Session(CommonOptions):
         from tratree_cli.commands.plan_output import print_plan
 
         lines = self.runtime.plan(node)
-        print_plan(lines, as_json=self.as_json)
+        print_plan(lines, as_json=self.as_json, verbose=self.verbose)
         if self.exit_code and any(line.state != "cached" for line in lines):
             raise WouldRunError("something would run (--exit-code)")
 

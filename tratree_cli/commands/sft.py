@@ -18,7 +18,7 @@ app = typer.Typer()
 def sft(
     session: Session,
     demos: Annotated[
-        list[str] | None, typer.Argument(help="Demonstrations [default: made by the expert].")
+        list[str] | None, typer.Argument(help="Demonstrations (default: made by the expert).")
     ] = None,
     file: Annotated[
         list[Path] | None,
@@ -43,7 +43,7 @@ def sft(
     track: Track = None,
 ) -> None:
     """Fine-tune a base model on demonstrations (Eq. 4; with --diverge-from, Eq. 5)."""
-    from tratree_cli.commands.training import base_model, file_of, prepare, warn_of_small_recipe
+    from tratree_cli.commands.training import base_model, file_of, prepare
     from tratree_cli.errors import InputError
     from tratree_cli.stages import importing
     from tratree_cli.stages import sft as stage
@@ -65,8 +65,6 @@ def sft(
         diverge = session.entry(config.sft.diverge_from, ("model",))
     if diverge is None and diverge_weight is not None:
         raise InputError("--diverge-weight is Eq. 5's; name a model with --diverge-from")
-    if base is not None:
-        warn_of_small_recipe(session, config, base, learning_rate)
     imported = [importing.node(config, file_of(p, "--demos"), kind="demos") for p in file or []]
     node = stage.node(
         config,
@@ -75,4 +73,4 @@ def sft(
         diverge_from=diverge,
         processes=world,
     )
-    session.finish(node, follow="tratree explore" if role == "weak" else "tratree train-strong")
+    session.finish(node)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tratree_cli.commands.completion import complete_reference
 from tratree_cli.commands.output import print_content, print_json_lines, print_line
+from tratree_cli.commands.project import default_store
 from tratree_cli.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -25,7 +27,12 @@ TREE_FORMATS = ("terminal", "mermaid", "dot", "json", "html")
 
 @app.command()
 def show(
-    references: Annotated[list[str], typer.Argument(help="One artifact, or several evaluations.")],
+    references: Annotated[
+        list[str],
+        typer.Argument(
+            help="One artifact, or several evaluations.", autocompletion=complete_reference
+        ),
+    ],
     task: Annotated[str | None, typer.Option("--task", help="One task of it.")] = None,
     depth: Annotated[int, typer.Option("--depth", help="Trees: depth, 0 for all.", min=0)] = 0,
     min_visits: Annotated[
@@ -52,7 +59,7 @@ def show(
             f"there is no format '{form}'{did_you_mean(form, TREE_FORMATS)}; "
             f"there are {', '.join(TREE_FORMATS)}"
         )
-    opened = Store(store or Path(".tratree"))
+    opened = Store(store or default_store())
     entries = [opened.resolve(text) for text in references]
     if len(entries) > 1:
         print_content(_case_study(opened, entries, task))

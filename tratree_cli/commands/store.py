@@ -14,7 +14,13 @@ import typer
 
 from tratree_cli.commands import store_sharing
 from tratree_cli.commands.output import entry_json, print_content, print_json, print_line, say
-from tratree_cli.commands.store_options import AsJson, Ref, StoreFolder, open_store
+from tratree_cli.commands.store_options import (
+    AsJson,
+    Ref,
+    StoreFolder,
+    open_store,
+    require_known,
+)
 
 app = typer.Typer(no_args_is_help=True, help="The artifact store: what was made, from what, why.")
 
@@ -43,11 +49,15 @@ def list_artifacts(
     kind: Annotated[str | None, typer.Argument(help="Only this kind.")] = None,
     stage: Annotated[str | None, typer.Option(help="Only what this stage made.")] = None,
     limit: Annotated[int, typer.Option("-n", "--limit", min=0, help="0: all.")] = 50,
+    long: Annotated[
+        bool, typer.Option("--long", "-l", help="Also stage, recipe, time, size and summary.")
+    ] = False,
     store: StoreFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """List artifacts, newest first."""
     opened = open_store(context, store)
+    require_known(opened, kind, stage)
     found = opened.entries(kind=kind, stage=stage, limit=limit or None)
     if as_json:
         for entry in found:
@@ -55,11 +65,14 @@ def list_artifacts(
         return
     entries = list(found)
     if not entries:
-        say(f"nothing in {opened.root} yet; `tratree report --env webshop` makes everything")
+        what = " ".join(["nothing", *([f"of kind '{kind}'"] if kind else [])])
+        what += f" made by {stage}" if stage else ""
+        say(f"{what} in {opened.root} yet; `tratree report --env webshop` makes everything")
         return
     from tratree_cli.display.artifacts import listing
+    from tratree_cli.methods.registry import title
 
-    print_content(listing(entries, opened.names(), time.time()))
+    print_content(listing(entries, opened.names(), time.time(), long=long, title=title))
     if limit and len(entries) == limit:
         say(f"the newest {limit}; `-n 0` lists all")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tratree_cli.commands.completion import complete_reference
 from tratree_cli.commands.registered import complete_method, listed, strong_methods
 from tratree_cli.commands.session import Session, stage_command
 from tratree_cli.commands.training import Launch, Processes, Track
@@ -25,7 +26,10 @@ app = typer.Typer()
 def train_strong(
     session: Session,
     source: Annotated[
-        list[str] | None, typer.Argument(help="Pairs or paths [default: made for the method].")
+        list[str] | None,
+        typer.Argument(
+            help="Pairs or paths (default: made for the method).", autocompletion=complete_reference
+        ),
     ] = None,
     file: Annotated[
         Path | None,
@@ -100,7 +104,7 @@ def train_strong(
     reference = _model(session, ref or config.dpo.ref, ("weak", "strong-sft", "none", ""))
     data = _imported(config, file) if file is not None else first
     node = stage.node(config, chosen, data=data, init=start, reference=reference, processes=world)
-    session.finish(node, follow="tratree eval model@latest")
+    session.finish(node)
 
 
 def _method(asked: str | None, first: Entry | None, file: Path | None) -> str:

@@ -11,7 +11,6 @@ from tratree_cli.commands.session import Session
 from tratree_cli.errors import InputError
 
 if TYPE_CHECKING:
-    from tratree_cli.config import Config
     from tratree_cli.stages.distributed import ProcessGroupSpec
 
 Processes = Annotated[
@@ -25,7 +24,7 @@ Launch = Annotated[
 ]
 Track = Annotated[
     list[str] | None,
-    typer.Option("--track", help="Report to tensorboard, wandb or trackio [default: to nobody]."),
+    typer.Option("--track", help="Report to tensorboard, wandb or trackio (default: to nobody)."),
 ]
 
 
@@ -44,23 +43,6 @@ def prepare(
     check_trackers(tuple(track or ()))
     session.use(track=tuple(track or ()))
     return process_group(processes, launch)
-
-
-SMALL = ("quick", "micro")
-"""Recipes made for the embedded models: high learning rates, all weights, many epochs."""
-
-
-def warn_of_small_recipe(session: Session, config: Config, model: str, rate: float | None) -> None:
-    """A large model trained with the settings of a tiny one is a mistake nobody would notice."""
-    from tratree_cli.models.load import EMBEDDED
-
-    ours = model in EMBEDDED or model.startswith(("model:", "model@"))
-    if not ours and config.recipe in SMALL and rate is None and not session.dry_run:
-        session.runtime.reporter.warn(
-            f"recipe '{config.recipe}' is made for the embedded models (learning rate "
-            f"{config.sft.learning_rate:g}, LoRA rank {config.sft.lora_r}); for {Path(model).name} "
-            "take --recipe paper-qwen2.5 or one of your own"
-        )
 
 
 def file_of(path: Path, flag: str) -> Path:

@@ -7,14 +7,17 @@ machines) is foreign text: it is shown as ``Text``, never as markup, without con
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Group
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from tratree_cli.display.text import duration, one_line, size
+from tratree_cli.display.headlines import headline
+from tratree_cli.display.text import age, duration, one_line, size
 
 if TYPE_CHECKING:
     from tratree_store.differences import Comparison
@@ -28,38 +31,81 @@ def foreign(text: object, style: str = "") -> Text:
     return Text(one_line(str(text)), style=style)
 
 
-def summary_text(summary: dict[str, Any], width: int = 60) -> str:
-    """The leading scalar facts of a summary in one line."""
+def summary_text(summary: Mapping[str, Any], width: int = 60) -> str:
+    """The leading scalar facts of a summary in one line, at most ``width`` long (0: whole)."""
     facts = [
-        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+        f"{key.replace('_', ' ')} {value:.4g}"
+        if isinstance(value, float)
+        else f"{key.replace('_', ' ')} {value}"
         for key, value in summary.items()
         if isinstance(value, str | int | float)
     ]
     text = ", ".join(facts)
-    return text if len(text) <= width else text[: width - 1] + "…"
+    return text if not width or len(text) <= width else text[: width - 1] + "…"
 
 
-def listing(entries: Iterable[Entry], names: dict[str, str], now: float) -> Table:
-    """One line an artifact, newest first."""
+def listing(
+    entries: Sequence[Entry],
+    names: dict[str, str],
+    now: float,
+    *,
+    long: bool = False,
+    title: Callable[[str], str] = str,
+) -> Table | Group:
+    """One line an artifact, newest first: what it is, its reference, its age.
+
+    Environment and recipe are named where the entries differ in them; ``long`` puts everything
+    else below each line. ``title`` is what tables call a method of a name.
+    """
     by_ref: dict[str, list[str]] = {}
     for name, ref in names.items():
         by_ref.setdefault(ref, []).append(name)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("artifact", "stage", "made", "took", "size"):
-        table.add_column(column, no_wrap=True, justify="right" if column == "size" else "left")
-    table.add_column("names")
-    table.add_column("summary", overflow="fold")
-    for entry in entries:
-        table.add_row(
-            foreign(f"{entry.kind}:{entry.object[:12]}", "cyan"),
-            foreign(entry.stage),
-            f"{duration(max(0.0, now - entry.created))} ago",
-            duration(entry.seconds),
-            size(entry.size),
-            foreign(", ".join(by_ref.get(entry.ref, ()))),
-            foreign(summary_text(entry.summary)),
+    origins = [_origin(entry) for entry in entries]
+    differing = [len({origin[i] for origin in origins if origin[i]}) > 1 for i in (0, 1)]
+    rows = []
+    for entry, origin in zip(entries, origins, strict=True):
+        label = str(entry.provenance.get("label") or entry.stage)
+        said = [headline(entry.kind, entry.summary, label, title)]
+        said += [part for part, differs in zip(origin, differing, strict=True) if differs and part]
+        named = " ".join(map(one_line, by_ref.get(entry.ref, ())))
+        words = Text(no_wrap=True, overflow="ellipsis")
+        words.append(named, "bold cyan")
+        words.append(("  " if named else "") + one_line(" · ".join(said)))
+        short = foreign(f"{entry.kind}:{entry.object[: 12 if long else 8]}", "cyan")
+        rows.append((words, short, f"{age(max(0.0, now - entry.created))} ago"))
+    if long:
+        return Group(
+            *(
+                part
+                for entry, origin, (what, ref, made) in zip(entries, origins, rows, strict=True)
+                for part in (_first_line(what, ref, made), _more(entry, origin))
+            )
         )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    # Only the words give way in a narrow terminal; what tells rows apart is never cut.
+    table.add_column("what")
+    table.add_column("artifact", no_wrap=True)
+    table.add_column("made", no_wrap=True, justify="right")
+    for row in rows:
+        table.add_row(*row)
     return table
+
+
+def _first_line(what: Text, ref: Text, made: str) -> Text:
+    return Text.assemble(ref, "  ", what, (f"  {made}", "dim"))
+
+
+def _more(entry: Entry, origin: tuple[str, str]) -> Padding:
+    """What the first line of an artifact leaves out."""
+    facts = [entry.stage, *filter(None, origin), f"took {duration(entry.seconds)}"]
+    words = " · ".join([*facts, size(entry.size), summary_text(entry.summary, width=0)])
+    return Padding(foreign(words.removesuffix(" · "), "dim"), (0, 0, 0, 4))
+
+
+def _origin(entry: Entry) -> tuple[str, str]:
+    """Environment and recipe that an artifact was made with; empty where they are not recorded."""
+    config = entry.provenance.get("config") or {}
+    return str((config.get("env") or {}).get("name") or ""), str(config.get("recipe") or "")
 
 
 def details(entry: Entry, files: Iterable[tuple[str, int]], names: Iterable[str]) -> Tree:
@@ -117,7 +163,7 @@ def ancestry(graph: Lineage, root: str) -> Tree:
         for edge in graph.inputs_of(node):
             text = foreign(f"{edge.role} ← {graph.label(edge.source)}")
             again = edge.source in drawn and bool(graph.inputs_of(edge.source))
-            below = branch.add(Text.assemble(text, " (above)") if again else text)
+            below = branch.add(Text.assemble(text, " (drawn elsewhere)") if again else text)
             if edge.source not in drawn:
                 drawn.add(edge.source)
                 todo.append((below, edge.source))

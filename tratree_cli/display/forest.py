@@ -228,12 +228,13 @@ class TreeLines:
             yield Text(_fill(start, room) + f"{gap:>{figures - 2}}", style="dim", no_wrap=True)
         for row in self.rows:
             yield _line(row, room, won, wide, ascii_only)
-        yield Text(
-            f"{star} {self.legend}   {mark} one state, different actions: how far G parts below",
-            style="dim",
-            no_wrap=True,
-            overflow="ellipsis",
+        legend = (
+            f"{star} {self.legend}   {mark} one state, different actions: how far G parts below"
         )
+        yield Text(legend, style="dim", no_wrap=True, overflow="ellipsis")
+        if any(row.ineffective for row in self.rows):
+            words = f"{'x' if ascii_only else '✗'} had no effect"
+            yield Text(words, style="dim", no_wrap=True, overflow="ellipsis")
 
 
 def _guides(row: TreeRow, ascii_only: bool) -> str:
@@ -246,7 +247,14 @@ def _words(row: TreeRow, ascii_only: bool) -> str:
     words = one_line(row.text)
     if row.best:
         words = f"{'*' if ascii_only else '★'} {words}"
+    if row.ineffective:
+        words = f"{'x' if ascii_only else '✗'} {words}"
     return words + _not_shown(row.hidden)
+
+
+def _beside(row: TreeRow) -> str:
+    """What the action showed, where it had an effect."""
+    return f"  {one_line(row.seen, 48)}" if row.seen and not row.ineffective else ""
 
 
 def _not_shown(nodes: int) -> str:
@@ -258,7 +266,8 @@ def _won(row: TreeRow) -> str:
 
 
 def _needed(row: TreeRow, ascii_only: bool) -> int:
-    return cell_len(_guides(row, ascii_only)) + cell_len(_words(row, ascii_only)) + 2
+    words = _words(row, ascii_only) + _beside(row)
+    return cell_len(_guides(row, ascii_only)) + cell_len(words) + 2
 
 
 def _line(row: TreeRow, room: int, won: int, wide: bool, ascii_only: bool) -> Text:
@@ -267,20 +276,27 @@ def _line(row: TreeRow, room: int, won: int, wide: bool, ascii_only: bool) -> Te
     # Deep branchings keep half of the room for words.
     if cell_len(guides) > room // 2:
         guides = ("<" if ascii_only else "‹") + guides[-(room // 2 - 1) :]
-    style = "bold" if row.best else "dim italic" if row.stop else ""
+    colour = score_style(row.value)
+    style = f"bold {colour}" if row.best else "dim italic" if row.stop else colour
     text = Text(no_wrap=True, overflow="crop", end="\n")
     text.append(guides, style="dim")
-    text.append(_fill(_words(row, ascii_only), room - cell_len(guides)), style=style)
-    # Along a chain the figures only repeat themselves.
-    quiet = "dim" if row.only and not row.leaf else ""
-    text.append(f"{row.visits:>6}  ", style=quiet)
-    text.append(f"{row.value:>5.2f}", style=quiet or score_style(row.value))
-    if wide:
-        drawn = bar(row.value, 1.0, _BAR, ascii_only=ascii_only)
-        text.append("  " + set_cell_size(drawn, _BAR), style=quiet or score_style(row.value))
-    text.append(f"  {_won(row):>{won}}", style=quiet if row.successes else "dim")
+    words = _words(row, ascii_only)
+    filled = _fill(words + _beside(row), room - cell_len(guides))
+    text.append(filled[: len(words)], style=style)
+    text.append(filled[len(words) :], style="dim")
+    # Along a chain the figures would only repeat those of its first step.
+    if row.only and row.depth > 1:
+        text.append(" " * (15 + won + (_BAR + 2 if wide else 0)))
+    else:
+        text.append(f"{row.visits:>6}  ")
+        text.append(f"{row.value:>5.2f}", style=colour)
+        if wide:
+            drawn = bar(row.value, 1.0, _BAR, ascii_only=ascii_only)
+            text.append("  " + set_cell_size(drawn, _BAR), style=colour)
+        text.append(f"  {_won(row):>{won}}", style="" if row.successes else "dim")
     if row.gap > 0:
         text.append(f"  {mark}{row.gap:.2f}", style="bold")
+    text.rstrip()
     return text
 
 

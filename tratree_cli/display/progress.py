@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from tratree_cli.display.text import duration, inert, one_line
+from tratree_cli.display.headlines import called, headline
+from tratree_cli.display.text import age, counted, duration, inert, one_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -28,15 +29,18 @@ if TYPE_CHECKING:
 LINE_SECONDS = 15.0
 
 
-def reporter() -> LineReporter:
-    """The reporter for this process's stderr."""
+def reporter(title: Callable[[str], str] = str, *, verbose: bool = False) -> LineReporter:
+    """The reporter for this process's stderr; ``title`` is what tables call a method of a name."""
     console = Console(stderr=True, highlight=False)
-    return TerminalReporter(console) if console.is_terminal else LineReporter(console)
+    kind = TerminalReporter if console.is_terminal else LineReporter
+    return kind(console, title, verbose=verbose)
 
 
 def without_bars(shown: Any) -> Any:
     """The same reporter, as plain lines if it would draw bars."""
-    return LineReporter(shown.console) if isinstance(shown, TerminalReporter) else shown
+    if not isinstance(shown, TerminalReporter):
+        return shown
+    return LineReporter(shown.console, shown.title, verbose=shown.verbose)
 
 
 @dataclass
@@ -67,9 +71,35 @@ def closing(shown: Any) -> Iterator[None]:
 class LineReporter:
     """Plain lines: for logs, pipes and terminals without cursor control."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(
+        self, console: Console, title: Callable[[str], str] = str, *, verbose: bool = False
+    ) -> None:
         self.console = console
+        self.title = title
+        self.verbose = verbose
+        """Whether a line has all numbers of a summary."""
         self._paces: dict[str, Pace] = {}
+        self._total = 0
+        self._numbers: dict[str, int] = {}
+        self._found = 0
+        self._saved = 0.0
+        self._done = 0
+        self._began = time.monotonic()
+
+    def planned(self, total: int, seconds: Sequence[float | None]) -> None:
+        self._total, self._began = total, time.monotonic()
+        self._numbers, self._found = {}, total - len(seconds)
+        if len(seconds) > 1:
+            took = f", {expected(seconds)}"
+            self._line(Text(f"{counted(total, 'stage')}, {self._found} cached{took}", "bold"))
+
+    def _number(self, label: str) -> str:
+        """``[4/20] ``: the place of a stage that runs; empty where it is the only one."""
+        place = self._numbers.setdefault(label, self._found + len(self._numbers) + 1)
+        return f"[{place}/{self._total}] " if self._total > 1 else ""
+
+    def _name(self, label: str) -> str:
+        return self._number(label) + called(label, self.title)
 
     def progress(self, label: str, done: int, total: int, note: str) -> None:
         now = time.monotonic()
@@ -78,28 +108,42 @@ class LineReporter:
             return
         pace.told = now
         share = f"{done:,}/{total:,} ({100 * done // total} %)" if total else f"{done:,}"
-        parts = [f"… {label}", share, _note(note).strip(), pace.left(done, total, now)]
+        parts = [
+            f"… {self._name(label)}",
+            share,
+            _note(note).strip(),
+            pace.left(done, total, now),
+        ]
         self._line(Text("  ".join(part for part in parts if part), "dim"))
 
     def started(self, label: str, reason: str) -> None:
-        self._line(Text.assemble(("… ", "dim"), label, (f"  {reason}" if reason else "", "dim")))
+        self._line(
+            Text.assemble(
+                ("… ", "dim"), self._name(label), (f"  {reason}" if reason else "", "dim")
+            )
+        )
 
     def finished(self, label: str, entry: Entry, cached: bool) -> None:
         mark = ("= ", "dim") if cached else ("✓ ", "green")
-        ref = f"{entry.kind}:{entry.object[:12]}"
+        made = duration(entry.seconds)
         if cached:
-            ago = duration(time.time() - entry.created)
-            when = f"cached (made {ago} ago, took {duration(entry.seconds)})"
+            ago = age(time.time() - entry.created)
+            made = f"cached (made {ago} ago, saved {made})"
+            self._saved += entry.seconds
         else:
-            when = f"{duration(entry.seconds)}"
-        line = Text.assemble(mark, f"{label:<34} ", (ref, "cyan"), "  ", (when, "dim"))
-        short = short_summary(entry.summary)
-        if short and not cached:
+            self._done += 1
+        said = headline(entry.kind, {} if cached else entry.summary, label, self.title)
+        ref = f"{entry.kind}:{entry.object[:12]}"
+        number = "" if cached else self._number(label)
+        line = Text.assemble(mark, number, said, "  ", (made, "dim"), "  ", (ref, "cyan"))
+        if self.verbose and not cached and (short := short_summary(entry.summary)):
             line.append(f"  {short}", "dim")
         self._line(line)
 
     def warn(self, message: str) -> None:
-        self._line(Text.assemble(("! ", "yellow"), one_line(message)))
+        # A warning is read whole, on as many lines as it needs.
+        words = Text.assemble(("! ", "yellow"), one_line(message))
+        self.console.print(words, soft_wrap=not self.console.is_terminal)
 
     def hint(self, command: str) -> None:
         self._line(Text.assemble(("next: ", "dim"), (command, "bold")))
@@ -108,7 +152,12 @@ class LineReporter:
         self.console.print(renderable)
 
     def close(self) -> None:
-        """Lines stay where they are."""
+        """Say what several stages took together; lines stay where they are."""
+        if self._done > 1:
+            took = duration(time.monotonic() - self._began)
+            saved = f"; what was cached saved {duration(self._saved)}" if self._saved else ""
+            self._line(Text(f"{self._done} stages in {took}{saved}", "bold"))
+        self._done, self._saved = 0, 0.0
 
     def _line(self, text: Text) -> None:
         # A log keeps whole lines; only a terminal is cropped to its width.
@@ -121,14 +170,16 @@ class LineReporter:
 class TerminalReporter(LineReporter):
     """Bars for what runs, lines above them for what is finished."""
 
-    def __init__(self, console: Console) -> None:
-        super().__init__(console)
+    def __init__(
+        self, console: Console, title: Callable[[str], str] = str, *, verbose: bool = False
+    ) -> None:
+        super().__init__(console, title, verbose=verbose)
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
 
     def started(self, label: str, reason: str) -> None:
         bars = self._bars()
-        self._tasks[label] = bars.add_task(label, total=None, note=reason, left="")
+        self._tasks[label] = bars.add_task(self._name(label), total=None, note=reason, left="")
 
     def progress(self, label: str, done: int, total: int, note: str) -> None:
         task = self._tasks.get(label)
@@ -151,6 +202,7 @@ class TerminalReporter(LineReporter):
                 self._progress.remove_task(task)
             self._progress.stop()
             self._progress = None
+        super().close()
 
     def _bars(self) -> Progress:
         if self._progress is None:
@@ -178,6 +230,16 @@ class TerminalReporter(LineReporter):
         return self._progress
 
 
+def expected(seconds: Sequence[float | None]) -> str:
+    """How long stages will take, going by runs of the same recipe, environment and models."""
+    known = [one for one in seconds if one is not None]
+    if not known:
+        return "unknown how long (no earlier run of this recipe, environment and model)"
+    words = f"about {duration(sum(known))} from earlier runs"
+    unknown = len(seconds) - len(known)
+    return words + (f", and {counted(unknown, 'stage')} of unknown length" if unknown else "")
+
+
 def short_summary(summary: Any) -> str:
     """``key value`` of the numbers in a summary, for one line."""
     parts = [
@@ -185,7 +247,7 @@ def short_summary(summary: Any) -> str:
         for key, value in dict(summary).items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     ]
-    return ", ".join(parts[:5])
+    return ", ".join(parts)
 
 
 def _note(text: str) -> str:

@@ -56,6 +56,13 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
+def age(seconds: float) -> str:
+    """A duration in its largest unit only: ``41 s``, ``3 m``, ``2 h``, ``3 d``."""
+    if seconds < 59.5:
+        return f"{max(1, round(seconds))} s"
+    return " ".join(duration(seconds).split()[:2])
+
+
 def size(number: float) -> str:
     """Bytes: ``1.4 MB``."""
     for unit in ("B", "kB", "MB", "GB"):

@@ -13,6 +13,7 @@ from itertools import islice
 
 import numpy as np
 
+from tratree_cli.display.seen import seen
 from tratree_cli.formats.trees import TreeFile
 from tratree_cli.trees.forest import Forest
 from tratree_cli.trees.search.api import SearchResult
@@ -32,6 +33,7 @@ class TreeRow:
     difference of mean G between branches that answer one state differently (0: no divergence).
     ``only`` says that it is its parent's only way on; ``last`` that no sibling follows. ``hidden``
     nodes below it are left out. ``best`` lies on e*. A row may stand for ``folded`` more nodes.
+    ``seen`` is what the action showed; ``ineffective`` says that it never had an effect.
     """
 
     node: int
@@ -53,6 +55,8 @@ class TreeRow:
     hidden: int
     lines: tuple[bool, ...]
     folded: int = 0
+    seen: str = ""
+    ineffective: bool = False
 
     @property
     def level(self) -> int:
@@ -82,11 +86,13 @@ def _rows(
 ) -> Iterator[TreeRow]:
     forest = tree.forest
     gaps = node_gaps(forest, number)
+    without_effect = ineffective_nodes(tree, number)
     root = int(forest.roots[number])
     pending = list(_ways(forest, root, (), max_depth, min_visits))[::-1]
     while pending:
         node, stop, only, last, lines = pending.pop()
-        yield _row(tree, node, stop, only, last, lines, best, gaps, max_depth, min_visits)
+        row = _row(tree, node, stop, only, last, lines, best, gaps, max_depth, min_visits)
+        yield replace(row, ineffective=not stop and node in without_effect)
         if not stop:
             inner = lines if only else (*lines, not last)
             pending.extend(list(_ways(forest, node, inner, max_depth, min_visits))[::-1])
@@ -107,7 +113,13 @@ def _told(run: list[TreeRow]) -> list[TreeRow]:
     if len(run) <= LONGEST_RUN:
         return run
     between = len(run) - 2
-    return [run[0], replace(run[1], text=f"… {between} steps …", folded=between - 1), run[-1]]
+    return [
+        run[0],
+        replace(
+            run[1], text=f"… {between} steps …", folded=between - 1, seen="", ineffective=False
+        ),
+        run[-1],
+    ]
 
 
 def best_nodes(forest: Forest, number: int, search: SearchResult | None) -> frozenset[int]:
@@ -119,6 +131,19 @@ def best_nodes(forest: Forest, number: int, search: SearchResult | None) -> froz
         return frozenset()
     best = members[np.argmax(forest.columns.score[members])]
     return frozenset(forest.path(int(best)).tolist())
+
+
+def ineffective_nodes(tree: TreeFile, number: int) -> frozenset[int]:
+    """The nodes of a tree whose action never had an effect, whoever took it."""
+    columns = tree.forest.columns
+    tried, effective = set[int](), set[int]()
+    for member in np.flatnonzero(columns.counted & (columns.task == number)):
+        valid = tree.rollouts.trajectories[int(member)].valid
+        for node, had_effect in zip(tree.forest.path(int(member)).tolist(), valid, strict=False):
+            tried.add(node)
+            if had_effect:
+                effective.add(node)
+    return frozenset(tried - effective)
 
 
 def node_gaps(forest: Forest, number: int) -> dict[int, float]:
@@ -196,4 +221,15 @@ def _row(
         leaf=leaf,
         hidden=0 if stop else int(forest.child_count[node]) - (0 if cut else len(shown)),
         lines=lines,
+        seen="" if stop else _seen(tree, node, text),
     )
+
+
+def _seen(tree: TreeFile, node: int, action: str) -> str:
+    """What the action of ``node`` showed, from the observation before the first step after it."""
+    forest = tree.forest
+    after = next(iter(forest.children(node)), None)
+    if after is None or forest.action[node] < 0:
+        return ""
+    before = tree.texts[int(forest.observation[node])]
+    return seen(action, before, tree.texts[int(forest.observation[after])])

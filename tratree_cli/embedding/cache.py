@@ -34,15 +34,15 @@ class VectorCache:
             if key in self._places:
                 path, row = self._places[key]
                 wanted.setdefault(path, []).append((key, row))
-        found: dict[str, FloatArray] = {}
+        known: dict[str, FloatArray] = {}
         for path, rows in wanted.items():
             try:
                 with np.load(path, allow_pickle=False) as batch:
                     vectors = batch["vectors"]
-                    found.update((key, vectors[row]) for key, row in rows)
+                    known.update((key, vectors[row]) for key, row in rows)
             except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile):
                 continue
-        return found
+        return known
 
     def write(self, vectors: Mapping[str, FloatArray]) -> None:
         """Keep a batch of vectors (one dimension for all)."""

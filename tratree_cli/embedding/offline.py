@@ -2,9 +2,9 @@
 
 Pages of text environments share most of their words, so word averages find different pages
 similar. Words *and pairs of neighbouring words*, hashed into a fixed number of dimensions with
-damped counts, tell pages apart and still forgive one changed price or another order of products.
-Nothing is unknown to it, nothing is downloaded, and a text's vector depends on the text alone. The
-trade-off: it knows no synonyms; name a trained model where observations are free prose.
+damped counts, distinguish pages and stay similar under one changed price or another order.
+Every word has a bucket, nothing is downloaded, and a text's vector depends on the text alone. The
+trade-off: synonyms are different words; name a trained model where observations are free prose.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class HashedNgrams(InputModule):
     ) -> dict[str, torch.Tensor]:
         rows, columns, values = [], [], []
         for row, text in enumerate(inputs):
-            words = _WORD.findall((prompt or "").lower() + text.lower())
-            grams = Counter(words)
-            grams.update(f"{one} {other}" for one, other in pairwise(words))
+            tokens = _WORD.findall((prompt or "").lower() + text.lower())
+            grams = Counter(tokens)
+            grams.update(f"{left} {right}" for left, right in pairwise(tokens))
             for gram, count in grams.items():
                 code = zlib.crc32(gram.encode("utf-8", "surrogatepass"))
                 weight = self.pair_weight if " " in gram else 1.0

@@ -1,7 +1,7 @@
-"""The similarity function that ``trees`` is handed: texts by number in, unit vectors out.
+"""The similarity function that ``trees`` calls: texts by number in, unit vectors out.
 
 The model loads when the first text really has to be embedded: not in a deterministic environment,
-where equal strings settle everything, and not when all vectors are cached. Texts longer than a
+where only equal strings merge, and not when all vectors are cached. Texts longer than a
 model's window are embedded in chunks and averaged, because cutting them off would make two pages
 that differ only at their end the same page.
 """
@@ -73,11 +73,11 @@ class TextSimilarity:
 
     def guard(self, numbers: IntArray) -> IntArray:
         """Classes ``[n]``: texts with the same numbers in them, in whatever order, share one."""
-        found = [
+        classes = [
             self._classes.setdefault(numbers_in(self._texts[number]), len(self._classes))
             for number in numbers.tolist()
         ]
-        return np.array(found, dtype=np.int64)
+        return np.array(classes, dtype=np.int64)
 
     def _embed(self, texts: list[str]) -> FloatArray:
         if self._embedder is None:
@@ -170,7 +170,9 @@ def load_embedder(model: str) -> Any:
     from sentence_transformers import SentenceTransformer
 
     try:
-        return SentenceTransformer(model)
+        return SentenceTransformer(
+            model, trust_remote_code=False, model_kwargs={"use_safetensors": True}
+        )
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise StageError(
@@ -206,11 +208,11 @@ def _revision(model: str) -> str:
 
     for name in (model, f"sentence-transformers/{model}"):
         try:
-            found = try_to_load_from_cache(name, "config.json")
+            cached = try_to_load_from_cache(name, "config.json")
         except ValueError:
             continue
-        if isinstance(found, str):
-            return Path(found).parent.name
+        if isinstance(cached, str):
+            return Path(cached).parent.name
     return "unknown"
 
 

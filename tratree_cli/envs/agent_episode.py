@@ -1,6 +1,6 @@
-"""One episode as an agent of another program plays it: its text in, everything that it may see out.
+"""One episode as an agent of another program plays it: its text in, text, reward and end out.
 
-The HTTP and WebSocket server and the adapters for other trainers (``envs/serve``, ``envs/interop``)
+The HTTP and WebSocket server and the adapters for other trainers (``envs/serve``, ``interop``)
 all build on this, so that they agree on what a step, a reward and an end are. Trainers add rewards
 up, so ``reward`` is the increment of the environment's score and the sum is the final score.
 """

@@ -1,8 +1,8 @@
-"""Does an environment keep the promises of ``protocol``? Played out, one finding a promise.
+"""Does an environment satisfy ``protocol``? It is played, with one finding for each requirement.
 
 Everything here goes through the public interface, so it serves any environment of anyone. Actions
 are drawn from what an episode offers with a fixed seed; texts are compared letter by letter. What
-an environment raises counts as a broken promise and not as a crash of the check.
+an environment raises counts as a failed requirement and not as a crash of the check.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ HOSTILE = {
 }
 
 
-class BrokenPromiseError(Exception):
-    """What an environment did not keep, in a few words."""
+class UnmetRequirementError(Exception):
+    """A requirement that an environment does not meet, in a few words."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One promise: whether it was kept, and what was seen."""
+class ConformanceFinding:
+    """One requirement: whether it is met, and what was seen."""
 
     promise: str
     kept: bool
@@ -51,7 +51,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Walk:
+class RecordedEpisode:
     """An episode as it went: the actions and everything that came back."""
 
     task: str
@@ -62,32 +62,32 @@ class Walk:
 
 def check(
     opener: Callable[[], Environment], *, split: str = "", tasks: int = 3, steps: int = 12
-) -> Iterator[Finding]:
-    """Yield a finding for each promise, over the first ``tasks`` tasks of a split.
+) -> Iterator[ConformanceFinding]:
+    """Yield a finding for each requirement, over the first ``tasks`` tasks of a split.
 
     ``opener`` opens the environment anew; it is called more than once.
     """
     environment = opener()
     try:
         chosen = _first_tasks(environment, split, tasks)
-        walks: list[Walk] = []
+        recordings: list[RecordedEpisode] = []
         promises: Mapping[str, Callable[[], str]] = {
             "tasks are listed once, in order": lambda: _splits(environment, opener),
             "the spec is plain data": lambda: _spec(environment),
             "an unknown task is refused": lambda: _unknown_task(environment),
-            "episodes can be played": lambda: _walks(environment, chosen, steps, walks),
+            "episodes can be played": lambda: _play_all(environment, chosen, steps, recordings),
             "the first observation holds the instruction": lambda: _instructions(
-                environment, walks
+                environment, recordings
             ),
-            "scores stay within 0 and 1": lambda: _bounds(walks),
-            "the same actions give the same texts": lambda: _again(environment, walks),
-            "reset starts over": lambda: _reset(environment, walks),
-            "episodes do not disturb each other": lambda: _side_by_side(environment, walks),
-            "any state is rebuilt by replay": lambda: _replayed(opener, walks),
-            "another process plays the same": lambda: _elsewhere(environment, walks),
+            "scores stay within 0 and 1": lambda: _bounds(recordings),
+            "the same actions give the same texts": lambda: _again(environment, recordings),
+            "reset starts over": lambda: _reset(environment, recordings),
+            "episodes do not disturb each other": lambda: _side_by_side(environment, recordings),
+            "any state is rebuilt by replay": lambda: _replayed(opener, recordings),
+            "another process plays the same": lambda: _elsewhere(environment, recordings),
             "unknown actions are harmless": lambda: _hostile(environment, chosen[0]),
             "the expert plays": lambda: _expert(environment, chosen),
-            "it is fast enough": lambda: _speed(environment, walks),
+            "it is fast enough": lambda: _speed(environment, recordings),
             "closing twice is safe": lambda: _closing(opener),
         }
         for promise, keep in promises.items():
@@ -96,14 +96,14 @@ def check(
         environment.close()
 
 
-def _finding(promise: str, keep: Callable[[], str]) -> Finding:
+def _finding(promise: str, keep: Callable[[], str]) -> ConformanceFinding:
     try:
-        return Finding(promise, True, keep())
-    except BrokenPromiseError as broken:
-        return Finding(promise, False, str(broken))
-    # Foreign code: whatever it raises is what the check is for.
+        return ConformanceFinding(promise, True, keep())
+    except UnmetRequirementError as unmet:
+        return ConformanceFinding(promise, False, str(unmet))
+    # Other people's code: any exception is a finding.
     except Exception as error:  # noqa: BLE001
-        return Finding(promise, False, f"{type(error).__name__}: {error}"[:300])
+        return ConformanceFinding(promise, False, f"{type(error).__name__}: {error}"[:300])
 
 
 def _first_tasks(environment: Environment, split: str, count: int) -> Sequence[str]:
@@ -121,11 +121,11 @@ def _splits(environment: Environment, opener: Callable[[], Environment]) -> str:
     for name, tasks in splits.items():
         _expect(all(isinstance(task, str) for task in tasks), f"{name} holds what is no text")
         _expect(len(set(tasks)) == len(tasks), f"{name} lists a task twice")
-    other = opener()
+    reopened = opener()
     try:
-        same = {name: list(tasks) for name, tasks in other.splits().items()} == splits
+        same = {name: list(tasks) for name, tasks in reopened.splits().items()} == splits
     finally:
-        other.close()
+        reopened.close()
     _expect(same, "another opening lists other tasks")
     return ", ".join(f"{name} {len(tasks)}" for name, tasks in splits.items())
 
@@ -144,16 +144,19 @@ def _unknown_task(environment: Environment) -> str:
         environment.instruction("no such task \x00")
     except InputError as error:
         return str(error)
-    raise BrokenPromiseError("it was accepted; raise InputError")
+    raise UnmetRequirementError("it was accepted; raise InputError")
 
 
-def _walks(environment: Environment, tasks: Sequence[str], steps: int, walks: list[Walk]) -> str:
+def _play_all(
+    environment: Environment, tasks: Sequence[str], steps: int, recordings: list[RecordedEpisode]
+) -> str:
     for number, task in enumerate(tasks):
-        walks.append(_wander(environment, task, steps, number))
-    return f"{len(walks)} episodes, {sum(len(walk.actions) for walk in walks)} steps"
+        recordings.append(_play_random(environment, task, steps, number))
+    total = sum(len(recording.actions) for recording in recordings)
+    return f"{len(recordings)} episodes, {total} steps"
 
 
-def _wander(environment: Environment, task: str, steps: int, seed: int) -> Walk:
+def _play_random(environment: Environment, task: str, steps: int, seed: int) -> RecordedEpisode:
     """A seeded episode of offered actions, now and then an unknown one."""
     draw = Random(seed)
     episode = environment.episode(task)
@@ -167,81 +170,88 @@ def _wander(environment: Environment, task: str, steps: int, seed: int) -> Walk:
         outcomes.append(episode.step(action))
         if outcomes[-1].done:
             break
-    return Walk(task, first, tuple(actions), tuple(outcomes))
+    return RecordedEpisode(task, first, tuple(actions), tuple(outcomes))
 
 
-def _instructions(environment: Environment, walks: Sequence[Walk]) -> str:
-    for walk in walks:
-        words = " ".join(environment.instruction(walk.task).split()).lower()
-        shown = " ".join(walk.first.split()).lower()
-        _expect(words in shown, f"task {walk.task}: '{words[:60]}' is not in it")
-    return f"in {len(walks)} tasks"
+def _instructions(environment: Environment, recordings: Sequence[RecordedEpisode]) -> str:
+    for recording in recordings:
+        instruction = " ".join(environment.instruction(recording.task).split()).lower()
+        shown = " ".join(recording.first.split()).lower()
+        _expect(instruction in shown, f"task {recording.task}: '{instruction[:60]}' is not in it")
+    return f"in {len(recordings)} tasks"
 
 
-def _bounds(walks: Sequence[Walk]) -> str:
-    scores = [outcome.score for walk in walks for outcome in walk.outcomes]
+def _bounds(recordings: Sequence[RecordedEpisode]) -> str:
+    scores = [outcome.score for recording in recordings for outcome in recording.outcomes]
     _expect(bool(scores), "no step was made")
     for score in scores:
         _expect(math.isfinite(score) and 0 <= score <= 1, f"a score is {score}")
     return f"from {min(scores):.3f} to {max(scores):.3f}"
 
 
-def _again(environment: Environment, walks: Sequence[Walk]) -> str:
-    for walk in walks:
-        _compare(walk, environment.episode(walk.task))
-    return f"{len(walks)} episodes repeated"
+def _again(environment: Environment, recordings: Sequence[RecordedEpisode]) -> str:
+    for recording in recordings:
+        _compare(recording, environment.episode(recording.task))
+    return f"{len(recordings)} episodes repeated"
 
 
-def _reset(environment: Environment, walks: Sequence[Walk]) -> str:
-    for walk in walks:
-        episode = environment.episode(walk.task)
+def _reset(environment: Environment, recordings: Sequence[RecordedEpisode]) -> str:
+    for recording in recordings:
+        episode = environment.episode(recording.task)
         episode.reset()
-        for action in walk.actions[: len(walk.actions) // 2]:
+        for action in recording.actions[: len(recording.actions) // 2]:
             episode.step(action)
-        _compare(walk, episode)
+        _compare(recording, episode)
     return "in the middle of an episode"
 
 
-def _side_by_side(environment: Environment, walks: Sequence[Walk]) -> str:
-    episodes = [environment.episode(walk.task) for walk in walks]
-    for walk, episode in zip(walks, episodes, strict=True):
-        _same(walk, 0, episode.reset(), walk.first)
-    for step in range(max(len(walk.actions) for walk in walks)):
-        for walk, episode in zip(walks, episodes, strict=True):
-            if step < len(walk.actions):
-                _same(walk, step + 1, episode.step(walk.actions[step]), walk.outcomes[step])
-    return f"{len(walks)} at once"
+def _side_by_side(environment: Environment, recordings: Sequence[RecordedEpisode]) -> str:
+    episodes = [environment.episode(recording.task) for recording in recordings]
+    for recording, episode in zip(recordings, episodes, strict=True):
+        _same(recording, 0, episode.reset(), recording.first)
+    for step in range(max(len(recording.actions) for recording in recordings)):
+        for recording, episode in zip(recordings, episodes, strict=True):
+            if step < len(recording.actions):
+                _same(
+                    recording,
+                    step + 1,
+                    episode.step(recording.actions[step]),
+                    recording.outcomes[step],
+                )
+    return f"{len(recordings)} at once"
 
 
-def _replayed(opener: Callable[[], Environment], walks: Sequence[Walk]) -> str:
-    other = opener()
+def _replayed(opener: Callable[[], Environment], recordings: Sequence[RecordedEpisode]) -> str:
+    second = opener()
     try:
-        for walk in walks:
-            _compare(walk, other.episode(walk.task))
+        for recording in recordings:
+            _compare(recording, second.episode(recording.task))
     finally:
-        other.close()
+        second.close()
     return "in a second environment"
 
 
-def _elsewhere(environment: Environment, walks: Sequence[Walk]) -> str:
+def _elsewhere(environment: Environment, recordings: Sequence[RecordedEpisode]) -> str:
     """A spawned process opens the environment by its spec, as rollout workers do."""
     with get_context("spawn").Pool(1) as pool:
-        told = pool.apply(_told, (environment.spec, [(w.task, w.actions) for w in walks]))
-    for walk, (first, outcomes) in zip(walks, told, strict=True):
-        _same(walk, 0, first, walk.first)
-        for step, (seen, expected) in enumerate(zip(outcomes, walk.outcomes, strict=True), 1):
-            _same(walk, step, seen, expected)
-    return f"{len(walks)} episodes"
+        observed = pool.apply(
+            _observations, (environment.spec, [(w.task, w.actions) for w in recordings])
+        )
+    for recording, (first, outcomes) in zip(recordings, observed, strict=True):
+        _same(recording, 0, first, recording.first)
+        for step, (seen, expected) in enumerate(zip(outcomes, recording.outcomes, strict=True), 1):
+            _same(recording, step, seen, expected)
+    return f"{len(recordings)} episodes"
 
 
-def _told(spec: Any, plays: Sequence[tuple[str, Sequence[str]]]) -> list[Any]:
+def _observations(spec: Any, plays: Sequence[tuple[str, Sequence[str]]]) -> list[Any]:
     environment = open_environment(spec)
-    told = []
+    observed = []
     for task, actions in plays:
         episode = environment.episode(task)
-        told.append((episode.reset(), [episode.step(action) for action in actions]))
+        observed.append((episode.reset(), [episode.step(action) for action in actions]))
     environment.close()
-    return told
+    return observed
 
 
 def _hostile(environment: Environment, task: str) -> str:
@@ -274,36 +284,39 @@ def _expert(environment: Environment, tasks: Sequence[str]) -> str:
     return f"mean score {sum(scores) / len(scores):.3f} over {len(scores)} tasks"
 
 
-def _speed(environment: Environment, walks: Sequence[Walk]) -> str:
+def _speed(environment: Environment, recordings: Sequence[RecordedEpisode]) -> str:
     began = time.perf_counter()
-    for walk in walks:
-        _compare(walk, environment.episode(walk.task))
+    for recording in recordings:
+        _compare(recording, environment.episode(recording.task))
     seconds = max(time.perf_counter() - began, 1e-9)
-    rate = sum(len(walk.actions) for walk in walks) / seconds
+    rate = sum(len(recording.actions) for recording in recordings) / seconds
     _expect(rate >= SLOWEST, f"{rate:.1f} steps a second; {SLOWEST:.0f} is wanted")
     return f"{rate:,.0f} steps a second"
 
 
 def _closing(opener: Callable[[], Environment]) -> str:
-    other = opener()
-    other.close()
-    other.close()
+    environment = opener()
+    environment.close()
+    environment.close()
     return "closed"
 
 
-def _compare(walk: Walk, episode: Episode) -> None:
-    _same(walk, 0, episode.reset(), walk.first)
-    for step, (action, expected) in enumerate(zip(walk.actions, walk.outcomes, strict=True), 1):
-        _same(walk, step, episode.step(action), expected)
+def _compare(recording: RecordedEpisode, episode: Episode) -> None:
+    _same(recording, 0, episode.reset(), recording.first)
+    for step, (action, expected) in enumerate(
+        zip(recording.actions, recording.outcomes, strict=True), 1
+    ):
+        _same(recording, step, episode.step(action), expected)
 
 
-def _same(walk: Walk, step: int, seen: object, expected: object) -> None:
+def _same(recording: RecordedEpisode, step: int, seen: object, expected: object) -> None:
     if seen != expected:
-        raise BrokenPromiseError(
-            f"task {walk.task}, step {step}: {str(seen)[:80]!r} instead of {str(expected)[:80]!r}"
+        raise UnmetRequirementError(
+            f"task {recording.task}, step {step}: "
+            f"{str(seen)[:80]!r} instead of {str(expected)[:80]!r}"
         )
 
 
 def _expect(kept: bool, broken: str) -> None:
     if not kept:
-        raise BrokenPromiseError(broken)
+        raise UnmetRequirementError(broken)

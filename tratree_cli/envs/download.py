@@ -1,8 +1,8 @@
 """Downloading large data files: resumed after an interruption, checked, and moved into place last.
 
 A file grows as ``NAME.part`` beside its place and gets its name only when it is complete, so that a
-loader never meets half of one. Where the sender knows nothing of ranges the file starts over.
-Whatever answers with a web page instead of data counts as a dead address.
+loader never reads half of one. Where the server does not support ranges the file starts over.
+An address that answers with a web page instead of data counts as gone.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from tratree_cli.errors import StageError
 CHUNK = 1 << 20
 TIMEOUT_SECONDS = 60.0
 
-Progress = Callable[[int, int | None], None]
+OnProgress = Callable[[int, int | None], None]
 """Called with (bytes there, bytes in all or None)."""
 
 
 @dataclass(frozen=True)
-class Source:
+class DownloadSource:
     """One file: its name on disk, where it comes from, and its sha256 where that is known."""
 
     name: str
@@ -38,22 +38,22 @@ class Source:
 class Fetched:
     """What became of a source: the file, its sha256, and whether it had been there already."""
 
-    source: Source
+    source: DownloadSource
     path: Path
     sha256: str
     present: bool
 
 
 def download(
-    source: Source,
+    source: DownloadSource,
     folder: Path,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
     timeout: float = TIMEOUT_SECONDS,
 ) -> Fetched:
     """Bring one file into ``folder``; a file that is there is only checked.
 
-    Raises StageError, in one sentence that says what to do by hand, for a dead address, an
-    interrupted transfer (what arrived stays and is continued) or a wrong checksum.
+    Raises StageError, in one sentence that names what to do by hand, for an address that is gone,
+    an interrupted transfer (what arrived stays and is continued) or a wrong checksum.
     """
     place = folder / source.name
     if place.is_file():
@@ -69,7 +69,9 @@ def download(
     return Fetched(source, place, digest, present=False)
 
 
-def _transfer(source: Source, part: Path, progress: Progress | None, timeout: float) -> None:
+def _transfer(
+    source: DownloadSource, part: Path, progress: OnProgress | None, timeout: float
+) -> None:
     have = part.stat().st_size if part.is_file() else 0
     headers = {"User-Agent": "tratree", **({"Range": f"bytes={have}-"} if have else {})}
     if urlsplit(source.url).scheme not in ("http", "https"):
@@ -104,12 +106,12 @@ def _transfer(source: Source, part: Path, progress: Progress | None, timeout: fl
 
 
 def _total(content_range: str | None) -> int | None:
-    """The length that ``Content-Range: bytes */LENGTH`` tells."""
+    """The length in ``Content-Range: bytes */LENGTH``."""
     length = (content_range or "").rpartition("/")[2]
     return int(length) if length.isdecimal() else None
 
 
-def _check(source: Source, path: Path) -> str:
+def _check(source: DownloadSource, path: Path) -> str:
     with path.open("rb") as file:
         state = sha256()
         while chunk := file.read(CHUNK):
@@ -123,7 +125,7 @@ def _check(source: Source, path: Path) -> str:
     return digest
 
 
-def _dead(source: Source, place: Path, error: Exception) -> str:
+def _dead(source: DownloadSource, place: Path, error: Exception) -> str:
     reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
     return (
         f"{source.name} could not be fetched from {source.url} ({reason}); run the same command "

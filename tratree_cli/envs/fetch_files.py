@@ -12,7 +12,7 @@ from pathlib import Path
 
 import orjson
 
-from tratree_cli.envs.download import Fetched, Progress, Source, download
+from tratree_cli.envs.download import DownloadSource, Fetched, OnProgress, download
 from tratree_cli.errors import InputError, PartialError, StageError, did_you_mean
 
 CHECKSUMS = "checksums.json"
@@ -20,12 +20,12 @@ CHECKSUMS = "checksums.json"
 
 def choose_sources(
     environment: str,
-    sets: Mapping[str, Sequence[Source]],
+    sets: Mapping[str, Sequence[DownloadSource]],
     size: str,
     mirror: str | None = None,
     addresses: Mapping[str, str] | None = None,
     checksums: Mapping[str, str] | None = None,
-) -> list[Source]:
+) -> list[DownloadSource]:
     """The files of the set ``size``: at the authors' address, a mirror's folder, or one each.
 
     ``InputError`` for a set that is not there and for files that are not in it.
@@ -53,8 +53,8 @@ def choose_sources(
 
 def fetch_files(
     folder: Path,
-    wanted: Sequence[Source],
-    progress: Callable[[str], Progress] | None = None,
+    wanted: Sequence[DownloadSource],
+    progress: Callable[[str], OnProgress] | None = None,
 ) -> list[Fetched]:
     """Fetch all files; PartialError if some failed, StageError if all did."""
     remembered = _remembered(folder)

@@ -1,4 +1,4 @@
-"""What an environment is to the rest of tratree: tasks in splits, and episodes over text.
+"""What the rest of tratree needs of an environment: tasks in splits, and episodes over text.
 
 An ``Environment`` is opened once per process and shared by many ``Episode`` objects, which are
 independent of each other. Everything is deterministic: the same task and the same actions give the
@@ -47,7 +47,7 @@ class Outcome:
     """What one action led to.
 
     ``score`` in [0, 1] is the environment's score *so far* (what the episode would get if it ended
-    here), ``done`` says that the environment ended the episode, ``success`` is its own definition
+    here), ``done``: the environment ended the episode, ``success`` is its own definition
     of success, ``valid`` is False for an action that had no effect because it is unknown here.
     """
 
@@ -109,7 +109,7 @@ class Environment(Protocol):
 
 
 class OptionalFeatures:
-    """What an environment may say about itself beyond ``Environment``.
+    """What an environment may declare beyond ``Environment``.
 
     An environment inherits from this class, or has some of these attributes, or none of them: what
     it does not have is read as it stands here (``optional``).
@@ -119,7 +119,7 @@ class OptionalFeatures:
     """Lines that ``tratree env list`` shows below it."""
 
     concurrent_episodes: int = 32
-    """How many live episodes are worth having in one process at once."""
+    """How many episodes are worth running in one process at once."""
 
     training_splits: Sequence[str] = ("train", "dev")
     """Splits that may be explored and demonstrated on; all others are for evaluation alone."""
@@ -128,8 +128,8 @@ class OptionalFeatures:
     """How much of what the data hold, for evaluation protocols that need certain data."""
 
     in_memory: bool = False
-    """Whether everything lies in this process's memory: a step waits for nobody, and a forked
-    process may go on with it (``tratree env serve``)."""
+    """Whether everything lies in this process's memory: a step waits for no other process, and a
+    forked process may go on with it (``tratree env serve``)."""
 
     def no_demonstration(self, task: str) -> str:
         """Why the expert cannot demonstrate a task; empty where it can."""

@@ -31,7 +31,7 @@ GROUP = "tratree.environments"
 
 @dataclass(frozen=True)
 class Plugin:
-    """Where an environment's opener lies; having it imports nothing."""
+    """The module of an environment's opener; nothing is imported yet."""
 
     name: str
     module: str
@@ -82,14 +82,14 @@ class Plugin:
 
     def _origin(self) -> Path | None:
         try:
-            found = importlib.util.find_spec(self.module)
+            spec = importlib.util.find_spec(self.module)
         except (ImportError, ValueError):
             return None
-        return Path(found.origin) if found is not None and found.origin else None
+        return Path(spec.origin) if spec is not None and spec.origin else None
 
 
 def environment_names() -> list[str]:
-    """The names that ``--env`` knows, sorted."""
+    """The names that ``--env`` accepts, sorted."""
     return sorted({point.name for point in declared(GROUP)})
 
 
@@ -108,14 +108,14 @@ def find_plugin(name: str) -> Plugin | None:
 
 def plugin(name: str) -> Plugin:
     """The plug-in that ``--env NAME`` means; ``InputError`` names the nearest one."""
-    found = find_plugin(name)
-    if found is None:
+    match = find_plugin(name)
+    if match is None:
         known = environment_names()
         raise InputError(
             f"there is no environment '{name}'{did_you_mean(name, known)}; "
             f"known are {', '.join(known) or 'none'}"
         )
-    return found
+    return match
 
 
 def open_environment(

@@ -1,7 +1,7 @@
 """Which task another program means: by name, by its place in a split, or by a seed.
 
 Rows of data sets and JSON of all kinds end up here, so a number may be written as text and a whole
-number as a float; anything else is an error that says what is wanted.
+number as a float; anything else is an error that names what is wanted.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class TaskChooser:
         """The task that is meant; without task, index and seed the next one in the split's order.
 
         ``index`` counts from 0 within the split; ``seed`` draws from the split, the same seed the
-        same task, and says nothing beside a task or an index. ``InputError`` for what is unknown.
+        same task, and is ignored beside a task or an index. ``InputError`` for what is unknown.
         """
         if split is not None and not isinstance(split, str):
             raise InputError(f"split is a name, not {split!r:.40}")

@@ -1,9 +1,9 @@
-"""The ``evaluation`` artifact: figures, episodes, and what one must know to compare them.
+"""The ``evaluation`` artifact: figures, episodes, and the descriptor needed to compare them.
 
 ``metrics.json`` holds the figures and the descriptor, ``results.jsonl.zst`` one line per episode.
-The words that were said may lie beside them as rollouts (for case studies); figures need none.
-Equal results give equal bytes: nothing that a clock or a machine decides is inside (seconds belong
-to the store's provenance and meet the figures in the report).
+The trajectories may be stored beside them as rollouts (for case studies); figures need none.
+Equal results give equal bytes: nothing that depends on a clock or a machine is inside (seconds
+belong to the store's provenance and meet the figures in the report).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Descriptor:
     """Which policy was evaluated on what.
 
     ``label`` is for people; ``method`` is a registered method or any other word (shown
-    after the known ones); ``environment`` and ``split`` say where, ``family`` names the strong
+    after the known ones); ``environment`` and ``split`` are where, ``family`` names the strong
     base model, ``weak`` the weak one (Tables 6-7), ``seed`` is the training seed and makes runs
     comparable across methods. ``parameters`` are the settings a sweep varies (``explore.m``,
     ``dpo.beta``, ...) and ``varied`` names those whose value is not the recipe's own, so that a

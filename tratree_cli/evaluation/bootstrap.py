@@ -104,7 +104,7 @@ def mean_over_runs_intervals(
 ) -> tuple[Interval, ...]:
     """The mean over runs of each run's own mean, with an interval that resamples tasks.
 
-    ``counts`` (tasks, runs) says how many cases of a task a run has (0: none, it takes no part in
+    ``counts`` (tasks, runs) is how many cases of a task a run has (0: none, it takes no part in
     that run's mean), ``sums`` (tasks, runs, figures) what they add up to. All cases of a task, in
     all runs, are drawn together, because they are not independent. A run without any case is left
     out; ValueError where no run has one.

@@ -1,8 +1,8 @@
 """One policy against another on the same tasks, and how much of a gap was closed.
 
 Policies are compared task by task, because tasks differ far more than policies do: the interval of
-the paired difference is what the two intervals side by side cannot show. It answers "would other
-tasks tell the same?"; whether another training run would is a question for ``significance``.
+the paired difference is what the two intervals side by side cannot show. It covers the
+choice of tasks; the variation between training runs is the subject of ``significance``.
 """
 
 from __future__ import annotations

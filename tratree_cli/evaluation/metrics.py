@@ -44,7 +44,7 @@ class Metrics:
     ``perfect`` (reward 1) and ``finished`` (ended by itself) are percentages of episodes; ``steps``
     and ``invalid`` are per episode. All are None when no episode has a score. ``curve[i]`` is the
     average reward times 100 after step i + 1, an ended episode keeping its final score (Fig. 3).
-    ``best_of[n]`` is the reward of the best of n samples of a task. ``aggregation`` says how the
+    ``best_of[n]`` is the reward of the best of n samples of a task. ``aggregation`` is how the
     samples of a task became one figure: ``mean`` or ``best-of-N``.
     """
 
@@ -246,7 +246,7 @@ def _notes(
     by_task: Mapping[str, Sequence[EpisodeResult]],
     best_of: int | None,
 ) -> tuple[str, ...]:
-    """What a reader of the figures must know, in sentences."""
+    """Warnings about the figures, in sentences."""
     if not results:
         return ("There are no episodes, so there is nothing to measure.",)
     notes = []

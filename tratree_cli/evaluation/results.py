@@ -1,6 +1,6 @@
 """One line per evaluated episode: what statistics need, without any text.
 
-A trajectory carries every word that was said; an evaluation keeps the numbers. That makes an
+A trajectory holds every text; an evaluation keeps the numbers. That makes an
 evaluation small enough to keep for ever and to compare task by task with any other, at the price
 that reading what happened needs the rollouts it came from.
 """
@@ -22,7 +22,7 @@ UNTYPED = "other"
 class EpisodeResult:
     """The numbers of one episode.
 
-    ``score`` is G in [0, 1], None when the episode says nothing about the policy (the environment
+    ``score`` is G in [0, 1], None when the episode does not measure the policy (the environment
     or the server broke, or the environment returned something that is not a number). ``curve[i]``
     is the environment's score after step i + 1, in [0, 1]. ``setting`` numbers the sampling
     setting, ``invalid`` counts actions without effect, unparsable outputs included.

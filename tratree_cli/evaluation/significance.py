@@ -1,7 +1,7 @@
-"""Would another training seed tell the same? Tests across seeds, corrected for their number.
+"""Does a difference hold for other training seeds? Tests across seeds, corrected for their number.
 
-A mean of five seeds says little by itself, so every test comes with its effect size; and a test
-that cannot be made says why in a sentence instead of printing a number. scipy is imported only
+A mean of five seeds is weak evidence by itself, so every test comes with its effect size; and a
+test that cannot be made gives the reason in a sentence instead of a number. scipy is imported only
 when there is something to test.
 """
 
@@ -18,7 +18,7 @@ _NOTHING = 1e-12
 
 @dataclass(frozen=True)
 class SeedTest:
-    """A two-sided test; ``p`` is None when there is none, and ``note`` says why."""
+    """A two-sided test; ``p`` is None when there is none, and ``note`` gives the reason."""
 
     p: float | None = None
     statistic: float | None = None

@@ -1,4 +1,4 @@
-"""The agent's words: how a thought and an action are read from an output (ETO's rules)."""
+"""The agent's output: how a thought and an action are parsed from it (ETO's rules)."""
 
 from __future__ import annotations
 

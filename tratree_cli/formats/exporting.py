@@ -1,8 +1,8 @@
 """Pairs, paths and trajectories for other people's trainers: TRL, ShareGPT and ETO files.
 
 Each writes plain JSON lines (ETO: a JSON list, as its loader wants), one record a pair or a
-conversation, in the order of the artifact. Scores and provenance stay behind: these layouts have
-no place for them.
+conversation, in the order of the artifact. Scores and provenance are left out: these layouts have
+no field for them.
 """
 
 from __future__ import annotations

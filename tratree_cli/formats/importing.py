@@ -3,24 +3,21 @@
 Three layouts are understood, each as a JSON list or as JSON lines (plain or zstd): ``jsonl`` (role
 and content messages with a score), ``sharegpt`` (from and value turns) and ``eto`` (ShareGPT turns
 with a ``meta`` that holds reward and outcome, and a prompt answered by "OK" in front). Every record
-is checked before it is believed; an error names file, record and field.
+is checked; an error names file, record and field.
 """
 
 from __future__ import annotations
 
-import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import orjson
-import zstandard
-
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.formats.agent_text import ACTION
 from tratree_cli.formats.pairs import Message
+from tratree_cli.formats.record_files import RecordError, records
 from tratree_cli.formats.rollouts import DONE, ENDINGS, STEP_LIMIT, Rollouts, TextTable, Trajectory
 
 FORMATS = ("eto", "sharegpt", "jsonl")
@@ -30,12 +27,8 @@ _ROLES = {
 }  # fmt: skip
 
 
-class RecordError(Exception):
-    """What is wrong with one record: the field, and what was expected."""
-
-
 def guess_format(path: Path) -> str:
-    """The layout of a file of conversations, told by the fields of its first record."""
+    """The layout of a file of conversations, recognised by the fields of its first record."""
     for place, record in records(path):
         if isinstance(record, RecordError):
             raise InputError(f"{path} {place}: {record}; one JSON object a line is expected")
@@ -62,10 +55,19 @@ class _Episode:
 
 @dataclass(frozen=True)
 class Imported:
-    """What was read: the rollouts, and how many records were skipped, by reason."""
+    """What was read: the rollouts, and how many records were skipped, by reason.
+
+    ``dropped`` counts, by field, the messages and records that lost something in it: an agent here
+    acts in words, so calls of tools have no place.
+    """
 
     rollouts: Rollouts
     skipped: Mapping[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+
+NO_PLACE = ("tool_calls", "function_call", "tools", "functions", "reasoning_content", "thinking")
+"""Fields of records and messages that hold words or calls which trajectories have no place for."""
 
 
 def import_trajectories(
@@ -94,6 +96,7 @@ def import_trajectories(
     trajectories: list[Trajectory] = []
     prompt: list[Message] | None = None
     skipped: Counter[str] = Counter()
+    dropped: Counter[str] = Counter()
     samples: Counter[str] = Counter()
     for place, record in records(path):
         try:
@@ -101,7 +104,7 @@ def import_trajectories(
                 raise record
             if not isinstance(record, dict):
                 raise RecordError("the record is no JSON object")
-            # Training on demonstrations asks nobody for which task they were.
+            # Training on demonstrations does not need to know their tasks.
             episode = read(record, place if kind == "demos" else "")
             if episode.score is None and kind == "rollouts":
                 raise RecordError("field 'score' is missing (rollouts need one in [0, 1])")
@@ -118,6 +121,7 @@ def import_trajectories(
                 ) from None
             skipped[str(error)] += 1
             continue
+        dropped.update(_without_place(record))
         trajectories.append(_trajectory(episode, turns, texts, samples[episode.task]))
         samples[episode.task] += 1
     if not trajectories:
@@ -131,38 +135,14 @@ def import_trajectories(
         split=split,
         prompt={"messages": prompt} if prompt else {},
     )
-    return Imported(rollouts, dict(skipped))
+    return Imported(rollouts, dict(skipped), dict(dropped))
 
 
-def records(path: Path) -> Iterator[tuple[str, Any]]:
-    """``(place, record)``: "line 7" of JSON lines, "record 7" of a JSON list."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    if path.suffix == ".zst":
-        try:
-            with zstandard.ZstdDecompressor().stream_reader(
-                io.BytesIO(raw), read_across_frames=True
-            ) as stream:
-                raw = stream.read()
-        except zstandard.ZstdError as error:
-            raise InputError(f"{path} is not a whole zstd file") from error
-    if raw.lstrip()[:1] == b"[":
-        try:
-            records = orjson.loads(raw)
-        except orjson.JSONDecodeError as error:
-            raise InputError(f"{path} line {error.lineno} is not JSON: {error.msg}") from error
-        for number, record in enumerate(records, start=1):
-            yield f"record {number}", record
-        return
-    for number, line in enumerate(raw.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            yield f"line {number}", orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            yield f"line {number}", RecordError(f"not JSON ({error.msg})")
+def _without_place(record: Mapping[str, Any]) -> list[str]:
+    """The fields of ``NO_PLACE`` that the record or its messages have, one for each time."""
+    turns = record.get("messages") or record.get("conversations") or []
+    parts = [record, *(turn for turn in turns if isinstance(turn, dict))]
+    return [name for part in parts for name in NO_PLACE if part.get(name)]
 
 
 def _from_jsonl(record: Mapping[str, Any], otherwise: str) -> _Episode:
@@ -205,7 +185,7 @@ def _task(record: Mapping[str, Any], names: tuple[str, ...], otherwise: str) -> 
 
 
 def message(turn: Any, number: int, name: str, role: str, content: str) -> Message:
-    """A turn with its speaker in our words; ``role`` and ``content`` are its keys."""
+    """A turn with the role in our terms; ``role`` and ``content`` are its keys."""
     if not isinstance(turn, dict):
         raise RecordError(f"field '{name}[{number}]' is no JSON object")
     speaker, text = turn.get(role), turn.get(content)

@@ -2,8 +2,8 @@
 
 One JSON object a line (or a JSON list of them) with ``chosen`` and ``rejected``, and ``prompt``
 unless both are whole conversations that begin alike. Each is a list of turns, ``role`` and
-``content`` or ``from`` and ``value``, or a text: TRL's and ETO's layouts. What a pair mined by
-tratree knows and a file does not (scores, visits, where in a tree) is filled with the plain case.
+``content`` or ``from`` and ``value``, or a text: TRL's and ETO's layouts. Fields of a pair
+mined by tratree that a file lacks (scores, visits, the node of a tree) get default values.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tratree_cli.errors import InputError
-from tratree_cli.formats.importing import RecordError, message, records, split_prompt
+from tratree_cli.formats.importing import message, split_prompt
 from tratree_cli.formats.pairs import Message, PairRecord
+from tratree_cli.formats.record_files import RecordError, records
 
 RULE = "imported"
 _SPEAKER = {"prompt": "user", "chosen": "assistant", "rejected": "assistant"}
@@ -114,7 +115,7 @@ def _layout(turn: Any) -> tuple[str, str]:
 
 
 def _shared(first: list[Message], second: list[Message]) -> int:
-    """Turns that both conversations begin with, up to what the agent is asked to answer."""
+    """Turns that both conversations begin with, up to the turn that the agent answers."""
     same = 0
     while same < min(len(first), len(second)) and first[same] == second[same]:
         same += 1

@@ -53,22 +53,22 @@ def merge_heads(heads: Sequence[Rollouts]) -> tuple[Rollouts, list[Shift]]:
     if not heads:
         raise InputError("there are no rollouts to build from")
     head = heads[0]
-    for other in heads[1:]:
-        if _environment_key(other) != _environment_key(head):
+    for added in heads[1:]:
+        if _environment_key(added) != _environment_key(head):
             raise InputError(
                 "the rollouts come from different environments or data; build one tree from each"
             )
-        if dict(other.prompt) != dict(head.prompt):
+        if dict(added.prompt) != dict(head.prompt):
             raise InputError("the rollouts were sampled with different prompts; merge equal ones")
     texts = head.texts.copy()
     settings = list(head.settings)
     sources = list(head.sources)
     shifts = [Shift(None, 0, 0)]
-    for other in heads[1:]:
-        numbers = array("q", map(texts.intern, other.texts.texts))
+    for added in heads[1:]:
+        numbers = array("q", map(texts.intern, added.texts.texts))
         shifts.append(Shift(numbers, len(settings), len(sources)))
-        settings.extend(other.settings)
-        sources.extend(other.sources)
+        settings.extend(added.settings)
+        sources.extend(added.sources)
     split = head.split if len({artifact.split for artifact in heads}) == 1 else "mixed"
     merged = replace(
         head, texts=texts, trajectories=(), settings=settings, sources=sources, split=split

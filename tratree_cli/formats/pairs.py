@@ -1,9 +1,9 @@
-"""Preference pairs on disk (kind ``pairs``): one JSON line a pair, with every word that training
+"""Preference pairs on disk (kind ``pairs``): one JSON line a pair, with every text that training
 needs.
 
 ``prompt`` is the history both sides share and ends with the observation at which they part;
 ``chosen`` and ``rejected`` begin with the agent's turn. Only turns of the role ``assistant`` in the
-continuations are the agent's to learn; what the environment answers is never scored. Repeating the
+continuations enter the loss; the environment's turns never do. Repeating the
 prompts costs little after compression and makes a pair readable by itself.
 """
 
@@ -29,7 +29,7 @@ META = "pairs.json"
 
 @dataclass(frozen=True)
 class PairMessages:
-    """The words of a pair; the first ``prefix`` messages of ``prompt`` come before the episode."""
+    """The messages of a pair; the first ``prefix`` ones of ``prompt`` precede the episode."""
 
     prompt: Sequence[Mapping[str, str]]
     chosen: Sequence[Mapping[str, str]]
@@ -42,7 +42,7 @@ class PairMessages:
 
     @property
     def identity(self) -> str:
-        """32 hexadecimal digits that are the same for the same words and for no others."""
+        """32 hexadecimal digits that are the same for equal messages only."""
         sides = [self.prompt, self.chosen, self.rejected]
         document = orjson.dumps(sides, option=orjson.OPT_SORT_KEYS)
         return hashlib.sha256(document).hexdigest()[:32]
@@ -50,7 +50,7 @@ class PairMessages:
 
 @dataclass(frozen=True)
 class PairRecord:
-    """A pair with its words.
+    """A pair with its messages.
 
     ``chosen_score`` and ``rejected_score`` are G of the two trajectories, ``chosen_value`` and
     ``rejected_value`` what the rule compared (the branches' means under the rule ``tree``, over
@@ -110,7 +110,7 @@ class PairFile:
 def render_pairs(
     pairs: PairSet, rollouts: Rollouts, demos: Rollouts | None = None, *, rule: str = "tree"
 ) -> Iterator[PairRecord]:
-    """Put the words in: the agent's outputs exactly as they were sampled.
+    """Add the texts: the agent's outputs exactly as they were sampled.
 
     ``rollouts`` are those the pair rule saw (a tree's own, for rules on trees); ``demos`` hold the
     preferred side of pairs that are demonstrated. ``rule`` is the rule's name.
@@ -150,7 +150,7 @@ def prefix_messages(rollouts: Rollouts) -> list[Message]:
 
 
 def turns(rollouts: Rollouts, trajectory: Trajectory, start: int, stop: int) -> list[Message]:
-    """Turns ``start`` to ``stop`` (exclusive), beginning with the agent's words of turn ``start``.
+    """Turns ``start`` to ``stop`` (exclusive), beginning with the agent's output of turn ``start``.
 
     The last message is the agent's: what the environment answered to it is left out.
     """

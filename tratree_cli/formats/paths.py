@@ -1,7 +1,7 @@
 """Paths to imitate on disk (kind ``paths``): per task the e* of the search, or the best observed.
 
 Every path is one recorded trajectory, word for word; nothing is stitched together from several.
-Beside e* lies the best trajectory that was observed, so that the two can be compared and the
+Each also has the best trajectory that was observed, so that the two can be compared and the
 control (imitation of the best observed) needs no second search.
 """
 
@@ -30,10 +30,10 @@ class PathRecord:
     """One trajectory to imitate.
 
     ``messages`` is the whole conversation, ``prefix`` of them are the prompt's own; the agent's
-    turns after those are learnt (Eq. 8). ``score`` is G, ``trajectory`` the position in the tree's
-    rollouts, ``visits`` and ``value`` (mean return) what the search knows about its last node.
-    ``best_messages``, ``best_score``, ``best_trajectory`` are the best observed trajectory of the
-    task, and ``tried`` is how many were observed.
+    turns after those enter the loss (Eq. 8). ``score`` is G, ``trajectory`` the position in the
+    tree's rollouts, ``visits`` and ``value`` (mean return) the search's statistics of its last
+    node. ``best_messages``, ``best_score``, ``best_trajectory`` are the best observed trajectory of
+    the task, and ``tried`` is how many were observed.
     """
 
     task: str
@@ -75,7 +75,7 @@ SILENT = "no words"
 def render_paths(
     source: SearchResult | Forest, rollouts: Rollouts, min_score: float = 0.0
 ) -> tuple[list[PathRecord], dict[str, int]]:
-    """The paths with their words, and how many tasks were dropped, by reason.
+    """The paths with their messages, and how many tasks were dropped, by reason.
 
     A search result gives e* (``rule`` ``mcts``), a bare forest the best observed trajectory
     (``best-observed``). Trajectories with G ≤ ``min_score`` are dropped.
@@ -157,7 +157,7 @@ def _conversation(rollouts: Rollouts, number: int) -> list[Message]:
 
 
 def _at_leaf(search: SearchResult, leaf: int) -> tuple[int, float]:
-    """Visits and mean return of the leaf, or of the stop leaf where others went on."""
+    """Visits and mean return of the leaf, or of the stop leaf where other trajectories continue."""
     stop = bool(search.forest.has_stop[leaf])
     visits = int((search.stop_visits if stop else search.visits)[leaf])
     reward = float((search.stop_reward if stop else search.reward)[leaf])

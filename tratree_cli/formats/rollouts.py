@@ -9,7 +9,6 @@ are an order of magnitude smaller and trees that compare texts by integer.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ import orjson
 import zstandard
 
 from tratree_cli.errors import InputError
+from tratree_cli.formats.compressed import numbered_lines
 
 DONE = "done"
 STEP_LIMIT = "step-limit"
@@ -28,7 +28,7 @@ ENVIRONMENT_ERROR = "environment-error"
 POLICY_ERROR = "policy-error"
 ENDINGS = (DONE, STEP_LIMIT, CONTEXT_OVERFLOW, UNPARSABLE, ENVIRONMENT_ERROR, POLICY_ERROR)
 UNSCORED = (ENVIRONMENT_ERROR, POLICY_ERROR)
-"""Endings that say nothing about the agent: no score, and no place in tree statistics."""
+"""Endings that the agent did not cause: no score, and no place in tree statistics."""
 TEXTS = "texts.jsonl.zst"
 TRAJECTORIES = "trajectories.jsonl.zst"
 META = "meta.json"
@@ -40,12 +40,12 @@ class Trajectory:
 
     ``observations`` has n or n + 1 entries (the last observation is missing when the episode broke
     off in the environment); ``outputs``, ``thoughts``, ``actions``, ``scores`` have n.
-    ``outputs`` are the agent's words exactly as sampled; ``thoughts`` is -1 where there was none,
+    ``outputs`` are the agent's texts exactly as sampled; ``thoughts`` is -1 where there was none,
     ``actions`` is -1 for an unparsable output. ``scores[i]`` is the environment's score after step
-    i. ``score`` is G in [0, 1], or None when the episode ended through no doing of the agent.
+    i. ``score`` is G in [0, 1], or None when an environment or policy error ended the episode.
     ``sampled_tokens`` is the number of tokens that the outputs were sampled as (0 for scripted and
-    served policies). ``detail`` says in a few words why an episode broke off (what a server
-    refused, how the environment crashed).
+    served policies). ``detail`` gives in a few words the reason why an episode broke off (what a
+    server refused, how the environment crashed).
     """
 
     task: str
@@ -252,12 +252,4 @@ def parsed(path: Path, number: int, line: bytes) -> Any:
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The lines of a zstd-compressed file with their numbers from 1, not parsed."""
-    number = 0
-    try:
-        with path.open("rb") as file:
-            stream = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-            for line in io.BufferedReader(stream, 1 << 20):
-                number += 1
-                yield number, line
-    except zstandard.ZstdError as error:
-        raise InputError(f"{path} is not a whole zstd file (after line {number})") from error
+    return numbered_lines(path, compressed=True)

@@ -63,7 +63,7 @@ def write_tree(
     meta: Mapping[str, Any] | None = None,
     spread: Callable[..., Iterable[bytes]] = map,
 ) -> None:
-    """Write the forest beside the rollouts it was grown from, which lie in ``folder`` already.
+    """Write the forest beside the rollouts it was grown from, which are in ``folder`` already.
 
     ``meta`` is added to ``tree.json`` (the merge policy, the embedder). ``spread`` is ``map``, or
     does the same with several processes. Equal input, equal bytes.

@@ -1,4 +1,4 @@
-"""The environments in the shapes that other trainers know: nothing here is used by tratree itself.
+"""The environments in the interfaces of other trainers: nothing here is used by tratree itself.
 
 * :mod:`.gymnasium_env` and :mod:`.gymnasium_vector`: gymnasium's ``Env`` and ``VectorEnv``;
 * :mod:`.trl_tools` and :mod:`.trl_rollout`: TRL's ``environment_factory`` and ``rollout_func``;

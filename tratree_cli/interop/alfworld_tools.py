@@ -41,7 +41,7 @@ class AlfWorldTools(EpisodeTools):
         Returns:
             What happens.
         """
-        # Newer games have another word for it; each game knows one of the two.
+        # Newer games have another verb for it; each game accepts one of the two.
         offered = self._episode.available_actions() if self._episode else []
         moved = f"move {thing} to {place}"
         return self._act(moved if moved in offered else f"put {thing} in/on {place}")

@@ -93,8 +93,8 @@ class TextEnv(gymnasium.Env[str, str]):
         if self._episode is None:
             raise EpisodeError("the episode has not begun; reset it before the first step")
         state = self._episode.step(str(action))
-        told = self._maker.information(self._episode, state)
-        return state.text, state.reward, state.terminated, state.truncated, told
+        info = self._maker.information(self._episode, state)
+        return state.text, state.reward, state.terminated, state.truncated, info
 
     def render(self) -> str | None:
         """The latest text, with ``render_mode="ansi"``."""

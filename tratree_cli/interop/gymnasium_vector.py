@@ -22,7 +22,7 @@ from tratree_cli.interop.opening import EpisodeMaker, Information
 Texts = tuple[str, ...]
 Flags = NDArray[np.bool_]
 OBJECTS = ("task", "instruction", "available_actions")
-"""Information that lies in arrays of objects; the rest in arrays of numbers."""
+"""Information in arrays of objects; the rest in arrays of numbers."""
 
 
 class TextVectorEnv(VectorEnv[Texts, Texts, NDArray[np.float64]]):
@@ -93,7 +93,7 @@ class TextVectorEnv(VectorEnv[Texts, Texts, NDArray[np.float64]]):
     def step(
         self, actions: Sequence[str]
     ) -> tuple[Texts, NDArray[np.float64], Flags, Flags, Information]:
-        """One output for each episode; ended ones are begun again as ``autoreset_mode`` says."""
+        """One output for each episode; ended ones are begun again as ``autoreset_mode`` sets."""
         if len(actions) != self.num_envs or not self._episodes:
             raise InputError(f"reset first, then give {self.num_envs} actions")
         states: list[AgentState] = []
@@ -111,10 +111,10 @@ class TextVectorEnv(VectorEnv[Texts, Texts, NDArray[np.float64]]):
         rewards = np.array([state.reward for state in states], dtype=np.float64)
         terminated = np.array([state.terminated for state in states], dtype=np.bool_)
         truncated = np.array([state.truncated for state in states], dtype=np.bool_)
-        told = self._gathered(self._states())
+        infos = self._gathered(self._states())
         if final:
-            self._add_final(told, final)
-        return self._texts(), rewards, terminated, truncated, told
+            self._add_final(infos, final)
+        return self._texts(), rewards, terminated, truncated, infos
 
     def _begin(self, seed: int | Sequence[int | None] | None, wanted: dict[str, Any]) -> None:
         self._split = split = wanted.pop("split", None)
@@ -138,8 +138,8 @@ class TextVectorEnv(VectorEnv[Texts, Texts, NDArray[np.float64]]):
         if len(chosen) != groups:
             raise InputError(f"{groups} tasks are needed, not {len(chosen)}")
         self._episodes = [
-            self._maker.episode(split=split, **one)
-            for one in chosen
+            self._maker.episode(split=split, **choice)
+            for choice in chosen
             for _ in range(self._group_size)
         ]
         for episode in self._episodes:
@@ -169,7 +169,7 @@ class TextVectorEnv(VectorEnv[Texts, Texts, NDArray[np.float64]]):
     def _gathered(self, states: Sequence[AgentState]) -> Information:
         """Arrays by name, each with gymnasium's mask ``_name`` beside it."""
         every = np.ones(self.num_envs, dtype=np.bool_)
-        told: Information = {
+        infos: Information = {
             "score": np.array([state.score for state in states], dtype=np.float64),
             "success": np.array([state.success for state in states], dtype=np.bool_),
             "valid": np.array([state.valid for state in states], dtype=np.bool_),
@@ -179,19 +179,19 @@ class TextVectorEnv(VectorEnv[Texts, Texts, NDArray[np.float64]]):
         }
         if self._maker.actions:
             offered = [episode.available_actions() for episode in self._episodes]
-            told["available_actions"] = _objects(offered)
-        told.update({f"_{name}": every for name in tuple(told)})
-        return told
+            infos["available_actions"] = _objects(offered)
+        infos.update({f"_{name}": every for name in tuple(infos)})
+        return infos
 
-    def _add_final(self, told: Information, final: Mapping[int, tuple[str, Information]]) -> None:
+    def _add_final(self, infos: Information, final: Mapping[int, tuple[str, Information]]) -> None:
         ended = np.zeros(self.num_envs, dtype=np.bool_)
         ended[list(final)] = True
         texts: list[Any] = [None] * self.num_envs
         information: list[Any] = [None] * self.num_envs
         for place, (text, last) in final.items():
             texts[place], information[place] = text, last
-        told.update(final_obs=_objects(texts), final_info=_objects(information))
-        told.update(_final_obs=ended, _final_info=ended)
+        infos.update(final_obs=_objects(texts), final_info=_objects(information))
+        infos.update(_final_obs=ended, _final_info=ended)
 
 
 def _mode(mode: str | AutoresetMode) -> AutoresetMode:

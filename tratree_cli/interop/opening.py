@@ -35,7 +35,7 @@ def shared_environment(
     """
     if not isinstance(environment, str):
         return environment
-    # A forked child must not speak to its parent's simulators.
+    # A forked child must not use its parent's simulators.
     key = (os.getpid(), environment, data, repr(sorted((parameters or {}).items())))
     with _OPENING:
         if key not in _OPEN:
@@ -82,8 +82,8 @@ class EpisodeMaker:
         return AgentEpisode(self.environment, chosen, max_steps=self._max_steps, react=self._react)
 
     def information(self, episode: AgentEpisode, state: AgentState) -> Information:
-        """What is told beside the text after a reset or a step."""
-        told: Information = {
+        """The information that is returned beside the text after a reset or a step."""
+        info: Information = {
             "task": episode.task,
             "instruction": episode.instruction,
             "score": state.score,
@@ -92,5 +92,5 @@ class EpisodeMaker:
             "steps": state.steps,
         }
         if self.actions:
-            told["available_actions"] = episode.available_actions()
-        return told
+            info["available_actions"] = episode.available_actions()
+        return info

@@ -1,6 +1,6 @@
 """SkyRL's text environment over any of the environments.
 
-Importing this module registers ``tratree``, so a SkyRL data set whose rows say
+Importing this module registers ``tratree``, so a SkyRL data set whose rows have
 ``"env_class": "tratree"`` and ``"extra_info": {"environment": "webshop", "task": "12"}`` plays it;
 ``skyrl_gym.make("tratree", extras={...})`` makes one by hand.
 """
@@ -27,20 +27,21 @@ class SkyRLEnv(BaseTextEnv):
     """One episode. ``extras`` (or its ``extra_info``) names ``environment`` and the task.
 
     ``env_config`` is SkyRL's: what is set there holds for all rows (``environment``, ``data``,
-    ``max_steps``, ``react``, ``actions``, ``parameters``). ``react`` is on unless it says
+    ``max_steps``, ``react``, ``actions``, ``parameters``). ``react`` is on unless set
     otherwise: agents write ``Action: ``.
     """
 
     def __init__(self, env_config: Any = None, extras: Mapping[str, Any] | None = None) -> None:
         super().__init__()
-        told = {**dict(env_config or {}), **dict(extras or {})}
-        told.update(told.pop("extra_info", None) or {})
-        wanted = {name: told[name] for name in TASK_FIELDS if told.get(name) is not None}
+        settings = {**dict(env_config or {}), **dict(extras or {})}
+        settings.update(settings.pop("extra_info", None) or {})
+        wanted = {name: settings[name] for name in TASK_FIELDS if settings.get(name) is not None}
         if not wanted.keys() - {"split"}:
             raise InputError("extras need a task, an index or a seed")
-        options = {name: told[name] for name in OPENING_FIELDS if name in told}
+        options = {name: settings[name] for name in OPENING_FIELDS if name in settings}
         self._maker = EpisodeMaker(
-            str(told.get("environment", "webshop")), **{"react": True, "actions": False, **options}
+            str(settings.get("environment", "webshop")),
+            **{"react": True, "actions": False, **options},
         )
         self._episode: AgentEpisode | None = self._maker.episode(**wanted)
         self.max_turns = self._episode.max_steps
@@ -58,10 +59,10 @@ class SkyRLEnv(BaseTextEnv):
         episode = self._running()
         state = episode.step(action)
         self.turns = state.steps
-        # The last page is nobody's to answer.
-        said = [] if state.done else [{"role": "user", "content": state.text}]
+        # The last page has no answer.
+        messages = [] if state.done else [{"role": "user", "content": state.text}]
         return BaseTextEnvStepOutput(
-            observations=said,
+            observations=messages,
             reward=state.reward,
             done=state.done,
             metadata=self._maker.information(episode, state),
@@ -76,7 +77,7 @@ class SkyRLEnv(BaseTextEnv):
         return {"score": state.score, "success": float(state.success), "steps": state.steps}
 
     def close(self) -> None:
-        """Let go of the episode; safe to call twice."""
+        """Release the episode; safe to call twice."""
         self._episode = None
 
     def _running(self) -> AgentEpisode:

@@ -10,7 +10,7 @@ and the task is found again by its first observation::
     )
 
 All episodes of a batch take their turns together. The tokens that were sampled are the tokens that
-are trained on: nothing is decoded and encoded again, and what the environment said is masked.
+are trained on: nothing is decoded and encoded again, and the environment's text is masked.
 Generation is the trainer's own model's; a vLLM server is not used.
 """
 
@@ -110,7 +110,7 @@ class ReactRollouts:
     def _advance(
         self, rollout: _Rollout, tokens: list[int], logprobs: list[float], trainer: Any
     ) -> None:
-        """Take the agent's words and put the environment's answer after them."""
+        """Take the agent's output and append the environment's answer."""
         tokenizer, room = trainer.processing_class, trainer.max_completion_length
         _extend(rollout, tokens, logprobs, sampled=True)
         output = tokenizer.decode(tokens, skip_special_tokens=True)
@@ -151,11 +151,11 @@ def _answer(tokenizer: Any, text: str, *, closed: bool) -> list[int]:
     """What stands between the end of the agent's turn and the beginning of its next.
 
     Found as the difference of two conversations, because templates differ in what they put there;
-    ``closed`` says that the end-of-turn token was sampled already.
+    ``closed``: the end-of-turn token was sampled already.
     """
-    said = [{"role": "user", "content": "."}, {"role": "assistant", "content": "."}]
-    before = _rendered(tokenizer, said, begun=False)
-    after = _rendered(tokenizer, [*said, {"role": "user", "content": text}])
+    exchange = [{"role": "user", "content": "."}, {"role": "assistant", "content": "."}]
+    before = _rendered(tokenizer, exchange, begun=False)
+    after = _rendered(tokenizer, [*exchange, {"role": "user", "content": text}])
     end = tokenizer.eos_token_id
     # Templates may write a line break after the end of a turn, which was not sampled.
     cut = max((i + 1 for i, token in enumerate(before) if token == end), default=len(before))

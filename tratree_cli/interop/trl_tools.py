@@ -49,7 +49,7 @@ class WebShopTools(EpisodeTools):
 
 
 class ActionTools(EpisodeTools):
-    """One tool for any action, for environments whose verbs nobody has listed."""
+    """One tool for any action, for environments whose verbs are not listed here."""
 
     def act(self, action: str) -> str:
         """Do something.

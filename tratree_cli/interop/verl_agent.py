@@ -30,7 +30,7 @@ def build_webshop_envs(
     is_train: bool | Mapping[str, Any] | None = True,
     env_kwargs: Mapping[str, Any] | None = None,
 ) -> WebshopEnvs:
-    """As verl-agent's; ``resources_per_worker`` (for Ray there) says nothing here.
+    """As verl-agent's; ``resources_per_worker`` (for Ray there) has no effect here.
 
     ``env_kwargs`` are WebAgentTextEnv's: ``file_path``, ``attr_path``, ``num_products``,
     ``human_goals``. Without ``file_path`` the embedded catalogue is used.

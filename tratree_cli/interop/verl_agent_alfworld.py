@@ -17,7 +17,7 @@ from tratree_cli.interop.opening import shared_environment
 from tratree_cli.interop.verl_agent_webshop import WON, Info, check_count, check_sizes
 
 LIMIT = 50
-"""ALFWorld's own step limit, where its configuration says nothing."""
+"""ALFWorld's own step limit, where its configuration has none."""
 
 SPLITS = {
     "train": "train",
@@ -58,7 +58,7 @@ class AlfworldEnvs:
         self._steps = [0] * self.num_processes
 
     def reset(self, kwargs: Any = None) -> tuple[list[str], None, list[Info]]:
-        """The next game of every group; ``kwargs`` say nothing here."""
+        """The next game of every group; ``kwargs`` are ignored."""
         tasks = [next(games) for games in self._games]
         self._plays = [
             (Play(self._environment.house(task)), task)
@@ -149,8 +149,8 @@ def _read_config(path: Path) -> Mapping[str, Any]:
     kind = content.get("env", {}).get("type") if isinstance(content, dict) else None
     if kind != "AlfredTWEnv":
         raise InputError(f"{path}: env.type is AlfredTWEnv here (texts only), not {kind!r}")
-    found: Mapping[str, Any] = content
-    return found
+    config: Mapping[str, Any] = content
+    return config
 
 
 def _data(config: Mapping[str, Any], split: str) -> str:

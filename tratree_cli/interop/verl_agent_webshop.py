@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tratree_cli.envs.webshop.session import Session
+from tratree_cli.envs.webshop.session import ShopSession
 from tratree_cli.errors import InputError
 from tratree_cli.interop.webshop_text_env import available_actions, open_server
 
@@ -41,19 +41,19 @@ class WebshopEnvs:
                 f"({'from number 500 on' if is_train else 'below number 500'})"
             )
         self._rng = np.random.RandomState(seed)
-        self._shoppers = [Session(self.server.shop) for _ in range(self.num_processes)]
+        self._sessions = [ShopSession(self.server.shop) for _ in range(self.num_processes)]
 
     def reset(self, kwargs: Any = None) -> tuple[list[str], list[Info]]:
-        """Other goals for all; ``kwargs`` (newer managers pass some) say nothing here."""
+        """Other goals for all; ``kwargs`` (newer managers pass some) are ignored."""
         drawn = self._rng.choice(self.goal_idxs, size=self.env_num, replace=False)
         places = np.repeat(drawn, self.group_n).tolist()
         texts = [
-            shopper.reset(self.server.chosen[place])
-            for shopper, place in zip(self._shoppers, places, strict=True)
+            session.reset(self.server.chosen[place])
+            for session, place in zip(self._sessions, places, strict=True)
         ]
         infos = [
-            {"available_actions": available_actions(shopper), "won": False}
-            for shopper in self._shoppers
+            {"available_actions": available_actions(session), "won": False}
+            for session in self._sessions
         ]
         return texts, infos
 
@@ -61,15 +61,15 @@ class WebshopEnvs:
         """One action each; ``won`` and a reward of 10 where the purchase scores 1, else 0."""
         check_count(actions, self.num_processes)
         texts, rewards, dones, infos = [], [], [], []
-        for shopper, action in zip(self._shoppers, actions, strict=True):
-            text, score, done = shopper.step(action)
+        for session, action in zip(self._sessions, actions, strict=True):
+            text, score, done = session.step(action)
             won = done and score == 1.0
             texts.append(text)
             rewards.append(WON if won else 0.0)
             dones.append(done)
             infos.append(
                 {
-                    "available_actions": available_actions(shopper),
+                    "available_actions": available_actions(session),
                     "task_score": score,
                     "won": won,
                 }

@@ -9,7 +9,7 @@ In verl's interaction file::
 
 and in each row of the data: ``interaction_kwargs: {"name": "webshop", "task": "12"}``. The prompt
 of the row holds the first observation, since verl asks an
-interaction for the first time after the agent has spoken.
+interaction for the first time after the agent's first output.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ class TratreeInteraction(BaseInteraction):
         verl adds the rewards of the turns up: each is the increment of the score.
         """
         episode = self._episode(instance_id)
-        said = next((m for m in reversed(messages) if m.get("role") == "assistant"), None)
-        if said is None:
+        reply = next((m for m in reversed(messages) if m.get("role") == "assistant"), None)
+        if reply is None:
             raise InputError("there is no message of the agent yet")
-        state = episode.step(str(said.get("content") or ""))
+        state = episode.step(str(reply.get("content") or ""))
         return state.done, state.text, state.reward, self._maker.information(episode, state)
 
     async def calculate_score(self, instance_id: str, **kwargs: Any) -> float:

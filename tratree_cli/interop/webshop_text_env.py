@@ -1,8 +1,8 @@
 """WebShop's ``WebAgentTextEnv`` without Flask, BeautifulSoup, Lucene and Java.
 
 The constructor, ``reset``, ``step`` and ``get_available_actions`` are the original's, and so are
-the texts (``docs/webshop.md`` says how exactly). What differs: only the text observation is made,
-the files are read once per process, and without ``file_path`` the catalogue is tratree's own.
+the texts (``docs/webshop.md`` gives the exceptions). What differs: only the text observation is
+made, the files are read once per process, and without ``file_path`` the catalogue is tratree's own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from tratree_cli.envs.webshop.goals import Goal
 from tratree_cli.envs.webshop.nouns import Nouns, rule_nouns
-from tratree_cli.envs.webshop.session import Session
+from tratree_cli.envs.webshop.session import ShopSession
 from tratree_cli.envs.webshop.shop import WebShop
 from tratree_cli.errors import InputError
 from tratree_cli.interop.shop_files import open_shop
@@ -31,7 +31,7 @@ _UNKNOWN_HERE = ("get_image", "show_attrs")
 class ShopServer:
     """What the environments of one catalogue share: its shop, and goals as the original lists them.
 
-    ``goals`` may be a selection of the shop's; ``sessions`` remembers which goal a session has.
+    ``goals`` may be a selection of the shop's; ``sessions`` maps a session to its goal.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class ShopServer:
 
     @property
     def goals(self) -> list[GoalRecord]:
-        """The goals in their order, made when first asked for."""
+        """The goals in their order, made when first used."""
         if self._goals is None:
             self._goals = [self._record(i) for i in self.chosen]
         return self._goals
@@ -76,9 +76,9 @@ class ShopServer:
 
 
 class WebAgentTextEnv:
-    """One shopper. ``kwargs``: filter_goals, limit_goals, num_products, human_goals, session,
-    session_prefix, num_prev_obs, num_prev_actions, seed, and ``nouns`` (a function from a title to
-    its nouns; the rule ``closed-words`` by default).
+    """One episode at a time. ``kwargs``: filter_goals, limit_goals, num_products, human_goals,
+    session, session_prefix, num_prev_obs, num_prev_actions, seed, and ``nouns`` (a function from a
+    title to its nouns; the rule ``closed-words`` by default).
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class WebAgentTextEnv:
         self.session_prefix: str | None = kwargs.get("session_prefix")
         self.num_prev_obs = int(kwargs.get("num_prev_obs", 0))
         self.num_prev_actions = int(kwargs.get("num_prev_actions", 0))
-        self._shopper = Session(self.server.shop)
+        self._shop_session = ShopSession(self.server.shop)
         self.reset()
 
     def reset(
@@ -116,7 +116,7 @@ class WebAgentTextEnv:
             session = "".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=10))
         self.session = f"{self.session_prefix or ''}{session}"
         place = self.server.place(self.session, number)
-        self.observation = self._shopper.reset(self.server.chosen[place])
+        self.observation = self._shop_session.reset(self.server.chosen[place])
         self.instruction_text = instruction_text or self.get_instruction_text()
         self.prev_obs = [self.observation]
         self.prev_actions: list[str] = []
@@ -124,7 +124,7 @@ class WebAgentTextEnv:
 
     def step(self, action: str) -> tuple[str, float, bool, None]:
         """``(observation, reward, done, None)``; an unknown action changes nothing."""
-        self.observation, reward, done = self._shopper.step(action)
+        self.observation, reward, done = self._shop_session.step(action)
         self.prev_actions.append(action)
         parts = [self.observation]
         for back in range(1, 1 + max(self.num_prev_obs, self.num_prev_actions)):
@@ -137,11 +137,11 @@ class WebAgentTextEnv:
 
     def get_available_actions(self) -> dict[str, Any]:
         """``has_search_bar`` and ``clickables``, in the original's order."""
-        return available_actions(self._shopper)
+        return available_actions(self._shop_session)
 
     def get_instruction_text(self) -> str:
         """The instruction with the word that stands before it on the page."""
-        return INSTRUCTION + self._shopper.goal.instruction
+        return INSTRUCTION + self._shop_session.goal.instruction
 
     @property
     def state(self) -> Mapping[str, str]:
@@ -171,9 +171,9 @@ def open_server(
     return ShopServer(shop, kwargs.get("filter_goals"), int(kwargs.get("limit_goals", -1)))
 
 
-def available_actions(shopper: Session) -> dict[str, Any]:
+def available_actions(session: ShopSession) -> dict[str, Any]:
     """What can be done now, in the original's form."""
-    return {"has_search_bar": shopper.has_search_bar, "clickables": list(shopper.clickables())}
+    return {"has_search_bar": session.has_search_bar, "clickables": list(session.clickables())}
 
 
 def goal_record(goal: Goal, synthetic: bool) -> GoalRecord:

@@ -6,8 +6,8 @@ rendering without running it, and the pieces after the first turns are what a gr
 appends. All this is checked against the template itself when an encoder is made; a template whose
 earlier turns change as the conversation grows is read again from the start on every turn.
 
-The skeleton also says how many control tokens an encoding may have, so that a control string in an
-observation never becomes a control token (``control_tokens``).
+The skeleton also determines how many control tokens an encoding may have, so that a control string
+in an observation never becomes a control token (``control_tokens``).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 from tratree_cli.errors import InputError
 from tratree_cli.models.control_tokens import ControlTokens
+from tratree_cli.models.template_limits import rendered, require_short
 
 Message = Mapping[str, str]
 """``{"role": "system" | "user" | "assistant", "content": text}``."""
@@ -29,9 +30,9 @@ _SAMPLES = ("Open the door [SEP] 3 mugs.", "Thought: I go.\nAction: go[hall]", "
 class TurnEncoder:
     """Encodes conversations for one tokenizer; ``tokenizer`` is a transformers tokenizer.
 
-    ``stop_ids`` are the tokens that end the agent's turn (``stops`` and what the template says).
-    ``controls`` never come from contents; those that the tokenizer calls special an agent may not
-    say either. ``incremental`` says whether ``following`` may be used.
+    ``stop_ids`` are the tokens that end the agent's turn (``stops`` and those that the template
+    writes). ``controls`` never come from contents; those that the tokenizer calls special an agent
+    may not sample either. ``incremental``: whether ``following`` may be used.
     """
 
     def __init__(self, tokenizer: Any, stops: Iterable[int] = ()) -> None:
@@ -73,11 +74,11 @@ class TurnEncoder:
         return self._encode([between, self._generation], [content])
 
     def continuation(self, text: str) -> list[int]:
-        """The ids of words that the agent might say, for constrained decoding."""
+        """The ids of a text that the agent might output, for constrained decoding."""
         return self.controls.text_ids(text)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The words of sampled ids."""
+        """The text of sampled ids."""
         text: str = self._tokenizer.decode(
             list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
@@ -92,14 +93,22 @@ class TurnEncoder:
             {"role": role, "content": text} for role, text in zip(roles, contents, strict=True)
         ]
         try:
-            text: str = self._tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True
-            )
+            text: str = self._apply(messages, tokenize=False)
+        except InputError:
+            raise
         except Exception as error:
             raise InputError(
                 f"the chat template cannot render {' '.join(roles)}: {error}"
             ) from error
-        return text
+        return require_short(text, sum(map(len, contents)))
+
+    def _apply(self, messages: Sequence[Message], **options: Any) -> Any:
+        return rendered(
+            self._tokenizer.chat_template,
+            lambda: self._tokenizer.apply_chat_template(
+                messages, add_generation_prompt=True, **options
+            ),
+        )
 
     def _skeleton(self, roles: tuple[str, ...]) -> list[str]:
         """The template's pieces around the contents, one more than there are messages."""
@@ -132,9 +141,7 @@ class TurnEncoder:
         roles = ("user", "assistant", "user", "assistant", "user")
         texts = [_SAMPLES[number % 3] for number in range(5)]
         messages = [{"role": r, "content": t} for r, t in zip(roles, texts, strict=True)]
-        truth = self._tokenizer.apply_chat_template(
-            messages, tokenize=True, add_generation_prompt=True, return_dict=False
-        )
+        truth = self._apply(messages, tokenize=True, return_dict=False)
         if self.whole(messages) != list(truth):
             raise InputError(
                 "the chat template treats contents specially, which the local engine cannot "

@@ -1,8 +1,8 @@
-"""A chat template that says where the agent speaks, for models that were published without one.
+"""A chat template that marks the assistant's turns, for models that were published without one.
 
-Almost no model on the hub marks the assistant's words in its template, so refusing all of them
-would refuse everybody. A model whose template TRL knows gets that template with markers put in; one
-that speaks the Llama-2, Llama-3 or ChatML format, which its special tokens show, gets ours from
+Almost no model on the hub marks the assistant's turns in its template, so refusing all others
+would refuse nearly every model. A model whose template TRL has gets that template with markers; one
+of the Llama-2, Llama-3 or ChatML format, which its special tokens show, gets tratree's from
 ``templates/chat``. The result is stored with whatever is trained, so that training and acting agree
 on every character. Anything else stays as it is and is refused when something is to be encoded:
 guessing would train on observations unnoticed.
@@ -46,7 +46,7 @@ def marked_template(tokenizer: Any) -> tuple[str | None, str]:
 
 
 def _trained(tokenizer: Any) -> str | None:
-    """TRL's version, with markers, of a published template that it knows to the letter."""
+    """TRL's version, with markers, of a published template, compared letter by letter."""
     from trl.chat_template_utils import get_training_chat_template
 
     try:

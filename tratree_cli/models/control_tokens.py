@@ -17,7 +17,7 @@ from typing import Any
 Part = tuple[str, bool]
 """A stretch of a conversation, and whether the chat template wrote it."""
 Tokens = tuple[list[int], list[int]]
-"""Token ids, and the character at which each begins (empty where that was not asked for)."""
+"""Token ids, and the character at which each begins (empty where it is not needed)."""
 
 
 class ControlTokens:
@@ -56,7 +56,7 @@ class ControlTokens:
         """Tokens of a conversation of which the template wrote ``controls`` control tokens.
 
         One encoding of the whole text, unless that has another number of them (None: any will do);
-        then the template's control strings and what lies between them are encoded apart.
+        then the template's control strings and the texts between them are encoded separately.
         """
         encoded = self._encode("".join(text for text, _ in parts), split=False, starts=starts)
         if controls is None or self.count(encoded[0]) == controls:
@@ -73,7 +73,7 @@ class ControlTokens:
         return ids, places
 
     def _pieces(self, parts: Sequence[Part]) -> Iterator[Part]:
-        """Each control string of the template, and what lies between two of them as one text."""
+        """Each control string of the template, and the text between two of them."""
         between = ""
         for text, from_template in parts:
             place = 0

@@ -1,4 +1,4 @@
-"""Where a model computes: device, precision, threads, and what is said when memory runs out.
+"""Where a model computes: device, precision, threads, and the error when memory runs out.
 
 Of the training libraries only PyTorch is imported here, so that scoring a reference does not pay
 for trainers.
@@ -28,6 +28,15 @@ def choose_device(device: str) -> str:
     if (colon and not number.isdecimal()) or int(number or 0) >= there.get(kind, 0):
         raise InputError(f"there is no device '{device}' here; use --device cpu or --device auto")
     return device
+
+
+def worker_device(device: str, worker: int) -> str:
+    """The device of worker number ``worker`` of an exploration: the GPUs in turn.
+
+    A GPU that is named by number stays; so does what is no GPU.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return f"cuda:{worker % gpus}" if device in ("auto", "cuda") and gpus > 1 else device
 
 
 def own_device(device: str) -> str:

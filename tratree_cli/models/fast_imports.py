@@ -1,11 +1,11 @@
-"""Importing the large libraries without what nobody here uses.
+"""Importing the large libraries without the packages that tratree never uses.
 
-Imports are most of what a short stage costs, and a good part of them is paid for nothing: SciPy's
+Imports are most of what a short stage costs, and a good part of them is not needed: SciPy's
 optimizers for the losses of object detectors, scikit-learn for assisted decoding, boto3 for
-SageMaker's questions, all of them imported wherever they happen to be installed; the metadata of
+SageMaker, all of them imported wherever they happen to be installed; the metadata of
 every installed package, read by two libraries one after the other; and a garbage collector that
 looks again and again at modules that all stay. Inside ``hiding_unused_packages`` such packages look
-as if they were not installed. A module remembers what was there when it was imported; so this is
+as if they were not installed. A module keeps what was installed when it was imported; so this is
 used for imports only, and the list holds nothing that a training or a rollout could ever need.
 """
 
@@ -56,7 +56,7 @@ def import_fast(*names: str) -> None:
 
 
 def _forget_what_is_installed() -> None:
-    """Transformers asks once whether a package is there and remembers the answer."""
+    """Transformers checks once whether a package is installed and caches the answer."""
     from transformers.utils import import_utils
 
     for name in HIDDEN:

@@ -1,8 +1,8 @@
-"""Keeping the training libraries silent, and from talking to anybody outside the machine.
+"""Switching off the output and the telemetry of the training libraries.
 
 stdout carries one reference and stderr is for people, so nothing of transformers, TRL or datasets
 may print there. Importing this module before them is enough for the environment variables they
-read at import time; ``silence_libraries`` sees to the rest.
+read at import time; ``silence_libraries`` does the rest.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\
 
 @contextmanager
 def silence_libraries() -> Iterator[None]:
-    """Libraries say nothing inside this block; errors are still raised."""
+    """Libraries print nothing inside this block; errors are still raised."""
     import transformers
 
     transformers.utils.logging.disable_progress_bar()

@@ -1,14 +1,13 @@
 """Finding, identifying and loading models: embedded names, folders, and names on the hub.
 
-A base model's identity enters every digest downstream of it, so it is settled before anything is
+A base model's identity enters every digest downstream of it, so it is determined before anything is
 loaded: the bytes of a folder, or the commit that a hub name points to now.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,13 @@ import tratree_cli.models.library_logging  # noqa: F401  (sets what the librarie
 from tratree_cli.errors import InputError, did_you_mean, is_out_of_memory
 from tratree_cli.models.embedded import SHAPES
 from tratree_cli.models.fast_imports import MODELS, TOKENIZERS, import_fast
+from tratree_cli.models.folder_checks import (
+    read_config,
+    remote_code_allowed,
+    require_fitting_sizes,
+    require_plain_folder,
+    require_weights,
+)
 from tratree_cli.resources import templates_dir, tree_digest
 
 EMBEDDED = tuple(SHAPES)
@@ -27,15 +33,16 @@ BASE_FILE = "base.json"
 the same store)."""
 UNRESOLVED = "unresolved"
 COMMIT = re.compile(r"[0-9a-f]{40}")
+OBJECT = re.compile(r"[0-9a-f]{64}")
 HUB_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class BaseModel:
-    """A model to start from: where it lies, and what identifies it in a digest.
+    """A model to start from: its folder, and what identifies it in a digest.
 
     ``identity`` is ``sha256:...`` of a folder's content or ``hub:NAME@COMMIT``; the commit is
-    ``unresolved`` where the hub could not be asked.
+    ``unresolved`` where the hub could not be reached.
     """
 
     name: str
@@ -71,6 +78,7 @@ def resolve_base(name: str, revision: str | None = None, download: bool = True) 
                 f"{folder} is not a model folder: it has neither config.json nor "
                 "adapter_config.json"
             )
+        require_plain_folder(folder)
         return BaseModel(name, folder, f"sha256:{tree_digest(folder)}")
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise InputError(
@@ -113,12 +121,10 @@ def _hub_model(name: str, revision: str | None, download: bool) -> BaseModel:
     identity = f"hub:{name}@{commit}"
     if not download:
         return BaseModel(name, Path(name), identity)
+    wanted = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
+    wanted += ["*.py"] if remote_code_allowed() else []
     try:
-        folder = huggingface_hub.snapshot_download(
-            name,
-            revision=commit,
-            allow_patterns=["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"],
-        )
+        folder = huggingface_hub.snapshot_download(name, revision=commit, allow_patterns=wanted)
     except errors.GatedRepoError as error:
         raise InputError(_gated(name)) from error
     except Exception as error:
@@ -158,11 +164,12 @@ def _cached_commit(name: str, revision: str | None) -> str | None:
 
 
 def context_length(folder: Path) -> int | None:
-    """Tokens the model was made for (``max_position_embeddings``), or None if it does not say."""
+    """Tokens the model was made for (``max_position_embeddings``), or None without that entry."""
     if (folder / ADAPTER_FILE).is_file():
         folder = adapter_base(folder).folder
-    config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
-    length = config.get("max_position_embeddings")
+    config = read_config(folder / "config.json") if (folder / "config.json").is_file() else {}
+    text = config.get("text_config")
+    length = {**config, **(text if isinstance(text, dict) else {})}.get("max_position_embeddings")
     return int(length) if isinstance(length, int) else None
 
 
@@ -186,15 +193,18 @@ def read_tokenizer(folder: str | Path) -> Any:
             f"the model folder {folder} has no tokenizer (tokenizer.json); copy the base model's "
             "tokenizer files there"
         )
+    require_plain_folder(folder)
     with readable("tokenizer", folder):
-        return AutoTokenizer.from_pretrained(folder.resolve(), local_files_only=True)
+        return AutoTokenizer.from_pretrained(
+            folder.resolve(), local_files_only=True, trust_remote_code=remote_code_allowed()
+        )
 
 
 def load_tokenizer(folder: str | Path) -> Any:
     """The tokenizer of a model folder for training.
 
     It has a padding token and, where possible, a chat template that marks the agent's words; the
-    template is stored with what is trained. ``template_note`` says if it is not the model's own.
+    template is stored with what is trained. ``template_note`` is set if it is not the model's own.
     """
     from tratree_cli.models.chat_templates import marked_template
 
@@ -207,37 +217,70 @@ def load_tokenizer(folder: str | Path) -> Any:
     return tokenizer
 
 
-def load_model(folder: str | Path, dtype: str = "float32", attention: str = "auto") -> Any:
+def load_model(
+    folder: str | Path,
+    dtype: str = "float32",
+    attention: str = "auto",
+    merge: bool = True,
+    adapters: tuple[Path, ...] = (),
+) -> Any:
     """A causal language model in evaluation mode; adapters are merged into their base.
 
-    Raises ``InputError`` when the folder, or the base of an adapter, is missing or unreadable.
+    With ``merge`` off an adapter stays beside the layers of its base, in the type that it is stored
+    in: a base in bfloat16 has no room for it. ``adapters`` are the folders of those that are being
+    loaded onto it. Raises ``InputError`` when the folder, or the base of an adapter, is missing,
+    unreadable or would run code.
     """
     import_fast(*MODELS)
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     folder = Path(folder)
+    require_plain_folder(folder)
     if (folder / ADAPTER_FILE).is_file():
         from peft import PeftModel
 
-        model = load_model(adapter_base(folder).folder, dtype, attention)
+        require_weights(folder)
+        if folder.resolve() in adapters:
+            raise InputError(f"{folder} is an adapter of itself; name the model it was trained on")
+        base = adapter_base(folder).folder
+        # Added in float32: in bfloat16 the sum would be the old weight again.
+        kind = "float32" if merge else dtype
+        model = load_model(base, kind, attention, adapters=(*adapters, folder.resolve()))
         with readable("adapter", folder):
-            return PeftModel.from_pretrained(model, str(folder.resolve())).merge_and_unload().eval()
-    options: dict[str, Any] = {"dtype": getattr(torch, dtype), "local_files_only": True}
+            adapted = PeftModel.from_pretrained(model, str(folder.resolve()))
+        if not merge:
+            return adapted.base_model.model.eval()
+        return adapted.merge_and_unload().to(getattr(torch, dtype)).eval()
+    weight_bytes = require_weights(folder)
+    options: dict[str, Any] = {
+        "dtype": getattr(torch, dtype),
+        "local_files_only": True,
+        "use_safetensors": True,
+        "trust_remote_code": remote_code_allowed(),
+    }
     if attention != "auto":
         options["attn_implementation"] = attention
     with readable("model", folder):
+        config = AutoConfig.from_pretrained(
+            folder.resolve(), local_files_only=True, trust_remote_code=remote_code_allowed()
+        )
+        require_fitting_sizes(folder, config, weight_bytes)
         return AutoModelForCausalLM.from_pretrained(folder.resolve(), **options).eval()
 
 
 @contextmanager
 def readable(what: str, folder: Path) -> Iterator[None]:
-    """Files that cannot be read are a sentence; a lack of memory is no fault of theirs."""
-    from safetensors import SafetensorError
+    """Unreadable files are an ``InputError``; a lack of memory is not reported as one.
 
+    Whatever a library raises over a folder is the folder's fault: what is in it decides which
+    error that is, a panic of the tokenizers' Rust code (no ``Exception``) among them.
+    """
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (InputError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
         if is_out_of_memory(error):
             raise MemoryError(f"no room for {folder}") from error
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -249,10 +292,10 @@ def adapter_base(folder: Path) -> BaseModel:
 
     Raises ``InputError`` when it is gone or is not what it was when the adapter was trained.
     """
-    base = read_json(folder / BASE_FILE) if (folder / BASE_FILE).is_file() else {}
+    base = read_config(folder / BASE_FILE) if (folder / BASE_FILE).is_file() else {}
     if "object" in base:
         return _stored_base(folder, str(base["object"]))
-    config = read_json(folder / ADAPTER_FILE)
+    config = read_config(folder / ADAPTER_FILE)
     name = str(base.get("name") or config.get("base_model_name_or_path") or "")
     try:
         commit = pinned_commit(str(base.get("identity", "")), name)
@@ -261,9 +304,10 @@ def adapter_base(folder: Path) -> BaseModel:
         raise InputError(
             f"{folder} is an adapter of '{name}', which is missing here: {error}"
         ) from error
-    if base.get("identity") and base["identity"] != resolved.identity:
+    identity = str(base.get("identity") or "")
+    if identity and identity != resolved.identity:
         raise InputError(
-            f"{folder} is an adapter of '{name}' as it was ({base['identity'][:19]}…), but that is "
+            f"{folder} is an adapter of '{name}' as it was ({identity[:19]}…), but that is "
             f"now {resolved.identity[:19]}…; restore the base model it was trained on"
         )
     return resolved
@@ -271,6 +315,11 @@ def adapter_base(folder: Path) -> BaseModel:
 
 def _stored_base(folder: Path, digest: str) -> BaseModel:
     """The object beside ``folder`` in its store: ``objects/ab/cdef…/files``."""
+    if not OBJECT.fullmatch(digest):
+        raise InputError(
+            f"{folder / BASE_FILE}: '{digest[:80]}' is no object of a store (64 hexadecimal "
+            "digits); the file is damaged"
+        )
     place = folder.resolve().parents[2] / digest[:2] / digest[2:] / "files"
     if not place.is_dir():
         raise InputError(
@@ -278,13 +327,3 @@ def _stored_base(folder: Path, digest: str) -> BaseModel:
             "that model again, or pull it (tratree store pull)"
         )
     return BaseModel(f"model:{digest}", place, f"object:{digest}")
-
-
-def read_json(path: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds no JSON object")
-    return content

@@ -1,9 +1,9 @@
-"""Which tokens of a conversation are the agent's own, and therefore the only ones a loss may see.
+"""Which tokens of a conversation are the agent's own, and therefore the only ones in a loss.
 
-A chat template says where the agent speaks with ``{% generation %}`` markers; the rendered text is
+A chat template marks the agent's turns with ``{% generation %}``; the rendered text is
 tokenised once, as a whole, and a token counts when it *begins* inside such a span. That makes the
 training sequence the very text a model sees when it acts, at the price of refusing templates
-without markers: guessing where the agent speaks would train on observations without a word.
+without markers: guessing the agent's turns could train on observations unnoticed.
 
 Control strings that a message quotes stay ordinary text, by the same rule as when the model acts
 (``control_tokens``).
@@ -19,6 +19,7 @@ from typing import Any
 
 from tratree_cli.errors import InputError
 from tratree_cli.models.control_tokens import ControlTokens
+from tratree_cli.models.template_limits import rendered, require_short
 
 Messages = Sequence[Mapping[str, str]]
 
@@ -41,7 +42,7 @@ class Encoded:
 
 
 def encode_conversation(tokenizer: Any, messages: Messages, context: int = 0) -> Encoded:
-    """Tokens of ``messages`` and the mask of the agent's words with their end-of-turn token.
+    """Tokens of ``messages`` and the mask of the agent's turns with their end-of-turn token.
 
     The first ``context`` messages are read but never scored (an in-context example, or the prefix
     that two preferred continuations share). Raises ``InputError`` for a template without markers.
@@ -80,7 +81,7 @@ class _ChatEncoder:
         if not MARKER.search(template):
             raise InputError(
                 f"the chat template of the tokenizer {name} has no {{% generation %}} markers, so "
-                "the agent's words cannot be told from the environment's; use one of "
+                "the agent's turns cannot be separated from the environment's; use one of "
                 "templates/chat or add the markers around the assistant's turn"
             )
         if not getattr(tokenizer, "is_fast", False):
@@ -131,19 +132,31 @@ class _ChatEncoder:
         from transformers.utils.chat_template_utils import render_jinja_template
 
         try:
-            texts, spans = render_jinja_template(
-                conversations=[messages],
-                chat_template=self.template,
-                return_assistant_tokens_mask=True,
-                add_generation_prompt=answer,
-                **self.tokenizer.special_tokens_map,
+            texts, spans = rendered(
+                self.template,
+                lambda: render_jinja_template(
+                    conversations=[messages],
+                    chat_template=self.template,
+                    return_assistant_tokens_mask=True,
+                    add_generation_prompt=answer,
+                    **self.tokenizer.special_tokens_map,
+                ),
             )
-        except TemplateError as error:
+        # Whatever a template's operations raise over values that they do not fit.
+        except (
+            TemplateError,
+            ArithmeticError,
+            LookupError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise InputError(
                 f"the chat template cannot render this conversation: {error}; check the order of "
                 "its roles, or use one of templates/chat"
             ) from error
-        return texts[0], [(int(begin), int(end)) for begin, end in spans[0]]
+        text = require_short(texts[0], sum(len(message["content"]) for message in messages))
+        return text, [(int(begin), int(end)) for begin, end in spans[0]]
 
     def _hide(self, match: re.Match[str]) -> str:
         """A control string quoted by a message, as a stand-in of the same length."""

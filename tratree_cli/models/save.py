@@ -38,34 +38,26 @@ def write_model(
     save_dtype: str,
     training: Mapping[str, Any],
     adapter: bool = False,
-    merge: bool = True,
     base: Mapping[str, Any] | None = None,
     state: Mapping[str, Any] | None = None,
     template: str | None = None,
 ) -> None:
     """Write ``model`` (plain, or PEFT when ``adapter``) with its tokenizer and ``training.json``.
 
-    With ``merge`` an adapter is folded into the weights; otherwise the folder holds the adapter and
-    ``base`` identifies the model that it belongs to. ``state`` holds the gathered weights where
+    ``model`` is as ``merge.finished_model`` left it. With ``adapter`` the folder holds that alone,
+    and ``base`` identifies the model that it belongs to. ``state`` holds the gathered weights where
     ``model`` has only its shards of them. ``template`` is the chat template it was
     trained with, where the tokenizer's own would not do.
     """
     import torch
 
-    dtype = getattr(torch, save_dtype)
-    bad = first_bad_weight(model.named_parameters() if state is None else state.items())
-    if bad is not None:
-        raise StageError(f"training left a weight that is not finite ({bad}); lower learning_rate")
-    if state is None:
-        model = model.merge_and_unload() if adapter and merge else model
-        model = model.to(dtype)
-    elif adapter and merge:
-        raise StageError("a sharded adapter cannot be merged; train it with lora merge off")
-    else:
+    require_finite(model.named_parameters() if state is None else state.items())
+    if state is not None:
+        dtype = getattr(torch, save_dtype)
         state = {name: weight.to(dtype) for name, weight in state.items()}
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out, state_dict=state)
-    if adapter and not merge:
+    if adapter:
         _write_json(out / BASE_FILE, dict(base or {}))
         _canonical_adapter(out / "adapter_config.json")
     else:
@@ -88,6 +80,13 @@ def copy_tokenizer(source: Path, out: Path) -> None:
             shutil.copyfile(source / name, out / name)
     if (out / "tokenizer_config.json").is_file():
         _canonical(out / "tokenizer_config.json", {})
+
+
+def require_finite(weights: Iterable[tuple[str, Any]]) -> None:
+    """``StageError`` that names a weight that holds NaN or infinity."""
+    bad = first_bad_weight(weights)
+    if bad is not None:
+        raise StageError(f"training left a weight that is not finite ({bad}); lower learning_rate")
 
 
 def first_bad_weight(weights: Iterable[tuple[str, Any]]) -> str | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tratree_cli import startup
 from tratree_cli.errors import StageError, is_out_of_memory
+from tratree_cli.models.folder_checks import remote_code_allowed
 from tratree_cli.pipeline import code_digest
 from tratree_cli.pipeline.graph import Job, Node, Options, Result
 
@@ -123,6 +124,7 @@ def _circumstances(run: NodeRun, cpu: float) -> dict[str, Any]:
         "threads": run.options.threads,
         "workers": run.options.workers,
         "device": run.options.device,
+        **({"trust_remote_code": True} if remote_code_allowed() else {}),
         "command": [without_secrets(word) for word in run.command],
         "cpu_seconds": round(_cpu_seconds() - cpu, 3),
         "gpu": _gpu(),

@@ -7,7 +7,7 @@ parent, which has the terminal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -106,6 +106,7 @@ class _ForwardingReporter:
     def warn(self, message: str) -> None:
         send(("warn", (message,)))
 
+    def planned(self, total: int, seconds: Sequence[float | None]) -> None: ...
     def finished(self, label: str, entry: Entry, cached: bool) -> None:
         """The parent learns it from the result."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tratree_cli.pipeline.graph import Node
 
@@ -34,15 +35,29 @@ class EarlierRuns:
         self._entries: dict[str, list[Entry]] = {}
 
     def seconds(self, node: Node) -> float | None:
-        """What the most similar earlier run took: same label and recipe, same label, same stage."""
+        """What the newest run of this stage and label took; None where that says nothing.
+
+        Only runs of the same recipe, environment, data and base models count: a stage of another
+        model may take a thousand times as long.
+        """
         stage = node.stage.name
         if stage not in self._entries:
             self._entries[stage] = list(self._store.entries(stage=stage, limit=200))
-        best: tuple[int, float] | None = None
+        wanted = _circumstances(node.config.to_dict())
         for entry in self._entries[stage]:
-            same_label = entry.provenance.get("label") == node.label
-            recipe = entry.provenance.get("config", {}).get("recipe")
-            similarity = 2 * same_label + (same_label and recipe == node.config.recipe)
-            if best is None or similarity > best[0]:
-                best = (similarity, entry.seconds)
-        return None if best is None else best[1]
+            same = entry.provenance.get("label") == node.label
+            if same and _circumstances(entry.provenance.get("config", {})) == wanted:
+                return entry.seconds
+        return None
+
+
+def _circumstances(config: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What decides how long a stage takes, as far as a configuration tells."""
+    env, models = config.get("env", {}), config.get("models", {})
+    return (
+        config.get("recipe"),
+        env.get("name"),
+        env.get("data"),
+        models.get("weak"),
+        models.get("strong"),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
 
 class Reporter(Protocol):
     """What is called while nodes are computed (implemented in ``display.progress``)."""
+
+    def planned(self, total: int, seconds: Sequence[float | None]) -> None:
+        """``total`` nodes are wanted; those that will run took ``seconds`` before, if known."""
 
     def started(self, label: str, reason: str) -> None:
         """A node starts to run; ``reason`` is why it is not cached."""
@@ -36,6 +40,7 @@ class Reporter(Protocol):
 class SilentReporter:
     """Shows nothing: ``--quiet``, and whatever runs without a terminal."""
 
+    def planned(self, total: int, seconds: Sequence[float | None]) -> None: ...
     def started(self, label: str, reason: str) -> None: ...
     def progress(self, label: str, done: int, total: int, note: str) -> None: ...
     def finished(self, label: str, entry: Entry, cached: bool) -> None: ...

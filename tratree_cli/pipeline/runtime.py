@@ -62,6 +62,8 @@ class Runtime:
     """What single nodes are called, by key, where their own label would not tell them apart."""
     forced: frozenset[str] = frozenset()
     """The keys of nodes that run although they are cached; ``force`` puts the root among them."""
+    checks: list[Callable[[Sequence[Node]], None]] = field(default_factory=list)
+    """Called with the nodes that are missing, before the first of them runs; may raise."""
     _entries: dict[str, Entry] = field(default_factory=dict)
     """The artifacts of nodes, by their keys."""
     _changed_code: dict[str, list[str]] = field(default_factory=dict)
@@ -110,7 +112,7 @@ class Runtime:
     def plan(self, root: Node) -> list[PlanLine]:
         """What ``realise`` would do, without doing it."""
         earlier = EarlierRuns(self.store)
-        lines = []
+        lines: list[PlanLine] = []
         for node in self._nodes(root):
             if self._hit(node, quiet=True):
                 lines.append(PlanLine(node, "cached", self._entries[node.key].ref, None, ""))
@@ -119,11 +121,15 @@ class Runtime:
             names = ", ".join(source.label for source in missing)
             state = f"depends on {names}" if missing else "would run"
             lines.append(PlanLine(node, state, "", earlier.seconds(node), self._reason(node)))
+        if unmade := [line.node for line in lines if line.state != "cached"]:
+            for check in self.checks:
+                check(unmade)
         return lines
 
     def _complete(self, root: Node, losses: Losses | None) -> None:
         """``losses`` takes what fails; without it the first failure ends the work."""
-        missing = [node for node in self._nodes(root) if not self._hit(node)]
+        nodes = self._nodes(root)
+        missing = [node for node in nodes if not self._hit(node)]
         self._warn_of_other_code()
         if not missing:
             return
@@ -131,6 +137,10 @@ class Runtime:
             names = ", ".join(self.label(node) for node in missing)
             raise WouldRunError(f"not in the store, and --frozen forbids to run it: {names}")
         _require_models(missing)
+        for check in self.checks:
+            check(missing)
+        earlier = EarlierRuns(self.store)
+        self.reporter.planned(len(nodes), [earlier.seconds(node) for node in missing])
         if self.jobs > 1 and len(missing) > 2:
             self._run_side_by_side(missing, losses)
         else:

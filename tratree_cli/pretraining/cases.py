@@ -8,7 +8,7 @@ from tratree_cli.pretraining.corpus import Turns
 
 
 @dataclass(frozen=True)
-class Case:
+class AbilityCase:
     """A conversation whose last answer is to be given, and the right answers.
 
     Only the end of an answer is judged: a model may read the page aloud first. ``actions`` marks

@@ -1,4 +1,4 @@
-"""What a base model can do, measured on worlds it has never seen.
+"""What a base model can do, measured on catalogues and households it has never seen.
 
 Each ability is a share of right answers among freshly generated cases (another seed than training).
 Answers are greedy and free text. Which abilities there are is a corpus' matter.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tratree_cli.pretraining.cases import Case
+from tratree_cli.pretraining.cases import AbilityCase
 from tratree_cli.pretraining.corpus import Turns
 from tratree_cli.pretraining.household_competence import rooms_cases
 from tratree_cli.pretraining.shop_competence import shop_cases
@@ -25,11 +25,11 @@ def competence(
     result = {}
     for kind, cases_of_kind in _cases(text, cases, seed).items():
         answers = answer(model, tokenizer, [case.turns for case in cases_of_kind])
-        result[kind] = sum(map(Case.judge, cases_of_kind, answers)) / cases
+        result[kind] = sum(map(AbilityCase.judge, cases_of_kind, answers)) / cases
     return result
 
 
-def _cases(text: str, count: int, seed: int) -> Mapping[str, Sequence[Case]]:
+def _cases(text: str, count: int, seed: int) -> Mapping[str, Sequence[AbilityCase]]:
     return rooms_cases(count, seed) if text == "rooms" else shop_cases(count, seed)
 
 

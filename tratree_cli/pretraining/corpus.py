@@ -1,9 +1,10 @@
-"""What a base model reads: endless self-made text about one kind of world.
+"""What a base model reads: endless generated text about one kind of environment.
 
-A corpus writes documents (conversations in the agent's own chat format) from throw-away worlds, in
-blocks that are made when they are needed and forgotten afterwards. It also says what its pages
-consist of, which the tokenizer is made from. There is one for the shop and one for the rooms of
-ALFWorld and ScienceWorld: models of half a million weights have no room for all words at once.
+A corpus writes documents (conversations in the agent's own chat format) from temporary catalogues
+or households, in blocks that are made when they are needed and dropped afterwards. It also lists
+what its pages consist of, from which the tokenizer is made. There is one for the shop and one for
+the rooms of ALFWorld and ScienceWorld: models of half a million weights have no room for all words
+at once.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Corpus:
-    """One kind of world in words.
+    """Text about one kind of environment.
 
     ``block(seed, number, mixture, size)`` is block ``number`` of the endless stream; blocks are
     independent, so training resumes at any of them. ``curriculum`` lists mixtures and the share of
@@ -55,7 +56,7 @@ class Corpus:
 
 
 def act(thought: str, action: str) -> str:
-    """What the agent says in a turn."""
+    """The agent's output in a turn."""
     return f"Thought: {thought}\nAction: {action}"
 
 

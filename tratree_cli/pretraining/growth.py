@@ -5,8 +5,8 @@ first: the outputs of new heads are multiplied by zero and nothing is written in
 dimensions of the residual stream, so that before the first step both models give the same logits.
 Training then goes on with the wide model.
 
-A member with another vocabulary begins the same way: what both know keeps its vector, every other
-word gets a fresh one. Copying and matching do not depend on which words they were learned with.
+A member with another vocabulary begins the same way: tokens of both keep their vector, every other
+token gets a fresh one. Copying and matching do not depend on which words they were learned with.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ def grown(small: Any, small_tokenizer: Any, name: str, tokenizer: Any, seed: int
     before, after = small.config.hidden_size, shape.width
     # A root mean square over silent dimensions too is smaller by this much.
     quieter = (before / after) ** 0.5
-    theirs = dict(small.named_parameters())
-    # The new heads lie behind the old ones, so these must be whole.
+    small_weights = dict(small.named_parameters())
+    # The new heads follow the old ones, so these must be whole.
     assert before % HEAD == 0
     with torch.no_grad():
         for key, weight in wide.named_parameters():
-            old = theirs[key].float()
+            old = small_weights[key].float()
             if weight.dim() == 1:
                 weight.fill_(quieter)
                 weight[: len(old)] = quieter * old
             elif "embed" in key:
-                ours, others = _shared(tokenizer, small_tokenizer)
+                shared, small_shared = _shared(tokenizer, small_tokenizer)
                 weight.mul_(old.std() / weight.std())
                 weight[:, before:] = 0.0
-                weight[ours, :before] = old[others]
+                weight[shared, :before] = old[small_shared]
             else:
                 _corner(key, weight, old)
     return wide
@@ -53,7 +53,7 @@ def _shared(tokenizer: Any, small_tokenizer: Any) -> tuple[list[int], list[int]]
     """Tokens of the same text in both vocabularies."""
     known = small_tokenizer.get_vocab()
     pairs = [(own, known[text]) for text, own in tokenizer.get_vocab().items() if text in known]
-    return [own for own, _ in pairs], [other for _, other in pairs]
+    return [own for own, _ in pairs], [small for _, small in pairs]
 
 
 def _corner(key: str, weight: Any, old: Any) -> None:

@@ -1,4 +1,4 @@
-"""Throw-away households, and what their pages are put together with.
+"""Temporary households, and the pieces that their pages are made of.
 
 Households are drawn like those of the embedded ALFWorld, from seeds that no task has and from the
 room kinds of its training split only.
@@ -16,7 +16,7 @@ from tratree_cli.envs.alfworld.households.files import game_record
 from tratree_cli.envs.alfworld.households.household import draw_household
 from tratree_cli.envs.alfworld.households.inventory import PLACES, SEEN, THINGS
 from tratree_cli.envs.alfworld.households.tasks import TYPES
-from tratree_cli.envs.alfworld.sentences import Wish, read_wish, split_task
+from tratree_cli.envs.alfworld.sentences import TaskSentence, read_task_sentence, split_task
 from tratree_cli.pretraining import scienceworld_corpus
 
 NAMED = re.compile(r"\b([a-z]+ \d+)\b")
@@ -67,7 +67,7 @@ PIECES = r" ?\d+| ?\p{L}+| ?[^\s\p{L}\d]+|\s+"
 
 
 class Home:
-    """A throw-away household and a way through it."""
+    """A temporary household and its task."""
 
     def __init__(self, rng: random.Random) -> None:
         seed = f"text/{rng.getrandbits(64)}"
@@ -76,9 +76,9 @@ class Home:
         self._house = House(parse_game(game_record(household, "put", seed), seed))
         self.room = self.episode().reset()
         self.places = NAMED.findall(split_task(self.room)[0])
-        wish = read_wish(self.room)
-        assert wish is not None
-        self.wish: Wish = wish
+        task = read_task_sentence(self.room)
+        assert task is not None
+        self.task: TaskSentence = task
 
     def episode(self) -> HouseEpisode:
         return HouseEpisode(self._house, notes=True)

@@ -1,9 +1,9 @@
-"""Self-made text about rooms: what the base models of ALFWorld and ScienceWorld have read.
+"""Generated text about rooms: what the base models of ALFWorld and ScienceWorld have read.
 
-Households (``household``) are walked through with the game's own engine; places of ScienceWorld are
+Households (``household``) are played with the game's own engine; places of ScienceWorld are
 put together from its words (``scienceworld_corpus``). As in the shop, right answers are given to
 questions, never as actions: what to do next is drawn at random, and the question what is wanted is
-not followed by doing it.
+never followed by doing it.
 """
 
 from __future__ import annotations
@@ -71,19 +71,19 @@ def copy(rng: random.Random, home: Home) -> Turns:
 
 
 def until(rng: random.Random, home: Home) -> Turns:
-    """Repeat a list up to a name that was asked for."""
+    """Repeat a list up to a name that the question gives."""
     turns: Turns = []
     for _ in range(rng.randint(2, 4)):
         listed = names(rng, 3, 7)
         wanted = rng.choice(listed) if rng.random() < 0.85 else names(rng, 1, 1)[0]
         stop = listed.index(wanted) + 1 if wanted in listed else len(listed)
-        said = listed[:stop] if wanted in listed else [*listed, "none"]
-        turns.append((f"Until {wanted}: {', '.join(listed)}", ", ".join(said)))
+        repeated = listed[:stop] if wanted in listed else [*listed, "none"]
+        turns.append((f"Until {wanted}: {', '.join(listed)}", ", ".join(repeated)))
     return turns
 
 
 def follow(rng: random.Random, home: Home) -> Turns:
-    """What comes next in a list, asked often about one list."""
+    """What comes next in a list, several questions about one list."""
     if rng.random() < 0.6:
         listed, first = home.places, home.room
     else:
@@ -97,18 +97,18 @@ def follow(rng: random.Random, home: Home) -> Turns:
     return after_page(first, turns)
 
 
-def here(rng: random.Random, home: Home) -> Turns:
+def kind_in_list(rng: random.Random, home: Home) -> Turns:
     """Is such a thing in this list? The first that is, or no."""
     turns: Turns = []
     for _ in range(rng.randint(3, 6)):
         things = [thing_name(rng) for _ in range(rng.randint(1, 6))]
         page = f"{place_name(rng)}: {', '.join(dict.fromkeys(things))}"
-        asked = rng.choice(things) if rng.random() < 0.6 else thing_name(rng)
-        turns.append((f"{page}\nQuestion: {kind_of(asked)}?", first_of_kind(kind_of(asked), page)))
+        thing = rng.choice(things) if rng.random() < 0.6 else thing_name(rng)
+        turns.append((f"{page}\nQuestion: {kind_of(thing)}?", first_of_kind(kind_of(thing), page)))
     return turns
 
 
-def walk(rng: random.Random, home: Home) -> Turns:
+def visit_places(rng: random.Random, home: Home) -> Turns:
     """From place to place; at each, whether such a thing is here, or which place the list names
     next. At the end, where things were seen."""
     episode = home.episode()
@@ -116,28 +116,28 @@ def walk(rng: random.Random, home: Home) -> Turns:
     places = list(home.places)
     if rng.random() < 0.5:
         rng.shuffle(places)
-    asked = home.wish.thing if rng.random() < 0.6 else kind_of(thing_name(rng))
+    kind = home.task.thing if rng.random() < 0.6 else kind_of(thing_name(rng))
     seen: dict[str, str] = {}
     for place in places[: rng.randint(3, 9)]:
         text = episode.step(f"go to {place}").observation
         if text.endswith(": closed"):
-            turns.append((f"{text}\nQuestion: {asked}?", "closed"))
+            turns.append((f"{text}\nQuestion: {kind}?", "closed"))
             text = episode.step(f"open {place}").observation
-        here_said = first_of_kind(asked, text)
-        if here_said.endswith("? no"):
-            here_said += f", {home.after(place)}"
-        turns.append((f"{text}\nQuestion: {asked}?", here_said))
+        answer = first_of_kind(kind, text)
+        if answer.endswith("? no"):
+            answer += f", {home.after(place)}"
+        turns.append((f"{text}\nQuestion: {kind}?", answer))
         seen |= dict.fromkeys(NAMED.findall(text.partition(":")[2]), place)
         if rng.random() < 0.3:
-            asked = kind_of(rng.choice(list(seen)) if seen else thing_name(rng))
+            kind = kind_of(rng.choice(list(seen)) if seen else thing_name(rng))
     for thing in rng.sample(list(seen), min(2, len(seen))):
         turns.append((f"Question: where is {thing}?", f"{thing}: {seen[thing]}"))
     return turns
 
 
-def wish(rng: random.Random, home: Home) -> Turns:
+def task_parts(rng: random.Random, home: Home) -> Turns:
     """What the task asks for, in its parts."""
-    task = home.wish
+    task = home.task
     goal = [place for place in home.places if kind_of(place) == task.place]
     tool = [p for p in home.places if kind_of(p) == TREATMENTS.get(task.state, "")]
     held = f"{task.thing} {rng.randint(1, 3)}"
@@ -165,11 +165,11 @@ WEIGHTS = {
     "heat": 20,
     "cool": 20,
 }
-"""How much the die likes a verb; others (look, examine, close) weigh one."""
+"""Weights of the verbs in random play; others (look, examine, close) have 1."""
 
 
 def play(rng: random.Random, home: Home) -> Turns:
-    """A household in which every decision is a die's; thoughts name what the action is about."""
+    """An episode of random actions; each thought names the object of its action."""
     episode = home.episode()
     turns: Turns = []
     text = episode.reset()
@@ -190,9 +190,9 @@ WRITERS: dict[str, Callable[[random.Random, Home], Turns]] = {
     "copy": copy,
     "until": until,
     "follow": follow,
-    "here": here,
-    "walk": walk,
-    "wish": wish,
+    "here": kind_in_list,
+    "walk": visit_places,
+    "wish": task_parts,
     "play": play,
     "look": lambda rng, home: scienceworld_corpus.look(rng),
     "errand": lambda rng, home: scienceworld_corpus.errand(rng),

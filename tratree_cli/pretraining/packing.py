@@ -18,7 +18,7 @@ from tratree_cli.pretraining.tokenizer import AGENT, END, USER
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedDocument:
     """A document's tokens, and which of them are the agent's."""
 
     tokens: list[int]
@@ -50,7 +50,7 @@ class Rows:
         return mask[:, None]
 
 
-def encode(documents: Sequence[Document], tokenizer: Any, limit: int) -> list[Encoded]:
+def encode(documents: Sequence[Document], tokenizer: Any, limit: int) -> list[EncodedDocument]:
     """The same tokens that the chat template gives, in one pass over all contents.
 
     A document of more than ``limit`` tokens is cut at a turn's end.
@@ -69,13 +69,13 @@ def encode(documents: Sequence[Document], tokenizer: Any, limit: int) -> list[En
             if not full:
                 tokens += question + answer
                 agent_mask += [False] * len(question) + [True] * len(answer)
-        encoded.append(Encoded(tokens, agent_mask))
+        encoded.append(EncodedDocument(tokens, agent_mask))
     return [document for document in encoded if document.tokens]
 
 
-def pack(encoded: Sequence[Encoded], padding: int, length: int) -> Rows:
+def pack(encoded: Sequence[EncodedDocument], padding: int, length: int) -> Rows:
     """Rows of ``length`` tokens; first fit, longest first: under one per cent of padding."""
-    rows: list[list[Encoded]] = []
+    rows: list[list[EncodedDocument]] = []
     room: list[int] = []
     for document in sorted(encoded, key=lambda d: -len(d.tokens)):
         size = len(document.tokens)

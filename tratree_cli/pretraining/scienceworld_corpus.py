@@ -1,9 +1,9 @@
-"""ScienceWorld in words: places, what lies in them, tasks; for pretraining text only.
+"""ScienceWorld's texts: places, their contents, tasks; for pretraining text only.
 
 No simulator is started: pretraining needs many thousands of looks, and what a look reads like
 matters here, not what the simulator would put where. The words are those of the training
 variations of the task families ``lifespan-*`` and ``find-*``; which animal lives longest is not
-told.
+stated.
 """
 
 from __future__ import annotations
@@ -121,15 +121,15 @@ def look(rng: random.Random) -> Turns:
     plain = [name.partition(" (")[0] for name in there]
     turns = []
     for _ in range(rng.randint(2, 4)):
-        asked = rng.random()
-        if asked < 0.4:
+        draw = rng.random()
+        if draw < 0.4:
             at = rng.randrange(len(plain))
             answer = plain[at + 1] if at + 1 < len(plain) else "none"
             turns.append((f"Question: what comes after {plain[at]}?", answer))
-        elif asked < 0.7:
+        elif draw < 0.7:
             name = rng.choice(plain) if rng.random() < 0.6 else thing(rng)
             turns.append((f"Question: {name}?", f"{name}? {'here' if name in plain else 'no'}"))
-        elif asked < 0.85:
+        elif draw < 0.85:
             animals = [n for n in plain if n.endswith(" egg") or n.startswith("baby ")]
             turns.append(("Question: which animals?", ", ".join(animals) or "none"))
         else:
@@ -152,7 +152,7 @@ def errand(rng: random.Random) -> Turns:
 
 
 def steps(rng: random.Random, count: int) -> Turns:
-    """Observations of random steps with what the die does next."""
+    """Observations of random steps, each with a random next action."""
     place = rng.choice(list(INSIDE))
     there = contents(rng, place)
     shown = listing(place, there)
@@ -165,20 +165,20 @@ def steps(rng: random.Random, count: int) -> Turns:
         if dice < 0.35:
             place = rng.choice(list(INSIDE))
             there, shown = contents(rng, place), f"{MARK}You teleport to the {place}."
-            said = act(place, f"teleport to {place}")
+            agent_text = act(place, f"teleport to {place}")
         elif dice < 0.6 or not before.startswith(f"{MARK}{place}:"):
-            shown, said = listing(place, there), act("look", "look around")
+            shown, agent_text = listing(place, there), act("look", "look around")
         elif dice < 0.75:
-            shown, said = f"{MARK}You focus on the {name}.", act(name, f"focus on {name}")
+            shown, agent_text = f"{MARK}You focus on the {name}.", act(name, f"focus on {name}")
         elif dice < 0.9:
             held = name.removesuffix(" egg").removeprefix("baby ")
             shown = f"{MARK}You move the {held} to the inventory."
-            said = act(name, f"pick up {name}")
+            agent_text = act(name, f"pick up {name}")
         else:
             into = rng.choice(plain)
             shown = f"{MARK}You move the {name} to the {into}."
-            said = act(f"{name}, {into}", f"move {name} to {into}")
-        turns.append((before, said))
+            agent_text = act(f"{name}, {into}", f"move {name} to {into}")
+        turns.append((before, agent_text))
     return turns
 
 

@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tratree_cli.envs.webshop.catalogue import Item, Request, make_items, request_for
+from tratree_cli.envs.webshop.catalogue import GoalRequest, Item, make_items, request_for
 
 SEP = " [SEP] "
 PAGE_SIZE = 4
@@ -60,11 +60,11 @@ PIECES = (
 
 
 @dataclass(frozen=True)
-class Task:
-    """A wish, the item it was made for, and the words in front of the price."""
+class ShopTask:
+    """A request, the item it was made for, and the words in front of the price."""
 
     item: Item
-    request: Request
+    request: GoalRequest
     bound: int
 
     @property
@@ -72,8 +72,8 @@ class Task:
         return f"{self.request.text}, and price lower than {self.bound:.2f} dollars"
 
 
-class Shop:
-    """A throw-away catalogue, with the pages an agent would see in it."""
+class PageShop:
+    """A temporary catalogue, with the pages an agent would see in it."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
@@ -82,22 +82,22 @@ class Shop:
         for item in self.items:
             self.by_noun.setdefault(item.noun, []).append(item)
 
-    def task(self, forbidden: frozenset[str] = frozenset()) -> Task:
-        """A fresh wish whose text is none of ``forbidden`` (the evaluation tasks)."""
+    def task(self, forbidden: frozenset[str] = frozenset()) -> ShopTask:
+        """A fresh request whose text is none of ``forbidden`` (the evaluation tasks)."""
         while True:
             item = self.rng.choice(self.items)
             request = request_for(self.rng, item)
             if request.text not in forbidden:
                 break
         above = [10 * k for k in range(1, 100) if 10 * k > item.price][:4]
-        return Task(item, request, max(self.rng.sample(above, 2)))
+        return ShopTask(item, request, max(self.rng.sample(above, 2)))
 
     def search(self, query: Sequence[str]) -> list[Item]:
         """Items with any of the words, most words first, ties at random."""
         scored = []
         for item in self.items:
-            words = {*item.title.split(), *(w for vs in item.options.values() for w in vs)}
-            hits = sum(word in words for word in query)
+            item_words = {*item.title.split(), *(w for vs in item.options.values() for w in vs)}
+            hits = sum(word in item_words for word in query)
             if hits:
                 scored.append((-hits, self.rng.random(), item))
         return [item for _, _, item in sorted(scored, key=lambda entry: entry[:2])][:50]
@@ -139,7 +139,7 @@ def read_aloud(items: Sequence[Item], fits: Callable[[Item], bool]) -> str:
 
     Looking back from a title to its identifier is what models of this size do not learn in ten
     million tokens. Read forward, every step is a copy, and whether to stop is a match of the word
-    just written with the word that was asked for.
+    just written with the word of the question.
     """
     lines = []
     for item in items:
@@ -149,7 +149,7 @@ def read_aloud(items: Sequence[Item], fits: Callable[[Item], bool]) -> str:
     return ", ".join([*lines, "none"])
 
 
-def wanted(task: Task) -> str:
+def wanted(task: ShopTask) -> str:
     """The words of the title that the instruction names."""
     named = [w for w in task.item.title.split() if w in task.request.attributes]
     return " ".join([*named, task.item.noun])

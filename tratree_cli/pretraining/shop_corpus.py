@@ -1,10 +1,10 @@
-"""Self-made text: what a base model has read before it ever sees a demonstration.
+"""Generated text: what a base model has read before it ever sees a demonstration.
 
 Every document is a conversation in the agent's own chat format. Questions teach to copy, to read a
 list up to a given word, to match a page with an instruction; random play teaches the form of
-``Thought``/``Action`` turns and that actions name what the page offers. Nobody shops well in this
-text: which item to click is decided by a die, and right answers are given to questions only, never
-as actions. That is the line between a base model and a demonstration.
+``Thought``/``Action`` turns and that actions name what the page offers. No document shows
+good play: which item to click is drawn at random, and right answers are given to questions
+only, never as actions. That is the line between a base model and a demonstration.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from tratree_cli.pretraining.shop import (
     PAGE_SIZE,
     PIECES,
     SEP,
-    Shop,
-    Task,
+    PageShop,
+    ShopTask,
     item_page,
     price_tag,
     read_aloud,
@@ -72,12 +72,12 @@ def block(
     """
     forbidden = forbidden_instructions()
     rng = random.Random(f"{seed}/{number}")
-    shop = Shop(rng)
+    shop = PageShop(rng)
     kinds = rng.choices(list(mixture), list(mixture.values()), k=size)
     return [Document(kind, WRITERS[kind](rng, shop, shop.task(forbidden))) for kind in kinds]
 
 
-def copy(rng: random.Random, shop: Shop, task: Task) -> Turns:
+def copy(rng: random.Random, shop: PageShop, task: ShopTask) -> Turns:
     """Write down what was read: identifiers, titles, prices, values."""
     turns: Turns = []
     for _ in range(rng.randint(2, 5)):
@@ -94,8 +94,8 @@ def random_asin(rng: random.Random) -> str:
     return "".join(["B0", *(rng.choice(SYLLABLES) for _ in range(3))])
 
 
-def page_around(rng: random.Random, shop: Shop, task: Task) -> list[Item]:
-    """The wished-for item among neighbours, none of which has all the words that were named."""
+def page_around(rng: random.Random, shop: PageShop, task: ShopTask) -> list[Item]:
+    """The requested item among neighbours, none of which has all the words of the request."""
     target = task.item
     named = set(task.request.attributes) & set(target.title.split())
     near = [i for i in shop.by_noun[target.noun] if i is not target]
@@ -113,31 +113,33 @@ def page_around(rng: random.Random, shop: Shop, task: Task) -> list[Item]:
     return items
 
 
-def shown(rng: random.Random, task: Task, items: list[Item]) -> str:
+def shown(rng: random.Random, task: ShopTask, items: list[Item]) -> str:
     page = rng.choice((1, 1, 1, 2))
     text = results_page(task.instruction, items, page, rng.randint(4, 50))
     return OBSERVATION + text if rng.random() < 0.8 else text
 
 
-def until(rng: random.Random, shop: Shop, task: Task) -> Turns:
-    """The drill for reading aloud: repeat a list up to a given word."""
+def until(rng: random.Random, shop: PageShop, task: ShopTask) -> Turns:
+    """Practice for thoughts that list a page: repeat a list up to a given word."""
     turns: Turns = []
     for _ in range(rng.randint(2, 4)):
         department = rng.choice(DEPARTMENTS)
-        words = rng.sample(sorted(department.finishes), rng.randint(2, 5))
-        wanted_word = rng.choice(words) if rng.random() < 0.85 else rng.choice(department.materials)
-        keys = [random_asin(rng) + " " if rng.random() < 0.5 else "" for _ in words]
-        stop = words.index(wanted_word) if wanted_word in words else len(words)
-        said = [key + word for key, word in zip(keys, words, strict=True)][: stop + 1]
-        listed = SEP.join(
-            (key.strip() + SEP if key else "") + w for key, w in zip(keys, words, strict=True)
+        finishes = rng.sample(sorted(department.finishes), rng.randint(2, 5))
+        wanted_word = (
+            rng.choice(finishes) if rng.random() < 0.85 else rng.choice(department.materials)
         )
-        answer = ", ".join(said if wanted_word in words else [*said, "none"])
+        keys = [random_asin(rng) + " " if rng.random() < 0.5 else "" for _ in finishes]
+        stop = finishes.index(wanted_word) if wanted_word in finishes else len(finishes)
+        repeated = [key + word for key, word in zip(keys, finishes, strict=True)][: stop + 1]
+        listed = SEP.join(
+            (key.strip() + SEP if key else "") + w for key, w in zip(keys, finishes, strict=True)
+        )
+        answer = ", ".join(repeated if wanted_word in finishes else [*repeated, "none"])
         turns.append((f"Until {wanted_word}: {listed}", answer))
     return turns
 
 
-def lookup(rng: random.Random, shop: Shop, task: Task) -> Turns:
+def lookup(rng: random.Random, shop: PageShop, task: ShopTask) -> Turns:
     """Questions that a results page alone answers."""
     if rng.random() < 0.7:
         items = page_around(rng, shop, task)
@@ -146,10 +148,10 @@ def lookup(rng: random.Random, shop: Shop, task: Task) -> Turns:
     turns: Turns = []
     for _ in range(LOOKUPS):
         item = rng.choice(items)
-        asked = rng.random()
-        if asked < 0.8:
+        draw = rng.random()
+        if draw < 0.8:
             turns.append((f"Question: which item is {item.finish}?", _first(item.finish, items)))
-        elif asked < 0.9:
+        elif draw < 0.9:
             turns.append((f"Question: what is {item.asin}?", item.title))
         else:
             turns.append((f"Question: price of {item.asin}?", price_tag(item)))
@@ -160,23 +162,23 @@ def _first(finish: str, items: Sequence[Item]) -> str:
     return read_aloud(items, lambda item: item.finish == finish)
 
 
-def match(rng: random.Random, shop: Shop, task: Task) -> Turns:
+def match(rng: random.Random, shop: PageShop, task: ShopTask) -> Turns:
     """Questions that need the page and the instruction together."""
     items = page_around(rng, shop, task)
     if rng.random() < 0.15:
         items = [item for item in items if item is not task.item]
-    other = rng.choice(items)
-    affordable = "yes" if other.price <= task.bound else "no"
+    candidate = rng.choice(items)
+    affordable = "yes" if candidate.price <= task.bound else "no"
     turns: Turns = [
         ("Question: which item fits?", _first(task.item.finish, items)),
         ("Question: what is wanted?", wanted(task)),
-        (f"Question: is {price_tag(other)} low enough?", affordable),
+        (f"Question: is {price_tag(candidate)} low enough?", affordable),
     ]
     rng.shuffle(turns)
     return after_page(shown(rng, task, items), turns)
 
 
-def option(rng: random.Random, shop: Shop, task: Task) -> Turns:
+def option(rng: random.Random, shop: PageShop, task: ShopTask) -> Turns:
     """Questions about an item page: what can be chosen, and what the instruction chooses."""
     item = task.item
     if rng.random() < 0.2:
@@ -199,14 +201,14 @@ def option(rng: random.Random, shop: Shop, task: Task) -> Turns:
 def values_aloud(values: Sequence[str], probe: str) -> str:
     """What can be chosen, up to ``probe``; ``none`` at the end where it is not there.
 
-    The same reading aloud as of offers: a bare yes or no stayed near chance.
+    The same listing as of results: a bare yes or no stayed near chance.
     """
     if probe in values:
         return ", ".join(values[: values.index(probe) + 1])
     return ", ".join([*values, "none"])
 
 
-WRITERS: Mapping[str, Callable[[random.Random, Shop, Task], Turns]] = {
+WRITERS: Mapping[str, Callable[[random.Random, PageShop, ShopTask], Turns]] = {
     "copy": copy,
     "until": until,
     "lookup": lookup,
@@ -221,7 +223,7 @@ def sample() -> Iterator[Turns]:
     """What the tokenizer's merges are learned from."""
     rng = random.Random(7)
     for _ in range(12):
-        shop = Shop(rng)
+        shop = PageShop(rng)
         for _ in range(150):
             for kind in ("copy", "until", "lookup", "match", "option", "play"):
                 yield WRITERS[kind](rng, shop, shop.task())

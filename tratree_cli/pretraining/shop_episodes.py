@@ -1,4 +1,4 @@
-"""Random play in a throw-away shop: the form of an episode without any skill in it."""
+"""Random play in a temporary shop: the form of an episode without good decisions."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tratree_cli.envs.webshop.catalogue import Item
 from tratree_cli.pretraining.corpus import Turns, act
 from tratree_cli.pretraining.shop import (
     PAGE_SIZE,
-    Shop,
-    Task,
+    PageShop,
+    ShopTask,
     item_page,
     read_aloud,
     results_page,
@@ -21,20 +21,20 @@ from tratree_cli.pretraining.shop import (
 OBSERVATION = "Observation:\n"
 
 
-def play(rng: random.Random, shop: Shop, task: Task) -> Turns:
-    """An episode in which every decision is a die's; thoughts say what the click is about."""
+def play(rng: random.Random, shop: PageShop, task: ShopTask) -> Turns:
+    """An episode in which every decision is drawn at random; thoughts name the click."""
     return _episode(rng, shop, task, read_aloud)
 
 
-def roam(rng: random.Random, shop: Shop, task: Task) -> Turns:
-    """The same without reading offers aloud: a click on one of them is a look at it, no more."""
+def roam(rng: random.Random, shop: PageShop, task: ShopTask) -> Turns:
+    """The same without listing the results: a click on one of them is a look at it, no more."""
     return _episode(rng, shop, task, lambda offered, chosen: "look")
 
 
 def _episode(
     rng: random.Random,
-    shop: Shop,
-    task: Task,
+    shop: PageShop,
+    task: ShopTask,
     thought_of: Callable[[Sequence[Item], Callable[[Item], bool]], str],
 ) -> Turns:
     """Random clicks; ``thought_of`` words the thought about a page of offers."""
@@ -46,8 +46,8 @@ def _episode(
     for _ in range(rng.randint(3, 5)):
         page = turns[-1][0]
         if page.endswith("Search"):
-            words = wanted(task).split()
-            query = [word for word in words if rng.random() < 0.6] or words[-1:]
+            terms = wanted(task).split()
+            query = [word for word in terms if rng.random() < 0.6] or terms[-1:]
             thought, action = "search", f"search[{' '.join(query)}]"
             results, number, current = shop.search(query), 1, None
         elif current is None:

@@ -1,6 +1,6 @@
 """Pretraining a base model: a plain loop that resumes after a kill.
 
-Blocks of self-made text are made as they are needed, packed, learned and forgotten. After some
+Blocks of generated text are made as they are needed, packed, trained on and dropped. After some
 blocks weights and optimizer state are saved, and a later call with the same configuration goes on
 from there. Equal configuration and thread count give equal weights (without ``compiled``, on any
 machine with the same kernels).
@@ -30,7 +30,7 @@ from tratree_cli.pretraining.model import new_model
 from tratree_cli.pretraining.packing import Rows, encode, pack
 from tratree_cli.pretraining.tokenizer import build_tokenizer
 
-Progress = Callable[[int, int, str], None]
+OnProgress = Callable[[int, int, str], None]
 """``progress(tokens done, tokens in all, what is going on)``."""
 
 
@@ -66,7 +66,7 @@ def pretrain(
     config: PretrainConfig,
     out: Path,
     work: Path,
-    progress: Progress,
+    progress: OnProgress,
     smaller: Path | None = None,
 ) -> dict[str, Any]:
     """Train ``config.name`` from nothing, or from ``smaller``, and write a model folder to ``out``.

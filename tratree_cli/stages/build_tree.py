@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from tratree_cli.config import Config
+from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.pipeline.parameters import key_document, keyed_unless
 from tratree_cli.stages import explore
@@ -18,9 +20,16 @@ if TYPE_CHECKING:
     from tratree_cli.trees.columns import Columns
 
 
+OFFLINE = "offline"
+"""As in ``embedding.similarity``, which is not imported for a plan."""
+
+
 @dataclass(frozen=True)
 class TreeParameters:
-    """``threshold``, ``guard`` and ``embedder`` are None where only equal texts merge."""
+    """``threshold``, ``guard`` and ``embedder`` are None where only equal texts merge.
+
+    An embedder that is a folder is known by its content, ``sha256:...``.
+    """
 
     merge: str
     threshold: float | None = keyed_unless(None)
@@ -34,7 +43,8 @@ STAGE = Stage("build-tree", 2, "tree", "tratree_cli.stages.build_tree:run", Tree
 def node(config: Config, *, rollouts: Sequence[Node | Entry] | None = None) -> Node:
     sources = tuple(rollouts or (explore.node(config),))
     section = config.tree
-    params = TreeParameters(section.merge, section.threshold, section.guard, section.embedder)
+    embedder, places = _embedder(section.embedder)
+    params = TreeParameters(section.merge, section.threshold, section.guard, embedder)
     if section.merge == "exact":
         # None of these has a meaning then, so none of them may cause a miss.
         params = TreeParameters(section.merge)
@@ -44,7 +54,32 @@ def node(config: Config, *, rollouts: Sequence[Node | Entry] | None = None) -> N
         config=config,
         params=params,
         inputs={"rollouts": sources},
+        files=places,
     )
+
+
+def _embedder(name: str) -> tuple[str, dict[str, Path]]:
+    """How an embedder is keyed, a folder by its content, and where such a folder is."""
+    if name == OFFLINE or not Path(name).is_dir():
+        return name, {}
+    from tratree_cli.embedding.similarity import model_digest
+
+    digest = f"sha256:{model_digest(name)}"
+    return digest, {digest: Path(name)}
+
+
+def _embedder_here(job: Job[TreeParameters]) -> str:
+    """The embedder's name or folder."""
+    keyed = job.params.embedder or OFFLINE
+    if not keyed.startswith("sha256:"):
+        return keyed
+    place = job.node.files.get(keyed)
+    if place is None:
+        raise InputError(
+            "the folder of this tree's embedder is not known any more; name it with "
+            "--set tree.embedder=FOLDER"
+        )
+    return str(place)
 
 
 def run(job: Job[TreeParameters]) -> Result:
@@ -59,7 +94,7 @@ def run(job: Job[TreeParameters]) -> Result:
     from tratree_cli.trees.statistics import forest_statistics
 
     params = job.params
-    embedder = params.embedder or "offline"
+    embedder = _embedder_here(job)
     policy = MergePolicy(
         kind=cast(Literal["exact", "similar"], params.merge),
         threshold=0.95 if params.threshold is None else params.threshold,
@@ -70,7 +105,7 @@ def run(job: Job[TreeParameters]) -> Result:
         similarity = TextSimilarity(
             texts,
             embedder,
-            cache=job.scratch({"embeddings": embedder}),
+            cache=job.scratch({"embeddings": params.embedder or OFFLINE}),
             progress=lambda done, total: job.progress(done, total, "embedding"),
         )
         forest = build_forest(

@@ -29,9 +29,11 @@ from tratree_cli.stages.sampling import (
     engine_parameters,
     external,
     failures,
+    playing_warnings,
     policy_modules,
     rollouts_summary,
     sample,
+    shown_policy,
 )
 
 if TYPE_CHECKING:
@@ -108,7 +110,7 @@ def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of
     )
     return Node(
         stage=STAGE,
-        label=f"evaluation of {label or name}",
+        label=f"evaluation of {shown_policy(label or name)}",
         # As it was asked for: what is made from here on names the protocol, not what it sets.
         config=asked,
         params=params,
@@ -187,5 +189,6 @@ def run(job: Job[EvalParameters]) -> Result:
         summary["success_rate"] = round(metrics.success.value, 2)
         summary["strict_success_rate"] = round(metrics.perfect.value, 2)
     summary.update(external(params.policies))
-    warnings = failures(summary)
-    return Result(summary, warnings=warnings, partial=bool(warnings))
+    failed = failures(summary)
+    hints = playing_warnings(job, job.params.policies, job.params.engine, rollouts)
+    return Result(summary, warnings=[*failed, *hints], partial=bool(failed))

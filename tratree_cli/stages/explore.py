@@ -23,6 +23,7 @@ from tratree_cli.stages.sampling import (
     engine_parameters,
     external,
     failures,
+    playing_warnings,
     policy_modules,
     rollouts_summary,
     sample,
@@ -127,9 +128,10 @@ def run(job: Job[ExploreParameters]) -> Result:
     write_rollouts(rollouts, job.out)
     tasks = len({t.task for t in rollouts.trajectories})
     summary = rollouts_summary(rollouts.trajectories, tasks=tasks)
-    warnings = failures(summary)
+    failed = failures(summary)
+    hints = playing_warnings(job, job.params.policies, job.params.engine, rollouts)
     summary.update(external(job.params.policies))
-    return Result(summary, warnings=warnings, partial=bool(warnings))
+    return Result(summary, warnings=[*failed, *hints], partial=bool(failed))
 
 
 def played(job: Job[ExploreParameters], part: tuple[int, int] | None = None) -> Rollouts:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -104,7 +104,8 @@ def run(job: Job[ImportParameters]) -> Result:
     write_rollouts(imported.rollouts, job.out)
     trajectories = imported.rollouts.trajectories
     summary = rollouts_summary(trajectories, tasks=len({t.task for t in trajectories}))
-    return _result(summary, imported.skipped)
+    result = _result(summary, imported.skipped)
+    return replace(result, warnings=[*result.warnings, *_lost(imported.dropped)])
 
 
 def _pairs(job: Job[ImportParameters], path: Path) -> Result:
@@ -114,6 +115,14 @@ def _pairs(job: Job[ImportParameters], path: Path) -> Result:
     imported = import_pairs(path, on_error=job.params.on_error)
     write_pairs(imported.pairs, job.out, meta={"rule": RULE, "dropped": dict(imported.skipped)})
     return _result({"pairs": len(imported.pairs)}, imported.skipped)
+
+
+def _lost(dropped: Mapping[str, int]) -> list[str]:
+    return [
+        f"'{name}' was dropped {count} times: an agent acts by its words here, so write calls into "
+        "the message's text to keep them"
+        for name, count in dropped.items()
+    ]
 
 
 def _result(summary: Mapping[str, Any], skipped: Mapping[str, int]) -> Result:

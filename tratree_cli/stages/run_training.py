@@ -20,6 +20,7 @@ from tratree_cli.stages.training_inputs import (
     checkpoints,
     length_policy,
     length_warnings,
+    shorter_rows,
     template_warnings,
     training_arguments,
     training_progress,
@@ -102,12 +103,13 @@ def run_training(job: Job[Any], run: TrainingRun, examples: Conversations | Pair
         result = train_distributed(job, task, training_progress(job))
     saturated = saturation_warning(result.facts)
     return Result(
-        {declared.rows: len(rows), **training_summary(result, lengths)},
+        {declared.rows: len(rows), **training_summary(result, lengths, run.training)},
         warnings=[
             *length_warnings(lengths, given, declared.rows),
+            *shorter_rows(folder, run.training.max_length),
             *template_warnings(tokenizer),
-            *result.remarks,
             *([saturated] if saturated else []),
+            *result.remarks,
         ],
     )
 

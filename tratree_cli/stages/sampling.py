@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tratree_cli.agents.registry import LOCAL, backend_of, engine_backend
@@ -17,7 +18,7 @@ from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages.environments import no_such_split
 
 if TYPE_CHECKING:
-    from tratree_cli.agents.rollout import Progress
+    from tratree_cli.agents.rollout import RolloutProgress
     from tratree_cli.agents.shard_player import PolicySource
     from tratree_cli.agents.turn_form import TurnForm
     from tratree_cli.formats.rollouts import Rollouts, Trajectory
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 MODEL, BASE = "model", "base:"
 """A policy that is an input model, and how the name of a model outside the store begins."""
+SHOWN_HEX = 8
+"""So many digits of a digest are shown to people."""
+SHOWN_REF = len("model:") + SHOWN_HEX
 
 
 def choose_tasks(environment: Environment, split: str, limit: int) -> Sequence[str]:
@@ -44,7 +48,7 @@ def chosen_by_name(environment: Environment, split: str, names: Sequence[str]) -
         if name not in known:
             raise InputError(
                 f"there is no task '{name}' in the split '{split}'{did_you_mean(name, known)}; "
-                f"`tratree env show {environment.spec.name}` lists them"
+                f"it has {len(known)}, the first are {', '.join(known[:3])}"
             )
     return [task for task in known if task in chosen]
 
@@ -63,6 +67,7 @@ class EngineParameters:
     block: int
     backend: str = keyed_unless(LOCAL)
     versions: Mapping[str, int] | None = keyed_unless(None)
+    dtype: str = keyed_unless("auto")
 
 
 def engine_parameters(config: Config, policies: Sequence[str]) -> EngineParameters:
@@ -78,6 +83,7 @@ def engine_parameters(config: Config, policies: Sequence[str]) -> EngineParamete
         block=section.block,
         backend=engine.name if engine in backends else LOCAL,
         versions=versions or None,
+        dtype=section.dtype,
     )
 
 
@@ -149,6 +155,7 @@ def sample(
             "max_context": engine.max_context,
             **({"backend": engine.backend} if engine.backend != LOCAL else {}),
             **({"versions": dict(engine.versions)} if engine.versions else {}),
+            **({"dtype": engine.dtype} if engine.dtype != "auto" else {}),
         },
     )
     return explore(
@@ -176,6 +183,7 @@ def _sources(
         "max_new_tokens": engine.max_new_tokens,
         "max_context": engine.max_context,
         "device": job.options.device,
+        **({"dtype": engine.dtype} if engine.dtype != "auto" else {}),
     }
     models = iter(job.inputs.get("policy", ()))
     sources = []
@@ -194,6 +202,45 @@ def _sources(
         else:
             sources.append(PolicySource(name, name))
     return sources
+
+
+def playing_warnings(
+    job: Job[Any], policies: Sequence[str], engine: EngineParameters, rollouts: Rollouts
+) -> list[str]:
+    """What is said about models that read less than was asked for, and about hopeless episodes."""
+    from tratree_cli.models.load import context_length
+    from tratree_cli.stages import episode_warnings
+
+    entries = iter(job.inputs.get("policy", ()))
+    models = []
+    for name in policies:
+        if name == MODEL:
+            entry = next(entries)
+            models.append((entry.ref[:SHOWN_REF], entry.path))
+        elif backend_of(name) is None:
+            models.append((shown_policy(name), Path(_location(job, name))))
+
+    def precision() -> str:
+        from tratree_cli.models import devices
+
+        return devices.precision(job.options.device, engine.dtype)
+
+    return [
+        *episode_warnings.shorter_contexts(models, engine.max_context, context_length),
+        *episode_warnings.lost_in_bfloat16(models, precision),
+        *episode_warnings.hopeless_episodes(rollouts, engine.max_context),
+    ]
+
+
+def shown_policy(name: str) -> str:
+    """A policy as people read it: a model outside the store without most of its digest."""
+    if not name.startswith(BASE):
+        return name
+    kind, _, rest = name.removeprefix(BASE).partition(":")
+    if kind == "hub":
+        model, _, commit = rest.partition("@")
+        return f"{model}@{commit[:SHOWN_HEX]}"
+    return f"{BASE}{rest[:SHOWN_HEX]}"
 
 
 def _location(job: Job[Any], name: str) -> str:
@@ -217,11 +264,11 @@ def is_interactive(policies: Sequence[str]) -> bool:
     return any(backend is not None and backend.interactive for backend in backends)
 
 
-def episodes_progress(job: Job[Any]) -> Callable[[Progress], None]:
+def episodes_progress(job: Job[Any]) -> Callable[[RolloutProgress], None]:
     """Episodes done, running and failed, their mean score and tokens per second, as progress."""
     began = time.monotonic()
 
-    def show(now: Progress) -> None:
+    def show(now: RolloutProgress) -> None:
         parts = [] if now.mean_score is None else [f"mean {100 * now.mean_score:.1f}"]
         parts.append(f"{now.running} running")
         if now.failed:

@@ -13,7 +13,7 @@ from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.sections import SftSection
 from tratree_cli.stages import demos
 from tratree_cli.stages.distributed import SINGLE_PROCESS, ProcessGroupParameters, ProcessGroupSpec
-from tratree_cli.stages.training_inputs import base_identity
+from tratree_cli.stages.training_inputs import base_identity, merge_version
 from tratree_cli.training.trainer import Trainer, trainer
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class SftParameters:
     sft: SftSection
     seed: int
     world: ProcessGroupParameters | None = keyed_unless(None)
+    merge_version: int = keyed_unless(1)
 
 
 STAGE = Stage("sft", 2, "model", "tratree_cli.stages.sft:run", SftParameters)
@@ -56,6 +57,7 @@ def node(
             sft=config.sft if diverge_from is not None else plain(config.sft),
             seed=config.seed,
             world=processes.params,
+            merge_version=merge_version(config.sft),
         ),
         inputs=inputs,
         models={"base": base_identity(base)},

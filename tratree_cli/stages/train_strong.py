@@ -28,7 +28,7 @@ from tratree_cli.stages.method_inputs import (
     trainer_of,
 )
 from tratree_cli.stages.plugin_settings import own_settings
-from tratree_cli.stages.training_inputs import base_identity
+from tratree_cli.stages.training_inputs import base_identity, merge_version
 from tratree_cli.training.trainer import TRAINERS, Trainer, trainer
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class TrainStrongParameters:
     trainer: str | None = keyed_unless(None)
     settings: Mapping[str, Any] | None = keyed_unless(None)
     trainer_version: int = keyed_unless(1)
+    merge_version: int = keyed_unless(1)
 
 
 STAGE = Stage(
@@ -127,6 +128,7 @@ def _parameters(
             "train.parameters",
         ),
         trainer_version=declared.version,
+        merge_version=merge_version(config.sft),
     )
 
 

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 def base_identity(name: str) -> str:
     """What a base model is keyed by: the digest of its files, or the hub's revision."""
     from tratree_cli.models.load import resolve_base
+    from tratree_cli.models.template_files import require_chat_template
 
-    return resolve_base(name, download=False).identity
+    base = resolve_base(name, download=False)
+    require_chat_template(name, base.folder)
+    return base.identity
 
 
 def base_folder(job: Job[Any], role: str = "base") -> tuple[Path, dict[str, str]]:
@@ -101,6 +104,14 @@ def _lora(training: TrainingSection) -> LoraParams:
     )
 
 
+def merge_version(training: TrainingSection) -> int:
+    """Keyed where it is above 1: how an adapter becomes part of the model.
+
+    2: added in float32 to the stored weights of its base.
+    """
+    return 2 if training.lora_r and training.lora_merge else 1
+
+
 def length_policy(max_length: int, too_long: str, model: Path) -> Any:
     """The keyed length policy; nothing may be longer than the ``model`` itself can read."""
     from tratree_cli.models.load import longest_row
@@ -149,7 +160,9 @@ def template_warnings(tokenizer: Any) -> list[str]:
     return [note] if note else []
 
 
-def training_summary(result: TrainingResult, lengths: Any) -> dict[str, Any]:
+def training_summary(
+    result: TrainingResult, lengths: Any, training: TrainingSection
+) -> dict[str, Any]:
     """What a trained model says of its making."""
     summary: dict[str, Any] = {
         "optimizer_steps": result.steps,
@@ -159,11 +172,26 @@ def training_summary(result: TrainingResult, lengths: Any) -> dict[str, Any]:
     if result.curves.get("loss"):
         summary["final_loss"] = round(result.curves["loss"][-1][1], 4)
     summary.update({name: round(value, 4) for name, value in result.facts.items()})
+    if training.save_dtype in result.update_kept:
+        summary["update_kept"] = result.update_kept[training.save_dtype]
     if result.processes > 1:
         summary |= {"processes": result.processes, "strategy": result.strategy}
     if result.sharing is not None:
         summary["sharing_ratio"] = round(result.sharing.ratio, 2)
     return summary
+
+
+def shorter_rows(model: Path, max_length: int) -> list[str]:
+    """A sentence where ``model`` reads less than the rows may have."""
+    from tratree_cli.models.load import context_length
+
+    positions = context_length(model)
+    if not positions or positions >= max_length:
+        return []
+    return [
+        f"the model has positions for {positions} tokens, so conversations may have that many and "
+        f"not sft.max_length = {max_length}"
+    ]
 
 
 def length_warnings(lengths: Any, given: int, what: str) -> list[str]:

@@ -7,14 +7,15 @@ text whose mask is 1. With a frozen model to diverge from, the same rows train t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from tratree_cli.errors import InputError
+from tratree_cli.errors import InputError, StageError
 from tratree_cli.models import devices, save
 from tratree_cli.models.library_logging import silence_libraries
 from tratree_cli.models.load import load_model, load_tokenizer
+from tratree_cli.models.merge import finished_model, loss_warning
 from tratree_cli.training import trainer_args
 from tratree_cli.training.data import SFTRow
 from tratree_cli.training.deterministic_trainer import DeterministicTrainer, curves, prepare_work
@@ -117,19 +118,38 @@ def finish(
     # Sharded weights are gathered by all processes together; the first one writes.
     sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
     state = trainer.accelerator.get_state_dict(trainer.model) if sharded else None
-    if trainer.args.should_save:
-        save.write_model(
-            trainer.accelerator.unwrap_model(trainer.model),
+    if not trainer.args.should_save:
+        return result
+    trained, lora = trainer.accelerator.unwrap_model(trainer.model), config.lora
+    if state is None:
+        save.require_finite(trained.named_parameters())
+        finished = finished_model(
+            trained,
             Path(model),
-            out,
             config.save_dtype,
-            training_record(result, decisive),
-            adapter=config.lora is not None,
-            merge=config.lora is None or config.lora.merge,
-            base=base,
-            state=state,
-            template=_own_template(trainer.processing_class),
+            adapter=lora is not None,
+            merge=lora is None or lora.merge,
         )
+        trained = finished.model
+        warning = loss_warning(finished.kept, config.save_dtype)
+        result = replace(
+            result,
+            update_kept=finished.kept,
+            remarks=(*result.remarks, *([warning] if warning else [])),
+        )
+    elif lora is not None and lora.merge:
+        raise StageError("a sharded adapter cannot be merged; train it with lora merge off")
+    save.write_model(
+        trained,
+        Path(model),
+        out,
+        config.save_dtype,
+        training_record(result, decisive),
+        adapter=lora is not None and not lora.merge,
+        base=base,
+        state=state,
+        template=_own_template(trainer.processing_class),
+    )
     return result
 
 
@@ -146,6 +166,8 @@ def training_record(result: TrainingResult, parameters: Mapping[str, Any]) -> di
         "scored_share": round(result.scored_share, 6),
         **({"one_pass": {"flat": shared.flat, "unique": shared.unique}} if shared else {}),
         "facts": dict(result.facts),
+        # Weights that are stored as they were trained lose nothing, which goes without saying.
+        **({"update_kept": dict(result.update_kept)} if result.update_kept else {}),
         "curves": {name: [list(point) for point in curve] for name, curve in result.curves.items()},
         "parameters": {name: value for name, value in parameters.items() if name not in OF_THE_RUN},
     }

@@ -165,6 +165,8 @@ class TrainingResult:
     run, after a resume) and is recorded, never stored with the model. ``resumed_from`` is the step
     a killed run had reached; ``processes`` and ``strategy`` (in accelerate's words, empty for one
     process) say what actually trained together; ``remarks`` are sentences about how, for people.
+    ``update_kept`` is the share of the update that each type of weight keeps (``models.merge``),
+    empty where weights are stored as they were trained.
     ``sharing`` is what one pass over the rows shared, None where rows were computed one by one.
     """
 
@@ -178,6 +180,7 @@ class TrainingResult:
     processes: int = 1
     strategy: str = ""
     remarks: tuple[str, ...] = ()
+    update_kept: Mapping[str, float] = field(default_factory=dict)
     sharing: Sharing | None = None
 
     @property

@@ -1,5 +1,5 @@
 """Trajectory trees: building, searching, pairing and describing them (paper, section 3.2).
 
-Pure functions over numpy columns. Nothing here reads a file, loads a model or knows what a text
-says: texts are numbers, and whether two of them are similar is answered by a function handed in.
+Pure functions over numpy columns. Nothing here reads a file, loads a model or sees a text:
+texts are numbers, and a function given by the caller computes whether two of them are similar.
 """

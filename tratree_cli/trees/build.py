@@ -2,7 +2,7 @@
 
 The paper inserts trajectories one by one. A node's children depend only on the steps of the
 trajectories that pass through it, taken in insertion order, so all trajectories of all trees may
-descend together, one depth at a time, and each depth is one sort over integers. The result is the
+be placed together, one depth at a time, and each depth is one sort over integers. The result is the
 one that inserting in order gives, because a new node's representative never changes afterwards.
 """
 
@@ -19,7 +19,7 @@ from tratree_cli.trees.forest import Forest, MergeCounts
 from tratree_cli.trees.group_steps import group_steps, rank_in_group
 from tratree_cli.trees.merge_observations import Guard, Merger, Similarity
 
-Progress: TypeAlias = Callable[[int, int], None]
+OnProgress: TypeAlias = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,15 @@ def build_forest(
     policy: MergePolicy | None = None,
     similarity: Similarity | None = None,
     guard: Guard | None = None,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
 ) -> Forest:
     """Merge trajectories into one tree per task, in the order in which they stand in ``columns``.
 
     ``similarity`` maps text numbers ``[n]`` to unit vectors ``[n, d]``; it is called at most once
     per text, and only for texts that could merge and are not equal. ``guard`` maps text numbers
-    to classes ``[n]``; texts of different classes never merge. ``progress`` is told steps done
-    and steps in all. Raises ValueError when a policy needs a function that is missing.
+    to classes ``[n]``; texts of different classes never merge. ``progress`` is called with
+    the steps done and the steps in all. Raises ValueError when a policy needs a function that is
+    missing.
     """
     policy = policy or MergePolicy()
     if policy.compares and similarity is None:
@@ -80,15 +81,15 @@ def build_forest(
 
 
 def _descend(
-    columns: Columns, merger: Merger | None, progress: Progress | None
+    columns: Columns, merger: Merger | None, progress: OnProgress | None
 ) -> tuple[list[_Level], IntArray, MergeCounts]:
-    """Walk all trajectories down together; nodes are numbered level by level."""
+    """Place all trajectories, one depth at a time; nodes are numbered level by level."""
     trees = len(columns.tasks)
     lengths = columns.lengths
     counted = np.flatnonzero(columns.counted)
     rows = counted[np.argsort(columns.task[counted], kind="stable")]
     at = columns.task.astype(np.int64)
-    alone = np.bincount(columns.task[rows], minlength=trees) == 1
+    only_row = np.bincount(columns.task[rows], minlength=trees) == 1
     step_node = np.full(columns.steps, -1, dtype=np.int64)
     levels: list[_Level] = []
     base, width, done, created, similar, depth = 0, trees, 0, 0, 0, 0
@@ -102,7 +103,7 @@ def _descend(
             parent=at[rows] - base,
             action=columns.actions[steps].astype(np.int64),
             observation=columns.observations[steps].astype(np.int64),
-            alone=alone,
+            only_row=only_row,
         )
         if merger is not None:
             groups, joined = merger.merge(groups)
@@ -124,7 +125,7 @@ def _descend(
         base += width
         width = len(order)
         at[rows] = step_node[steps] = node_of_group[groups.group_of_row] + base
-        alone = groups.size[order] == 1
+        only_row = groups.size[order] == 1
         created += width
         done += len(rows)
         depth += 1
@@ -190,7 +191,7 @@ def with_statistics(
     first: IntArray,
     step_node: IntArray,
 ) -> Forest:
-    """A forest from its structure: everything else follows from where the steps lie."""
+    """A forest from its structure: its statistics follow from the node of each step."""
     size = len(parent)
     roots = tree_offsets[:-1]
     lengths = columns.lengths
@@ -202,7 +203,7 @@ def with_statistics(
 
     inside = step_node >= 0
     passing = np.concatenate((roots[columns.task[counted]], step_node[inside]))
-    owner = np.concatenate((counted, np.repeat(np.arange(len(columns)), lengths)[inside]))
+    trajectory = np.concatenate((counted, np.repeat(np.arange(len(columns)), lengths)[inside]))
     child_count = np.bincount(parent[parent >= 0], minlength=size)
     return Forest(
         columns=columns,
@@ -217,8 +218,8 @@ def with_statistics(
         first_child=_first_children(tree_offsets, tree, child_count),
         child_count=child_count,
         visits=np.bincount(passing, minlength=size),
-        successes=np.bincount(passing[columns.success[owner]], minlength=size),
-        reward_sum=_sums(passing, score[owner], size),
+        successes=np.bincount(passing[columns.success[trajectory]], minlength=size),
+        reward_sum=_sums(passing, score[trajectory], size),
         endings=np.bincount(end_node[counted], minlength=size),
         total_reward=_sums(end_node[counted], score[counted], size),
         step_node=step_node,
@@ -228,7 +229,7 @@ def with_statistics(
 
 
 def with_merges(forest: Forest, counts: MergeCounts) -> Forest:
-    """The forest with what merging did, which its structure alone does not tell."""
+    """The forest with the counts of what merging did, which its structure does not contain."""
     return replace(forest, merges=counts)
 
 

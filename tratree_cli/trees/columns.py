@@ -2,7 +2,7 @@
 
 A forest of a million steps as Python objects costs gigabytes and is compared string by string; as
 columns it costs four integers a step and is compared by number. The trade-off is that a text can
-only be looked up by whoever holds the text table (``formats``).
+only be looked up with the text table (``formats``).
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Columns:
     """T trajectories with S steps in all; texts by number.
 
     ``tasks`` names the tasks (labels only); ``task[T]`` is the number of each trajectory's task.
-    The steps of trajectory t lie at ``offsets[t]:offsets[t + 1]`` of ``observations``,
+    The steps of trajectory t are ``offsets[t]:offsets[t + 1]`` of ``observations``,
     ``thoughts``, ``actions``, ``outputs`` (each ``[S]``; observation i precedes action i).
     ``score[T]`` is G in [0, 1], NaN where there is none; ``counted[T]`` is False for trajectories
-    that ended through no doing of the agent: they keep their place here and stay out of trees.
+    that an environment or policy error ended: they keep their place here and stay out of trees.
     ``end[T]`` numbers the ending (the order of ``formats.rollouts.ENDINGS``).
     """
 
@@ -64,7 +64,7 @@ class Columns:
         return np.diff(self.offsets)
 
     def span(self, trajectory: int) -> slice:
-        """Where the steps of one trajectory lie in the step columns."""
+        """The slice of the step columns that holds the steps of one trajectory."""
         return slice(int(self.offsets[trajectory]), int(self.offsets[trajectory + 1]))
 
     def take(self, trajectories: IntArray) -> Columns:

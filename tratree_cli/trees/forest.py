@@ -95,7 +95,7 @@ class Forest:
         return range(first, first + int(self.child_count[node]))
 
     def path(self, trajectory: int) -> IntArray:
-        """The nodes a trajectory walks through, without the root."""
+        """The nodes of a trajectory in order, without the root."""
         return self.step_node[self.columns.span(trajectory)]
 
     @cached_property

@@ -33,12 +33,12 @@ class StepGroups:
 
 
 def group_steps(
-    parent: IntArray, action: IntArray, observation: IntArray, alone: BoolArray
+    parent: IntArray, action: IntArray, observation: IntArray, only_row: BoolArray
 ) -> StepGroups:
-    """Group rows by (parent, action, observation); ``alone[p]`` says that p holds one row only."""
-    is_alone = alone[parent]
-    shared_rows = np.flatnonzero(~is_alone)
-    single = np.flatnonzero(is_alone)
+    """Group rows by (parent, action, observation); ``only_row[p]``: p holds a single row."""
+    is_single = only_row[parent]
+    shared_rows = np.flatnonzero(~is_single)
+    single = np.flatnonzero(is_single)
     order, starts = _groups(parent[shared_rows], action[shared_rows], observation[shared_rows])
     sizes = np.diff(np.append(starts, len(shared_rows)))
     first = np.minimum.reduceat(shared_rows[order], starts) if len(shared_rows) else shared_rows
@@ -84,15 +84,15 @@ def combine(*keys: IntArray) -> IntArray:
     return result
 
 
-def _states(parent: IntArray, observation: IntArray, first: IntArray, crowded: int) -> IntArray:
+def _states(parent: IntArray, observation: IntArray, first: IntArray, shared: int) -> IntArray:
     """For each group the earliest group of its parent with an equal observation."""
     state = np.arange(len(parent))
-    if crowded > 1:
-        order, starts = _groups(parent[:crowded], observation[:crowded])
-        sizes = np.diff(np.append(starts, crowded))
-        earliest = np.minimum.reduceat(first[:crowded][order], starts)
-        row_to_cell = np.empty(int(first[:crowded].max()) + 1, dtype=np.int64)
-        row_to_cell[first[:crowded]] = np.arange(crowded)
+    if shared > 1:
+        order, starts = _groups(parent[:shared], observation[:shared])
+        sizes = np.diff(np.append(starts, shared))
+        earliest = np.minimum.reduceat(first[:shared][order], starts)
+        row_to_cell = np.empty(int(first[:shared].max()) + 1, dtype=np.int64)
+        row_to_cell[first[:shared]] = np.arange(shared)
         state[order] = np.repeat(row_to_cell[earliest], sizes)
     return state
 

@@ -2,8 +2,9 @@
 
 Inside one (parent, action) the distinct observations are taken in insertion order; each joins the
 most similar representative that reaches the threshold, else becomes a representative itself. A
-text's place is settled when it first appears, so equal strings always merge. Only observations
-that compete inside one group are ever embedded, each once: in a deterministic environment, none.
+text's representative is fixed when it first appears, so equal strings always merge. Only
+observations that compete inside one group are ever embedded, each once: in a deterministic
+environment, none.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Guard: TypeAlias = Callable[[IntArray], IntArray]
 
 
 class Merger:
-    """Applies one threshold; remembers vectors and classes, so that each text is asked for once."""
+    """Applies one threshold; caches vectors and classes, so that each text is embedded once."""
 
     def __init__(self, threshold: float, similarity: Similarity, guard: Guard | None) -> None:
         self.threshold = threshold
@@ -41,10 +42,10 @@ class Merger:
     def merge(self, groups: StepGroups) -> tuple[StepGroups, int]:
         """Join similar groups; return them with how many steps joined by similarity."""
         # Only siblings (the groups of one parent) that saw different texts can merge.
-        some = np.zeros(int(groups.parent.max(initial=-1)) + 1, dtype=np.int64)
-        some[groups.parent] = groups.observation
-        differs = np.zeros(len(some), dtype=np.bool_)
-        differs[groups.parent[groups.observation != some[groups.parent]]] = True
+        any_observation = np.zeros(int(groups.parent.max(initial=-1)) + 1, dtype=np.int64)
+        any_observation[groups.parent] = groups.observation
+        differs = np.zeros(len(any_observation), dtype=np.bool_)
+        differs[groups.parent[groups.observation != any_observation[groups.parent]]] = True
         candidates = np.flatnonzero(differs[groups.parent])
         if not len(candidates):
             return groups, 0

@@ -31,7 +31,7 @@ class PairIndex:
         rising = np.argsort(worse_score[worse], kind="stable")
         self.worse = [worse[place] for place in rising.tolist()]
         scores = worse_score[self.worse]
-        widths = [_below(scores, float(better_score[one]), min_gap) for one in better]
+        widths = [_below(scores, float(better_score[trajectory]), min_gap) for trajectory in better]
         self.ends = np.cumsum(np.array(widths, dtype=np.int64))
         self.pairs = int(self.ends[-1]) if widths else 0
         self.looked_at = 0
@@ -44,9 +44,9 @@ class PairIndex:
         # Fisher and Yates' shuffle, of which only the places that were touched are kept.
         moved: dict[int, int] = {}
         for place in range(self.pairs):
-            other = int(generator.integers(place, self.pairs))
-            yield moved.get(other, other)
-            moved[other] = moved.pop(place, place)
+            drawn_place = int(generator.integers(place, self.pairs))
+            yield moved.get(drawn_place, drawn_place)
+            moved[drawn_place] = moved.pop(place, place)
 
     def pair(self, number: int) -> tuple[int, int]:
         """``(better, worse)`` of one pair."""

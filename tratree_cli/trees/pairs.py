@@ -3,7 +3,7 @@
 Two branches are compared only where the same (merged) state was answered with different actions.
 A branch is worth the mean G of the trajectories through it; a pair is the best continuation of the
 better branch against the worst continuation of the worse one. Pairs refer to trajectories by
-index; words are put in by ``formats.pairs``. Whatever could have been a pair and is not is counted
+index; ``formats.pairs`` adds their texts. Whatever could have been a pair and is not is counted
 under the reason.
 """
 
@@ -42,7 +42,7 @@ class Pair:
     ``chosen`` and ``rejected`` are trajectory indices (``chosen`` of the demonstrations in a
     ``PairSet`` that is ``demonstrated``). ``node`` is the divergence point, -1 where whole
     trajectories are compared. The values are the branches' mean G, or the trajectories' own G;
-    ``chosen_visits`` and ``rejected_visits`` say over how many trajectories the means are.
+    ``chosen_visits`` and ``rejected_visits`` are the numbers of trajectories of these means.
     ``horizon`` is the number of steps of each continuation, 0 to the end.
     """
 
@@ -68,8 +68,8 @@ class PairSet:
     """Pairs in order of tasks and nodes, and what was dropped, by reason.
 
     ``divergences`` counts the points at which different actions were taken in one state (or, for
-    rules on whole trajectories, the tasks with at least two trajectories). ``demonstrated`` says
-    that the chosen trajectories are demonstrations.
+    rules on whole trajectories, the tasks with at least two trajectories). ``demonstrated``:
+    the chosen trajectories are demonstrations.
     """
 
     pairs: Sequence[Pair]
@@ -102,17 +102,17 @@ def mine(
         known = ", ".join(BRANCH_SELECTIONS)
         raise ValueError(f"there is no branch selection '{select}'; there are {known}")
     dropped: Counter[str] = Counter()
-    words = Words(forest.columns)
+    pair_filter = PairFilter(forest.columns)
     extremes = _Extremes(forest)
     pairs: list[Pair] = []
     divergences = 0
     for node in np.flatnonzero(forest.child_count + forest.has_stop > 1).tolist():
         dropped[STOP] += _stops(forest, node, min_gap)
-        here: list[Pair] = []
+        candidates: list[Pair] = []
         for branches in _same_state(forest, node, dropped):
             divergences += 1
             for better, worse in _branch_pairs(forest, branches, select, min_gap, dropped):
-                here.append(
+                candidates.append(
                     Pair(
                         task=int(forest.tree[node]),
                         step=int(forest.depth[node]),
@@ -126,8 +126,8 @@ def mine(
                         horizon=horizon,
                     )
                 )
-        # A limit counts pairs that differ: what says the same twice takes up no place.
-        different = [pair for pair in here if words.differ(pair, dropped)]
+        # A limit counts pairs that differ: duplicates are removed first.
+        different = [pair for pair in candidates if pair_filter.accepts(pair, dropped)]
         pairs += _widest(different, per_node, seed, dropped, PER_NODE)
     return _limited(pairs, per_task, seed, dropped, divergences)
 
@@ -150,8 +150,8 @@ def mine_whole(
     """
     dropped: Counter[str] = Counter()
     experts = _by_task(demos) if demos is not None else {}
-    words = Words(columns, demos)
-    found: list[Pair] = []
+    pair_filter = PairFilter(columns, demos)
+    pairs: list[Pair] = []
     compared = 0
     generator = np.random.default_rng(seed)
     position = {name: place for place, name in enumerate(columns.tasks)}
@@ -165,26 +165,26 @@ def mine_whole(
         compared += possible > 0
         index = PairIndex(better, source.score, members, columns.score, min_gap)
         dropped[GAP] += possible - index.pairs
-        here: list[Pair] = []
+        task_pairs: list[Pair] = []
         for place in index.order(generator, drawn=bool(per_task)):
-            if per_task and len(here) == per_task:
+            if per_task and len(task_pairs) == per_task:
                 dropped[PER_TASK] += index.pairs - index.looked_at
                 break
-            one, other = index.pair(place)
+            chosen, rejected = index.pair(place)
             pair = Pair(
                 number,
                 0,
-                one,
-                other,
-                float(source.score[one]),
-                float(columns.score[other]),
+                chosen,
+                rejected,
+                float(source.score[chosen]),
+                float(columns.score[rejected]),
                 horizon=horizon,
             )
             index.looked_at += 1
-            if words.differ(pair, dropped):
-                here.append(pair)
-        found += sorted(here, key=lambda pair: (pair.chosen, pair.rejected))
-    return PairSet(found, _nonzero(dropped), compared, demonstrated=demos is not None)
+            if pair_filter.accepts(pair, dropped):
+                task_pairs.append(pair)
+        pairs += sorted(task_pairs, key=lambda pair: (pair.chosen, pair.rejected))
+    return PairSet(pairs, _nonzero(dropped), compared, demonstrated=demos is not None)
 
 
 class _Extremes:
@@ -193,15 +193,15 @@ class _Extremes:
     def __init__(self, forest: Forest) -> None:
         columns = forest.columns
         steps = np.flatnonzero(forest.step_node >= 0)
-        owner = np.repeat(np.arange(len(columns)), columns.lengths)[steps]
+        trajectory = np.repeat(np.arange(len(columns)), columns.lengths)[steps]
         node = forest.step_node[steps]
         self.best = np.full(len(forest), -1, dtype=np.int64)
         self.worst = np.full(len(forest), -1, dtype=np.int64)
-        # The last assignment wins, so the favourite comes last.
-        rising = np.lexsort((-owner, columns.score[owner]))
-        self.best[node[rising]] = owner[rising]
-        falling = np.lexsort((-owner, -columns.score[owner]))
-        self.worst[node[falling]] = owner[falling]
+        # The last assignment wins, so the best (or worst) one comes last.
+        rising = np.lexsort((-trajectory, columns.score[trajectory]))
+        self.best[node[rising]] = trajectory[rising]
+        falling = np.lexsort((-trajectory, -columns.score[trajectory]))
+        self.worst[node[falling]] = trajectory[falling]
 
 
 def _same_state(forest: Forest, node: int, dropped: Counter[str]) -> Iterator[list[int]]:
@@ -257,7 +257,7 @@ def _widest_gap(forest: Forest, ranked: list[int]) -> tuple[int, int]:
 
 
 def _stops(forest: Forest, node: int, min_gap: float) -> int:
-    """Branches that differ from "stop here" by more than the gap: no words, so no pair."""
+    """Branches that differ from "stop here" by more than the gap: no text, so no pair."""
     if not forest.has_stop[node]:
         return 0
     stop = forest.total_reward[node] / forest.endings[node]
@@ -266,19 +266,19 @@ def _stops(forest: Forest, node: int, min_gap: float) -> int:
     return int((gaps > min_gap).sum())
 
 
-class Words:
-    """Which continuations say the same, judged by the numbers of their texts."""
+class PairFilter:
+    """Drops pairs without texts and duplicates, compared by the numbers of their texts."""
 
     def __init__(self, columns: Columns, demos: Columns | None = None) -> None:
         self._rejected = columns
         self._chosen = demos if demos is not None else columns
         self._seen: set[tuple[bytes, ...]] = set()
 
-    def differ(self, pair: Pair, dropped: Counter[str]) -> bool:
-        """Whether the pair has words on both sides, not the same, and not seen before."""
-        prompt = _words(self._chosen, pair.chosen, 0, pair.step)
-        chosen = _words(self._chosen, pair.chosen, pair.step, pair.horizon)
-        rejected = _words(self._rejected, pair.rejected, pair.step, pair.horizon)
+    def accepts(self, pair: Pair, dropped: Counter[str]) -> bool:
+        """Whether the pair has texts on both sides, which differ, and was not seen before."""
+        prompt = _text_numbers(self._chosen, pair.chosen, 0, pair.step)
+        chosen = _text_numbers(self._chosen, pair.chosen, pair.step, pair.horizon)
+        rejected = _text_numbers(self._rejected, pair.rejected, pair.step, pair.horizon)
         key = (np.int64(pair.task).tobytes(), prompt, chosen, rejected)
         if not chosen or not rejected:
             dropped[SILENT] += 1
@@ -292,7 +292,7 @@ class Words:
         return False
 
 
-def _words(columns: Columns, trajectory: int, step: int, horizon: int) -> bytes:
+def _text_numbers(columns: Columns, trajectory: int, step: int, horizon: int) -> bytes:
     """The numbers of outputs and of the observations between them (the first one is the prompt)."""
     span = columns.span(trajectory)
     stop = min(span.stop, span.start + step + horizon) if horizon else span.stop
@@ -323,17 +323,17 @@ def _widest(
 
 
 def _limited(
-    found: list[Pair], per_task: int, seed: int, dropped: Counter[str], divergences: int
+    pairs: list[Pair], per_task: int, seed: int, dropped: Counter[str], divergences: int
 ) -> PairSet:
     by_task: dict[int, list[Pair]] = {}
-    for pair in found:
+    for pair in pairs:
         by_task.setdefault(pair.task, []).append(pair)
-    pairs = [
+    limited = [
         pair
         for task in sorted(by_task)
         for pair in _widest(by_task[task], per_task, seed, dropped, PER_TASK)
     ]
-    return PairSet(pairs, _nonzero(dropped), divergences)
+    return PairSet(limited, _nonzero(dropped), divergences)
 
 
 def _nonzero(dropped: Counter[str]) -> dict[str, int]:

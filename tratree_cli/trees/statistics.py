@@ -1,7 +1,7 @@
 """What a forest is like: the paper's three properties of a good trajectory tree (section 3.2).
 
 Breadth, depth and informativeness are each a few numbers over the whole forest, and one sentence
-says whether it is worth training on. ``docs/trees.md`` gives the formulas.
+states whether it is worth training on. ``docs/trees.md`` gives the formulas.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tratree_cli.trees.group_steps import combine
 
 @dataclass(frozen=True)
 class ForestStatistics:
-    """Counts and means over a forest; shares and scores lie in [0, 1].
+    """Counts and means over a forest; shares and scores are in [0, 1].
 
     ``children_by_depth[d]`` is the mean number of children of nodes at depth d that have any;
     ``paths_per_tree`` the mean number of distinct complete paths. ``ended`` is the share of
@@ -104,7 +104,7 @@ def forest_statistics(forest: Forest) -> ForestStatistics:
 
 
 def tree_informativeness(forest: Forest) -> FloatArray:
-    """How much each tree has to teach, ``[K]``: the widest gap at any of its divergences."""
+    """The informativeness of each tree, ``[K]``: the widest gap at any of its divergences."""
     gap, tree = divergence_gaps(forest)
     widest = np.zeros(forest.trees)
     np.maximum.at(widest, tree, gap)
@@ -112,15 +112,15 @@ def tree_informativeness(forest: Forest) -> FloatArray:
 
 
 def divergence_gaps(forest: Forest) -> tuple[FloatArray, IntArray]:
-    """Best minus worst branch at every divergence, ``[D]``, and the tree it lies in, ``[D]``."""
+    """Best minus worst branch at every divergence, ``[D]``, and its tree, ``[D]``."""
     state, several = _divergent_states(forest)
     child = np.flatnonzero(forest.parent >= 0)
     highest = np.full(len(forest), -np.inf)
     lowest = np.full(len(forest), np.inf)
     np.maximum.at(highest, forest.state[child], forest.mean[child])
     np.minimum.at(lowest, forest.state[child], forest.mean[child])
-    found = state[several]
-    return highest[found] - lowest[found], forest.tree[found]
+    divergent = state[several]
+    return highest[divergent] - lowest[divergent], forest.tree[divergent]
 
 
 def _divergent_states(forest: Forest) -> tuple[IntArray, IntArray]:
@@ -160,27 +160,27 @@ def _mean(values: Any) -> float:
     return float(np.mean(values)) if len(values) else 0.0
 
 
-def _quality(found: ForestStatistics) -> tuple[str, str]:
-    if not found.trajectories:
+def _quality(statistics: ForestStatistics) -> tuple[str, str]:
+    if not statistics.trajectories:
         return "empty", "nothing to learn from: no trajectory has a score"
-    if found.trajectories == found.grown:
+    if statistics.trajectories == statistics.grown:
         return "empty", "one trajectory per task cannot diverge: explore with more samples (-m)"
-    if not found.divergences:
+    if not statistics.divergences:
         return "empty", (
             "the samples of every task agree: raise the temperature or explore with more samples"
         )
-    if not found.best_score:
+    if not statistics.best_score:
         return "empty", (
             "no trajectory scored above zero: there is nothing to prefer or to imitate; explore "
             "easier tasks, with more samples (-m), or with a better model"
         )
-    if not found.informative_trees:
+    if not statistics.informative_trees:
         return "empty", (
             "all branches end equally well: tree-dpo has nothing to compare and would leave the "
             "model as it is; explore harder tasks, or with a higher temperature"
         )
-    share = f"{found.informative_trees:.0%} of the trees"
-    if found.informative_trees < 0.3:
+    share = f"{statistics.informative_trees:.0%} of the trees"
+    if statistics.informative_trees < 0.3:
         return "thin", (
             f"branches differ in outcome in only {share}: more samples or a higher temperature "
             "would make more of them teach something"

@@ -3,14 +3,15 @@
 ``DynamicCache`` appends the same columns to every row, so conversations of different length leave
 holes that every later step still reads. Here each row is written at its own length: a row that
 ended is overwritten by the next conversation, a conversation grows by turns of any length, and
-forgetting a suffix is a smaller length. Rows that are being decoded are kept together by exchanging
+dropping a suffix is a smaller length. Rows that are being decoded are kept together by exchanging
 rows, so a forward pass reads a slice and never gathers. One tensor holds all layers, keys and
 values, which makes that exchange a few copies.
 
 In main memory the whole tensor is reserved at once and the operating system gives a page when it is
 first written, so what is used is the sum of the conversations and not rows x the longest. On a GPU
-it is rows x the longest so far. Architectures whose layers differ (sliding windows, state spaces)
-do not fit; ``LocalPolicy`` checks that when it loads a model.
+it is rows x the longest so far. Layers with a window keep all columns and mask the older ones
+(``attention_masks``). Architectures that keep something else (state spaces) do not fit;
+``LocalPolicy`` checks that when it loads a model.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ class RowCache:
     """Keys and values of ``rows`` conversations of up to ``columns`` tokens; grows as needed.
 
     ``storage`` has shape ``[layers, 2, rows, heads, columns + 1, head size]``; the last column
-    takes what padding would write. A head's columns lie side by side, because attention reads all
-    of them for every token (2.5 times faster than with heads side by side), and writes only one.
-    ``longest`` is the most columns that will be asked for, where storage is ``paged`` (in main
+    takes what padding would write. A head's columns are adjacent, because attention reads all
+    of them for every token (2.5 times faster than with adjacent heads), and writes only one.
+    ``longest`` is the largest number of columns needed, where storage is ``paged`` (in main
     memory).
     """
 
@@ -81,7 +82,7 @@ class RowCache:
             return
         if length > with_length:
             row, with_row, length, with_length = with_row, row, with_length, length
-        # What only the longer row has moves once; what both have goes by way of a copy.
+        # What only the longer row has moves once; what both have needs a temporary copy.
         first, second = self.storage[:, :, row], self.storage[:, :, with_row]
         first[..., length:with_length, :] = second[..., length:with_length, :]
         if length:
@@ -108,7 +109,7 @@ class RowCache:
         return seen[0], seen[1]
 
     def _find_places(self, heads: int) -> torch.Tensor:
-        """Where row, token and head (in this order) lie, counted in heads' columns."""
+        """The places of row, token and head (in this order), counted in heads' columns."""
         positions, device = self._positions, self._positions.device
         columns = torch.where(positions < 0, self.columns, positions)
         rows = torch.arange(self._first, self._first + positions.shape[0], device=device)

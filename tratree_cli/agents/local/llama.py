@@ -10,7 +10,7 @@ element, in the same order, and leaves out what changes no bit:
 * sines and cosines are looked up by position, and queries and keys are turned together;
 * what follows the last layer's attention is computed for the last tokens only.
 
-Attention itself sees the shapes that the engine asks for, since there they do enter the rounding.
+Attention gets the shapes that the engine uses, since there they do affect the rounding.
 All this is compared with transformers when a model is loaded (``local.model``).
 """
 
@@ -35,7 +35,7 @@ LARGEST = 20_000_000
 
 @dataclass(frozen=True)
 class _Layer:
-    """The weights of one layer, ``[out, in]`` as they lie in the model."""
+    """The weights of one layer, ``[out, in]`` as the model stores them."""
 
     before_attention: torch.Tensor
     query: torch.Tensor

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from tratree_cli.agents.local.attention_masks import layer_masks
 from tratree_cli.agents.local.kv_cache import RowCache
 from tratree_cli.agents.local.llama import PlainLlama
 from tratree_cli.errors import InputError
@@ -19,10 +20,14 @@ from tratree_cli.models.library_logging import silence_libraries
 
 ForwardPass = Callable[[RowCache, int, torch.Tensor, torch.Tensor, int], torch.Tensor]
 """``forward`` for one model."""
+LONGEST_CHECK = 1024
+"""The longest window, in tokens, beyond which a model is compared with plain transformers."""
 
 
 def load_model(place: str | Path, device: str = "auto", dtype: str = "auto") -> tuple[Any, Any]:
-    """``(model, tokenizer)`` of a folder or hub name; adapters are merged into their base.
+    """``(model, tokenizer)`` of a folder or hub name.
+
+    Adapters are merged into a base in float32, and stay beside one in a shorter type.
 
     The tokenizer is the model's own: what was trained brings the template it was trained with.
     """
@@ -33,7 +38,8 @@ def load_model(place: str | Path, device: str = "auto", dtype: str = "auto") -> 
         raise InputError(f"'{kind}' is no torch dtype; use float32, bfloat16 or float16")
     folder = Path(place) if Path(place).is_dir() else load.resolve_base(str(place)).folder
     with silence_libraries():
-        model = load.load_model(folder, kind, "sdpa")
+        # Attention as the library chooses: SDPA, or eager where a model (Gemma 2) has no other.
+        model = load.load_model(folder, kind, merge=kind == "float32")
         return model.to(where), load.read_tokenizer(folder)
 
 
@@ -44,12 +50,12 @@ def stop_tokens(model: Any) -> list[int]:
 
 
 def supported_context(config: Any) -> int:
-    """The longest conversation that every layer of the model sees whole."""
-    text = config.get_text_config()
-    limits = [getattr(text, "max_position_embeddings", None)]
-    if getattr(text, "use_sliding_window", True):
-        limits.append(getattr(text, "sliding_window", None))
-    return min((int(limit) for limit in limits if limit), default=1 << 30)
+    """The longest conversation that the model has positions for.
+
+    A layer's window shortens what that layer looks at, not the conversation.
+    """
+    positions = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return int(positions) if positions else 1 << 30
 
 
 def forward(
@@ -62,14 +68,9 @@ def forward(
     ids, positions = ids.to(model.device), positions.to(model.device)
     cache.aim(first, positions, length)
     positions = positions.clamp(min=0)
-    columns = torch.arange(length, device=model.device)
-    hidden = (columns > positions[..., None])[:, None]
-    # As a bias, because every layer would make one of it.
-    bias = torch.zeros(hidden.shape, dtype=model.dtype, device=model.device)
-    bias.masked_fill_(hidden, float("-inf"))
     out = model(
         input_ids=ids,
-        attention_mask=bias,
+        attention_mask=layer_masks(model.config).biases(positions, length, model.dtype),
         position_ids=positions,
         past_key_values=cache.view,
         use_cache=True,
@@ -83,16 +84,19 @@ def verified_pass(model: Any, cache: RowCache) -> ForwardPass:
     """The forward pass of ``model``, after comparing it with a plain one on a few tokens.
 
     Architectures whose layers do not all keep plain keys and values fail here, with a sentence,
-    instead of sampling nonsense.
+    instead of sampling wrong tokens.
     """
     size = model.get_input_embeddings().weight.shape[0]
-    ids = (torch.arange(24) * 7919 + 13)[None] % size
+    window = layer_masks(model.config).window or 0
+    # Beyond a window, too, unless reading that far would take long.
+    tokens = 24 + (window if window <= LONGEST_CHECK else 0)
+    ids = (torch.arange(tokens) * 7919 + 13)[None] % size
     advice = "serve it and use openai:URL#model"
     with torch.inference_mode():
-        truth = model(input_ids=ids.to(model.device)).logits[0, -1].float()
-        cache.reserve(2, 24)
+        truth = model(input_ids=ids.to(model.device), logits_to_keep=1).logits[0, -1].float()
+        cache.reserve(2, tokens)
         try:
-            for start, end in ((0, 11), (11, 23), (23, 24)):
+            for start, end in ((0, tokens - 13), (tokens - 13, tokens - 1), (tokens - 1, tokens)):
                 both = ids[:, start:end].expand(2, -1)
                 positions = torch.arange(start, end).expand(2, -1)
                 logits = forward(model, cache, 0, both, positions, end)
@@ -111,7 +115,7 @@ def verified_pass(model: Any, cache: RowCache) -> ForwardPass:
 
 
 def _equal(model: Any, short: ForwardPass, cache: RowCache, tokens: int) -> bool:
-    """Whether a shorter way gives the very bits of the model's own, logits and cache alike."""
+    """Whether a faster pass gives exactly the bits of the model's own, logits and cache alike."""
     rows, most = 5, 3 * tokens // 4
     # A chunk of several rows, one answer's token, a chunk of one row.
     spans = ((0, most, rows), (most, most + 1, rows), (most + 1, tokens - 1, 1))

@@ -105,6 +105,7 @@ class LocalPolicy:
                 self._decode()
         return self._hand_out()
 
+    @torch.inference_mode()
     def finish(self, slots: Iterable[int]) -> None:
         for slot in slots:
             dialogue = self._dialogues.pop(slot, None)
@@ -116,7 +117,7 @@ class LocalPolicy:
             self._replies = [reply for reply in self._replies if reply.slot != slot]
 
     def close(self) -> None:
-        self.finish(list(self._dialogues))
+        self._dialogues, self._queue, self._replies = {}, [], []
         self._cache = self._empty_cache()
         self._rows = RowOrder(self._cache)
 
@@ -229,16 +230,16 @@ class LocalPolicy:
                 cut = dialogue.budget < self.max_new_tokens
                 self._answer(dialogue, CONTEXT_OVERFLOW if cut else None)
                 ended.append(dialogue)
-        # From the last row on: then each changes places with one that goes on, if with any.
+        # From the last row on: then each is exchanged with a row that is still running, if any.
         for dialogue in reversed(ended):
             self._rows.stop(dialogue)
 
     def _constrain(self, logits: torch.Tensor, dialogue: Dialogue) -> None:
         """Leave only what continues an available action (``constrain = "available"``)."""
-        said = len(dialogue.output)
-        fitting = [ids for ids in dialogue.allowed if ids[:said] == dialogue.output]
-        next_ids = {ids[said] for ids in fitting if len(ids) > said}
-        if any(len(ids) == said for ids in fitting) or not next_ids:
+        sampled = len(dialogue.output)
+        fitting = [ids for ids in dialogue.allowed if ids[:sampled] == dialogue.output]
+        next_ids = {ids[sampled] for ids in fitting if len(ids) > sampled}
+        if any(len(ids) == sampled for ids in fitting) or not next_ids:
             next_ids |= self.chat.stop_ids
         keep = torch.tensor(sorted(next_ids), device=logits.device)
         kept = logits[keep]

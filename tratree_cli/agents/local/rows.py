@@ -18,9 +18,9 @@ from tratree_cli.agents.policy import Message
 class Dialogue:
     """One conversation: ``ids`` are in the cache at ``row``, ``pending`` must be read next.
 
-    ``output`` are the tokens of the turn that is being sampled, ``answer`` the words of the last
+    ``output`` are the tokens of the turn that is being sampled, ``answer`` the text of the last
     one; ``budget`` is how many tokens the turn may have, ``allowed`` the ids of the actions that
-    may be said where the conversation is ``constrained``.
+    may be sampled where the conversation is ``constrained``.
     """
 
     slot: int

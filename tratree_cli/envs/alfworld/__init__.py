@@ -1,6 +1,7 @@
-"""ALFWorld as a text environment: the original's games without its engine, and invented households.
+"""ALFWorld as a text environment: the original's games without its engine, and generated
+households.
 
-``embedded`` are households of our own generator; a folder with the official games (what
+``embedded`` are households of tratree's generator; a folder with the official games (what
 ``ALFWORLD_DATA`` names, or its ``json_2.1.x``) is played by the same engine.
 """
 
@@ -28,7 +29,7 @@ def open_environment(data: str = "embedded", **parameters: Any) -> Environment:
 
 
 def data_files(data: str) -> Iterable[Path]:
-    """The game files of a folder, whose sizes and times say whether it changed."""
+    """The game files of a folder, whose sizes and times show whether it changed."""
     from tratree_cli.envs.alfworld.folder import game_files
 
     return game_files(data)

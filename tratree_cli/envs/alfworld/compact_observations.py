@@ -1,7 +1,7 @@
 """The game's texts in note form, for models with a thousand positions.
 
-Nothing is added and nothing that a player needs is left out: which places there are, what lies in
-or on one, that one is closed. That an action worked is *done*; what it was, the player knows.
+Nothing is added, and all that a policy needs is kept: the places, what is in
+or on each, whether it is closed. A successful action is answered with *done*, without repeating it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ ARTICLE = re.compile(r"(?:^|, )(?:and )?a (?=[a-z]+ \d)")
 
 def brief(text: str) -> str:
     """``On the desk 1, you see a pen 1, and a mug 2.`` as ``desk 1: pen 1, mug 2``."""
-    text = ROOM.sub(lambda found: _names(found.group(1)), text).replace(MARK, NOTE_MARK)
-    text = SEEN.sub(lambda found: f"{found.group(1)}: {_names(found.group(2))}", text)
+    text = ROOM.sub(lambda match: _names(match.group(1)), text).replace(MARK, NOTE_MARK)
+    text = SEEN.sub(lambda match: f"{match.group(1)}: {_names(match.group(2))}", text)
     return DONE.sub("done", CLOSED.sub(r"\1: closed", text))
 
 

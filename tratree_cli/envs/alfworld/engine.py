@@ -2,8 +2,8 @@
 
 A ``Play`` is one run in a ``House``. Each rule of the game is a few set look-ups, where the
 original grounds the rules with a planner's translator and re-parses its grammar at every step. The
-state keeps one oddity on purpose, because texts depend on it: that a thing was taken from a
-receptacle stays a fact, so a thing put back beside where it came from counts as lying next to it
+state keeps one peculiarity of the original, because texts depend on it: that a thing was taken from
+a receptacle stays a fact, so a thing put back beside where it came from counts as lying next to it
 when the player looks.
 """
 
@@ -91,7 +91,7 @@ class Play:
             return atom[1] in self.lying[atom[2]]
         return self.house.game.true(atom)
 
-    # -- what can be said ----------------------------------------------------------------------
+    # -- commands ------------------------------------------------------------------------------
 
     def _going(self, command: str) -> Command | None:
         for receptacle, place in self.house.goto.get(command, ()):
@@ -103,40 +103,43 @@ class Play:
     def _here(self) -> dict[str, Command]:
         """Commands other than going, by what they mean; the first of equal ones wins."""
         house, name = self.house, self.house.names
-        found: dict[str, Command] = {"look": ("look", "", ""), "inventory": ("inventory", "", "")}
+        commands: dict[str, Command] = {
+            "look": ("look", "", ""),
+            "inventory": ("inventory", "", ""),
+        }
         if house.game.logic.help is not None:
-            found["help"] = ("help", "", "")
+            commands["help"] = ("help", "", "")
         moving = house.game.logic.put == "move"
         for r in house.at.get(self.place, ()):
-            found.setdefault(f"examine {name[r]}", ("examine receptacle", r, ""))
+            commands.setdefault(f"examine {name[r]}", ("examine receptacle", r, ""))
             if r in house.openable:
                 verb = "close" if r in self.states["opened"] else "open"
-                found.setdefault(f"{verb} {name[r]}", (verb, r, ""))
+                commands.setdefault(f"{verb} {name[r]}", (verb, r, ""))
             reachable = r not in house.openable or r in self.states["opened"]
             for o in self.inside[r]:
                 if reachable and not self.hands_full and o in house.pickupable:
-                    found.setdefault(f"take {name[o]} from {name[r]}", ("take", o, r))
+                    commands.setdefault(f"take {name[o]} from {name[r]}", ("take", o, r))
                 if o in house.toggleable:
-                    found.setdefault(f"use {name[o]}", ("use", o, ""))
+                    commands.setdefault(f"use {name[o]}", ("use", o, ""))
             for o in self.held:
                 if reachable and o in house.takes.get(r, ()):
                     put = f"move {name[o]} to" if moving else f"put {name[o]} in/on"
-                    found.setdefault(f"{put} {name[r]}", ("put", o, r))
+                    commands.setdefault(f"{put} {name[r]}", ("put", o, r))
                 if r in house.sinks and o in house.cleanable:
-                    found.setdefault(f"clean {name[o]} with {name[r]}", ("clean", o, r))
+                    commands.setdefault(f"clean {name[o]} with {name[r]}", ("clean", o, r))
                 if r in house.microwaves and o in house.heatable:
-                    found.setdefault(f"heat {name[o]} with {name[r]}", ("heat", o, r))
+                    commands.setdefault(f"heat {name[o]} with {name[r]}", ("heat", o, r))
                 if r in house.fridges and o in house.coolable:
-                    found.setdefault(f"cool {name[o]} with {name[r]}", ("cool", o, r))
+                    commands.setdefault(f"cool {name[o]} with {name[r]}", ("cool", o, r))
         for o in self.held:
-            found.setdefault(f"examine {name[o]}", ("examine object", o, ""))
+            commands.setdefault(f"examine {name[o]}", ("examine object", o, ""))
             if o in house.knives:
                 for c in self.lying.get(self.place, ()):
                     if c in house.sliceable:
-                        found.setdefault(f"slice {name[c]} with {name[o]}", ("slice", c, o))
-        return found
+                        commands.setdefault(f"slice {name[c]} with {name[o]}", ("slice", c, o))
+        return commands
 
-    # -- what it does --------------------------------------------------------------------------
+    # -- effects -------------------------------------------------------------------------------
 
     def _do(self, action: str, first: str, second: str) -> str:
         name, states = self.house.names, self.states
@@ -160,7 +163,7 @@ class Play:
                     return f"You move the {name[first]} to the {name[second]}."
                 return f"You put the {name[first]} in/on the {name[second]}."
             case "use":
-                # A lamp that was used once counts as used for ever; the text says no other.
+                # A lamp that was used once counts as used for ever; the text does not change.
                 states["istoggled"].add(first)
                 states["ison"] ^= {first}
                 return f"You turn on the {name[first]}."
@@ -201,19 +204,19 @@ class Play:
         self.held.discard(thing)
         self.hands_full = False
 
-    # -- what is seen --------------------------------------------------------------------------
+    # -- observations --------------------------------------------------------------------------
 
     def _look(self, everywhere: bool = False) -> str:
-        here = self.house.at.get(self.place, [])
-        if not here:
+        receptacles = self.house.at.get(self.place, [])
+        if not receptacles:
             # Only the first look shows the room; later ones look for receptacles where one stands.
             seen = listed(self.house.everything if everywhere else [])
             return f"You are in the middle of a room. Looking quickly around you, you see {seen}."
-        facing = listed([self.house.names[receptacle] for receptacle in here])
+        facing = listed([self.house.names[receptacle] for receptacle in receptacles])
         beside = [
             f"a {self.house.names[thing]}"
             for thing in sorted(self.lying.get(self.place, ()))
-            for receptacle in here
+            for receptacle in receptacles
             if (thing, receptacle) in self.taken
         ]
         return f"You are facing the {facing}. Next to it, you see {listed(beside)}."
@@ -256,8 +259,8 @@ class Play:
         return listed([f"a {self.house.names[thing]}" for thing in sorted(things)])
 
 
-def listed(words: list[str]) -> str:
+def listed(phrases: list[str]) -> str:
     """``a``, ``a, and b``, ``a, b, and c``; nothing is ``nothing``."""
-    if not words:
+    if not phrases:
         return "nothing"
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])}, and {words[-1]}"
+    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])}, and {phrases[-1]}"

@@ -49,7 +49,7 @@ SPLITS: Mapping[str, tuple[int, tuple[str, ...]]] = {
 class Parameters:
     """Everything besides the data that changes an observation or a score.
 
-    ``texts`` is ``full`` or ``brief`` (notes for tiny models, see :mod:`.brief`).
+    ``texts`` is ``full`` or ``brief`` (notes for tiny models, see :mod:`.compact_observations`).
     ``rooms`` (``full``, ``small``: 12 places, ``tiny``: 6), ``grammar`` (``put`` or ``move``) and
     ``seed`` are for the embedded households; a game file has its own.
     """
@@ -88,7 +88,7 @@ class FolderGames:
 
 
 class Households:
-    """Invented households: task ``train-7`` is drawn when it is asked for."""
+    """Generated households: task ``train-7`` is drawn when it is first used."""
 
     def __init__(self, chosen: Parameters) -> None:
         self._chosen = chosen
@@ -120,7 +120,7 @@ class Households:
 
 
 class HouseEpisode:
-    """One task as the agent lives it."""
+    """One episode of a task."""
 
     def __init__(self, house: House, *, notes: bool) -> None:
         self._play: Play = Play(house)
@@ -159,7 +159,7 @@ class AlfWorldEnvironment:
         self._games = games
         self._notes = spec.parameters["texts"] == "brief"
         self._known = {task for tasks in games.splits.values() for task in tasks}
-        self._alive: WeakValueDictionary[str, House] = WeakValueDictionary()
+        self._open_houses: WeakValueDictionary[str, House] = WeakValueDictionary()
         self._house = lru_cache(maxsize=OPEN_HOUSES)(self._open)
 
     def splits(self) -> Mapping[str, Sequence[str]]:
@@ -192,14 +192,14 @@ class AlfWorldEnvironment:
         return self._house(self._checked(task))
 
     def close(self) -> None:
-        """Forget the houses; nothing else is held open."""
+        """Release the houses; nothing else is held open."""
         self._house.cache_clear()
 
     def _open(self, task: str) -> House:
-        # An episode keeps its house alive: others of its task share it, however many are open.
-        alive = self._alive.get(task)
-        if alive is not None:
-            return alive
+        # Open episodes hold their house: others of its task share it, however many are open.
+        open_house = self._open_houses.get(task)
+        if open_house is not None:
+            return open_house
         try:
             house = House(self._games.game(task))
         except InputError as error:
@@ -209,15 +209,15 @@ class AlfWorldEnvironment:
                 f"{house.game.where} cannot be won: its goal asks for what its room does not "
                 "allow; leave this game out"
             )
-        self._alive[task] = house
+        self._open_houses[task] = house
         return house
 
     def _checked(self, task: str) -> str:
         if task in self._known:
             return task
         splits = self._games.splits
-        some = next(iter(splits.values()))[0]
-        raise InputError(f"ALFWorld has no task '{task[:80]}'; tasks are named like {some}")
+        example = next(iter(splits.values()))[0]
+        raise InputError(f"ALFWorld has no task '{task[:80]}'; tasks are named like {example}")
 
 
 def open_alfworld(data: str = EMBEDDED, **parameters: Any) -> AlfWorldEnvironment:

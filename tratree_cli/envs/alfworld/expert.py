@@ -1,9 +1,9 @@
-"""A housekeeper who knows only what was said so far: the source of demonstrations.
+"""A scripted policy that uses only the observations so far: the source of demonstrations.
 
 It looks through the room until it finds what the task names, treats it if it must, and brings it
-to where it belongs. In a small room it goes down the list that the first text gives; in a large one
-it begins where such a thing is likely to be, or forty steps would not do. It remembers what it saw,
-and takes a *Nothing happens* on the way to a place as *I already stand there*.
+to where it belongs. In a small room it follows the list of the first text; in a large one
+it begins where such a thing is likely to be, or forty steps would not do. It keeps what it saw,
+and reads a *Nothing happens* on the way to a place as *I already stand there*.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 
 from tratree_cli.envs.alfworld.households.inventory import THINGS, likely_places
-from tratree_cli.envs.alfworld.sentences import Wish, read_wish, split_task
+from tratree_cli.envs.alfworld.sentences import TaskSentence, read_task_sentence, split_task
 
 FEW = 12
 """Up to so many places there is nothing to gain from guessing."""
@@ -69,13 +69,13 @@ class SearchExpert:
     """One episode's expert; it satisfies ``tratree_cli.envs.protocol.Expert``."""
 
     def __init__(self, put: str = "put", *, notes: bool = False) -> None:
-        self._say = NOTES if notes else SENTENCES
+        self._thoughts = NOTES if notes else SENTENCES
         self._put = "move {} to {}" if put == "move" else "put {} in/on {}"
-        self.wish: Wish | None = None
+        self.task: TaskSentence | None = None
         self.places: list[str] = []
         self.content: dict[str, list[str]] = {}
         self.closed: set[str] = set()
-        self.here: set[str] = set()
+        self.reached: set[str] = set()
         self.hands = ""
         self.ready = False
         self.done: list[str] = []
@@ -94,60 +94,61 @@ class SearchExpert:
         self.last = move[1]
         return move
 
-    # -- taking in what was said ---------------------------------------------------------------
+    # -- reading observations -------------------------------------------------------------------
 
     def _begin(self, text: str) -> None:
-        self.wish = read_wish(text)
+        self.task = read_task_sentence(text)
         self.places = NAMED.findall(split_task(text)[0])
-        if self.wish is not None and len(self.places) > FEW:
-            self.places = _by_likelihood(self.places, self.wish.thing)
+        if self.task is not None and len(self.places) > FEW:
+            self.places = _by_likelihood(self.places, self.task.thing)
 
     def _notice(self, text: str) -> None:
         failed = text == NOTHING
         verb, _, rest = self.last.partition(" ")
         if self.last.startswith("go to "):
             place = self.last.removeprefix("go to ")
-            # Several places may be reached from one spot, and nobody walks to where he stands.
-            self.here = {*self.here, place} if failed else {place}
+            # Several places may be reached from one spot, and going to where one stands does
+            # nothing.
+            self.reached = {*self.reached, place} if failed else {place}
         elif failed:
             self.useless.add(self.last)
         elif verb == "take":
             self.hands, _, place = rest.partition(" from ")
             self.content[place] = [t for t in self.content.get(place, []) if t != self.hands]
-            self.ready = self.wish is None or not self.wish.state
+            self.ready = self.task is None or not self.task.state
         elif verb in TOOLS:
             self.ready = True
         elif verb in ("put", "move"):
             self.done.append(self.hands)
             self.hands = ""
-        for told, noted, words in CONTENT.findall(text):
-            self.content[told or noted] = NAMED.findall(words)
-            self.closed.discard(told or noted)
-        for told, noted in CLOSED.findall(text):
-            self.closed.add(told or noted)
+        for opened, surface, contents in CONTENT.findall(text):
+            self.content[opened or surface] = NAMED.findall(contents)
+            self.closed.discard(opened or surface)
+        for opened, surface in CLOSED.findall(text):
+            self.closed.add(opened or surface)
 
-    # -- what to do ----------------------------------------------------------------------------
+    # -- choosing the action -------------------------------------------------------------------
 
     def _next(self) -> Move:
-        wish = self.wish
-        if wish is None:
-            return self._said("lost"), "look"
+        task = self.task
+        if task is None:
+            return self._thought("lost"), "look"
         if self.hands:
-            if wish.lamp:
-                return self._light(wish)
+            if task.lamp:
+                return self._light(task)
             if not self.ready:
-                return self._treat(wish)
-            return self._deliver(wish)
-        found = self._find(wish.thing)
-        if found is None:
-            return self._search(wish.thing)
-        thing, place = found
-        arrive = self._go(place, self._said("known", thing=thing, place=place))
-        return arrive or (self._said("found", thing=thing), f"take {thing} from {place}")
+                return self._treat(task)
+            return self._deliver(task)
+        location = self._find(task.thing)
+        if location is None:
+            return self._search(task.thing)
+        thing, place = location
+        arrive = self._go(place, self._thought("known", thing=thing, place=place))
+        return arrive or (self._thought("found", thing=thing), f"take {thing} from {place}")
 
-    def _said(self, what: str, **words: str) -> str:
-        kind = self.wish.thing if self.wish is not None else ""
-        return self._say[what].format(**{"kind": kind, "hands": self.hands, **words})
+    def _thought(self, what: str, **values: str) -> str:
+        kind = self.task.thing if self.task is not None else ""
+        return self._thoughts[what].format(**{"kind": kind, "hands": self.hands, **values})
 
     def _find(self, kind: str) -> tuple[str, str] | None:
         """A thing of a kind that was seen and is not yet where it belongs, and its place."""
@@ -160,48 +161,48 @@ class SearchExpert:
         return None
 
     def _kind(self) -> str:
-        return self.wish.thing if self.wish is not None and self.wish.number > 1 else ""
+        return self.task.thing if self.task is not None and self.task.number > 1 else ""
 
     def _search(self, kind: str) -> Move:
         for place in self.places:
             if place not in self.content:
-                going = self._go(place, self._said("next", kind=kind, place=place))
-                return going or (self._said("see", place=place), f"examine {place}")
-        return self._said("nowhere", kind=kind), "look"
+                going = self._go(place, self._thought("next", kind=kind, place=place))
+                return going or (self._thought("see", place=place), f"examine {place}")
+        return self._thought("nowhere", kind=kind), "look"
 
     def _go(self, place: str, why: str) -> Move | None:
         """One step towards seeing into ``place``; None when one stands before it and sees it."""
-        if place not in self.here:
+        if place not in self.reached:
             return why, f"go to {place}"
         if place in self.closed:
-            return self._said("open", place=place), f"open {place}"
+            return self._thought("open", place=place), f"open {place}"
         seen = place in self.content
-        return None if seen else (self._said("see", place=place), f"examine {place}")
+        return None if seen else (self._thought("see", place=place), f"examine {place}")
 
-    def _treat(self, wish: Wish) -> Move:
-        tool = self._nearest(TOOLS[wish.state])
+    def _treat(self, task: TaskSentence) -> Move:
+        tool = self._nearest(TOOLS[task.state])
         if tool is None:
-            return self._said("missing", place=TOOLS[wish.state]), "look"
-        if tool not in self.here:
-            return self._said("must", state=wish.state, place=tool), f"go to {tool}"
-        return self._said("treat", state=wish.state), f"{wish.state} {self.hands} with {tool}"
+            return self._thought("missing", place=TOOLS[task.state]), "look"
+        if tool not in self.reached:
+            return self._thought("must", state=task.state, place=tool), f"go to {tool}"
+        return self._thought("treat", state=task.state), f"{task.state} {self.hands} with {tool}"
 
-    def _light(self, wish: Wish) -> Move:
-        found = self._find(wish.lamp)
-        if found is None:
-            return self._search(wish.lamp)
-        lamp, place = found
-        if place not in self.here:
-            return self._said("lamp", lamp=lamp), f"go to {place}"
-        return self._said("light", lamp=lamp), f"use {lamp}"
+    def _light(self, task: TaskSentence) -> Move:
+        location = self._find(task.lamp)
+        if location is None:
+            return self._search(task.lamp)
+        lamp, place = location
+        if place not in self.reached:
+            return self._thought("lamp", lamp=lamp), f"go to {place}"
+        return self._thought("light", lamp=lamp), f"use {lamp}"
 
-    def _deliver(self, wish: Wish) -> Move:
+    def _deliver(self, task: TaskSentence) -> Move:
         if not self.target or self._putting(self.target) in self.useless:
-            self.target = self._nearest(wish.place) or ""
+            self.target = self._nearest(task.place) or ""
         if not self.target:
-            return self._said("missing", place=wish.place), "look"
-        arrive = self._go(self.target, self._said("bring", place=self.target))
-        return arrive or (self._said("put"), self._putting(self.target))
+            return self._thought("missing", place=task.place), "look"
+        arrive = self._go(self.target, self._thought("bring", place=self.target))
+        return arrive or (self._thought("put"), self._putting(self.target))
 
     def _putting(self, place: str) -> str:
         return self._put.format(self.hands, place)
@@ -218,7 +219,7 @@ class SearchExpert:
             fitting,
             key=lambda place: (
                 not any(_is(thing, wanted) for thing in self.content.get(place, [])),
-                place not in self.here,
+                place not in self.reached,
                 place in self.closed,
                 _number(place),
             ),

@@ -3,7 +3,7 @@
 The games exist in two editions: the first (*put ... in/on*), which ETO and the paper used, and that
 of ALFWorld 0.4 (*move ... to*). ``official`` adds the descriptions that the original's own loader
 asks for; the engine here needs none. The checksums are of the archives as they stood in 2026; where
-none is known the first fetch writes down what it received, and later ones are held to that.
+none is known the first fetch records what it received, and later ones are compared with it.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from pathlib import Path, PurePosixPath
 from zlib import crc32
 
 from tratree_cli.envs.alfworld.folder import GAME, SPLITS
-from tratree_cli.envs.download import Fetched, Progress, Source
+from tratree_cli.envs.download import DownloadSource, Fetched, OnProgress
 from tratree_cli.envs.fetch_files import choose_sources, fetch_files
 from tratree_cli.errors import InputError, StageError
 
 FOLDER = Path("data/alfworld")
-"""Where the files go unless the user says otherwise."""
+"""Where the files go unless the user names a folder."""
 
 _RELEASES = "https://github.com/alfworld/alfworld/releases/download/"
-_PUT = Source("json_2.1.1_tw-pddl.zip", _RELEASES + "0.2.2/json_2.1.1_tw-pddl.zip")
-_MOVE = Source(
+_PUT = DownloadSource("json_2.1.1_tw-pddl.zip", _RELEASES + "0.2.2/json_2.1.1_tw-pddl.zip")
+_MOVE = DownloadSource(
     "json_2.1.3_tw-pddl.zip",
     _RELEASES + "0.4.2/json_2.1.3_tw-pddl.zip",
     "5df77ea759f2211a4106082839ddbbb790f1ba4e7d097ed732cf453f72aa36cf",
 )
-_ABOUT = Source(
+_ABOUT = DownloadSource(
     "json_2.1.1_json.zip",
     _RELEASES + "0.2.2/json_2.1.1_json.zip",
     "25171f16e20ad7b048c47275c45b0babf3aa1cbab29cec97387922350a9844bc",
 )
-SETS: Mapping[str, tuple[Source, ...]] = {
+SETS: Mapping[str, tuple[DownloadSource, ...]] = {
     "put": (_PUT,),
     "move": (_MOVE,),
     "official": (_MOVE, _ABOUT),
@@ -50,15 +50,15 @@ def sources(
     mirror: str | None = None,
     addresses: Mapping[str, str] | None = None,
     checksums: Mapping[str, str] | None = None,
-) -> list[Source]:
+) -> list[DownloadSource]:
     """The archives of a set, at the authors' address, a mirror's folder, or one address each."""
     return choose_sources("ALFWorld", SETS, size or "put", mirror, addresses, checksums)
 
 
 def fetch(
     folder: Path,
-    wanted: Sequence[Source],
-    progress: Callable[[str], Progress] | None = None,
+    wanted: Sequence[DownloadSource],
+    progress: Callable[[str], OnProgress] | None = None,
 ) -> list[Fetched]:
     """Fetch and unpack all archives; PartialError if some failed, StageError if all did."""
     fetched = fetch_files(folder, wanted, progress)

@@ -67,11 +67,11 @@ def read_folder(folder: Path) -> GameFolder:
             else:
                 splits[split].append(task)
     splits["test"] = _published_order(splits["test"])
-    found = {split: tuple(tasks) for split, tasks in splits.items() if tasks}
-    if not found:
+    nonempty = {split: tuple(tasks) for split, tasks in splits.items() if tasks}
+    if not nonempty:
         raise InputError(f"none of the games in {root} can be played ({dict(left_out)})")
     digest = sha256("\n".join(lines).encode()).hexdigest()
-    return GameFolder(root, found, digest, dict(left_out))
+    return GameFolder(root, nonempty, digest, dict(left_out))
 
 
 def _unfit(path: Path, task: str, lines: list[str]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from tratree_cli.envs.alfworld.goal import Atom, Goal, parse_goal
+from tratree_cli.envs.alfworld.goal import Atom, GoalCondition, parse_goal
 from tratree_cli.envs.alfworld.logic import Logic, read_logic
 from tratree_cli.envs.alfworld.pddl import Node, PddlError, parse, sections, typed_list
 from tratree_cli.errors import InputError
@@ -61,7 +61,7 @@ class Game:
     kinds: Mapping[str, str]
     names: Mapping[str, str]
     facts: Mapping[str, frozenset[tuple[str, ...]]]
-    goal: Goal
+    goal: GoalCondition
 
     def true(self, atom: Atom) -> bool:
         """Whether an atom holds when the game begins."""
@@ -69,7 +69,7 @@ class Game:
 
 
 def read_game(path: Path) -> Game:
-    """Read ``game.tw-pddl``; InputError says in one sentence what is wrong with it."""
+    """Read ``game.tw-pddl``; InputError names in one sentence what is wrong with it."""
     return parse_game(read_record(path), str(path))
 
 
@@ -112,9 +112,9 @@ def parse_game(record: Mapping[str, Any], where: str) -> Game:
     return Game(where, logic, task, kinds, _names(mentioned), facts, goal)
 
 
-def _kinds(words: list[Node]) -> dict[str, str]:
+def _kinds(declarations: list[Node]) -> dict[str, str]:
     kinds: dict[str, str] = {}
-    for name, kind in typed_list(words):
+    for name, kind in typed_list(declarations):
         if kind not in KINDS:
             raise PddlError(f"'{name}' is of the unknown type '{kind}'")
         if kinds.setdefault(name, kind) != kind:
@@ -123,24 +123,24 @@ def _kinds(words: list[Node]) -> dict[str, str]:
 
 
 def _facts(nodes: list[Node], kinds: Mapping[str, str]) -> dict[str, frozenset[tuple[str, ...]]]:
-    found: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    facts: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     for node in nodes:
         if not isinstance(node, list) or not node:
             raise PddlError("its initial facts hold a word outside parentheses")
         if node[0] == "=":
             continue  # costs and distances, which only the original's planner reads
-        words = [word for word in node if isinstance(word, str)]
-        if len(words) != len(node):
+        symbols = [word for word in node if isinstance(word, str)]
+        if len(symbols) != len(node):
             raise PddlError(f"its initial fact '{node[0]}' is nested")
-        predicate, arguments = words[0], tuple(words[1:])
+        predicate, arguments = symbols[0], tuple(symbols[1:])
         for thing in arguments:
             if thing not in kinds:
                 raise PddlError(f"a fact '{predicate}' names '{thing}', which is not declared")
         wanted = ARGUMENTS.get(predicate)
         if wanted is not None and tuple(kinds[thing] for thing in arguments) != wanted:
             raise PddlError(f"a fact '{predicate}' has arguments of the wrong types")
-        found[predicate].add(arguments)
-    return {predicate: frozenset(atoms) for predicate, atoms in found.items()}
+        facts[predicate].add(arguments)
+    return {predicate: frozenset(atoms) for predicate, atoms in facts.items()}
 
 
 def _names(things: Iterable[str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ Holds = Callable[[Atom], bool]
 
 
 @dataclass(frozen=True)
-class Goal:
+class GoalCondition:
     """``variables`` in order of binding with their types, positive atoms, and unequal pairs."""
 
     variables: tuple[tuple[str, str], ...]
@@ -26,7 +26,7 @@ class Goal:
     unequal: tuple[tuple[str, str], ...]
 
 
-def parse_goal(node: Node) -> Goal:
+def parse_goal(node: Node) -> GoalCondition:
     """Flatten a goal; PddlError names a connective that no text game uses."""
     fresh = count()
     variables: list[tuple[str, str]] = []
@@ -56,18 +56,18 @@ def parse_goal(node: Node) -> Goal:
             atoms.append((predicate, *(names.get(word, word) for word in rest)))
 
     walk(node, {})
-    return Goal(tuple(variables), tuple(atoms), tuple(unequal))
+    return GoalCondition(tuple(variables), tuple(atoms), tuple(unequal))
 
 
 def _words(node: Node) -> list[str]:
-    words = [word for word in node if isinstance(word, str)] if isinstance(node, list) else []
-    if not words or len(words) != len(node):
+    symbols = [word for word in node if isinstance(word, str)] if isinstance(node, list) else []
+    if not symbols or len(symbols) != len(node):
         raise PddlError("its goal holds an expression where a name should be")
-    return words
+    return symbols
 
 
 @dataclass(frozen=True)
-class _Level:
+class _BoundVariable:
     """One variable: its values, and the atoms and inequalities that are complete with it."""
 
     variable: str
@@ -77,20 +77,20 @@ class _Level:
 
 
 class GoalCheck:
-    """A goal bound to one house: ``check(holds)`` says whether it is reached.
+    """A goal bound to one house: ``check(holds)``: whether it is reached.
 
-    ``fixed`` tells for predicates that never change whether an atom is true, ``changing`` names
+    ``fixed`` gives for predicates that never change whether an atom is true, ``changing`` names
     the other predicates, ``things`` lists the names of each type.
     """
 
     def __init__(
         self,
-        goal: Goal,
+        goal: GoalCondition,
         things: Mapping[str, Sequence[str]],
         fixed: Holds,
         changing: frozenset[str],
     ) -> None:
-        self._levels: list[_Level] = []
+        self._levels: list[_BoundVariable] = []
         self._loose = [atom for atom in goal.atoms if not _variables(atom, goal)]
         bound: set[str] = set()
         for variable, kind in goal.variables:
@@ -104,7 +104,7 @@ class GoalCheck:
             )
             unequal = [p for p in goal.unequal if variable in p and _others(p, goal) <= bound]
             atoms = tuple(atom for atom in own if atom not in filters)
-            self._levels.append(_Level(variable, values, atoms, tuple(unequal)))
+            self._levels.append(_BoundVariable(variable, values, atoms, tuple(unequal)))
 
     def candidates(self) -> list[tuple[str, ...]]:
         """The values that each variable may take, in order of binding."""
@@ -133,9 +133,9 @@ def _bind(atom: Atom, binding: Mapping[str, str]) -> Atom:
     return (atom[0], *(binding.get(word, word) for word in atom[1:]))
 
 
-def _variables(atom: Atom, goal: Goal) -> set[str]:
+def _variables(atom: Atom, goal: GoalCondition) -> set[str]:
     return {word for word in atom[1:] if word in dict(goal.variables)}
 
 
-def _others(pair: tuple[str, str], goal: Goal) -> set[str]:
+def _others(pair: tuple[str, str], goal: GoalCondition) -> set[str]:
     return {word for word in pair if word in dict(goal.variables)}

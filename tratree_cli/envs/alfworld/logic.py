@@ -1,9 +1,9 @@
 """The rules and the wording that a game file carries, recognised and written.
 
 A game file brings its own rules (PDDL) and its own sentences (a grammar). Interpreting both in
-general is what makes the original engine slow; this one knows the two editions that were published
-(*put ... in/on*, and since ALFWorld 0.4 *move ... to*) and refuses anything else in a sentence that
-names the rule, instead of playing a game that is not the file's.
+general is what makes the original engine slow; this one supports the two editions that were
+published (*put ... in/on*, and since ALFWorld 0.4 *move ... to*) and refuses anything else in a
+sentence that names the rule, instead of playing a game that is not the file's.
 """
 
 from __future__ import annotations
@@ -98,10 +98,10 @@ def grammar_text(edition: str, task: str) -> str:
 
 def read_logic(domain: str, grammar: str) -> tuple[Logic, str]:
     """The edition of a game file and its task line; PddlError for rules that are not known."""
-    found = TASK.search(grammar)
-    if found is None:
+    task_rule = TASK.search(grammar)
+    if task_rule is None:
         raise PddlError("its grammar has no line 'Your task is to: ...'")
-    task = str(_json(found.group(0)))
+    task = str(_json(task_rule.group(0)))
     if not PLAIN.fullmatch(task):
         raise PddlError("its task sentence holds one of the characters ; | < > [ ] # { }")
     wording = _read_grammar(TASK.sub('"Your task is to: "', grammar, count=1))
@@ -122,7 +122,7 @@ def _read_grammar(text: str) -> tuple[str, bool, str | None]:
         if not isinstance(content, dict):
             raise PddlError("a grammar block of it is not a JSON object")
         rules |= content
-    actions = {name.lower(): [template, words] for name, template, words in ACTION.findall(text)}
+    actions = {name.lower(): [template, names] for name, template, names in ACTION.findall(text)}
     shipped = shipped_grammar()
     moved = shipped["move"]
     for name, rule in shipped["rules"].items():
@@ -167,11 +167,11 @@ def _read_domain(text: str) -> tuple[tuple[str, ...], bool]:
 
 def _actions(text: str) -> dict[str, list[Node]]:
     """Parameters, preconditions and effects of every action, without costs."""
-    found: dict[str, list[Node]] = {}
+    actions: dict[str, list[Node]] = {}
     for section, content in sections(parse(text)):
         if section == ":action" and content and isinstance(content[0], str):
-            found[content[0]] = [_without_costs(node) for node in content[1:]]
-    return found
+            actions[content[0]] = [_without_costs(node) for node in content[1:]]
+    return actions
 
 
 def _without_costs(node: Node) -> Node:

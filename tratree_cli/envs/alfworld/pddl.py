@@ -51,11 +51,11 @@ def sections(document: Sequence[Node]) -> Iterator[tuple[str, list[Node]]]:
             yield node[0], node[1:]
 
 
-def typed_list(words: Sequence[Node]) -> list[tuple[str, str]]:
+def typed_list(nodes: Sequence[Node]) -> list[tuple[str, str]]:
     """``a b - t c - u`` as ``[(a, t), (b, t), (c, u)]``; what has no type is an ``object``."""
     typed: list[tuple[str, str]] = []
     waiting: list[str] = []
-    rest = iter(words)
+    rest = iter(nodes)
     for word in rest:
         if not isinstance(word, str):
             raise PddlError("a list of names holds parentheses")

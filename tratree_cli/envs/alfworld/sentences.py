@@ -1,7 +1,7 @@
 """What a task sentence asks for, read from its words alone.
 
 The forms are those of the original's sentences (and of the generator's). Sentences that people
-wrote are not understood; the expert says so by finding nothing to do.
+wrote are not parsed: the expert then only looks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NOTE_MARK = "Task: "
 
 
 @dataclass(frozen=True)
-class Wish:
+class TaskSentence:
     """A task: what is asked for, how often, in which state, and where it goes or which lamp lights
     it. ``state`` is ``clean``, ``heat``, ``cool`` or empty."""
 
@@ -39,21 +39,21 @@ class Wish:
 def split_task(text: str) -> tuple[str, str]:
     """What stands before the task sentence, and the sentence; the text and '' without one."""
     for mark in (MARK, NOTE_MARK):
-        before, found, sentence = text.rpartition(mark)
-        if found:
+        before, separator, sentence = text.rpartition(mark)
+        if separator:
             return before, sentence
     return text, ""
 
 
-def read_wish(text: str) -> Wish | None:
-    """The wish of a text that holds a task sentence, or None."""
+def read_task_sentence(text: str) -> TaskSentence | None:
+    """The parsed task sentence of a text, or None."""
     sentence = split_task(text)[1].strip().lower()
     for form in FORMS:
-        found = form.match(sentence)
-        if found:
-            groups = found.groupdict()
+        match = form.match(sentence)
+        if match:
+            groups = match.groupdict()
             state = groups.get("state") or ""
-            return Wish(
+            return TaskSentence(
                 thing=groups["thing"],
                 place=groups.get("place") or "",
                 lamp=groups.get("lamp") or "",

@@ -1,4 +1,4 @@
-"""ScienceWorld as a text environment: the real simulator in Java processes of our own.
+"""ScienceWorld as a text environment: the original simulator in Java processes that tratree starts.
 
 Which task is where, limits and lists are facts that ship with the project (``tasks``); everything
 that an agent reads comes from the simulator (``simulator``, ``simulator_pool``). Demonstrations are
@@ -26,7 +26,7 @@ def open_environment(data: str = "embedded", **parameters: Any) -> Environment:
 
 
 def data_files(data: str) -> Sequence[Path]:
-    """The simulator itself: another jar is another world."""
+    """The simulator itself: another jar is other data."""
     from tratree_cli.envs.scienceworld.installation import jar_candidates
 
     return [path for path in jar_candidates(data) if path.is_file()]

@@ -19,7 +19,7 @@ import orjson
 from tratree_cli.envs.parameters import checked_parameters
 from tratree_cli.envs.protocol import EnvironmentSpec, Expert, Outcome
 from tratree_cli.envs.scienceworld import tasks
-from tratree_cli.envs.scienceworld.gold import Plan, make_plan
+from tratree_cli.envs.scienceworld.gold import GoldSolution, make_solution
 from tratree_cli.envs.scienceworld.installation import (
     EMBEDDED,
     find_gateway,
@@ -61,7 +61,7 @@ PRESETS: Mapping[str, str] = {
 ``easy-open`` is what ETO's prompt describes; it lets the bees out and makes some solutions fail.
 """
 HASH_CODES = range(6)
-"""What Java's ``-XX:hashCode`` knows; any other number silently means its random default."""
+"""The values of Java's ``-XX:hashCode``; any other number silently means its random default."""
 
 _NO_EFFECT = ("No known action matches", "Unknown action.")
 _AMBIGUOUS = "Ambiguous request"
@@ -86,7 +86,7 @@ class Parameters:
 
 
 class ScienceEpisode:
-    """One task as the agent lives it: a list of actions, and a simulator that may change."""
+    """One episode of a task: a list of actions, and a simulator that may change."""
 
     def __init__(self, environment: ScienceWorldEnvironment, task: str) -> None:
         self._environment = environment
@@ -104,9 +104,9 @@ class ScienceEpisode:
     def step(self, action: str) -> Outcome:
         if self._over is not None:
             return replace(self._over, valid=False)
-        said = _harmless(action)
-        observation, score, completed = self._say(said)
-        self._actions.append(said)
+        sent = _harmless(action)
+        observation, score, completed = self._say(sent)
+        self._actions.append(sent)
         # Blank cancels and a number chooses; the next words are an action again either way.
         self._choices = observation.count("\n") - 1 if observation.startswith(_AMBIGUOUS) else 0
         self._score = max(self._score, min(score, 1.0))
@@ -173,7 +173,7 @@ class ScienceWorldEnvironment:
         self.pool = pool
         self.notes = _notes(str(spec.parameters["families"]))
         self._instructions: dict[str, str] = {}
-        self._plans: dict[str, Plan] = {}
+        self._plans: dict[str, GoldSolution] = {}
 
     def splits(self) -> Mapping[str, Sequence[str]]:
         return tasks.splits(str(self.spec.parameters["families"]))
@@ -206,7 +206,7 @@ class ScienceWorldEnvironment:
         """Why the task has no demonstration, or nothing if it has one."""
         return self.plan(task).missing
 
-    def plan(self, task: str) -> Plan:
+    def plan(self, task: str) -> GoldSolution:
         """The shortest checked solution of a task; made once."""
         if task not in self._plans:
             family, variation = tasks.parse(task)
@@ -214,12 +214,12 @@ class ScienceWorldEnvironment:
             slot = self.pool.take(self, SimulatorState(family, variation))
             slot.state = None
             try:
-                self._plans[task] = make_plan(
+                self._plans[task] = make_solution(
                     slot.simulator, family, variation, self.pool.simplifications(family), limit
                 )
             except SimulatorLostError as error:
                 self.pool.drop(slot)
-                self._plans[task] = Plan((), f"the simulator failed ({error})")
+                self._plans[task] = GoldSolution((), f"the simulator failed ({error})")
             finally:
                 self.pool.leave(self)
         return self._plans[task]
@@ -258,10 +258,10 @@ def _harmless(action: str) -> str:
 
 def _for_family(simplifications: str, family: str) -> str:
     """Tasks about electricity need what ``noElectricalAction`` takes away."""
-    words = [word for word in simplifications.split(",") if word]
+    options = [option for option in simplifications.split(",") if option]
     if tasks.is_electrical(family):
-        words = [word for word in words if word != "noElectricalAction"]
-    return ",".join(words)
+        options = [option for option in options if option != "noElectricalAction"]
+    return ",".join(options)
 
 
 def _notes(families: str) -> tuple[str, ...]:
@@ -292,12 +292,12 @@ def _listed(simplifications: str) -> str:
     """The explicit list that a preset stands for, or a list that is checked word by word."""
     if simplifications in PRESETS:
         return PRESETS[simplifications]
-    words = [word.strip() for word in simplifications.split(",") if word.strip()]
-    for word in words:
-        if word not in SIMPLIFICATIONS:
+    options = [option.strip() for option in simplifications.split(",") if option.strip()]
+    for option in options:
+        if option not in SIMPLIFICATIONS:
             known = (*SIMPLIFICATIONS, *PRESETS)
             raise InputError(
-                f"ScienceWorld has no simplification '{word}'{did_you_mean(word, known)}; give a "
-                f"preset ({', '.join(PRESETS)}) or a list of {', '.join(SIMPLIFICATIONS)}"
+                f"ScienceWorld has no simplification '{option}'{did_you_mean(option, known)}; give "
+                f"a preset ({', '.join(PRESETS)}) or a list of {', '.join(SIMPLIFICATIONS)}"
             )
-    return ",".join(sorted(set(words), key=SIMPLIFICATIONS.index))
+    return ",".join(sorted(set(options), key=SIMPLIFICATIONS.index))

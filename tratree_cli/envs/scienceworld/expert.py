@@ -1,8 +1,8 @@
 """The demonstrator: a checked solution, one action at a time, with a thought in front of each.
 
 It is no reader of observations like the experts of other environments: what to do comes from the
-simulator's own solution, so its thoughts say what is done and for what, and never why the answer is
-the answer. Only the thing that the look shows is read aloud, which a small model can copy from.
+simulator's own solution, so its thoughts state the action and its purpose, and never why the answer
+is right. Only the thing that the look shows is repeated, which a small model can copy.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _THOUGHTS = (
     (r"wait\d*", "I wait for something to change."),
     (r"inventory", "I check what I carry."),
 )
-_PATTERNS = tuple((re.compile(pattern), words) for pattern, words in _THOUGHTS)
+_PATTERNS = tuple((re.compile(pattern), template) for pattern, template in _THOUGHTS)
 
 
 class GoldExpert:
@@ -45,8 +45,8 @@ class GoldExpert:
 
 def thought(action: str) -> str:
     """A sentence that goes before an action."""
-    for pattern, words in _PATTERNS:
-        found = pattern.fullmatch(action)
-        if found:
-            return words.format(**found.groupdict())
+    for pattern, template in _PATTERNS:
+        match = pattern.fullmatch(action)
+        if match:
+            return template.format(**match.groupdict())
     return "I go on with the task."

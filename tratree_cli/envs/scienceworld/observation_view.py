@@ -1,4 +1,4 @@
-"""How a look is shown: as the simulator tells it, or on one line for models that read little."""
+"""How a look is shown: as the simulator prints it, or on one line for models of short context."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def brief(observation: str) -> str:
     return f"{name}: {', '.join(thing for thing in shown if thing not in ('agent', 'air'))}"
 
 
-def _thing(words: str) -> str:
+def _thing(description: str) -> str:
     """``a flower pot 4 (containing a pea plant in the adult stage, soil)`` in a few words."""
-    name = _bare(re.split(r"[.,(]", words, maxsplit=1)[0])
-    held = re.search(r"\(containing (.+)\)", words)
+    name = _bare(re.split(r"[.,(]", description, maxsplit=1)[0])
+    held = re.search(r"\(containing (.+)\)", description)
     inside = [_bare(part) for part in held.group(1).split(",")] if held else []
     inside = [part for part in inside if part not in ("nothing", "soil", "water")]
     return f"{name} ({', '.join(inside)})" if inside else name
 
 
-def _bare(words: str) -> str:
-    plain = re.sub(r"^(?:a substance called|an?|the)\s+", "", words.strip())
+def _bare(description: str) -> str:
+    plain = re.sub(r"^(?:a substance called|an?|the)\s+", "", description.strip())
     return re.split(r" in the | with a ", plain, maxsplit=1)[0]

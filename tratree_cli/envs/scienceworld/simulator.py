@@ -1,9 +1,9 @@
-"""One simulator in one Java process, spoken to over a socket with as few words as possible.
+"""One simulator in one Java process, called over a socket with as few commands as possible.
 
 The published wrapper asks for everything after every step (all valid actions alone cost 40 to
 100 ms); this client asks for the observation, the score and whether the task is over. It asks the
 part of the simulator that acts, because the one in front of it also looks around, counts what is
-carried and lists all names at every step, for a history that nobody reads. It speaks the line
+carried and lists all names at every step, for a history that nobody reads. It uses the line
 protocol of the gateway (py4j's) itself, because a library in between keeps a pool of connections,
 repeats interrupted calls and cannot bound how long a call may take.
 
@@ -29,7 +29,7 @@ from tratree_cli.envs.scienceworld.installation import JAR, jar_problem
 from tratree_cli.errors import InputError, StageError
 
 HEAP, YOUNG = "384m", "192m"
-"""A world lives for one episode; room for the young saves a tenth of the CPU in copying."""
+"""Simulator objects last one episode; a large young generation saves a tenth of the CPU."""
 START_SECONDS = 120.0
 STEP_SECONDS = 120.0
 """A step takes milliseconds; this is for a machine that swaps or has far too many processes."""
@@ -42,12 +42,12 @@ _NOTHING_SAID = (
     "Unknown action.  Type 'help' for a list of actions, and 'objects' for a list of possible "
     "object referents. "
 )
-"""What the part in front says in place of an empty observation."""
+"""What the simulator's interface returns in place of an empty observation."""
 _ESCAPED = {"\\": "\\", "n": "\n", "r": "\r"}
 
 
 class SimulatorLostError(Exception):
-    """The Java process died, hangs or talks nonsense; its episode can be replayed in another."""
+    """Java died, hangs or sends malformed answers; another process can replay the episode."""
 
 
 class Simulator:
@@ -98,11 +98,11 @@ class Simulator:
         """
         if action.strip().lower() in _ANSWERED_IN_FRONT:
             return str(self._call("step", action)), *self._standing
-        said = f"{self._actor}\nstep\n{_argument(action)}\ne\n"
-        answer = self._command("c", said, self.seconds)
-        told, _ = self._commands(f"c\n{answer}\ntoString\ne\n", _forget(answer))
+        command = f"{self._actor}\nstep\n{_argument(action)}\ne\n"
+        answer = self._command("c", command, self.seconds)
+        result, _ = self._commands(f"c\n{answer}\ntoString\ne\n", _forget(answer))
         # A tuple in Scala's words, "(observation,score,over)"; only the first part has commas.
-        observation, score, over = told[1:-1].rsplit(",", 2)
+        observation, score, over = result[1:-1].rsplit(",", 2)
         self._standing = float(score), float(score) < 0 or over == "true"
         return observation or _NOTHING_SAID, *self._standing
 
@@ -131,7 +131,7 @@ class Simulator:
                     pipe.close()
 
     def _find_actor(self) -> None:
-        """Every load makes a new one; the gateway would keep the old one and its world for ever."""
+        """Every load makes a new one; the gateway would keep the old one for ever."""
         maybe = self._call("agentInterface")
         actor = self._command("c", f"{maybe}\nget\ne\n")
         self._commands(*(_forget(name) for name in (maybe, self._actor) if name))
@@ -143,15 +143,15 @@ class Simulator:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._lines = self._socket.makefile("rb")
         self._command("A", f"{token}\n")
-        # The simulator talks to itself on its output: unread it fills the pipe and then hangs.
+        # The simulator prints logs to its output: unread they fill the pipe and then it hangs.
         nothing = self._command("c", "z:java.io.OutputStream\nnullOutputStream\ne\n")
         nowhere = self._command("i", f"java.io.PrintStream\nr{nothing}\ne\n")
         self._command("c", f"z:java.lang.System\nsetOut\nr{nowhere}\ne\n")
         self._object = str(self._command("i", f"{_INTERFACE}\ne\n"))
 
     def _call(self, method: str, *arguments: str | int | bool, seconds: float = 0) -> Any:
-        words = "".join(f"{_argument(value)}\n" for value in arguments)
-        return self._command("c", f"{self._object}\n{method}\n{words}e\n", seconds or self.seconds)
+        lines = "".join(f"{_argument(value)}\n" for value in arguments)
+        return self._command("c", f"{self._object}\n{method}\n{lines}e\n", seconds or self.seconds)
 
     def _command(self, kind: str, rest: str, seconds: float = START_SECONDS) -> Any:
         [answer] = self._commands(f"{kind}\n{rest}", seconds=seconds)
@@ -192,10 +192,10 @@ def _acknowledge_at_once(connection: socket.socket) -> None:
 
 def _start(java: Path, jars: Sequence[Path], hash_code: int) -> subprocess.Popen[bytes]:
     options = ["-XX:+UnlockExperimentalVMOptions", f"-XX:hashCode={hash_code}"]
-    # Its classes alone would set off a collection of everything as it starts.
+    # Loading its classes alone would start a full garbage collection.
     options += [f"-Xmx{HEAP}", f"-Xmn{YOUNG}", "-XX:MetaspaceSize=64m", "-XX:+UseSerialGC"]
     path = os.pathsep.join(map(str, jars))
-    # Nobody else on the machine may talk to it: the gateway executes what it is told.
+    # Nobody else on the machine may talk to it: the gateway executes every command.
     server = ["py4j.GatewayServer", "--die-on-broken-pipe", "--enable-auth", "0"]
     launcher = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py"))]
     return subprocess.Popen(
@@ -205,7 +205,7 @@ def _start(java: Path, jars: Sequence[Path], hash_code: int) -> subprocess.Popen
         stderr=subprocess.DEVNULL,
         # It leaves a table of its object types wherever it starts.
         cwd=_scratch_folder(),
-        # A Ctrl-C is for us; we decide when the simulator goes.
+        # Ctrl-C is handled here; the simulator is ended by this process.
         start_new_session=True,
     )
 
@@ -224,12 +224,12 @@ def _scratch_folder() -> Path:
 def _greeting(process: subprocess.Popen[bytes]) -> tuple[int, str]:
     """The port and the password that the gateway prints when it is up."""
     assert process.stdout is not None
-    # A Java that never says anything must not be waited for: the timer makes it end.
+    # A Java process that prints nothing must not be waited for: the timer makes it end.
     timer = threading.Timer(START_SECONDS, process.kill)
     timer.daemon = True
     timer.start()
     try:
-        # Java may have warnings of its own to say first.
+        # Java may print warnings of its own first.
         port = next((line.strip() for line in process.stdout if line.strip().isdigit()), b"")
         token = process.stdout.readline().strip()
     finally:

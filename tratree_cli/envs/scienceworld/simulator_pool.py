@@ -28,7 +28,7 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class SimulatorState:
-    """A state of the world: a task and the actions since its beginning."""
+    """A state of a simulator: a task and the actions since its beginning."""
 
     family: str
     variation: int
@@ -118,7 +118,8 @@ class SimulatorPool:
             return next((slot for slot in free if slot.state == state), free[0])
         if len(self._slots) < (self.limit or self._room()):
             return None
-        # The newest: episodes take turns, and whoever gave way to the oldest would soon be it.
+        # The newest: episodes take turns, and an episode that took the oldest one's would soon be
+        # the oldest itself.
         return max(self._slots, key=lambda slot: slot.used)
 
     def _room(self) -> int:
@@ -142,7 +143,7 @@ class SimulatorPool:
         slot.state = state
 
     def _notice_fork(self) -> None:
-        """A forked child must not speak into its parent's episodes, nor end them."""
+        """A forked child must not send commands to its parent's simulators, nor end them."""
         if self._pid != os.getpid():
             self._slots, self._pid = [], os.getpid()
 

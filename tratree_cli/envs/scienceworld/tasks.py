@@ -27,7 +27,7 @@ class Family:
     limit: int
     parts: tuple[int, int, int]
     published: bool = True
-    """Whether the limit is ETO's; otherwise it is ours (the simulator's solution fits)."""
+    """Whether the limit is ETO's; otherwise it is tratree's (the simulator's solution fits)."""
 
     @property
     def variations(self) -> int:
@@ -75,7 +75,7 @@ def is_electrical(family: str) -> bool:
 
 
 def parse(task: str) -> tuple[str, int]:
-    """``(family, variation)`` of a task; ``InputError`` says what is unknown about it."""
+    """``(family, variation)`` of a task; ``InputError`` names what is unknown about it."""
     name, slash, number = task.partition("/")
     family = FAMILIES.get(name)
     if family is None:
@@ -126,15 +126,15 @@ def seen_in_training() -> int:
 
 def _official(families: Sequence[str]) -> dict[str, Sequence[str]]:
     """The simulator's own contiguous parts, a variation of every family at a time."""
-    found: dict[str, Sequence[str]] = {}
+    splits: dict[str, Sequence[str]] = {}
     for part, split in enumerate(OFFICIAL):
         numbered = [
             (place, order, f"{name}/{sum(FAMILIES[name].parts[:part]) + place}")
             for order, name in enumerate(families)
             for place in range(FAMILIES[name].parts[part])
         ]
-        found[split] = tuple(task for _, _, task in sorted(numbered))
-    return found
+        splits[split] = tuple(task for _, _, task in sorted(numbered))
+    return splits
 
 
 def _published() -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from tratree_cli.envs.serve.agentgym import dialect_of
 from tratree_cli.envs.serve.json_text import decode, encode
 from tratree_cli.envs.serve.openenv_http import OpenEnvHttp
 from tratree_cli.envs.serve.peers import Peers
-from tratree_cli.envs.serve.requests import Reply, Request
+from tratree_cli.envs.serve.requests import HttpReply, HttpRequest
 from tratree_cli.envs.serve.service import Service
 from tratree_cli.envs.serve.sessions import ElsewhereError, ProtocolError
 
@@ -21,7 +21,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 AGENTGYM = "/agentgym"
 TOKEN_PATH = "/token/"
-"""A base URL ``…/token/TOKEN`` serves clients that cannot be told a header."""
+"""A base URL ``…/token/TOKEN`` serves clients that cannot send a header."""
 INDEX = "tratree env serve: OpenEnv at /ws, AgentGym at /agentgym/, see /schema and /health"
 
 
@@ -40,38 +40,42 @@ class EnvironmentApp:
         authorization = headers.get(b"authorization", b"").decode("latin-1")
         path = self.path_without_token(scope["path"], authorization)
         if path is None and scope["path"] == "/health":
-            path = "/health"  # says nothing but that the server is there
+            path = "/health"  # reports only that the server runs
         if path is None:
-            await _send(send, Reply(401, {"detail": "the token is missing or wrong"}))
+            await _send(send, HttpReply(401, {"detail": "the token is missing or wrong"}))
             return
         try:
             reply = await self._reply(scope, path, receive)
         except ProtocolError as error:
             status = 413 if error.code == "TOO_LARGE" else 400
-            reply = Reply(status, {"detail": str(error), "error": str(error)})
+            reply = HttpReply(status, {"detail": str(error), "error": str(error)})
         await _send(send, reply)
 
-    async def answer(self, request: Request) -> Reply:
+    async def answer(self, request: HttpRequest) -> HttpReply:
         """The reply of this worker to a request for one of its own sessions, or for none."""
         if request.path.startswith(f"{AGENTGYM}/") or request.path == AGENTGYM:
             if self._agentgym is None:
                 name = self.service.environment.spec.name
-                return Reply(404, {"error": f"AgentGym has no dialect for {name}; use OpenEnv's"})
-            inner = Request(
+                return HttpReply(
+                    404, {"error": f"AgentGym has no dialect for {name}; use OpenEnv's"}
+                )
+            inner = HttpRequest(
                 request.method, request.path[len(AGENTGYM) :], request.query, request.body
             )
             return await self._agentgym.answer(inner)
         if request.path in ("", "/") and request.method == "GET":
-            return Reply(200, INDEX)
+            return HttpReply(200, INDEX)
         if request.path == "/health" and request.method == "GET":
-            return Reply(200, {"status": "healthy"})
+            return HttpReply(200, {"status": "healthy"})
         reply = await self._openenv.answer(request)
-        return reply or Reply(404, {"detail": f"there is no {request.method} {request.path[:80]}"})
+        return reply or HttpReply(
+            404, {"detail": f"there is no {request.method} {request.path[:80]}"}
+        )
 
-    async def _reply(self, scope: Mapping[str, Any], path: str, receive: Receive) -> Reply:
+    async def _reply(self, scope: Mapping[str, Any], path: str, receive: Receive) -> HttpReply:
         body = await self._body(receive)
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-        request = Request(scope["method"], path, query, decode(body) if body else None)
+        request = HttpRequest(scope["method"], path, query, decode(body) if body else None)
         try:
             return await self.answer(request)
         except ElsewhereError as elsewhere:
@@ -106,7 +110,7 @@ class EnvironmentApp:
         return hmac.compare_digest(token.encode(errors="replace"), self._token.encode())
 
 
-async def _send(send: Send, reply: Reply) -> None:
+async def _send(send: Send, reply: HttpReply) -> None:
     body = encode(reply.value)
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

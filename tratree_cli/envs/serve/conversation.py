@@ -13,10 +13,10 @@ from tratree_cli.envs.serve.openenv import (
     step_data,
 )
 from tratree_cli.envs.serve.service import Service
-from tratree_cli.envs.serve.sessions import ProtocolError, Session
+from tratree_cli.envs.serve.sessions import ProtocolError, ServedSession
 
 
-async def reply_to(service: Service, session: Session, data: bytes) -> dict[str, Any] | None:
+async def reply_to(service: Service, session: ServedSession, data: bytes) -> dict[str, Any] | None:
     """The reply to a message; None for ``close``. Waits for nothing but the environment."""
     try:
         if len(data) > service.limits.message_bytes:

@@ -10,7 +10,7 @@ from tratree_cli.envs.serve.sessions import ProtocolError
 
 
 def decode(data: str | bytes) -> object:
-    """The value of a JSON text; ``ProtocolError`` says what is wrong with it.
+    """The value of a JSON text; ``ProtocolError`` names what is wrong with it.
 
     Python's own reader is the second try: it takes NaN, lone surrogates and numbers of any size,
     all of which Python clients write.

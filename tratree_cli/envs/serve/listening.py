@@ -23,7 +23,7 @@ def is_loopback(host: str) -> bool:
 
 
 def listen(host: str, port: int, count: int) -> Sequence[socket.socket]:
-    """``count`` sockets at one address, among which the system deals connections out.
+    """``count`` sockets at one address, among which the system distributes connections.
 
     ``port`` 0 takes a free one. Raises ``InputError`` where the address cannot be had.
     """
@@ -33,15 +33,15 @@ def listen(host: str, port: int, count: int) -> Sequence[socket.socket]:
         )[0]
         if count == 1:
             return [_bound(socket.socket(family, kind, protocol), address)]
-        # Sockets that share a port also share it with anybody else's of the same user who asks
-        # for that; a first one that does not share finds out.
+        # Sockets that share a port also share it with any other process of the same user that asks
+        # for that; a first socket that does not share detects it.
         with _bound(socket.socket(family, kind, protocol), address) as first:
             address = first.getsockname()
         sockets = []
         for _ in range(count):
-            one = socket.socket(family, kind, protocol)
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            sockets.append(_bound(one, address))
+            listener = socket.socket(family, kind, protocol)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sockets.append(_bound(listener, address))
         return sockets
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -56,13 +56,13 @@ def url(listening: socket.socket, host: str) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _bound(one: socket.socket, address: object) -> socket.socket:
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+def _bound(listener: socket.socket, address: object) -> socket.socket:
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in KEEPALIVE.items():
         if hasattr(socket, name):
-            one.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    one.bind(address)  # type: ignore[arg-type]
-    one.listen(BACKLOG)
-    one.setblocking(False)
-    return one
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    listener.bind(address)  # type: ignore[arg-type]
+    listener.listen(BACKLOG)
+    listener.setblocking(False)
+    return listener

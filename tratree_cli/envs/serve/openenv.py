@@ -1,6 +1,6 @@
 """OpenEnv's messages: JSON in, and the JSON of answers, errors and schemas out.
 
-The words are those of ``openenv.core.env_server``; that package is not needed here.
+The fields are those of ``openenv.core.env_server``; that package is not needed here.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tratree_cli.envs.serve.service import RESET_KEYS, Answer, action_text
+from tratree_cli.envs.serve.service import RESET_KEYS, EpisodeAnswer, action_text
 from tratree_cli.envs.serve.sessions import ProtocolError
 from tratree_cli.errors import InputError
 
@@ -18,14 +18,14 @@ def error_data(error: ProtocolError) -> dict[str, Any]:
     return {"message": str(error), "code": error.code, **error.details}
 
 
-def reset_data(answer: Answer, wanted: Mapping[str, object]) -> dict[str, Any]:
-    """OpenEnv's answer to a reset; names what it did not know, which a misspelt key would be."""
+def reset_data(answer: EpisodeAnswer, wanted: Mapping[str, object]) -> dict[str, Any]:
+    """OpenEnv's answer to a reset; names the unknown keys (a misspelt one, say)."""
     data = {"observation": answer.observation(), "reward": None, "done": False}
     ignored = [str(key) for key in wanted if key not in RESET_KEYS]
     return data | {"metadata": {"ignored": ignored}} if ignored else data
 
 
-def step_data(answer: Answer) -> dict[str, Any]:
+def step_data(answer: EpisodeAnswer) -> dict[str, Any]:
     """OpenEnv's answer to a step."""
     state = answer.state
     return {"observation": answer.observation(), "reward": state.reward, "done": state.done}
@@ -39,7 +39,7 @@ def message_data(message: object, *, required: bool = True) -> dict[str, object]
 
 
 def action_of(fields: Mapping[str, object]) -> str:
-    """The one field of an action (and OpenEnv's ``metadata``, which says nothing here)."""
+    """The one field of an action (and OpenEnv's ``metadata``, which has no effect here)."""
     unknown = [str(key)[:40] for key in fields if key not in ("action", "metadata")]
     if unknown or "action" not in fields:
         what = f"'{unknown[0]}' is unknown" if unknown else "it is missing"

@@ -10,7 +10,7 @@ from tratree_cli.errors import InputError
 
 
 @dataclass(frozen=True)
-class Request:
+class HttpRequest:
     """Method, path (decoded, without the token), query and the body's JSON (None without one)."""
 
     method: str
@@ -28,7 +28,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Reply:
+class HttpReply:
     """Status and a value that is sent as JSON."""
 
     status: int

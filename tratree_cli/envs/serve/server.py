@@ -23,7 +23,7 @@ from tratree_cli.envs.protocol import Environment, optional
 from tratree_cli.envs.serve.asgi import TOKEN_PATH
 from tratree_cli.envs.serve.listening import is_loopback, listen, url
 from tratree_cli.envs.serve.peers import Peers
-from tratree_cli.envs.serve.service import Limits, Service
+from tratree_cli.envs.serve.service import Service, ServiceLimits
 from tratree_cli.envs.serve.sessions import Sessions
 from tratree_cli.envs.serve.worker import Worker
 from tratree_cli.envs.task_choice import TaskChooser
@@ -37,20 +37,20 @@ STOP_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Settings:
-    """Where and how an environment is served; the token is made up where one is needed."""
+    """Where and how an environment is served; the token is generated where one is needed."""
 
     host: str = "127.0.0.1"
     port: int = 0
     workers: int = 1
     token: str = ""
-    limits: Limits = field(default_factory=Limits)
+    limits: ServiceLimits = field(default_factory=ServiceLimits)
 
 
 def serve(opener: Callable[[], Environment], settings: Settings, announce: Callable[[str], object],
           say: Callable[[str], object]) -> None:  # fmt: skip
     """Serve what ``opener`` opens until SIGTERM or Ctrl-C.
 
-    ``announce`` gets the URL once connections are answered, ``say`` what people should know.
+    ``announce`` gets the URL once connections are answered, ``say`` the warnings for people.
     """
     _check(settings)
     token = settings.token
@@ -132,7 +132,7 @@ class Workers:
         context = get_context("fork")
         self._counts = context.Array("q", self.settings.workers, lock=False)
         gc.collect()
-        gc.freeze()  # what is shared is not looked through, which would copy it
+        gc.freeze()  # shared objects are not scanned by the collector, which would copy them
         try:
             with _interruptible():
                 for worker in range(self.settings.workers):
@@ -149,13 +149,13 @@ class Workers:
     def _start(self, worker: int) -> Any:
         """A worker that answers; ``StageError`` if it does not get so far."""
         context = get_context("fork")
-        here, there = context.Pipe(duplex=False)
-        process = context.Process(target=self._work, args=(worker, there), daemon=True)
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=self._work, args=(worker, sender), daemon=True)
         process.start()
-        there.close()
-        connection.wait([here, process.sentinel])
+        sender.close()
+        connection.wait([receiver, process.sentinel])
         try:
-            here.recv_bytes()
+            receiver.recv_bytes()
         except EOFError:
             process.join()
             raise StageError(

@@ -1,8 +1,8 @@
 """The environment as sessions use it: reset and step, their answers, and their errors.
 
 An environment that is all in memory answers at once and is called directly; any other (a simulator
-in another process, a web service) is called in one thread of its own, so that a slow answer holds
-up nobody's connection. One thread, because environments promise nothing about several.
+in another process, a web service) is called in one thread of its own, so that a slow answer delays
+no other connection. One thread, because environments need not be thread-safe.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import orjson
 
 from tratree_cli.envs.agent_episode import AgentEpisode, AgentState, EpisodeError
 from tratree_cli.envs.protocol import Environment, optional
-from tratree_cli.envs.serve.sessions import ProtocolError, Session, Sessions
+from tratree_cli.envs.serve.sessions import ProtocolError, ServedSession, Sessions
 from tratree_cli.envs.task_choice import TaskChooser, whole_number
 from tratree_cli.errors import InputError
 
@@ -32,7 +32,7 @@ RESET_KEYS = ("seed", "episode_id", "split", "task", "index", "max_steps", "avai
 
 
 @dataclass(frozen=True)
-class Limits:
+class ServiceLimits:
     """How much is served: sessions in all, idle seconds, bytes of a message, steps of an episode.
 
     ``max_steps`` 0 means the environment's own limit; ``split`` is where tasks come from when a
@@ -47,7 +47,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EpisodeAnswer:
     """What a reset or a step led to; ``available`` is None where the client does not want it."""
 
     instruction: str
@@ -74,7 +74,7 @@ class Answer:
 class Service:
     """Plays episodes for the sessions of one worker process."""
 
-    def __init__(self, environment: Environment, limits: Limits, sessions: Sessions) -> None:
+    def __init__(self, environment: Environment, limits: ServiceLimits, sessions: Sessions) -> None:
         self.environment = environment
         self.limits = limits
         self.sessions = sessions
@@ -93,7 +93,7 @@ class Service:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def call(self, session: Session, act: Callable[..., T], *arguments: object) -> T:
+    async def call(self, session: ServedSession, act: Callable[..., T], *arguments: object) -> T:
         """``act(*arguments)`` for a session, one at a time; errors become ``ProtocolError``."""
         if session.busy:
             raise ProtocolError(
@@ -110,7 +110,7 @@ class Service:
             raise ProtocolError("EXECUTION_ERROR", str(error)) from error
         except InputError as error:
             raise ProtocolError("VALIDATION_ERROR", str(error)[:LONGEST_MESSAGE]) from error
-        # An environment is foreign code: whatever it raises costs one reply and nothing else.
+        # An environment is other people's code: any exception costs one reply and nothing else.
         except Exception as error:
             message = f"{type(error).__name__}: {error}"[:LONGEST_MESSAGE]
             sys.stderr.write(f"tratree: the environment failed: {' '.join(message.split())}\n")
@@ -118,7 +118,7 @@ class Service:
         finally:
             session.busy, session.used = False, time.monotonic()
 
-    def reset(self, session: Session, wanted: Mapping[str, object]) -> Answer:
+    def reset(self, session: ServedSession, wanted: Mapping[str, object]) -> EpisodeAnswer:
         """Begin the episode that ``wanted`` names (see ``TaskChooser``); call it by :meth:`call`.
 
         ``wanted`` may also have ``episode_id`` (the client's own label), ``max_steps`` and
@@ -144,13 +144,13 @@ class Service:
         session.lists_actions = lists_actions is not False
         return self._answer(session, episode, state)
 
-    def step(self, session: Session, output: str) -> Answer:
+    def step(self, session: ServedSession, output: str) -> EpisodeAnswer:
         """Take the agent's output; call it by :meth:`call`."""
         if session.episode is None:
             raise EpisodeError("the episode has not begun; reset comes before the first step")
         return self._answer(session, session.episode, session.episode.step(output))
 
-    def state(self, session: Session | None) -> dict[str, Any]:
+    def state(self, session: ServedSession | None) -> dict[str, Any]:
         """OpenEnv's state of a session: which episode, and how far it is."""
         episode = None if session is None else session.episode
         if session is None or episode is None or episode.state is None:
@@ -164,9 +164,11 @@ class Service:
             "max_steps": episode.max_steps,
         }
 
-    def _answer(self, session: Session, episode: AgentEpisode, state: AgentState) -> Answer:
+    def _answer(
+        self, session: ServedSession, episode: AgentEpisode, state: AgentState
+    ) -> EpisodeAnswer:
         available = episode.available_actions() if session.lists_actions else None
-        return Answer(episode.instruction, state, available)
+        return EpisodeAnswer(episode.instruction, state, available)
 
 
 def action_text(value: object) -> str:

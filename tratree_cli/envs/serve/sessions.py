@@ -1,8 +1,8 @@
-"""Sessions: who plays which episode, how many there may be, and when one is given up.
+"""Sessions: which client plays which episode, how many there may be, and when one is ended.
 
 A session belongs to one connection (WebSocket) or to a number that a client keeps (HTTP). Numbers
-are drawn at random, so that a client cannot step into another's by counting, and say which worker
-process holds the session: the remainder of the number by the number of workers.
+are drawn at random, so that a client cannot step into another's by counting, and encode which
+worker process holds the session: the remainder of the number by the number of workers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NUMBERS = 2**40
 
 
 class ProtocolError(Exception):
-    """What a client did wrong, or met: one of OpenEnv's error codes and a sentence."""
+    """An error of a client or the server: one of OpenEnv's error codes and a sentence."""
 
     def __init__(self, code: str, message: str, **details: int) -> None:
         super().__init__(message)
@@ -36,8 +36,8 @@ class ElsewhereError(Exception):
 
 
 @dataclass(slots=True, eq=False)
-class Session:
-    """One client's place; ``end`` is called, with the reason, when the server ends it."""
+class ServedSession:
+    """One client's session; ``end`` is called, with the reason, when the server ends it."""
 
     used: float
     end: Callable[[str], None]
@@ -62,10 +62,10 @@ class Sessions:
         self.draining = False
         self._counts = counts
         self._counts[worker] = 0
-        self._all: set[Session] = set()
-        self._numbered: dict[int, Session] = {}
+        self._all: set[ServedSession] = set()
+        self._numbered: dict[int, ServedSession] = {}
 
-    def open(self, end: Callable[[str], None]) -> Session:
+    def open(self, end: Callable[[str], None]) -> ServedSession:
         """A new session; ``CAPACITY_REACHED`` where there are as many as allowed."""
         active = sum(self._counts)
         if active >= self.limit:
@@ -76,12 +76,12 @@ class Sessions:
                 active_sessions=active,
                 max_sessions=self.limit,
             )
-        session = Session(time.monotonic(), end)
+        session = ServedSession(time.monotonic(), end)
         self._all.add(session)
         self._counts[self.worker] = len(self._all)
         return session
 
-    def open_numbered(self) -> tuple[int, Session]:
+    def open_numbered(self) -> tuple[int, ServedSession]:
         """A new session that a client names by number."""
         workers = len(self._counts)
         while (number := secrets.randbelow(NUMBERS) * workers + self.worker) in self._numbered:
@@ -90,7 +90,7 @@ class Sessions:
         self._numbered[number] = session
         return number, session
 
-    def numbered(self, number: int) -> Session:
+    def numbered(self, number: int) -> ServedSession:
         """The session of that number; ``ElsewhereError`` if another worker holds it."""
         worker = number % len(self._counts)
         if worker != self.worker:
@@ -103,7 +103,7 @@ class Sessions:
             )
         return self._numbered[number]
 
-    def close(self, session: Session) -> None:
+    def close(self, session: ServedSession) -> None:
         """Free a session; closing twice is harmless."""
         self._all.discard(session)
         self._counts[self.worker] = len(self._all)
@@ -115,18 +115,18 @@ class Sessions:
             self.close(session)
 
     def give_up_idle(self) -> None:
-        """Tell every session that was idle for too long."""
+        """End every session that was idle for too long."""
         oldest = time.monotonic() - self.idle_seconds
-        for session in [one for one in self._all if one.used < oldest and not one.busy]:
+        for session in [s for s in self._all if s.used < oldest and not s.busy]:
             session.end(f"the session was idle for {self.idle_seconds:g} seconds")
 
     def drain(self) -> None:
         """The server stops: end the sessions that wait for nothing; the others after their answer.
 
-        Who owns a session asks ``draining`` after each answer.
+        The owner of a session checks ``draining`` after each answer.
         """
         self.draining = True
-        for session in [one for one in self._all if not one.busy]:
+        for session in [s for s in self._all if not s.busy]:
             session.end("the server stops")
 
     @property

@@ -22,7 +22,7 @@ from websockets.server import ServerProtocol
 from tratree_cli.envs.serve.conversation import reply_to
 from tratree_cli.envs.serve.json_text import encode
 from tratree_cli.envs.serve.openenv import error_data
-from tratree_cli.envs.serve.sessions import ProtocolError, Session
+from tratree_cli.envs.serve.sessions import ProtocolError, ServedSession
 
 if TYPE_CHECKING:
     from tratree_cli.envs.serve.asgi import EnvironmentApp
@@ -55,7 +55,7 @@ class SessionProtocol(asyncio.Protocol):
         self._connections: set[Any] = server_state.connections
         self._frames = ServerProtocol(max_size=config.ws_max_size, logger=SILENT)
         self._transport: Any = None
-        self._session: Session | None = None
+        self._session: ServedSession | None = None
         self._messages: deque[bytes] | None = None
         """What was read and not answered yet; None most of the time."""
         self._fragments: list[bytes] | None = None
@@ -104,8 +104,8 @@ class SessionProtocol(asyncio.Protocol):
     def _open(self, request: Request) -> None:
         answer = self._frames.accept(request)
         if answer.status_code == 101:
-            asked, authorization = request.path, request.headers.get("Authorization", "")
-            if self._app.path_without_token(asked.partition("?")[0], authorization) != "/ws":
+            path, authorization = request.path, request.headers.get("Authorization", "")
+            if self._app.path_without_token(path.partition("?")[0], authorization) != "/ws":
                 answer = self._frames.reject(403, "no such WebSocket, or the token is wrong")
         self._frames.send_response(answer)
         if answer.status_code != 101:
@@ -161,7 +161,7 @@ class SessionProtocol(asyncio.Protocol):
         answering.close()
         raise RuntimeError("an environment in memory had to wait")
 
-    async def _answer(self, session: Session, data: bytes) -> None:
+    async def _answer(self, session: ServedSession, data: bytes) -> None:
         reply = await reply_to(self._app.service, session, data)
         self._working = False
         if reply is None:
@@ -185,7 +185,7 @@ class SessionProtocol(asyncio.Protocol):
     # The end.
 
     def _end(self, reason: str) -> None:
-        """The server ends the session: say why, and close."""
+        """The server ends the session: send the reason, and close."""
         self._say({"type": "error", "data": {"message": reason, "code": "SESSION_ERROR"}})
         self._close(GOING_AWAY, reason)
 
@@ -207,7 +207,7 @@ class SessionProtocol(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _flush(self) -> None:
-        """Write what the library wants written; an empty piece means that all is said."""
+        """Write what the library wants written; an empty piece closes the connection."""
         for piece in self._frames.data_to_send():
             if piece:
                 self._transport.write(piece)

@@ -1,4 +1,4 @@
-"""One worker process: the web server around the application, until it is told to stop."""
+"""One worker process: the web server around the application, until it gets SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Worker:
             ws=SessionProtocol,
             lifespan="off",
             log_config=None,
-            log_level="error",  # what clients send wrong is their news, and may come by thousands
+            log_level="error",  # clients get their own errors, perhaps by thousands
             access_log=False,
             server_header=False,
             date_header=False,
@@ -95,7 +95,7 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
 
 
 def _end_in(seconds: float) -> None:
-    """A simulator that does not answer, or a client that does not read, must not hold us up."""
+    """A simulator that does not answer, or a client that does not read, must not delay the end."""
     timer = threading.Timer(seconds, os._exit, (0,))
     timer.daemon = True
     timer.start()

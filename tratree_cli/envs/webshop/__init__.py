@@ -38,7 +38,7 @@ def data_files(data: str) -> Sequence[Path]:
 
 
 def __getattr__(name: str) -> Any:
-    """``WebShop`` on demand: a cached stage asks this package for its files and nothing else."""
+    """``WebShop`` on demand: a cached stage only needs the files of this package."""
     if name == "WebShop":
         from tratree_cli.envs.webshop.shop import WebShop
 

@@ -68,20 +68,20 @@ class Analyzer:
     def terms(self, text: str) -> list[str]:
         """The index terms of ``text`` in order, with repeats; stop words are gone."""
         known = self._terms
-        found = []
+        terms = []
         for token in _TOKEN.findall(text):
             term = known.get(token)
             if term is None:
                 if len(token) > MAX_TOKEN_LENGTH:
-                    found.extend(_terms_of_long(token))
+                    terms.extend(_terms_of_long(token))
                     continue
                 term = _term(token)
                 if len(known) >= self._memory:
                     known.clear()
                 known[token] = term
             if term:
-                found.append(term)
-        return found
+                terms.append(term)
+        return terms
 
 
 def _term(token: str) -> str:

@@ -8,7 +8,7 @@ form, not the member; so the first hit is worth something, the right one more, a
 options more again. The trade-off is realism: titles are short, lower-case and regular.
 
 Some instructions do not name the material, and several fitting products differ in what only their
-own pages tell; that is what keeps an expert who sees only pages below a perfect score.
+own pages show; that keeps an expert who sees only pages below a perfect score.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Request:
+class GoalRequest:
     """A human goal before it becomes a record: text (without price) and what is asked for."""
 
     text: str
@@ -111,8 +111,8 @@ def embedded() -> EmbeddedCatalogue:
         products=[_product(item) for item in items],
         attributes={item.asin: {"attributes": item.attributes()} for item in items},
         human={
-            item.asin: [_human(item, request) for request in asked]
-            for item, asked in zip(items, requests, strict=True)
+            item.asin: [_human(item, request) for request in item_requests]
+            for item, item_requests in zip(items, requests, strict=True)
         },
         splits=_splits([item.asin for item in items]),
     )
@@ -162,8 +162,8 @@ def _asin(rng: random.Random, taken: set[str]) -> str:
             return asin
 
 
-def request_for(rng: random.Random, item: Item) -> Request:
-    """One person's wish that ``item`` fulfils: what they name, and how they put it."""
+def request_for(rng: random.Random, item: Item) -> GoalRequest:
+    """A request that ``item`` fulfils: the properties named, and its wording."""
     kind = rng.choice(KINDS)
     named = {
         "full": (item.finish, item.material),
@@ -180,7 +180,7 @@ def request_for(rng: random.Random, item: Item) -> Request:
         text += rng.choice(FEATURE_PHRASES).format(feature)
     for group, value in options.items():
         text += rng.choice(OPTION_PHRASES).format(group=group, value=value)
-    return Request(text, (*named, *features), options)
+    return GoalRequest(text, (*named, *features), options)
 
 
 def _article(phrase: str, item: Item) -> str:
@@ -189,18 +189,18 @@ def _article(phrase: str, item: Item) -> str:
     return f"an {phrase}" if phrase[0] in "aeio" else f"a {phrase}"
 
 
-def _distinct_requests(rng: random.Random, items: Sequence[Item]) -> list[list[Request]]:
-    """Goals for every item; no instruction is asked twice in the whole catalogue."""
+def _distinct_requests(rng: random.Random, items: Sequence[Item]) -> list[list[GoalRequest]]:
+    """Goals for every item; no instruction occurs twice in the whole catalogue."""
     seen: set[str] = set()
     result = []
     for item in items:
-        asked: list[Request] = []
-        while len(asked) < GOALS_PER_PRODUCT:
+        item_requests: list[GoalRequest] = []
+        while len(item_requests) < GOALS_PER_PRODUCT:
             request = request_for(rng, item)
             if request.text not in seen:
                 seen.add(request.text)
-                asked.append(request)
-        result.append(asked)
+                item_requests.append(request)
+        result.append(item_requests)
     return result
 
 
@@ -243,7 +243,7 @@ def _product(item: Item) -> dict[str, Any]:
     }
 
 
-def _human(item: Item, request: Request) -> dict[str, Any]:
+def _human(item: Item, request: GoalRequest) -> dict[str, Any]:
     return {
         "asin": item.asin,
         "instruction": request.text,

@@ -1,11 +1,11 @@
-"""The words of the embedded catalogue: five departments, closed and small on purpose.
+"""The words of the embedded catalogue: five departments, a small closed vocabulary.
 
-A tiny model knows only the words it met in pretraining, so the shop is written with a few hundred
+A tiny model has only the words of its pretraining, so the shop is written with a few hundred
 of them. Two properties make the shop a reading task and are checked by tests:
 
 * ``finishes`` are participles (``quilted``) whose gerund (``quilting``) has the same Porter stem
   but does not contain them. A product's description names its neighbours' finishes as gerunds, so
-  the search engine cannot tell the neighbours apart although titles and reward can.
+  the search engine cannot separate the neighbours although titles and reward can.
 * no attribute is contained in, or nearly equal to, another word: a match in the reward is a match.
 """
 
@@ -32,8 +32,8 @@ class Department:
     options: dict[str, tuple[str, ...]]
 
 
-def _gerunds(words: str) -> dict[str, str]:
-    return {word: word.removesuffix("ed") + "ing" for word in words.split()}
+def _gerunds(participles: str) -> dict[str, str]:
+    return {participle: participle.removesuffix("ed") + "ing" for participle in participles.split()}
 
 
 _COLORS = "red blue green black white pink purple yellow orange brown gray gold"

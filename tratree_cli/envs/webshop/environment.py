@@ -21,8 +21,8 @@ from tratree_cli.envs.webshop.files import read_folder
 from tratree_cli.envs.webshop.index_cache import cache_folder, cached_index, products_digest
 from tratree_cli.envs.webshop.nouns import nouns_by_name
 from tratree_cli.envs.webshop.products import clean_products
-from tratree_cli.envs.webshop.search import Progress
-from tratree_cli.envs.webshop.session import Session
+from tratree_cli.envs.webshop.search import OnProgress
+from tratree_cli.envs.webshop.session import ShopSession
 from tratree_cli.envs.webshop.shop import WebShop
 from tratree_cli.envs.webshop.splits import choose_splits, eto_findings
 from tratree_cli.errors import InputError
@@ -52,9 +52,9 @@ class Parameters:
 
 
 class ShopEpisode:
-    """One task as the agent lives it."""
+    """One episode of a task."""
 
-    def __init__(self, session: Session, goal_index: int) -> None:
+    def __init__(self, session: ShopSession, goal_index: int) -> None:
         self._session = session
         self._goal_index = goal_index
         self._score = 0.0
@@ -138,7 +138,7 @@ def open_webshop(
     data: str = EMBEDDED,
     *,
     cache: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
     **parameters: Any,
 ) -> WebShopEnvironment:
     """Open the embedded catalogue or a folder; ``parameters`` are those of :class:`Parameters`.
@@ -159,7 +159,7 @@ def open_webshop(
     products, dropped = clean_products(content.products, content.attributes, str(content.files[0]))
     if not products:
         raise InputError(f"{content.files[0]} holds no usable product")
-    # The raw records are several times the size of the clean ones; let go of them first.
+    # The raw records are several times the size of the clean ones; release them first.
     content = replace(content, products=(), attributes={})
     digest = products_digest(products)
     if chosen.nouns == "auto":
@@ -206,7 +206,7 @@ def _environment(
 
 
 def _notes(shop: WebShop, splits: Mapping[str, Sequence[int]]) -> tuple[str, ...]:
-    """What people should know about this catalogue before they quote numbers from it."""
+    """Warnings about results on this catalogue."""
     lines = [
         f"{len(shop.inventory.products):,} products, {len(shop.goals):,} {shop.goal_kind} goals"
     ]
@@ -236,7 +236,7 @@ def _data_digest(products: str, human: Mapping[str, Any]) -> str:
 
 
 def _best_nouns() -> str:
-    """The spaCy model that ETO scored with if it is installed, else the smaller one, else ours."""
+    """ETO's spaCy model if it is installed, else the smaller one, else the rule."""
     if importlib.util.find_spec("spacy") is not None:
         for model in SPACY_MODELS:
             if importlib.util.find_spec(model) is not None:

@@ -1,9 +1,9 @@
-"""A scripted shopper that sees pages and nothing else: the source of demonstrations.
+"""A scripted policy that sees only pages: the source of demonstrations.
 
-It reads the instruction as a person skimming would: words before the options make the query, a
+Words of the instruction before the options make the query, a
 title that has all of them under the price is bought, options that the instruction names are
-clicked. Its mistakes are honest ones: it never opens Description or Features, so it cannot know
-which of several fitting titles has a feature that only those pages tell. Thoughts are scratch paper
+clicked. It never opens Description or Features, so it errs where
+only those pages show which of several fitting titles has a feature. Thoughts are intermediate text
 for a tiny model: short pages are read line by line (identifier and first word) up to the choice,
 other thoughts name what the next click is about.
 """
@@ -18,7 +18,7 @@ MAX_PAGES = 3
 SHORT_QUERY = 3
 """Only a query this short is expected to be matched in full by a title (and worth paging for)."""
 READ_ALOUD = 5
-"""Pages with at most so many offers are read line by line in the thought."""
+"""Pages with at most so many results are read line by line in the thought."""
 
 PRICE = re.compile(r",? and price lower than ([\d.]+) dollars")
 CUT = re.compile(
@@ -39,7 +39,7 @@ GROUPS = frozenset(_GROUPS.split())
 
 
 @dataclass(frozen=True)
-class Offer:
+class ResultLine:
     """One line of a results page, and on which page it stood."""
 
     asin: str
@@ -64,7 +64,7 @@ class PageExpert:
         text = PRICE.sub("", text)
         self.words = frozenset(WORD.findall(text))
         self.query = _query(text)
-        self.best: Offer | None = None
+        self.best: ResultLine | None = None
         self.clicked: set[str] = set()
 
     def act(self, observation: str) -> tuple[str, str]:
@@ -80,50 +80,50 @@ class PageExpert:
         return "back", "click[< Prev]"
 
     def _on_results(self, segments: list[str]) -> tuple[str, str]:
-        offers = self._offers(segments)
+        results = self._result_lines(segments)
         number = _page_number(segments)
-        for offer in offers:
-            if self.best is None or offer.rank > self.best.rank:
-                self.best = offer
+        for result in results:
+            if self.best is None or result.rank > self.best.rank:
+                self.best = result
         if self.best is None:
             return "search", f"search[{self.query[-1]}]"
-        found = self.best.affordable and self.best.overlap >= len(self.query)
-        searching = not found and self.best.page + MAX_PAGES > number + 1 and number < MAX_PAGES
-        if searching and len(self.query) <= SHORT_QUERY and offers and number >= self.best.page:
-            return self._read_aloud(offers, None), "click[Next >]"
+        satisfied = self.best.affordable and self.best.overlap >= len(self.query)
+        searching = not satisfied and self.best.page + MAX_PAGES > number + 1 and number < MAX_PAGES
+        if searching and len(self.query) <= SHORT_QUERY and results and number >= self.best.page:
+            return self._read_aloud(results, None), "click[Next >]"
         if self.best.asin not in segments and number > 1:
             return "back", "click[< Prev]"
-        return self._read_aloud(offers, self.best), f"click[{self.best.asin}]"
+        return self._read_aloud(results, self.best), f"click[{self.best.asin}]"
 
-    def _read_aloud(self, offers: list[Offer], chosen: Offer | None) -> str:
+    def _read_aloud(self, results: list[ResultLine], chosen: ResultLine | None) -> str:
         """A short page line by line up to what is chosen; of a long one just the choice."""
-        if len(offers) > READ_ALOUD:
+        if len(results) > READ_ALOUD:
             return chosen.title if chosen else "none"
         lines = []
-        for offer in offers:
-            lines.append(f"{offer.asin} {offer.title.split()[0] if offer.title else ''}".strip())
-            if chosen and offer.asin == chosen.asin:
+        for result in results:
+            lines.append(f"{result.asin} {result.title.split()[0] if result.title else ''}".strip())
+            if chosen and result.asin == chosen.asin:
                 return ", ".join(lines)
         return ", ".join([*lines, "none"])
 
-    def _offers(self, segments: list[str]) -> list[Offer]:
+    def _result_lines(self, segments: list[str]) -> list[ResultLine]:
         lines = segments[segments.index("Next >") + 1 :]
         number = _page_number(segments)
-        offers = []
+        results = []
         for asin, title, price in zip(lines[0::3], lines[1::3], lines[2::3], strict=False):
-            words = frozenset(WORD.findall(title.lower()))
+            title_words = frozenset(WORD.findall(title.lower()))
             lowest = _lowest(price)
-            offers.append(
-                Offer(
+            results.append(
+                ResultLine(
                     asin=asin,
                     title=" ".join(title.split()[:8]),
                     price=lowest,
                     page=number,
-                    overlap=sum(word in words for word in self.query),
+                    overlap=sum(word in title_words for word in self.query),
                     affordable=lowest <= self.bound,
                 )
             )
-        return offers
+        return results
 
     def _on_item(self, segments: list[str]) -> tuple[str, str]:
         for group, value in self._wanted(segments):
@@ -142,10 +142,10 @@ class PageExpert:
         best: dict[str, str] = {}
         group = ""
         for segment in segments[start:stop]:
-            words = WORD.findall(segment)
+            segment_words = WORD.findall(segment)
             if not group or segment in GROUPS:
                 group = segment
-            elif words and self.words.issuperset(words):
+            elif segment_words and self.words.issuperset(segment_words):
                 best[group] = max(best.get(group, ""), segment, key=lambda v: len(v.split()))
         return list(best.items())
 
@@ -153,13 +153,13 @@ class PageExpert:
 def _query(text: str) -> list[str]:
     """Content words, up to where options begin; all of them when too few stand before that."""
     head = CUT.split(text, maxsplit=1)[0]
-    words = _content(head)
-    if len(words) < 2:
+    terms = _content(head)
+    if len(terms) < 2:
         head = " ".join(CUT.split(text)[:2])
-        words = _content(head)
-    if len(words) < 2:
-        words = _content(text)
-    return words[:8] or ["gift"]
+        terms = _content(head)
+    if len(terms) < 2:
+        terms = _content(text)
+    return terms[:8] or ["gift"]
 
 
 def _content(text: str) -> list[str]:

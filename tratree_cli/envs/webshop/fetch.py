@@ -8,25 +8,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tratree_cli.envs.download import Source
+from tratree_cli.envs.download import DownloadSource
 from tratree_cli.envs.fetch_files import choose_sources
 from tratree_cli.envs.fetch_files import fetch_files as fetch
 
 __all__ = ["FOLDER", "SETS", "fetch", "sources"]
 
 FOLDER = Path("data/webshop")
-"""Where `tratree env fetch` puts them unless told otherwise."""
+"""Where `tratree env fetch` puts them by default."""
 _DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
-_HUMAN = Source("items_human_ins.json", _DRIVE + "14Kb5SPBk_jfdLZ_CDBNitW98QLDlKR5O")
-SETS: Mapping[str, tuple[Source, ...]] = {
+_HUMAN = DownloadSource("items_human_ins.json", _DRIVE + "14Kb5SPBk_jfdLZ_CDBNitW98QLDlKR5O")
+SETS: Mapping[str, tuple[DownloadSource, ...]] = {
     "full": (
-        Source("items_shuffle.json", _DRIVE + "1A2whVgOO0euk5O13n2iYDM0bQRRkRduB"),
-        Source("items_ins_v2.json", _DRIVE + "1s2j6NgHljiZzQNL3veZaAiyW_qDEgBNi"),
+        DownloadSource("items_shuffle.json", _DRIVE + "1A2whVgOO0euk5O13n2iYDM0bQRRkRduB"),
+        DownloadSource("items_ins_v2.json", _DRIVE + "1s2j6NgHljiZzQNL3veZaAiyW_qDEgBNi"),
         _HUMAN,
     ),
     "small": (
-        Source("items_shuffle_1000.json", _DRIVE + "1EgHdxQ_YxqIQlvvq5iKlCrkEKR6-j0Ib"),
-        Source("items_ins_v2_1000.json", _DRIVE + "1IduG0xl544V_A_jv3tHXC0kyFi7PnyBu"),
+        DownloadSource("items_shuffle_1000.json", _DRIVE + "1EgHdxQ_YxqIQlvvq5iKlCrkEKR6-j0Ib"),
+        DownloadSource("items_ins_v2_1000.json", _DRIVE + "1IduG0xl544V_A_jv3tHXC0kyFi7PnyBu"),
         _HUMAN,
     ),
 }
@@ -38,6 +38,6 @@ def sources(
     mirror: str | None = None,
     addresses: Mapping[str, str] | None = None,
     checksums: Mapping[str, str] | None = None,
-) -> list[Source]:
+) -> list[DownloadSource]:
     """The files of a set, at the authors' address, a mirror's folder, or one address each."""
     return choose_sources("WebShop", SETS, size or "full", mirror, addresses, checksums)

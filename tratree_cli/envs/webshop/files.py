@@ -1,4 +1,4 @@
-"""Reading a data folder with the original's file names; saying plainly what is wrong with it.
+"""Reading a data folder with the original's file names; naming what is wrong with it.
 
 A product file of more than 64 MB is read record by record: parsed as a whole, the official one
 (5.2 GB) would take several times the memory of the products that are kept of it.
@@ -139,9 +139,9 @@ class _Window:
 
     def take(self) -> str:
         """The next character that is not blank, and step over it."""
-        found = self.peek()
-        self._position += len(found)
-        return found
+        character = self.peek()
+        self._position += len(character)
+        return character
 
     def element(self) -> Any:
         """The next element of the list."""

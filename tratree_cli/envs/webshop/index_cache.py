@@ -19,7 +19,7 @@ import numpy as np
 import orjson
 
 from tratree_cli.envs.webshop.products import Product
-from tratree_cli.envs.webshop.search import Postings, Progress, SearchIndex
+from tratree_cli.envs.webshop.search import OnProgress, Postings, SearchIndex
 
 FORMAT = 1
 """Raised when the analyser, the arithmetic or the arrays change."""
@@ -44,7 +44,7 @@ def products_digest(products: Iterable[Product]) -> str:
 
 
 def cached_index(
-    products: Sequence[Product], digest: str, folder: Path, progress: Progress | None = None
+    products: Sequence[Product], digest: str, folder: Path, progress: OnProgress | None = None
 ) -> SearchIndex:
     """The index of these products, from ``folder`` if it is there, else built and left there."""
     place = folder / "webshop" / f"{digest[:32]}-{FORMAT}"

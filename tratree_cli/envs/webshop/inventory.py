@@ -66,8 +66,8 @@ class Inventory:
         draws products at random (seeded here, unseeded in the original); ``<a>`` and a ``<c>``
         without a name make the original crash and find nothing here.
         """
-        words = query.split(" ")
-        operator, rest = words[0], words[1:]
+        terms = query.split(" ")
+        operator, rest = terms[0], terms[1:]
         if operator == "<r>":
             count = min(hit_cap, len(self.products))
             return tuple(random.Random(seed).sample(range(len(self.products)), count))

@@ -156,12 +156,12 @@ def _prices(pricing: Any) -> tuple[float, ...]:
     # Thousands separators and whatever stands between two prices are neither digit nor dot.
     pieces = [re.sub(r"[^\d.]", "", piece) for piece in pricing.split("$")[1:]]
     try:
-        found = tuple(map(float, pieces))
+        prices = tuple(map(float, pieces))
     except ValueError:
         raise FieldError(f"'pricing' has no number after a $ in '{pricing[:40]}'") from None
-    if not all(map(math.isfinite, found)):
+    if not all(map(math.isfinite, prices)):
         raise FieldError(f"'pricing' has an endless number in '{pricing[:40]}'")
-    return found or (NO_PRICE,)
+    return prices or (NO_PRICE,)
 
 
 def _price_tag(prices: tuple[float, ...]) -> str:

@@ -148,9 +148,9 @@ def _colour_of(option: str | tuple[str, str]) -> str:
 
 
 @lru_cache(maxsize=65536)
-def token_set_ratio(one: str, other: str) -> int:
+def token_set_ratio(first: str, second: str) -> int:
     """Similarity of two phrases' word sets, 0 to 100, after the original's clean-up."""
-    a, b = _cleaned(one), _cleaned(other)
+    a, b = _cleaned(first), _cleaned(second)
     return round(fuzz.token_set_ratio(a, b)) if a and b else 0
 
 

@@ -26,7 +26,7 @@ B = 0.4
 EXACT_LENGTHS = 24
 """Document lengths below this are kept exactly, longer ones to four significant bits."""
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
 def search_text(product: Product) -> str:
@@ -37,7 +37,7 @@ def search_text(product: Product) -> str:
 
 
 def quantised_length(length: int) -> int:
-    """A document length as one byte of the index remembers it."""
+    """A document length as one byte of the index stores it."""
     if length < EXACT_LENGTHS:
         return length
     rest = length - EXACT_LENGTHS
@@ -71,7 +71,7 @@ class SearchIndex:
         self._analyzer = analyzer or Analyzer()
 
     @classmethod
-    def build(cls, products: Sequence[Product], progress: Progress | None = None) -> SearchIndex:
+    def build(cls, products: Sequence[Product], progress: OnProgress | None = None) -> SearchIndex:
         """Analyse and index the products (about a quarter of a millisecond each)."""
         analyzer = Analyzer()
         order = sorted(range(len(products)), key=lambda position: products[position].asin)
@@ -119,12 +119,12 @@ class SearchIndex:
             np.concatenate(documents), np.concatenate(parts), minlength=len(postings.order)
         )
         scores = total.astype(np.float32)
-        found = np.flatnonzero(scores)
-        if len(found) > limit:
+        hits = np.flatnonzero(scores)
+        if len(hits) > limit:
             # Keep everything that ties with the last place; the sort below decides among them.
-            threshold = np.partition(scores[found], len(found) - limit)[len(found) - limit]
-            found = found[scores[found] >= threshold]
-        best = found[np.argsort(-scores[found], kind="stable")[:limit]]
+            threshold = np.partition(scores[hits], len(hits) - limit)[len(hits) - limit]
+            hits = hits[scores[hits] >= threshold]
+        best = hits[np.argsort(-scores[hits], kind="stable")[:limit]]
         return list(zip(postings.order[best].tolist(), scores[best].tolist(), strict=True))
 
 
@@ -155,10 +155,13 @@ def _postings(
 
 def _norms(lengths: NDArray[np.int64], average: np.float32) -> NDArray[np.float64]:
     """``k1 * (1 - b + b * length / average)`` per document, in float32 steps."""
-    k1, b, one = np.float32(K1), np.float32(B), np.float32(1)
+    k1, b, unit = np.float32(K1), np.float32(B), np.float32(1)
     unique, places = np.unique(lengths, return_inverse=True)
     table = np.array(
-        [k1 * ((one - b) + b * np.float32(quantised_length(n)) / average) for n in unique.tolist()],
+        [
+            k1 * ((unit - b) + b * np.float32(quantised_length(n)) / average)
+            for n in unique.tolist()
+        ],
         dtype=np.float32,
     )
     return table[places].astype(np.float64)

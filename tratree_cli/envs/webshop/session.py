@@ -1,7 +1,7 @@
 """One visit to the shop: the state machine behind search, results, item, sub-page and purchase.
 
 The state is explicit (which page, which hits, which product, which options); the original guesses
-the page kind from the words of a URL, which is where its accidents come from.
+the page kind from the words of a URL, which causes its irregularities.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NO_BRACKETS = str.maketrans("[]", "  ")
 
 
 class Page(Enum):
-    """Where the shopper is."""
+    """The kind of page that a session is at."""
 
     START = "start"
     RESULTS = "results"
@@ -30,7 +30,7 @@ class Page(Enum):
     DONE = "done"
 
 
-class Shop(Protocol):
+class ShopProtocol(Protocol):
     """What a session needs of the shop that it is in (``shop.WebShop``)."""
 
     inventory: Inventory
@@ -41,13 +41,13 @@ class Shop(Protocol):
     def score(self, position: int, goal: Goal, options: Mapping[str, str]) -> Score: ...
 
 
-class Session:
+class ShopSession:
     """An episode. ``reset`` a goal, then ``step`` until a purchase; any number may share a shop.
 
-    ``valid`` tells whether the last action had an effect, ``score`` what the last purchase scored.
+    ``valid``: whether the last action had an effect; ``score``: what the last purchase scored.
     """
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: ShopProtocol) -> None:
         self._shop = shop
         self._inventory = shop.inventory
         self.goal_index = -1
@@ -120,8 +120,8 @@ class Session:
         agent who only picks from this list can play.
         """
         if self.page is Page.START:
-            words = " ".join(self.goal.instruction.translate(_NO_BRACKETS).split())
-            return (f"search[{words or '*'}]",)
+            query = " ".join(self.goal.instruction.translate(_NO_BRACKETS).split())
+            return (f"search[{query or '*'}]",)
         # An option may be named so that no click can reach it: with a bracket, empty, "search".
         return tuple(
             action

@@ -27,14 +27,14 @@ from tratree_cli.envs.webshop.inventory import Inventory
 from tratree_cli.envs.webshop.nouns import Nouns, given_nouns, rule_nouns
 from tratree_cli.envs.webshop.products import Dropped, Product, clean_products, effective_prices
 from tratree_cli.envs.webshop.reward import Score, score_purchase
-from tratree_cli.envs.webshop.search import Progress, SearchIndex
-from tratree_cli.envs.webshop.session import Session
+from tratree_cli.envs.webshop.search import OnProgress, SearchIndex
+from tratree_cli.envs.webshop.session import ShopSession
 from tratree_cli.errors import InputError
 
 GoalKind = Literal["human", "synthetic"]
 HumanInstructions = Mapping[str, Sequence[Mapping[str, Any]]]
 ENOUGH_HUMAN_GOALS = 100
-"""Below this many human goals a catalogue is used with synthetic ones unless told otherwise."""
+"""Below this many human goals a catalogue is used with synthetic ones by default."""
 
 
 class WebShop:
@@ -65,7 +65,7 @@ class WebShop:
         self.hit_cap = hit_cap
         self._noun_rule = nouns
         self._nouns: dict[str, Sequence[str]] = {}
-        self._own_session: Session | None = None
+        self._own_session: ShopSession | None = None
 
     @classmethod
     def load(cls, folder: str | Path, **options: Any) -> WebShop:
@@ -97,7 +97,7 @@ class WebShop:
         prices: Mapping[str, float] | None = None,
         goals: Sequence[Goal | Mapping[str, Any]] | None = None,
         index: SearchIndex | None = None,
-        progress: Progress | None = None,
+        progress: OnProgress | None = None,
         page_size: int = 10,
         hit_cap: int = 50,
         nouns: Nouns | Mapping[str, Sequence[str]] = rule_nouns,
@@ -133,9 +133,9 @@ class WebShop:
             nouns=nouns if callable(nouns) else given_nouns(nouns),
         )
 
-    def session(self) -> Session:
+    def session(self) -> ShopSession:
         """A new episode, independent of all others."""
-        return Session(self)
+        return ShopSession(self)
 
     def nouns(self, title: str) -> Sequence[str]:
         """The nouns of a title by this shop's rule (kept, since titles repeat)."""
@@ -170,7 +170,7 @@ class WebShop:
         """What can be done now in the shop's own session."""
         return self._own().available_actions()
 
-    def _own(self) -> Session:
+    def _own(self) -> ShopSession:
         if self._own_session is None:
             self._own_session = self.session()
         return self._own_session

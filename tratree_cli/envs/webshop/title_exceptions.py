@@ -1,4 +1,4 @@
-"""Words that an English tokenizer knows as they stand: abbreviations, contractions, times of day.
+"""Words that an English tokenizer lists as they are: abbreviations, contractions, times of day.
 
 Their places of cutting do not follow from their characters (``Dr.`` keeps its dot, ``don't`` is cut
 before the *n*), so they are listed. Contractions are made from their parts: the words that take an
@@ -77,9 +77,9 @@ def _contractions() -> Iterator[tuple[str, ...]]:
             yield verb, f"n{apostrophe}t"
         for verb in _NEGATED_WITH_HAVE.split():
             yield verb, f"n{apostrophe}t", f"{apostrophe}ve"
-        for words, endings in _ENDINGS.items():
-            for word in words.split():
-                yield from _with_endings(word, endings, apostrophe)
+        for verbs, endings in _ENDINGS.items():
+            for base in verbs.split():
+                yield from _with_endings(base, endings, apostrophe)
     yield from _TWO_WORDS
     for parts in _WITH_APOSTROPHE_ONLY:
         yield parts

@@ -109,8 +109,8 @@ def _suffix_start(piece: str, start: int, end: int) -> int:
         return end
     # What was peeled off is gone: nothing may look back at it.
     near = max(start, end - 2 * LONGEST_SUFFIX)
-    found = _SUFFIX.search(piece[near:end], max(0, end - near - LONGEST_SUFFIX))
-    return near + found.start() if found else end
+    match = _SUFFIX.search(piece[near:end], max(0, end - near - LONGEST_SUFFIX))
+    return near + match.start() if match else end
 
 
 def _middle(piece: str, start: int, end: int) -> list[str]:
@@ -147,15 +147,15 @@ def _joined(tokens: list[str]) -> Sequence[str]:
 
 
 def _spellings() -> dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]]:
-    """By first token: how a listed word is cut as a stranger, and its parts; the longest first."""
-    found: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {}
+    """By first token: how the rules alone cut a listed word, and its parts; the longest first."""
+    by_first_token: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {}
     for word, parts in _LISTED.items():
         spelled = tuple(_tokens(word, listed=False))
         if len(spelled) > 1 and spelled != parts:
-            found.setdefault(spelled[0], []).append((spelled, parts))
-    for same in found.values():
+            by_first_token.setdefault(spelled[0], []).append((spelled, parts))
+    for same in by_first_token.values():
         same.sort(key=lambda entry: -len(entry[0]))
-    return found
+    return by_first_token
 
 
 _SPELLED_BY = _spellings()

@@ -1,10 +1,10 @@
 """Monte Carlo tree search over a static forest (paper, section 3.2, Eq. 7).
 
-One rollout walks from a root to a leaf: at each decision point the first unvisited option in
+One rollout descends from a root to a leaf: at each decision point the first unvisited option in
 insertion order, else the one with the highest UCB, ties to the lower. The leaf returns the mean G
-of the trajectories that end there, and the way up is updated. Nothing is random. Many small trees
-are searched together as arrays (``batched``), others one by one (``sequential``, the readable
-form); both give the same bits.
+of the trajectories that end there, and the options on the path are updated. Nothing is random. Many
+small trees are searched together as arrays (``batched``), others one by one (``sequential``, the
+readable form); both give the same bits.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ROLLOUTS = 1000
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What the search knows about every node, and the path it chose in every tree.
+    """Statistics of every node, and the path chosen in every tree.
 
     ``visits[N]`` is c_M and ``reward[N]`` r_M of every node of the forest; ``stop_visits[N]`` and
     ``stop_reward[N]`` those of its virtual stop leaf. ``best_leaf[K]`` is the node at which e*
@@ -57,7 +57,7 @@ class SearchResult:
 
     @property
     def mean(self) -> FloatArray:
-        """r_M / c_M per node, ``[N]``; NaN where the search never came."""
+        """r_M / c_M per node, ``[N]``; NaN without visits."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(self.visits > 0, self.reward / self.visits, np.nan)
 
@@ -130,7 +130,7 @@ def endings_of(forest: Forest, leaf: IntArray) -> IntArray:
     order = ending[np.lexsort((-ending, score[ending]))]
     places = np.unique(leaf)
     best = np.full(len(places), -1, dtype=np.int64)
-    best[np.searchsorted(places, end_node[order])] = order  # the last one, the favourite, stays
+    best[np.searchsorted(places, end_node[order])] = order  # the last one stays
     return np.where(leaf >= 0, best[np.searchsorted(places, leaf)], -1)
 
 

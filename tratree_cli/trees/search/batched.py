@@ -8,7 +8,7 @@ and one pass of array operations serves all heights. Decision points whose subtr
 simulated once (``subtree_classes``). Afterwards, from the top down, each is read off at the number
 of visits it really gets. Sums are added in the order of the visits, so every bit equals what
 ``sequential`` gives. The price: decision points deep in big trees are simulated further than they
-are visited, so this is the way for many small trees only.
+are visited, so this suits only many small trees.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class _BatchedSearch:
     """All classes, simulated: K columns (leaves first), and a row for every step.
 
     Row ``n + height`` of a column has its return at visit n + 1 (``value``) and the sum of all
-    returns up to it (``total``). Options lie flat, each at its place, decision points
+    returns up to it (``total``). Options are stored flat, each at its place, decision points
     of like width together as ``[width, U]``; where one has fewer options than its group the rest is
     never taken.
     """
@@ -215,7 +215,7 @@ class _BatchedSearch:
 
 
 def _choose(rows: FloatArray, chosen: IntArray) -> None:
-    """Where the first highest of W rows lies in every column; ``rows`` are used up."""
+    """The index of the first highest of W rows in every column; ``rows`` are used up."""
     if len(rows) > 4:
         chosen[:] = rows.argmax(axis=0)
         return

@@ -1,8 +1,9 @@
 """The forest without its chains: what a search actually has to decide on.
 
-A node with one way on (one child, nobody ends there) is visited exactly when the next node is, so
-its statistics equal those of the node below. Search runs on the nodes that offer a choice; the
-statistics are copied back along the chains afterwards. Most steps of a forest lie in chains.
+A node with one continuation (one child, no trajectory ends there) is visited exactly when the next
+node is, so its statistics equal those of the node below. Search runs on the nodes that offer a
+choice; the statistics are copied back along the chains afterwards. Most steps of a forest belong to
+chains.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class DecisionPoints:
 
     ``bottom[N]`` is the first node at or below v that is no chain node: a leaf or a decision point.
     ``point[N]`` numbers the decision points (-1 elsewhere) and ``node[B]`` names their nodes. The
-    options of point b lie at ``offsets[b]:offsets[b + 1]``, in insertion order (a stop leaf where
+    options of point b are ``offsets[b]:offsets[b + 1]``, in insertion order (a stop leaf where
     its first trajectory was inserted): ``child[O]`` is the child node or ``STOP``,
     ``leads_to[O]`` the decision point below (-1: a leaf), ``value[O]`` the leaf's mean G (0 where a
     decision point follows).
@@ -90,7 +91,8 @@ def _stop_ranks(forest: Forest, node: IntArray) -> IntArray:
     """The place of each stop leaf among its point's options; beyond all where there is none."""
     child = np.flatnonzero(forest.parent >= 0)
     parent = forest.parent[child]
-    # Trajectories are inserted in rising order, so the first ones tell who was inserted before.
+    # Trajectories are inserted in rising order, so comparing the first ones gives the order of
+    # insertion.
     earlier = parent[forest.first[child] < forest.first_ending[parent]]
     rank = np.bincount(earlier, minlength=len(forest))[node]
     return np.where(forest.has_stop[node], rank, np.iinfo(np.int64).max)

@@ -23,7 +23,7 @@ class NodeStatistics:
 
     def __init__(self, forest: Forest) -> None:
         self.forest = forest
-        # Pages that nobody writes to cost nothing: a big tree is mostly left alone.
+        # Memory pages that are never written cost nothing: most of a big tree is never visited.
         self.visits, self.stop_visits = np.zeros((2, len(forest)), dtype=np.int64)
         self.reward, self.stop_reward = np.zeros((2, len(forest)))
         self.leaf = np.full(forest.trees, -1, dtype=np.int64)
@@ -77,7 +77,7 @@ class NodeStatistics:
 
 
 def _end(forest: Forest, searched: SearchedTree, select: Select) -> int:
-    """The node at which the greedy walk through a searched tree ends."""
+    """The node at which the greedy path through a searched tree ends."""
     node, at = searched.chain.last(forest), searched.root
     while isinstance(at, DecisionPoint):
         merits: dict[Select, Sequence[float]]
@@ -105,7 +105,7 @@ def _heads(forest: Forest, points: DecisionPoints) -> IntArray:
 def greedy_leaves(
     forest: Forest, points: DecisionPoints, counts: SearchCounts, top: IntArray, select: Select
 ) -> IntArray:
-    """Where the greedy walk from each root in ``top`` (-1: no choice) ends, ``[K]``."""
+    """Where the greedy path from each root in ``top`` (-1: no choice) ends, ``[K]``."""
     visited = np.maximum(counts.count, 1)
     merits = {"mean": counts.reward / visited, "visits": counts.count, "max": counts.best}
     merit = np.where(counts.count > 0, merits[select], -np.inf)
@@ -126,7 +126,7 @@ def greedy_leaves(
 
 
 def _first_maximum(values: FloatArray, begins: IntArray, width: IntArray) -> IntArray:
-    """Where the first highest value of each segment lies in ``values``."""
+    """The index of the first highest value of each segment of ``values``."""
     highest = np.repeat(np.maximum.reduceat(values, begins), width)
     hits = np.flatnonzero(values == highest)
     return hits[np.searchsorted(hits, begins)]

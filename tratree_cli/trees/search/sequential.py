@@ -2,7 +2,7 @@
 
 A search of a big tree visits a small part of it, so nothing here ever looks at a whole tree: what a
 node offers is read when a rollout first gets there, and chains without a choice are passed in one
-go. This is the way for big trees and for few of them; ``batched`` is faster for many small ones.
+go. It suits big trees, and few of them; ``batched`` is faster for many small ones.
 Both give the same bits.
 """
 
@@ -27,7 +27,7 @@ class Leaf:
 class Chain:
     """Nodes without a choice: ``nodes``, then those at ``begin:end`` of ``forest.step_node``.
 
-    The second part is where a single trajectory goes; it is only read when it is needed.
+    The second part holds the nodes of a single trajectory; it is only read when needed.
     """
 
     nodes: list[int]
@@ -44,7 +44,7 @@ class DecisionPoint:
     """A node with a choice; one entry per option, in insertion order.
 
     ``child`` is -1 for the virtual stop leaf. The other lists grow as options are first visited:
-    ``below`` is what lies at the end of an option's chain, ``chain`` the nodes from the child to
+    ``below`` is what follows at the end of an option's chain, ``chain`` the nodes from the child to
     it; ``count``, ``reward``, ``mean`` and ``highest`` are c_M, r_M, r_M / c_M and the highest
     return.
     """
@@ -62,7 +62,7 @@ class DecisionPoint:
 
 @dataclass(slots=True)
 class SearchedTree:
-    """A searched tree: its ``root`` chain and what lies below it; the sum of all returns."""
+    """A searched tree: its ``root`` chain and what is below it; the sum of all returns."""
 
     chain: Chain
     root: Leaf | DecisionPoint
@@ -84,7 +84,7 @@ def search_tree(forest: Forest, tree: int, rollouts: int, rule: SelectionRule) -
 def _descend(
     root: Leaf | DecisionPoint, nodes: _LazyForest, rule: SelectionRule
 ) -> tuple[list[tuple[DecisionPoint, int]], float]:
-    """Walk from the root to a leaf; the choices made on the way and the leaf's value."""
+    """Descend from the root to a leaf; the choices made and the leaf's value."""
     path: list[tuple[DecisionPoint, int]] = []
     at = root
     while isinstance(at, DecisionPoint):
@@ -95,7 +95,7 @@ def _descend(
 
 
 def _select(point: DecisionPoint, nodes: _LazyForest, rule: SelectionRule) -> int:
-    """Unvisited options first, in insertion order; then what ``rule`` says."""
+    """Unvisited options first, in insertion order; then the one that ``rule`` selects."""
     if point.visits < len(point.child):
         nodes.open_next(point)
         return point.visits
@@ -103,7 +103,7 @@ def _select(point: DecisionPoint, nodes: _LazyForest, rule: SelectionRule) -> in
 
 
 def _back_up(path: list[tuple[DecisionPoint, int]], value: float) -> None:
-    """Add one return to every choice on the way."""
+    """Add one return to every choice of the path."""
     for point, option in path:
         point.visits += 1
         count = point.count[option] + 1
@@ -126,11 +126,11 @@ class _LazyForest:
         self.visits = forest.visits.item
 
     def follow_chain(self, node: int) -> tuple[Chain, Leaf | DecisionPoint]:
-        """Follow the chain from ``node``; what lies at its end is not opened yet."""
+        """Follow the chain from ``node``; what follows at its end is not opened yet."""
         chain = [node]
         while True:
             if self.visits(node) == 1:
-                # One trajectory: its steps say where it goes.
+                # One trajectory: its steps give the nodes.
                 forest, trajectory = self.forest, self.forest.first.item(node)
                 if trajectory >= 0:
                     steps = forest.columns.offsets
@@ -146,7 +146,7 @@ class _LazyForest:
             chain.append(node)
 
     def open_next(self, point: DecisionPoint) -> None:
-        """Read what lies below the first option that was not visited."""
+        """Read what is below the first option that was not visited."""
         child = point.child[len(point.count)]
         below: Leaf | DecisionPoint
         if child < 0:

@@ -14,7 +14,7 @@ from tratree_cli.trees.search.decision_points import DecisionPoints
 
 
 class SubtreeClasses:
-    """Classes of what can lie below an option, numbered from the leaves up.
+    """Classes of what can be below an option, numbered from the leaves up.
 
     A class is a leaf's value (height 0) or the classes of a decision point's options in their
     order. ``leaf_values[L]`` are the classes of height 0; those from L on are decision points, of
@@ -35,19 +35,19 @@ class SubtreeClasses:
         self.of_point = np.zeros(len(points.node), dtype=np.int64)
         above = np.full(len(points.node), -1, dtype=np.int64)
         above[points.leads_to[inner]] = inner
-        known, examples = len(self.leaf_values), []
+        count, examples = len(self.leaf_values), []
         for height in range(1, int(self.point_height.max(initial=0)) + 1):
             members = np.flatnonzero(self.point_height == height)
             width = points.width[members]
             rank = np.arange(int(width.max()))[:, None]
             option = np.where(rank < width, points.offsets[members] + rank, 0)
             key = combine(*np.where(rank < width, self.below_option[option], -1))
-            _, first, twin = np.unique(key, return_index=True, return_inverse=True)
-            self.of_point[members] = known + twin
-            mine = above[members]
-            self.below_option[mine[mine >= 0]] = known + twin[mine >= 0]
+            _, first, class_of = np.unique(key, return_index=True, return_inverse=True)
+            self.of_point[members] = count + class_of
+            options = above[members]
+            self.below_option[options[options >= 0]] = count + class_of[options >= 0]
             examples.append(members[first])
-            known += len(first)
+            count += len(first)
         self.representative = np.concatenate([np.empty(0, dtype=np.int64), *examples])
         self.height = np.concatenate(
             (

@@ -1,1 +1,1 @@
-"""Invented households as real game files: the embedded default, and games of any number."""
+"""Generated households as real game files: the embedded default, and games of any number."""

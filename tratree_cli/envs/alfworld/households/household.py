@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from random import Random
 
 from tratree_cli.envs.alfworld.households.inventory import OPENABLE, PLACES, ROOMS, THINGS
-from tratree_cli.envs.alfworld.households.tasks import COOL, HEAT, LOOK, STATES, TWO, Task
+from tratree_cli.envs.alfworld.households.tasks import COOL, HEAT, LOOK, STATES, TWO, HouseholdTask
 
 SIZES = {"full": 40, "small": 12, "tiny": 6}
 """At most so many pieces of furniture; ``full`` leaves a room as its kind says."""
@@ -59,7 +59,7 @@ class Household:
     plan: int
     furniture: tuple[Piece, ...]
     things: tuple[Placed, ...]
-    task: Task
+    task: HouseholdTask
     form: int
     middle: str
 
@@ -106,7 +106,7 @@ def _furniture(rng: Random, kind: str, task_type: str, most: int) -> dict[str, i
     return counts
 
 
-def _task(rng: Random, kind: str, task_type: str, there: set[str]) -> Task | None:
+def _task(rng: Random, kind: str, task_type: str, there: set[str]) -> HouseholdTask | None:
     """A task that this furniture allows, or None."""
     if _needed(task_type) and _needed(task_type) not in there:
         return None
@@ -114,7 +114,7 @@ def _task(rng: Random, kind: str, task_type: str, there: set[str]) -> Task | Non
     if task_type == LOOK:
         lit = "DeskLamp" in room.things and there & PLACES["lamp"]
         things = [t for t in room.things if "f" not in THINGS[t].can and there & _fits(t)]
-        return Task(LOOK, rng.choice(things), lamp="DeskLamp") if lit and things else None
+        return HouseholdTask(LOOK, rng.choice(things), lamp="DeskLamp") if lit and things else None
     mark = STATES[task_type][0] if task_type in STATES else ""
     pairs = [
         (thing, place)
@@ -127,7 +127,7 @@ def _task(rng: Random, kind: str, task_type: str, there: set[str]) -> Task | Non
     if not pairs:
         return None
     thing = rng.choice(sorted({thing for thing, _ in pairs}))
-    return Task(task_type, thing, rng.choice([place for t, place in pairs if t == thing]))
+    return HouseholdTask(task_type, thing, rng.choice([place for t, place in pairs if t == thing]))
 
 
 def _fits(thing: str) -> frozenset[str]:
@@ -137,7 +137,12 @@ def _fits(thing: str) -> frozenset[str]:
 
 
 def _things(
-    rng: Random, kind: str, task: Task, furniture: tuple[Piece, ...], number: int, places: _Places
+    rng: Random,
+    kind: str,
+    task: HouseholdTask,
+    furniture: tuple[Piece, ...],
+    number: int,
+    places: _Places,
 ) -> tuple[Placed, ...]:
     wanted = [task.thing] * (rng.choice((2, 2, 3)) if task.type == TWO else rng.choice((1, 1, 2)))
     if task.lamp:

@@ -1,8 +1,8 @@
 """What households consist of: furniture, things, which goes where, and rooms of several kinds.
 
-The kinds are those of ALFWorld, so that a policy trained here knows the words of the genuine games;
-which thing belongs where, how many of each a room has and what rooms there are is invented. Some
-room kinds are never seen in training: they put familiar furniture together in new ways.
+The kinds are those of ALFWorld, so that a policy trained here has seen the words of the original
+games; which thing belongs where, how many of each a room has and what rooms there are is invented.
+Some room kinds are never seen in training: they combine furniture seen in training in new ways.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Task:
+class HouseholdTask:
     """What to do: the type, the thing's kind, and the receptacle's kind or the lamp's."""
 
     type: str

@@ -1,4 +1,4 @@
-"""AgentGym's HTTP dialect, one file an environment: the paths, fields and texts of its servers.
+"""AgentGym's HTTP protocol, one file an environment: the paths, fields and texts of its servers.
 
 Texts are those of the original environments, without ETO's ``Observation:`` in front. Step limits
 are the originals' too (none in WebShop, 50 in ALFWorld, 100 in ScienceWorld) unless the server has
@@ -24,6 +24,6 @@ DIALECTS: Mapping[str, type[Dialect]] = {
 
 
 def dialect_of(service: Service) -> Dialect | None:
-    """AgentGym's dialect for the environment that is served, if it has one."""
+    """AgentGym's protocol for the environment that is served, if it has one."""
     kind = DIALECTS.get(service.environment.spec.name)
     return None if kind is None else kind(service)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tratree_cli.envs.serve.agentgym.dialect import Dialect, chosen, plain
-from tratree_cli.envs.serve.service import Answer, Service
-from tratree_cli.envs.serve.sessions import Session
+from tratree_cli.envs.serve.service import EpisodeAnswer, Service
+from tratree_cli.envs.serve.sessions import ServedSession
 from tratree_cli.errors import InputError
 
 
@@ -31,7 +31,7 @@ class AlfWorldDialect(Dialect):
         self.games = tuple(dict.fromkeys(listed))
 
     async def reset(
-        self, number: int, session: Session, fields: Mapping[str, object]
+        self, number: int, session: ServedSession, fields: Mapping[str, object]
     ) -> dict[str, Any]:
         kind = fields.get("world_type", "Text")
         if kind not in ("Text", "Embody", "Hybrid"):
@@ -48,20 +48,22 @@ class AlfWorldDialect(Dialect):
         }
 
     async def step(
-        self, number: int, session: Session, fields: Mapping[str, object]
+        self, number: int, session: ServedSession, fields: Mapping[str, object]
     ) -> dict[str, Any]:
         return self._seen(await self.play(session, fields))
 
-    async def available_actions(self, number: int, session: Session, fields: object) -> list[str]:
+    async def available_actions(
+        self, number: int, session: ServedSession, fields: object
+    ) -> list[str]:
         return await self.available(session)
 
-    async def detail(self, number: int, session: Session, fields: object) -> dict[str, Any]:
+    async def detail(self, number: int, session: ServedSession, fields: object) -> dict[str, Any]:
         episode, state = self.episode(session), self.state(session)
-        answer = Answer(episode.instruction, state, await self.available(session))
+        answer = EpisodeAnswer(episode.instruction, state, await self.available(session))
         game = self.games.index(episode.task)
         return {"world_type": "Text", "game": game, "deleted": False, **self._seen(answer)}
 
-    def _seen(self, answer: Answer) -> dict[str, Any]:
+    def _seen(self, answer: EpisodeAnswer) -> dict[str, Any]:
         return {
             "observation": plain(answer.state),
             "reward": answer.state.score,

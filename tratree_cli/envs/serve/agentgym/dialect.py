@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from tratree_cli.envs.agent_episode import AgentEpisode, AgentState
-from tratree_cli.envs.serve.requests import Reply, Request
-from tratree_cli.envs.serve.service import Answer, Service, action_text
-from tratree_cli.envs.serve.sessions import ProtocolError, Session
+from tratree_cli.envs.serve.requests import HttpReply, HttpRequest
+from tratree_cli.envs.serve.service import EpisodeAnswer, Service, action_text
+from tratree_cli.envs.serve.sessions import ProtocolError, ServedSession
 from tratree_cli.envs.task_choice import whole_number
 from tratree_cli.errors import InputError
 
@@ -29,19 +29,19 @@ class Dialect:
     def __init__(self, service: Service) -> None:
         self.service = service
 
-    async def answer(self, request: Request) -> Reply:
+    async def answer(self, request: HttpRequest) -> HttpReply:
         """The reply to a request whose path is relative to ``/agentgym``."""
         method, _, name = self.paths.get(request.path, "").partition(" ")
         try:
             if request.path in ("", "/") and request.method == "GET":
-                return Reply(200, self.hello)
+                return HttpReply(200, self.hello)
             if request.path == "/create" and request.method == "POST":
                 number, _ = self.service.sessions.open_numbered()
-                return Reply(200, self.created(number))
+                return HttpReply(200, self.created(number))
             if not name:
-                return Reply(404, {"error": f"there is no {request.path[:80]} in this dialect"})
+                return HttpReply(404, {"error": f"there is no {request.path[:80]} in this dialect"})
             if request.method != method:
-                return Reply(405, {"error": f"{request.path} answers {method}"})
+                return HttpReply(405, {"error": f"{request.path} answers {method}"})
             source: Mapping[str, object] = request.query if method == "GET" else request.fields()
             if self.identifier not in source:
                 raise InputError(f"{self.identifier} is missing")
@@ -49,14 +49,14 @@ class Dialect:
             if name == "close":
                 self.service.sessions.numbered(number)
                 self.service.sessions.close_numbered(number)
-                return Reply(200, {"closed": True})
+                return HttpReply(200, {"closed": True})
             session = self.service.sessions.numbered(number)
-            act: Callable[[int, Session, Mapping[str, object]], Awaitable[Any]]
+            act: Callable[[int, ServedSession, Mapping[str, object]], Awaitable[Any]]
             act = getattr(self, name)
-            return Reply(200, await act(number, session, source))
+            return HttpReply(200, await act(number, session, source))
         except ProtocolError as error:
             if error.code == "CAPACITY_REACHED":
-                return Reply(503, {"error": str(error), "code": error.code})
+                return HttpReply(503, {"error": str(error), "code": error.code})
             return self.failed(str(error))
         except InputError as error:
             return self.failed(str(error))
@@ -65,38 +65,38 @@ class Dialect:
         """The reply to ``/create``."""
         return {"id": number}
 
-    def failed(self, message: str) -> Reply:
+    def failed(self, message: str) -> HttpReply:
         """The reply to a request that cannot be answered."""
-        return Reply(200, {"error": message})
+        return HttpReply(200, {"error": message})
 
-    async def begin(self, session: Session, task: str | None) -> Answer:
+    async def begin(self, session: ServedSession, task: str | None) -> EpisodeAnswer:
         """Begin a task (None: the next one)."""
         steps = self.service.limits.max_steps or self.max_steps
         wanted = {"task": task, "max_steps": steps, "available_actions": self.lists_actions}
         return await self.service.call(session, self.service.reset, session, wanted)
 
-    async def play(self, session: Session, fields: Mapping[str, object]) -> Answer:
+    async def play(self, session: ServedSession, fields: Mapping[str, object]) -> EpisodeAnswer:
         """Take the action of a request."""
         text = action_text(fields.get("action"))
         return await self.service.call(session, self.service.step, session, text)
 
-    def episode(self, session: Session) -> AgentEpisode:
+    def episode(self, session: ServedSession) -> AgentEpisode:
         """The episode of a session; ``InputError`` before the first reset."""
         if session.episode is None:
             raise InputError("the session has no episode yet; reset it first")
         return session.episode
 
-    def state(self, session: Session) -> AgentState:
+    def state(self, session: ServedSession) -> AgentState:
         """What the newest reset or step led to."""
         state = self.episode(session).state
         assert state is not None
         return state
 
-    async def available(self, session: Session) -> list[str]:
+    async def available(self, session: ServedSession) -> list[str]:
         """Actions that have an effect now."""
         return await self.service.call(session, self.episode(session).available_actions)
 
-    async def observation(self, number: int, session: Session, fields: object) -> str:
+    async def observation(self, number: int, session: ServedSession, fields: object) -> str:
         return plain(self.state(session))
 
 

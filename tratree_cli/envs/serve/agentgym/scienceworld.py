@@ -9,7 +9,7 @@ from tratree_cli.envs.agent_episode import AgentState
 from tratree_cli.envs.scienceworld.tasks import FAMILIES
 from tratree_cli.envs.serve.agentgym.dialect import Dialect, chosen, plain
 from tratree_cli.envs.serve.service import Service
-from tratree_cli.envs.serve.sessions import Session
+from tratree_cli.envs.serve.sessions import ServedSession
 from tratree_cli.errors import InputError
 
 LEFT_OUT = ("grow-", "inclined-plane-", "mendelian-genetics-")
@@ -21,7 +21,7 @@ class ScienceWorldDialect(Dialect):
 
     A reset also looks around, as the original's does, which is the first step. ``score`` is the
     best so far in hundredths; the original's becomes -100 after a wrong focus. ``possible_actions``
-    are whole actions; what the original lists as objects is empty, and goals are not told.
+    are whole actions; what the original lists as objects is empty, and goals are not listed.
     """
 
     hello = "This is environment ScienceWorld."
@@ -48,32 +48,34 @@ class ScienceWorldDialect(Dialect):
         )
 
     async def reset(
-        self, number: int, session: Session, fields: Mapping[str, object]
+        self, number: int, session: ServedSession, fields: Mapping[str, object]
     ) -> dict[str, Any]:
         await self.begin(session, chosen(self.games, "data_idx", fields.get("data_idx")))
         await self.play(session, {"action": "look around"})
         return self._described(session)
 
     async def step(
-        self, number: int, session: Session, fields: Mapping[str, object]
+        self, number: int, session: ServedSession, fields: Mapping[str, object]
     ) -> dict[str, Any]:
         return _hundredths((await self.play(session, fields)).state)
 
-    async def action_hint(self, number: int, session: Session, fields: object) -> dict[str, Any]:
+    async def action_hint(
+        self, number: int, session: ServedSession, fields: object
+    ) -> dict[str, Any]:
         return {"possible_actions": await self.available(session), "possible_objects": []}
 
-    async def goals(self, number: int, session: Session, fields: object) -> dict[str, Any]:
-        raise InputError("the progress of a task's goals is not told here")
+    async def goals(self, number: int, session: ServedSession, fields: object) -> dict[str, Any]:
+        raise InputError("the progress of a task's goals is not available here")
 
-    async def detail(self, number: int, session: Session, fields: object) -> dict[str, Any]:
+    async def detail(self, number: int, session: ServedSession, fields: object) -> dict[str, Any]:
         return self._described(session)
 
     async def task_description(
-        self, number: int, session: Session, fields: object
+        self, number: int, session: ServedSession, fields: object
     ) -> dict[str, str]:
         return {"task_description": self.episode(session).instruction}
 
-    def _described(self, session: Session) -> dict[str, Any]:
+    def _described(self, session: ServedSession) -> dict[str, Any]:
         episode = self.episode(session)
         name, _, variation = episode.task.partition("/")
         return {

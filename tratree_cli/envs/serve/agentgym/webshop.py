@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tratree_cli.envs.serve.agentgym.dialect import Dialect, plain
-from tratree_cli.envs.serve.requests import Reply
-from tratree_cli.envs.serve.sessions import Session
+from tratree_cli.envs.serve.requests import HttpReply
+from tratree_cli.envs.serve.sessions import ServedSession
 from tratree_cli.envs.task_choice import whole_number
 
 
@@ -28,24 +28,24 @@ class WebShopDialect(Dialect):
     def created(self, number: int) -> object:
         return number
 
-    def failed(self, message: str) -> Reply:
-        return Reply(400, {"error": message})
+    def failed(self, message: str) -> HttpReply:
+        return HttpReply(400, {"error": message})
 
     async def reset(
-        self, number: int, session: Session, fields: Mapping[str, object]
+        self, number: int, session: ServedSession, fields: Mapping[str, object]
     ) -> list[str | None]:
         goal = fields.get("session_id")
         task = None if goal is None else str(whole_number("session_id", goal))
         return [plain((await self.begin(session, task)).state), None]
 
     async def step(
-        self, number: int, session: Session, fields: Mapping[str, object]
+        self, number: int, session: ServedSession, fields: Mapping[str, object]
     ) -> dict[str, Any]:
         state = (await self.play(session, fields)).state
         return {"state": plain(state), "reward": state.reward, "done": state.done, "info": None}
 
     async def available_actions(
-        self, number: int, session: Session, fields: object
+        self, number: int, session: ServedSession, fields: object
     ) -> dict[str, Any]:
         offered = await self.available(session)
         has_search_bar = any(action.startswith("search[") for action in offered)
@@ -55,5 +55,5 @@ class WebShopDialect(Dialect):
             "clickables": ["search", *names] if has_search_bar else names,
         }
 
-    async def instruction_text(self, number: int, session: Session, fields: object) -> str:
+    async def instruction_text(self, number: int, session: ServedSession, fields: object) -> str:
         return f"Instruction: {self.episode(session).instruction}"

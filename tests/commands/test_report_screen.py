@@ -1,0 +1,74 @@
+"""The report on a terminal fits 80 by 24: one line a policy, the rest folded or behind --long."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console, Group
+
+from tratree_cli.commands.report_screen import screen
+from tratree_cli.display.blocks import BEST, COUNT, NUMBER, PERCENT, TEXT, Cell, Column, Row, Table
+from tratree_cli.reporting.document import ReportDocument, Section
+
+NAMES = ("expert", "random", "SFT weak", "SFT strong", "W2SG tree-DPO", "W2SG MCTS", "unstructured")
+
+
+def document() -> ReportDocument:
+    columns = (
+        Column("Policy", TEXT),
+        Column("Avg reward", NUMBER),
+        Column("Success", PERCENT),
+        Column("Demos", COUNT),
+    )
+    rows = tuple(
+        Row(
+            (
+                Cell(name),
+                Cell(40.0 + i, 30.0, 55.5, mark=BEST if name == "W2SG MCTS" else ""),
+                Cell(87.5),
+                Cell(40),
+            )
+        )
+        for i, name in enumerate(NAMES)
+    )
+    table = Table("summary", "Average reward on WebShop (test)", columns, rows, ("A note. " * 30,))
+    against = Table(
+        "comparison",
+        "Against SFT strong on WebShop",
+        (Column("Policy", TEXT), Column("Difference", NUMBER)),
+        (Row((Cell("W2SG MCTS"), Cell(-2.9, -17.2, 10.0))),),
+    )
+    sentences = ("W2SG MCTS earns 44.0 and so on, a sentence that is long. " * 4,) * 3
+    return ReportDocument(
+        title="Weak-to-strong on WebShop",
+        subtitle="recipe micro",
+        sections=(
+            Section("summary", "Results", sentences, (table,)),
+            Section("comparison", "Against", (), (against,)),
+        ),
+        warnings=("An interval without a width says nothing about the uncertainty. " * 3,),
+    )
+
+
+def shown(width: int, *, color: bool = False) -> list[str]:
+    out = io.StringIO()
+    Console(file=out, width=width, force_terminal=color, highlight=False).print(
+        Group(*screen(document()))
+    )
+    return out.getvalue().splitlines()
+
+
+def test_it_fits_a_small_terminal_and_cuts_no_figure() -> None:
+    lines = shown(80)
+    assert len(lines) <= 22
+    assert max(map(len, lines)) <= 80
+    row = next(line for line in lines if line.startswith("W2SG MCTS  "))
+    for figure in ("45.0 [30.0, 55.5]", "87.5 %", "−2.9 [−17.2, 10.0]"):
+        assert figure in row
+    assert "vs SFT strong" in "".join(lines)
+
+
+def test_the_best_row_is_bold_and_a_wide_terminal_has_longer_bars() -> None:
+    bold = [line for line in shown(80, color=True) if line.startswith("\x1b[1mW2SG MCTS  ")]
+    assert len(bold) == 1
+    assert sum(line.count("█") for line in shown(120)) > sum(line.count("█") for line in shown(80))
