@@ -236,6 +236,12 @@ def test_names_that_are_no_protocol_are_refused(tmp_path: Path) -> None:
     own.write_text("version = 0")
     with pytest.raises(InputError, match="needs a version"):
         load_protocol(str(own))
+    (tmp_path / "paper.toml").write_text("version = 1")
+    with pytest.raises(InputError, match="name of a shipped protocol"):
+        load_protocol(str(tmp_path / "paper.toml"))
+    (tmp_path / "prompt.toml").write_text("[turn]\nfirst = '{no}'\nlater = ''")
+    with pytest.raises(InputError, match="field that is not there"):
+        read_turn_form(tmp_path)
     with pytest.raises(InputError, match="0-499"):
         numbered("9-3")
 

@@ -181,7 +181,15 @@ def read_turn_form(folder: Path) -> TurnForm | None:
         return None
     if not isinstance(values, Mapping) or not {"first", "later"} <= values.keys():
         raise InputError(f"{path}: [turn] needs the texts first and later")
-    return overlay(TurnForm("", ""), values, str(path), path="turn.")
+    form = overlay(TurnForm("", ""), values, str(path), path="turn.")
+    try:
+        form.message("", "", ("",), ())
+        form.message("", "", ("",), (("", ""),))
+    except (LookupError, ValueError) as error:
+        raise InputError(
+            f"{path}: a text of [turn] has a field that is not there: {error}"
+        ) from error
+    return form
 
 
 def read_prompt(folder: Path, *, turns: bool = False) -> list[dict[str, str]]:

@@ -94,6 +94,8 @@ def load_protocol(name: str) -> Protocol:
                 f"there is no protocol '{name}'{did_you_mean(name, protocols())}; shipped: "
                 f"{', '.join(protocols())}; or give the path of a .toml file"
             )
+        if path.stem in protocols():
+            raise InputError(f"{path} has the name of a shipped protocol; give the file another")
     document = read_toml(path)
     version, title = document.pop("version", None), document.pop("title", path.stem)
     if type(version) is not int or version < 1:
@@ -106,6 +108,8 @@ def load_protocol(name: str) -> Protocol:
         setting = overlay(ProtocolSetting(), values, origin, path=f"{environment}.")
         Config().with_values(setting.values(), origin)
         numbered(setting.tasks)
+        if not all(type(size) is int for size in setting.needs.values()):
+            raise InputError(f"{origin}: needs are whole numbers")
         if setting.success not in ("", FULL_SCORE):
             raise InputError(f"{origin}: success is empty or {FULL_SCORE}, not {setting.success!r}")
         settings[environment] = setting
