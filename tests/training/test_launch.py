@@ -182,7 +182,7 @@ def test_what_stops_a_worker_is_raised_here(task: TrainingTask[Any, Any]) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("trainer", ["imitation", "preference"])
+@pytest.mark.parametrize("trainer", ["imitation", "preference", "preference by trees"])
 def test_a_training_killed_with_sigkill_resumes_to_the_same_bytes(
     policy: Path, weaker: Path, rows: list[SFTRow], pairs: Any, tmp_path: Path, trainer: str
 ) -> None:
@@ -197,6 +197,8 @@ def test_a_training_killed_with_sigkill_resumes_to_the_same_bytes(
         given: Any = rows
     else:
         config = DPOParams(learning_rate=1e-3, epochs=25, batch_size=2, checkpoint_every=5)
+        if trainer == "preference by trees":
+            trainer, config = "preference", replace(config, tree_packing="on")
         plain = pair_rows(load_tokenizer(policy), pairs)[0]
         given = with_reference(plain, reference_logps(weaker, plain))
     tasks = {

@@ -31,6 +31,11 @@ def print_line(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
+def print_text(text: str) -> None:
+    """A whole text on stdout as it is: a report in a file format, a drawing."""
+    sys.stdout.write(text)
+
+
 def print_json(value: Mapping[str, Any]) -> None:
     """One JSON object on a line of its own."""
     print_json_lines((value,))

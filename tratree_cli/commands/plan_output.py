@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-import orjson
 from rich.table import Table
 from rich.text import Text
 
+from tratree_cli.commands.output import print_json
 from tratree_cli.display.headlines import called
 from tratree_cli.display.progress import expected, stdout_console
 from tratree_cli.display.text import duration
@@ -30,7 +29,7 @@ def print_plan(lines: Sequence[PlanLine], *, as_json: bool, verbose: bool = Fals
                 "reason": line.reason,
                 "seconds": line.seconds,
             }
-            sys.stdout.write(orjson.dumps(record).decode() + "\n")
+            print_json(record)
         return
     from tratree_cli.methods.registry import title
 

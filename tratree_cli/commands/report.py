@@ -10,6 +10,7 @@ import typer
 
 from tratree_cli.commands.completion import complete_format
 from tratree_cli.commands.next_step import short
+from tratree_cli.commands.output import print_text
 from tratree_cli.commands.registered import complete_methods
 from tratree_cli.commands.session import Session, stage_command
 
@@ -206,7 +207,7 @@ def deliver(
     elif form == "terminal":
         show_report(document, session.opened_store, entry, long)
     else:
-        sys.stdout.write(rendered(document, form))
+        print_text(rendered(document, form))
 
 
 def show_report(document: ReportDocument, store: Store, entry: Entry, long: bool) -> None:

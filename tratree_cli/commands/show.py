@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tratree_cli.commands.completion import complete_reference
-from tratree_cli.commands.output import print_content, print_json_lines, print_line
+from tratree_cli.commands.output import print_content, print_json_lines, print_line, print_text
 from tratree_cli.commands.project import default_store
 from tratree_cli.errors import InputError, did_you_mean
 
@@ -198,12 +197,12 @@ def _show_tree(entry: Entry, task: str | None, depth: int, min_visits: int, form
         print_content(drawn)
     elif form == "html":
         numbers = [number] if task is not None else None
-        sys.stdout.write(tree_exports.forest_html(tree, numbers, found))
+        print_text(tree_exports.forest_html(tree, numbers, found))
     else:
         rows = tree_rows(tree, number, found, depth, min_visits)
         name = tree.forest.columns.tasks[number]
         draw = tree_exports.tree_mermaid if form == "mermaid" else tree_exports.tree_dot
-        sys.stdout.write(draw(rows, name))
+        print_text(draw(rows, name))
 
 
 def _tree_number(tree: TreeFile, task: str, entry: Entry) -> int:

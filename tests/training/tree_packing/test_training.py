@@ -14,7 +14,7 @@ from tratree_cli.training.data import PairRow, pair_rows
 from tratree_cli.training.params import DPOParams, LoraParams
 from tratree_cli.training.preference import train_dpo
 from tratree_cli.training.reference import reference_logps, with_reference
-from tratree_cli.training.tree_packing import scorer
+from tratree_cli.training.tree_packing import decision, scorer
 from tratree_cli.training.tree_packing.decision import decide, sharing_in_batches
 
 STEPS = DPOParams(max_steps=3, batch_size=4, beta=0.3, nll_weight=0.5, group_by_length=False)
@@ -71,7 +71,9 @@ def test_a_packed_result_that_differs_makes_the_model_go_back_to_rows(
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
-def test_auto_packs_where_enough_is_shared(policy: Path, rows: list[PairRow]) -> None:
+def test_auto_packs_where_enough_is_shared(
+    policy: Path, rows: list[PairRow], monkeypatch: pytest.MonkeyPatch
+) -> None:
     shared = sharing_in_batches(rows, len(rows))
     assert shared.ratio > 1
     model = load_model(policy)
@@ -79,7 +81,9 @@ def test_auto_packs_where_enough_is_shared(policy: Path, rows: list[PairRow]) ->
     def packs(given: list[PairRow], **settings: Any) -> bool:
         return bool(decide(replace(one_batch(rows), **settings), given, model))
 
-    assert shared.ratio >= scorer.WORTH_IT
+    monkeypatch.setattr(decision, "WORTH_IT", shared.ratio + 0.01)
+    assert not packs(rows, tree_packing="auto")
+    monkeypatch.setattr(decision, "WORTH_IT", shared.ratio)
     assert packs(rows, tree_packing="auto")
     assert not packs(rows, tree_packing="off")
     assert packs(rows, tree_packing="on", batch_size=1)
@@ -94,9 +98,9 @@ def test_a_model_that_cannot_be_packed_says_so_and_keeps_the_order_of_rows(
 ) -> None:
     model = load_model(policy)
     model.config.layer_types = ["linear_attention", "full_attention"]
-    decision = decide(replace(STEPS, tree_packing="on"), rows, model)
-    assert not decision
-    assert "linear_attention" in decision.remark
+    made = decide(replace(STEPS, tree_packing="on"), rows, model)
+    assert not made
+    assert "linear_attention" in made.remark
 
 
 def test_rows_computed_one_by_one_leave_no_trace_of_packing(

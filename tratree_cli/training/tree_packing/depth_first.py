@@ -19,8 +19,9 @@ import torch
 from tratree_cli.training.tree_packing import segments
 from tratree_cli.training.tree_packing.segments import Heads, Plan, Segment
 
-AT_ONCE = 16384
-"""Distinct tokens whose activations are kept together."""
+AT_ONCE = 8192
+"""Distinct tokens whose activations are kept together; at twice that, keeping them was the slower
+way on a CPU too (docs/tree-training.md)."""
 
 
 def saves_memory(plan: Plan) -> bool:

@@ -8,18 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
-
-if TYPE_CHECKING:
-    from tratree_cli.training.tree_packing.segments import Heads, Plan
 
 STEP = 1024
 """Lengths are rounded up to a multiple of it; FlexAttention's blocks have 128 positions."""
 
 
-def serves(query: torch.Tensor, heads: Heads) -> bool:
+class HeadSettings(Protocol):
+    """What a layer hands to attention beside its tensors (``segments.Heads``)."""
+
+    @property
+    def scaling(self) -> float | None: ...
+    @property
+    def dropout(self) -> float: ...
+    @property
+    def window(self) -> int | None: ...
+
+
+class EulerTour(Protocol):
+    """Tries laid out in depth-first order (``segments.Plan``)."""
+
+    @property
+    def position_ids(self) -> torch.Tensor: ...
+    @property
+    def end(self) -> torch.Tensor: ...
+    @property
+    def blocks(self) -> dict[tuple[int | None, int], Any]: ...
+
+
+def serves(query: torch.Tensor, heads: HeadSettings) -> bool:
     """Whether the device has a compiler for it and the heads are of a size that it takes."""
     width = query.shape[-1]
     sized = width >= 16 and width & (width - 1) == 0
@@ -30,8 +49,8 @@ def attend(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    heads: Heads,
-    plan: Plan,
+    heads: HeadSettings,
+    plan: EulerTour,
     compiled: bool = True,
 ) -> torch.Tensor:
     """``[1, heads, N, d]``, as ``Plan.attend`` gives it."""
@@ -54,7 +73,7 @@ def attend(
     return found[:, :, :size]
 
 
-def _block_mask(plan: Plan, window: int | None, padded: int) -> Any:
+def _block_mask(plan: EulerTour, window: int | None, padded: int) -> Any:
     """Query q sees key k where ``k <= q < end[k]``, and within the window of its path."""
     from torch.nn.attention.flex_attention import create_block_mask
 

@@ -1,4 +1,4 @@
-"""Attention over a trie, one segment after another: what each row adds, to the whole of its path.
+"""Attention over a trie by segments: what each row adds, to the whole of its path.
 
 A segment is the run of nodes that a row adds to its trie. Its queries attend to the nodes of the
 row's path up to themselves, so attention costs distinct tokens times path length, not the square of
@@ -19,6 +19,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from tratree_cli.training.tree_packing import flex
+from tratree_cli.training.tree_packing.batches import Batch, batches
 from tratree_cli.training.tree_packing.trie import TokenTrie
 
 NAME = "tree_segments"
@@ -69,6 +70,9 @@ class Plan:
     segments: tuple[Segment, ...]
     offsets: tuple[int, ...]
     """Where each trie's first node lies."""
+    batches: tuple[Batch, ...]
+    order: torch.Tensor
+    """Where each position's result lies among those of the batches."""
     masks: dict[tuple[int, int | None, torch.dtype], torch.Tensor] = field(default_factory=dict)
     """Made by the first layer that needs them; gradients would keep one a layer otherwise."""
 
@@ -87,16 +91,31 @@ class Plan:
         if flex.serves(query, heads):
             return flex.attend(query, key, value, heads, self)
         parts = [
-            attend_on_path(
-                query[:, :, segment.begin : segment.end],
-                key.index_select(2, segment.path),
-                value.index_select(2, segment.path),
-                heads,
-                (self.masks, number),
-            )
-            for number, segment in enumerate(self.segments)
+            self._batch(number, batch, (query[0], key[0], value[0]), heads)
+            for number, batch in enumerate(self.batches)
         ]
-        return torch.cat(parts, dim=2)
+        return torch.cat(parts, dim=1).index_select(1, self.order)[None]
+
+    def _batch(
+        self,
+        number: int,
+        batch: Batch,
+        tensors: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+        heads: Heads,
+    ) -> torch.Tensor:
+        """``[heads, real queries, d]`` of one batch of segments."""
+        query, key, value = (
+            tensor.index_select(1, places).unflatten(1, (len(batch.sizes), -1)).transpose(0, 1)
+            for tensor, places in zip(tensors, (batch.queries, batch.keys, batch.keys), strict=True)
+        )
+        mask = None
+        if heads.window is not None or not batch.causal:
+            name = (number, heads.window, query.dtype)
+            if name not in self.masks:
+                self.masks[name] = batch.mask(heads.window, query)
+            mask = self.masks[name]
+        found = _scaled_dot_product(query, key, value, heads, mask)
+        return found.transpose(0, 1).flatten(1, 2).index_select(1, batch.places)
 
 
 def plan(tries: Sequence[TokenTrie], device: torch.device) -> Plan:
@@ -114,6 +133,7 @@ def plan(tries: Sequence[TokenTrie], device: torch.device) -> Plan:
                 segments.append(Segment(size + begun, size + end, nodes))
                 begun = end
         size += len(trie)
+    together = batches([(one.begin, one.end, one.path) for one in segments], device)
     tokens = np.concatenate([trie.tokens for trie in tries])
     depth = np.concatenate([trie.depth for trie in tries])
     ends = [trie.end + begin for trie, begin in zip(tries, offsets, strict=True)]
@@ -123,6 +143,8 @@ def plan(tries: Sequence[TokenTrie], device: torch.device) -> Plan:
         torch.from_numpy(np.concatenate(ends)).to(device),
         tuple(segments),
         tuple(offsets),
+        tuple(together),
+        torch.argsort(torch.cat([batch.queries[batch.places] for batch in together])),
     )
 
 
@@ -158,20 +180,30 @@ def attend_on_path(
     ``kept`` is where the mask is kept, and under which number.
     """
     queries, keys = query.shape[2], key.shape[2]
-    causal = queries == keys and heads.window is None
     mask = None
-    if not causal:
+    if queries != keys or heads.window is not None:
         masks, number = kept
         name = (number, heads.window, query.dtype)
         if name not in masks:
             masks[name] = _mask(queries, keys, heads.window, query)
         mask = masks[name]
+    return _scaled_dot_product(query, key, value, heads, mask)
+
+
+def _scaled_dot_product(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    heads: Heads,
+    mask: torch.Tensor | None,
+) -> torch.Tensor:
+    """PyTorch's attention; causal where there is no mask."""
     return torch.nn.functional.scaled_dot_product_attention(
         query,
         key,
         value,
         attn_mask=mask,
-        is_causal=causal,
+        is_causal=mask is None,
         dropout_p=heads.dropout,
         scale=heads.scaling,
         enable_gqa=query.shape[1] != key.shape[1],

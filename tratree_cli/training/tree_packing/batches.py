@@ -1,0 +1,100 @@
+"""Segments of similar size computed together: a tree of short branches is few kernels, not many.
+
+Queries and keys of a batch are padded to its largest; a batch takes a segment as long as what is
+padded stays small against what is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+WASTE = 1.5
+"""Padded pairs of query and key over real ones, at most."""
+PAIRS = 1 << 22
+"""Pairs of query and key in a batch, so that its mask stays small."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """G segments of at most Q queries and K keys.
+
+    ``queries[G * Q]`` and ``keys[G * K]`` are places in the packed sequence (0 where padded),
+    ``sizes`` each segment's (queries, keys), ``real`` which of the G * Q are queries and ``places``
+    the numbers of those.
+    """
+
+    queries: torch.Tensor
+    keys: torch.Tensor
+    sizes: tuple[tuple[int, int], ...]
+    real: torch.Tensor
+    places: torch.Tensor
+
+    @property
+    def causal(self) -> bool:
+        """Whether every segment is its own whole path, without padding."""
+        return all(size == (self.width, self.width) for size in self.sizes)
+
+    @property
+    def width(self) -> int:
+        """Q."""
+        return len(self.queries) // len(self.sizes)
+
+    @property
+    def reach(self) -> int:
+        """K."""
+        return len(self.keys) // len(self.sizes)
+
+    def mask(self, window: int | None, like: torch.Tensor) -> torch.Tensor:
+        """``[G, 1, Q, K]``, to be added: 0 where a query may attend, else minus infinity."""
+        device = like.device
+        before = torch.tensor([keys - queries for queries, keys in self.sizes], device=device)
+        behind = (
+            before[:, None, None]
+            + torch.arange(self.width, device=device)[None, :, None]
+            - torch.arange(self.reach, device=device)[None, None, :]
+        )
+        hidden = behind < 0
+        if window is not None:
+            hidden |= behind >= window
+        # A query that is padding sees something, too: without keys there is no softmax.
+        hidden &= self.real.view(len(self.sizes), self.width, 1)
+        mask = torch.zeros(hidden.shape, dtype=like.dtype, device=device)
+        return mask.masked_fill_(hidden, float("-inf"))[:, None]
+
+
+def batches(runs: Sequence[tuple[int, int, torch.Tensor]], device: torch.device) -> list[Batch]:
+    """Segments ``(begin, end, path)`` in batches."""
+    order = sorted(runs, key=lambda run: (run[1] - run[0], len(run[2]), -run[0]), reverse=True)
+    groups: list[list[tuple[int, int, torch.Tensor]]] = []
+    real = 0
+    for run in order:
+        mine = (run[1] - run[0]) * len(run[2])
+        if groups:
+            wide = groups[-1][0][1] - groups[-1][0][0]
+            reach = max(len(run[2]), *(len(other[2]) for other in groups[-1]))
+            padded = (len(groups[-1]) + 1) * wide * reach
+            if padded <= min(PAIRS, WASTE * (real + mine)):
+                groups[-1].append(run)
+                real += mine
+                continue
+        groups.append([run])
+        real = mine
+    return [_batch(group, device) for group in groups]
+
+
+def _batch(group: Sequence[tuple[int, int, torch.Tensor]], device: torch.device) -> Batch:
+    sizes = tuple((end - begin, len(path)) for begin, end, path in group)
+    wide, reach = (max(size[side] for size in sizes) for side in (0, 1))
+    queries = torch.zeros((len(group), wide), dtype=torch.int64)
+    keys = torch.zeros((len(group), reach), dtype=torch.int64)
+    real = torch.zeros((len(group), wide), dtype=torch.bool)
+    for number, (begin, end, path) in enumerate(group):
+        queries[number, : end - begin] = torch.arange(begin, end)
+        keys[number, : len(path)] = path.cpu()
+        real[number, : end - begin] = True
+    tensors = (queries, keys, real, torch.nonzero(real.flatten()))
+    moved = [tensor.flatten().to(device) for tensor in tensors]
+    return Batch(moved[0], moved[1], sizes, moved[2], moved[3])
