@@ -231,6 +231,9 @@ class EvalSection:
     samples: int = note(1, "episodes per task", least=1)
     temperature: float = note(0.0, "0 is greedy", least=0)
     top_p: float = note(1.0, "nucleus mass when sampling", above=0, most=1)
+    protocol: str = note(
+        "", "the setting of published numbers: paper, eto, verl-agent, a .toml; empty: the recipe's"
+    )
 
 
 @dataclass(frozen=True)

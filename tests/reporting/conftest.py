@@ -74,7 +74,7 @@ def report_of(rows: Sequence[EvaluationRow], *, with_paper: bool = False) -> Rep
     return build_report(ReportData(tuple(rows), with_paper=with_paper))
 
 
-def study(seeds: int = 3, tasks: int = 20) -> list[EvaluationRow]:
+def study(seeds: int = 3, tasks: int = 20, protocol: str = "") -> list[EvaluationRow]:
     """All methods of the quick report over some seeds; better methods get more tasks right."""
     share = {
         "expert": 0.9,
@@ -90,7 +90,11 @@ def study(seeds: int = 3, tasks: int = 20) -> list[EvaluationRow]:
     for method, right in share.items():
         for seed in range(seeds):
             solved = round(right * tasks) + (seed - 1 if seeds > 1 else 0)
-            found.append(evaluated(method, [float(i < solved) for i in range(tasks)], seed=seed))
+            found.append(
+                evaluated(
+                    method, [float(i < solved) for i in range(tasks)], seed=seed, protocol=protocol
+                )
+            )
     return found
 
 

@@ -15,7 +15,7 @@ from tratree_cli.evaluation.metrics import summarise_results
 from tratree_cli.evaluation.significance import ONE_SEED
 from tratree_cli.reporting.build_report import NO_PAPER
 from tratree_cli.reporting.document import ReportDocument, document_from
-from tratree_cli.reporting.published import PUBLISHED, published
+from tratree_cli.reporting.published import PAPER, PUBLISHED, published
 from tratree_cli.reporting.rows import EvaluationRow
 
 Maker = Callable[..., EvaluationRow]
@@ -114,7 +114,7 @@ def test_without_a_ceiling_the_gap_ends_at_sft_strong_and_says_so(make: Maker) -
 
 
 def test_table_1_ranks_own_figures_and_never_the_papers(make_study: Study) -> None:
-    report = report_of(make_study(1), with_paper=True)
+    report = report_of(make_study(1, protocol=PAPER), with_paper=True)
     found = table(report, "table-1")
     assert row(found, "W2SG MCTS").cells[1].mark == BEST
     assert row(found, "ceiling").cells[1].mark == SECOND
@@ -129,9 +129,9 @@ def test_the_papers_figures_appear_only_when_asked_for(make_study: Study) -> Non
 
 
 def test_the_papers_figures_are_of_test_sets_and_a_report_without_one_says_so(make: Maker) -> None:
-    shown = report_of([make("mcts", [0.0, 1.0])], with_paper=True)
+    shown = report_of([make("mcts", [0.0, 1.0], protocol=PAPER)], with_paper=True)
     assert NO_PAPER not in shown.warnings
-    dev = make("mcts", [0.0, 1.0])
+    dev = make("mcts", [0.0, 1.0], protocol=PAPER)
     told = replace(dev.evaluation.descriptor, split="dev")
     dev = replace(dev, evaluation=replace(dev.evaluation, descriptor=told))
     assert NO_PAPER in report_of([dev], with_paper=True).warnings
@@ -319,7 +319,11 @@ def test_a_warning_of_several_seeds_is_one_sentence_with_the_range_of_its_figure
 def test_a_report_is_read_back_from_its_json(
     make_study: Study, hostile_report: ReportDocument
 ) -> None:
-    for report in (report_of(make_study(2), with_paper=True), hostile_report, report_of([])):
+    for report in (
+        report_of(make_study(2, protocol=PAPER), with_paper=True),
+        hostile_report,
+        report_of([]),
+    ):
         plain = orjson.loads(orjson.dumps(report.to_json()))
         assert document_from(plain) == report
 

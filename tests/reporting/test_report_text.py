@@ -20,6 +20,7 @@ from tratree_cli.display import formatting
 from tratree_cli.display.blocks import COUNT, P_VALUE, SECONDS, TEXT, Cell, Column, Row, Table
 from tratree_cli.display.text import inert, one_line
 from tratree_cli.reporting.document import ReportDocument, Section
+from tratree_cli.reporting.published import PAPER
 from tratree_cli.reporting.render import csv as csv_render
 from tratree_cli.reporting.render import json as json_render
 from tratree_cli.reporting.render import latex, markdown, terminal
@@ -39,7 +40,7 @@ def printed(renderable: RenderableType, width: int = 80, **options: object) -> s
 @pytest.mark.parametrize("seeds", [1, 5])
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_no_cell_is_cut_at_any_width(make_study: Study, seeds: int, width: int) -> None:
-    report = report_of(make_study(seeds), with_paper=True)
+    report = report_of(make_study(seeds, protocol=PAPER), with_paper=True)
     text = printed(terminal.render(report, None), width)
     assert all(cell_len(line) <= width for line in text.splitlines())
     assert "…" not in text
@@ -74,7 +75,7 @@ def test_the_short_answer_names_what_it_leaves_out(make_study: Study) -> None:
 
 
 def test_without_colour_marks_are_still_there(make_study: Study) -> None:
-    report = report_of(make_study(1), with_paper=True)
+    report = report_of(make_study(1, protocol=PAPER), with_paper=True)
     text = printed(terminal.render(report, None), 100, no_color=True)
     assert "\x1b" not in text
     assert "(paper)" in text
@@ -131,7 +132,7 @@ def test_latex_has_balanced_braces_and_no_foreign_command(
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX is installed")
 def test_latex_sets_every_table_within_the_text(make_study: Study, tmp_path: Path) -> None:
-    report = report_of(make_study(2), with_paper=True)
+    report = report_of(make_study(2, protocol=PAPER), with_paper=True)
     (tmp_path / "tables.tex").write_text(latex.render(report), "utf-8")
     (tmp_path / "paper.tex").write_text(
         r"\documentclass{article}\usepackage{booktabs,graphicx}"
@@ -149,7 +150,7 @@ def test_latex_sets_every_table_within_the_text(make_study: Study, tmp_path: Pat
 
 
 def test_latex_marks_the_best_and_the_papers_rows(make_study: Study) -> None:
-    text = latex.render(report_of(make_study(1), with_paper=True))
+    text = latex.render(report_of(make_study(1, protocol=PAPER), with_paper=True))
     assert r"\textbf{75.0" in text
     assert "(paper)" in text
     assert r"Table 3" not in text

@@ -8,6 +8,7 @@ from dataclasses import replace
 from tests.reporting.conftest import report_of
 from tratree_cli.display.blocks import Figure, Table
 from tratree_cli.reporting.document import ReportDocument
+from tratree_cli.reporting.published import PAPER
 from tratree_cli.reporting.rows import EvaluationRow
 
 Maker = Callable[..., EvaluationRow]
@@ -151,11 +152,15 @@ def test_rewards_by_type_are_counted_as_the_reward_is(make: Maker) -> None:
 
 
 def test_the_papers_figures_stand_under_test_sets_alone(make: Maker) -> None:
-    both = [make(m, [1.0, 0.0], split=s) for s in ("test", "dev") for m in ("sft-strong", "mcts")]
+    both = [
+        make(m, [1.0, 0.0], split=s, protocol=PAPER)
+        for s in ("test", "dev")
+        for m in ("sft-strong", "mcts")
+    ]
     found = table(report_of(both, with_paper=True), "table-1")
     assert [column.title for column in found.columns[1::2]] == [
-        "WebShop test reward",
-        "WebShop dev reward",
+        "WebShop test (paper 1) reward",
+        "WebShop dev (paper 1) reward",
     ]
     papers = [row for row in found.rows if row.paper]
     assert papers and all(row.cells[1].value is not None for row in papers)

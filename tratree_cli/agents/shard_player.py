@@ -16,6 +16,7 @@ from tratree_cli.agents.registry import LOCAL, open_policy
 from tratree_cli.agents.rollout import OnProgress, play_episodes
 from tratree_cli.agents.sampling_plan import Shard
 from tratree_cli.agents.shard_files import encode_shard
+from tratree_cli.agents.turn_form import TurnByTurn, TurnForm
 from tratree_cli.envs.protocol import Environment, EnvironmentSpec
 from tratree_cli.envs.registry import open_environment
 from tratree_cli.errors import StageError, TratreeError, is_out_of_memory
@@ -25,13 +26,15 @@ from tratree_cli.errors import StageError, TratreeError, is_out_of_memory
 class PolicySource:
     """A policy that explores: ``name`` identifies it for good, ``reference`` opens it here.
 
-    ``engine`` is the backend that plays it where it is a model.
+    ``engine`` is the backend that plays it where it is a model, ``form`` how such a model is asked
+    about every turn by itself (None: in a conversation).
     """
 
     name: str
     reference: str
     options: Mapping[str, Any] = field(default_factory=dict)
     engine: str = LOCAL
+    form: TurnForm | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class ShardPlayer:
             self._policy = open_policy(
                 source.reference, options=source.options, batch=job.batch, engine=source.engine
             )
+            if source.form is not None:
+                self._policy = TurnByTurn(self._policy, source.form)
             self._source = shard.source
         assert self._environment is not None
         assert self._policy is not None

@@ -31,8 +31,13 @@ def configured(options: CommonOptions, inputs: Sequence[Entry], flags: Mapping[s
     """The configuration; ``flags`` are a command's own by ``section__key``, None if not given."""
     base = inherited(inputs) if inputs else _from_recipe(options)
     config = base
-    for origin, values in _told(options, flags):
+    told = _told(options, flags)
+    for origin, values in told:
         config = config.with_values(values, origin)
+    if config.eval.protocol:
+        from tratree_cli.stages.evaluation_protocol import refuse_contradictions
+
+        refuse_contradictions(config, told)
     if inputs:
         _refuse_contradiction(base, config, options.recipe, inputs[0])
     return config
@@ -103,7 +108,9 @@ def _refuse_contradiction(base: Config, config: Config, recipe: str | None, entr
             f"{entry.ref[:20]} was made with the prompt '{base.env.prompt}'; a flag says "
             f"'{config.env.prompt}'; drop the flag (the input decides)"
         )
-    if config.env != base.env:
+    # A protocol has data of its own, whatever the policy was trained on.
+    data = base.env.data if config.eval.protocol else config.env.data
+    if replace(config.env, data=data) != base.env:
         raise InputError(
             f"{entry.ref[:20]} was made in {base.env.name} on {base.env.data}; a flag says "
             f"{config.env.name} on {config.env.data}; drop the flag (the input decides)"

@@ -47,6 +47,14 @@ def evaluate(
         int | None, typer.Option("--samples", help="Episodes per task.", min=1)
     ] = None,
     temperature: Annotated[float | None, typer.Option("--temperature", help="0 is greedy.")] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            "--protocol",
+            help="As published numbers were measured: paper, eto, verl-agent, or a .toml.",
+            metavar="NAME",
+        ),
+    ] = None,
     best_of: Annotated[
         int,
         typer.Option(
@@ -80,6 +88,7 @@ def evaluate(
         eval__tasks=limit,
         eval__samples=samples,
         eval__temperature=temperature,
+        eval__protocol=protocol,
     )
     chosen = policies[0] if policies else train_strong.node(config, "tree-dpo")
     node = stage.node(config, policy=chosen, label=_label(chosen), best_of=best_of)

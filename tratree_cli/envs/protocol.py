@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from tratree_cli.errors import InputError
@@ -122,6 +123,9 @@ class OptionalFeatures:
 
     training_splits: Sequence[str] = ("train", "dev")
     """Splits that may be explored and demonstrated on; all others are for evaluation alone."""
+
+    sizes: Mapping[str, int] = MappingProxyType({})
+    """How much of what the data hold, for evaluation protocols that need certain data."""
 
     in_memory: bool = False
     """Whether everything lies in this process's memory: a step waits for no other process, and a

@@ -53,8 +53,9 @@ class Descriptor:
     base model, ``weak`` the weak one (Tables 6-7), ``seed`` is the training seed and makes runs
     comparable across methods. ``parameters`` are the settings a sweep varies (``explore.m``,
     ``dpo.beta``, ...) and ``varied`` names those whose value is not the recipe's own, so that a
-    sweep's cells never enter the main tables. ``warnings`` travel into every report: restricted
-    decoding, an explored test split, a base-initialised policy.
+    sweep's cells never enter the main tables. ``protocol`` names the evaluation protocol and its
+    version, empty where the recipe's own settings hold. ``warnings`` travel into every report:
+    restricted decoding, an explored test split, a base-initialised policy.
     """
 
     label: str
@@ -66,9 +67,15 @@ class Descriptor:
     seed: int | None = None
     best_of: int | None = None
     budget: Budget = UNKNOWN_BUDGET
+    protocol: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     varied: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def task_set(self) -> str:
+        """The split, with the protocol where there is one: figures of two are never compared."""
+        return f"{self.split} ({self.protocol})" if self.protocol else self.split
 
 
 @dataclass(frozen=True)
@@ -87,9 +94,12 @@ def write_evaluation(
     descriptor: Descriptor,
 ) -> None:
     """Write both files of an ``evaluation`` artifact into ``folder``."""
+    described = asdict(descriptor)
+    if not descriptor.protocol:
+        del described["protocol"]  # as evaluations were written before there were protocols
     document = {
         "format": FORMAT,
-        "descriptor": asdict(descriptor),
+        "descriptor": described,
         "metrics": metrics_document(metrics),
     }
     (folder / METRICS).write_bytes(

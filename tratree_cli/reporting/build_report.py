@@ -23,8 +23,13 @@ if TYPE_CHECKING:
     from tratree_store import Entry
 
 NO_PAPER = (
-    "No figure of the paper stands here: what it prints is of the test sets of WebShop, "
-    "ScienceWorld and ALFWorld, with its methods."
+    "No figure of the paper stands here: what it prints is of its methods on the test sets of "
+    "WebShop, ScienceWorld and ALFWorld, and stands beside evaluations under its protocol alone "
+    "(--set eval.protocol=paper)."
+)
+SEVERAL_PROTOCOLS = (
+    "Evaluated under different protocols ({protocols}): their figures have columns of their own, "
+    "are never averaged together and are not to be compared with each other."
 )
 
 
@@ -64,9 +69,16 @@ def build_report(
     return document.with_warnings(
         *warnings,
         *_warnings(data.rows),
+        *_protocols(data.rows),
         *([NO_PAPER] if data.with_paper and not from_paper else []),
         *remarks,
     )
+
+
+def _protocols(rows: Sequence[EvaluationRow]) -> tuple[str, ...]:
+    """A sentence where the rows are not all of one protocol."""
+    named = dict.fromkeys(row.descriptor.protocol or "the recipe's own setting" for row in rows)
+    return (SEVERAL_PROTOCOLS.format(protocols=", ".join(named)),) if len(named) > 1 else ()
 
 
 def _artifacts(data: ReportData) -> tuple[Artifact, ...]:
@@ -101,7 +113,7 @@ def _artifacts(data: ReportData) -> tuple[Artifact, ...]:
 
 def _source_label(descriptor: Descriptor) -> str:
     """Which cell of the tables this evaluation stands behind."""
-    where = f"{environment_title(descriptor.environment)} {descriptor.split}"
+    where = f"{environment_title(descriptor.environment)} {descriptor.task_set}"
     parts = [descriptor.label, *([where.strip()] if descriptor.environment else [])]
     parts += [f"seed {descriptor.seed}"] if descriptor.seed is not None else []
     parts += [f"{name}={descriptor.parameters.get(name)}" for name in descriptor.varied]

@@ -160,12 +160,12 @@ def cohorts(rows: Sequence[EvaluationRow]) -> tuple[Cohort, ...]:
     for row in rows:
         groups.setdefault(_identity(row.descriptor), []).append(row)
     environments = list(dict.fromkeys(row.descriptor.environment for row in rows))
-    splits = list(dict.fromkeys(row.descriptor.split for row in rows))
+    splits = list(dict.fromkeys(row.descriptor.task_set for row in rows))
 
     def order(cohort: Cohort) -> tuple[object, ...]:
         return (
             environments.index(cohort.descriptor.environment),
-            splits.index(cohort.descriptor.split),
+            splits.index(cohort.descriptor.task_set),
             rank(cohort.method),
             setting_order(cohort.descriptor),
         )
@@ -185,7 +185,7 @@ def setting_order(descriptor: Descriptor) -> tuple[object, ...]:
 def _identity(descriptor: Descriptor) -> tuple[str, ...]:
     return (
         descriptor.environment,
-        descriptor.split,
+        descriptor.task_set,
         descriptor.family,
         descriptor.weak,
         descriptor.method,

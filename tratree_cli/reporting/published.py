@@ -14,11 +14,16 @@ from tratree_cli.methods.registry import title
 WEBSHOP = "webshop"
 SCIENCEWORLD = "scienceworld"
 ALFWORLD = "alfworld"
+PAPER = "paper 1"
+"""The protocol under which the paper's figures stand, with its version."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """One printed figure; ``label`` is the paper's own row title."""
+    """One printed figure; ``label`` is the paper's own row title.
+
+    It is shown beside evaluations under its ``protocol`` alone.
+    """
 
     table: int
     label: str
@@ -29,6 +34,7 @@ class Published:
     family: str = "Llama2-13B"
     breadth: int | None = None
     beta: float | None = None
+    protocol: str = PAPER
 
 
 _TABLE_1: tuple[tuple[str, str, tuple[float, ...]], ...] = (

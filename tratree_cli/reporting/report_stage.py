@@ -60,7 +60,7 @@ class ReportParameters:
     missing: tuple[str, ...] = keyed_unless(())
 
 
-STAGE = Stage("report", 5, "report", "tratree_cli.reporting.report_stage:run", ReportParameters)
+STAGE = Stage("report", 6, "report", "tratree_cli.reporting.report_stage:run", ReportParameters)
 
 
 def of_evaluations(
@@ -282,7 +282,7 @@ def _heading(rows: Sequence[EvaluationRow]) -> tuple[str, str]:
     ]
     where = dict.fromkeys(environment_title(config["env"]["name"]) for config in configs)
     recipes = dict.fromkeys(str(config["recipe"]) for config in configs)
-    splits = dict.fromkeys(row.descriptor.split for row in rows)
+    splits = dict.fromkeys(row.descriptor.task_set for row in rows)
     seeds = {row.descriptor.seed for row in rows if row.lineage and row.lineage.policy}
     parts = [
         f"recipe {', '.join(recipes)}",

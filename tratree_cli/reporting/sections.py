@@ -67,7 +67,7 @@ class SectionPlan:
 
 
 SECTIONS = (
-    SectionPlan("summary", "Results", (summary.table,), key_results.sentences),
+    SectionPlan("summary", "Results", (summary.tables,), key_results.sentences),
     SectionPlan("comparison", "Against the baseline", (baseline_comparison.tables,)),
     SectionPlan(
         "figures",

@@ -19,7 +19,10 @@ _TITLES = {"webshop": "WebShop", "scienceworld": "ScienceWorld", "alfworld": "AL
 
 @dataclass(frozen=True)
 class EvalSet:
-    """An environment's split; ``title`` names the split where some environment has several."""
+    """An environment's split, under a protocol if ``split`` names one (``test (paper 1)``).
+
+    ``title`` names it where some environment has several, and a protocol always.
+    """
 
     environment: str
     split: str
@@ -28,15 +31,16 @@ class EvalSet:
     def holds(self, group: Cohort) -> bool:
         """Whether the cohort was evaluated here."""
         descriptor = group.descriptor
-        return (descriptor.environment, descriptor.split) == (self.environment, self.split)
+        return (descriptor.environment, descriptor.task_set) == (self.environment, self.split)
 
 
 def eval_sets(groups: Sequence[Cohort]) -> tuple[EvalSet, ...]:
     """The splits on which these cohorts were evaluated, in order of appearance."""
-    pairs = dict.fromkeys((g.descriptor.environment, g.descriptor.split) for g in groups)
+    pairs = dict.fromkeys((g.descriptor.environment, g.descriptor.task_set) for g in groups)
     several = len(pairs) > len({environment for environment, _ in pairs})
+    under = {g.descriptor.task_set for g in groups if g.descriptor.protocol}
     return tuple(
-        EvalSet(environment, split, _title(environment, split if several else ""))
+        EvalSet(environment, split, _title(environment, split if several or split in under else ""))
         for environment, split in pairs
     )
 

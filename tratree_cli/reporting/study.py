@@ -20,7 +20,7 @@ from tratree_cli.methods.registry import method, methods
 from tratree_cli.pipeline.graph import Node, order
 from tratree_cli.stages import method_graph
 
-IDENTITY = ("env", "models", "eval.split")
+IDENTITY = ("env", "models", "eval.split", "eval.protocol")
 """Sections and parameters that a table has rows or columns of its own for: never 'varied'."""
 
 

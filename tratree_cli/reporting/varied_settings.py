@@ -32,7 +32,7 @@ def infer_varied_settings(
         rows = _with_differences(store, rows)
     together: dict[tuple[str, str], list[int]] = {}
     for index, row in enumerate(rows):
-        together.setdefault((row.descriptor.environment, row.descriptor.split), []).append(index)
+        together.setdefault((row.descriptor.environment, row.descriptor.task_set), []).append(index)
     inferred: dict[int, EvaluationRow] = {}
     for members in together.values():
         inferred |= zip(members, _inferred([rows[index] for index in members]), strict=True)
@@ -105,7 +105,7 @@ def _with_differences(store: Store, rows: Sequence[EvaluationRow]) -> list[Evalu
 def _description(descriptor: Descriptor) -> Hashable:
     return (
         descriptor.environment,
-        descriptor.split,
+        descriptor.task_set,
         descriptor.family,
         descriptor.weak,
         descriptor.method,

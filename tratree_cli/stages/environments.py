@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,20 +19,28 @@ from typing import Any
 import orjson
 
 from tratree_cli import envs
+from tratree_cli.agents.turn_form import TurnForm
 from tratree_cli.config import Config, read_toml
 from tratree_cli.envs.protocol import EnvironmentSpec, optional
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.pipeline.graph import Locations
 from tratree_cli.resources import templates_dir, tree_digest
+from tratree_cli.settings import overlay
 
 
 @dataclass(frozen=True)
 class EnvironmentFacts:
-    """What is remembered of an environment: its spec, its splits, and those to learn from."""
+    """What is remembered of an environment: spec, splits, those to learn from, and sizes."""
 
     spec: EnvironmentSpec
     splits: tuple[str, ...]
     training_splits: tuple[str, ...]
+    sizes: Mapping[str, int]
+
+
+def environment_sizes(config: Config) -> Mapping[str, int]:
+    """How many tasks each split has (``test tasks``), and what else the environment counts."""
+    return _facts(config).sizes
 
 
 def environment_spec(config: Config) -> EnvironmentSpec:
@@ -84,6 +92,7 @@ def _remembered(name: str, data: str, parameters: bytes) -> EnvironmentFacts:
             EnvironmentSpec(**known["spec"]),
             tuple(known["splits"]),
             tuple(known["training_splits"]),
+            known["sizes"],
         )
     except (OSError, TypeError, KeyError, orjson.JSONDecodeError):
         pass
@@ -91,7 +100,10 @@ def _remembered(name: str, data: str, parameters: bytes) -> EnvironmentFacts:
 
     opened = open_environment(name, data, orjson.loads(parameters))
     training = tuple(optional(opened, "training_splits"))
-    facts = EnvironmentFacts(opened.spec, tuple(opened.splits()), training)
+    splits = opened.splits()
+    sizes = {f"{name} tasks": len(tasks) for name, tasks in splits.items()}
+    sizes |= optional(opened, "sizes")
+    facts = EnvironmentFacts(opened.spec, tuple(splits), training, sizes)
     opened.close()
     try:
         remembered.parent.mkdir(parents=True, exist_ok=True)
@@ -161,10 +173,39 @@ def prompt_templates(config: Config) -> dict[str, str]:
     return {"prompt": tree_digest(prompt_folder(config))}
 
 
-def read_prompt(folder: Path) -> list[dict[str, str]]:
-    """The conversation's prefix: messages before the first observation."""
+def read_turn_form(folder: Path) -> TurnForm | None:
+    """How the prompt writes every turn by itself (``[turn]``); None for a conversation."""
     path = folder / "prompt.toml"
-    messages = read_toml(path).get("messages", [])
+    values = read_toml(path).get("turn")
+    if values is None:
+        return None
+    if not isinstance(values, Mapping) or not {"first", "later"} <= values.keys():
+        raise InputError(f"{path}: [turn] needs the texts first and later")
+    form = overlay(TurnForm("", ""), values, str(path), path="turn.")
+    try:
+        form.message("", "", ("",), ())
+        form.message("", "", ("",), (("", ""),))
+    except (LookupError, ValueError) as error:
+        raise InputError(
+            f"{path}: a text of [turn] has a field that is not there: {error}"
+        ) from error
+    return form
+
+
+def read_prompt(folder: Path, *, turns: bool = False) -> list[dict[str, str]]:
+    """The conversation's prefix: messages before the first observation.
+
+    A prompt that writes every turn by itself is refused unless ``turns``: what is trained on is a
+    conversation.
+    """
+    path = folder / "prompt.toml"
+    document = read_toml(path)
+    if "turn" in document and not turns:
+        raise InputError(
+            f"the prompt {folder.name} asks about every turn by itself, which evaluations alone "
+            "can play; choose another --prompt here"
+        )
+    messages = document.get("messages", [])
     whole = isinstance(messages, list) and all(
         isinstance(message, dict) and {"role", "content"} <= message.keys() for message in messages
     )

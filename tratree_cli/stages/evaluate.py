@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tratree_cli.config import Config
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
+from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages.environments import (
     environment_key,
     locations,
     prompt_templates,
     require_split,
+)
+from tratree_cli.stages.evaluation_protocol import (
+    FULL_SCORE,
+    ProtocolSetting,
+    load_protocol,
+    numbered,
+    require_best_of,
+    under_protocol,
 )
 from tratree_cli.stages.sampling import (
     MODEL,
@@ -30,6 +39,8 @@ from tratree_cli.stages.sampling import (
 if TYPE_CHECKING:
     from tratree_store import Entry
 
+    from tratree_cli.formats.rollouts import Trajectory
+
 EVALUATION_SEED = 0
 """Sampling seeds of an evaluation do not follow the training seed, so that runs can be paired."""
 
@@ -45,7 +56,12 @@ PAPER_SPLITS: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class EvalParameters:
-    """``policies`` is the one policy: ``model`` for the input model, else a policy's name."""
+    """``policies`` is the one policy: ``model`` for the input model, else a policy's name.
+
+    ``protocol`` is the name and version of the protocol, ``numbers`` the range of its task numbers
+    where they are not a split, ``success`` what counts as success where it is not the
+    environment's own definition.
+    """
 
     split: str
     tasks: int
@@ -55,6 +71,9 @@ class EvalParameters:
     best_of: int
     engine: EngineParameters
     policies: tuple[str, ...]
+    protocol: str = keyed_unless("")
+    numbers: str = keyed_unless("")
+    success: str = keyed_unless("")
 
 
 STAGE = Stage("eval", 2, "evaluation", "tratree_cli.stages.evaluate:run", EvalParameters)
@@ -65,9 +84,16 @@ def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of
 
     ``best_of`` N > 1 samples N episodes per task and scores the best of them (section 4.1).
     """
+    if best_of > 1:
+        require_best_of(config)
+    asked, config = config, under_protocol(config)
     section = config.eval
+    protocol = load_protocol(section.protocol) if section.protocol else None
+    setting = protocol.setting(config.env.name) if protocol else ProtocolSetting()
+    numbers = setting.tasks
     split = split_named(config, section.split)
-    require_split(config, split)
+    if not numbers:
+        require_split(config, split)
     name = policy if isinstance(policy, str) else MODEL
     params = EvalParameters(
         split=split,
@@ -78,11 +104,15 @@ def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of
         best_of=best_of,
         engine=engine_parameters(config, (name,)),
         policies=(name,),
+        protocol=protocol.identity if protocol else "",
+        numbers=numbers,
+        success=setting.success,
     )
     return Node(
         stage=STAGE,
         label=f"evaluation of {shown_policy(label or name)}",
-        config=config,
+        # As it was asked for: what is made from here on names the protocol, not what it sets.
+        config=asked,
         params=params,
         inputs={} if isinstance(policy, str) else {"policy": (policy,)},
         environment=environment_key(config),
@@ -90,6 +120,11 @@ def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of
         locations=locations(config),
         modules=policy_modules(config, (name,)),
     )
+
+
+def _strict(trajectory: Trajectory) -> Trajectory:
+    """The trajectory with success where its score is 1."""
+    return replace(trajectory, success=trajectory.score is not None and trajectory.score >= 1.0)
 
 
 def split_named(config: Config, name: str) -> str:
@@ -114,12 +149,17 @@ def run(job: Job[EvalParameters]) -> Result:
         engine=params.engine,
         split=params.split,
         tasks=params.tasks,
+        names=numbered(params.numbers),
+        of_split=not params.numbers,
+        turns=True,
         samples=params.samples,
         temperatures=[params.temperature],
         top_ps=[params.top_p],
         # The same tasks, seeds and order for every policy and training seed: paired comparisons.
         seed=EVALUATION_SEED,
     )
+    if params.success == FULL_SCORE:
+        rollouts = replace(rollouts, trajectories=[*map(_strict, rollouts.trajectories)])
     environment = open_environment(job.environment)
     types = {t.task: environment.task_type(t.task) for t in rollouts.trajectories}
     environment.close()
@@ -133,6 +173,7 @@ def run(job: Job[EvalParameters]) -> Result:
         environment=job.environment.name,
         split=params.split,
         best_of=best_of,
+        protocol=params.protocol,
         warnings=("decoding was restricted to available actions",)
         if params.engine.constrain
         else (),

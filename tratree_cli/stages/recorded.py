@@ -11,6 +11,7 @@ from tratree_cli.pipeline.graph import Locations, Node
 from tratree_cli.pipeline.parameters import read_parameters
 from tratree_cli.pipeline.registry import stage_named
 from tratree_cli.stages.environments import environment_spec, prompt_folder
+from tratree_cli.stages.evaluation_protocol import under_protocol
 
 if TYPE_CHECKING:
     from tratree_store import Entry
@@ -32,6 +33,7 @@ def recorded_node(entry: Entry, inputs: Mapping[str, Sequence[Entry]]) -> Node:
         )
     params = read_parameters(stage.parameters, document["params"], f"the parameters in {origin}")
     config = from_dict(provenance["config"], origin)
+    played = under_protocol(config) if stage.name == "eval" else config
     environment, templates = document.get("environment"), document.get("templates", {})
     return Node(
         stage=stage,
@@ -43,8 +45,8 @@ def recorded_node(entry: Entry, inputs: Mapping[str, Sequence[Entry]]) -> Node:
         models=document.get("models", {}),
         templates=templates,
         locations=Locations(
-            environment=environment_spec(config) if environment else None,
-            prompt=prompt_folder(config) if "prompt" in templates else None,
+            environment=environment_spec(played) if environment else None,
+            prompt=prompt_folder(played) if "prompt" in templates else None,
             base_models=(config.models.weak, config.models.strong),
         ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from tratree_cli.stages.environments import no_such_split
 if TYPE_CHECKING:
     from tratree_cli.agents.rollout import RolloutProgress
     from tratree_cli.agents.shard_player import PolicySource
+    from tratree_cli.agents.turn_form import TurnForm
     from tratree_cli.formats.rollouts import Rollouts, Trajectory
 
 
@@ -107,29 +108,36 @@ def sample(
     seed: int,
     part: tuple[int, int] | None = None,
     names: Sequence[str] = (),
+    of_split: bool = True,
+    turns: bool = False,
 ) -> Rollouts:
     """Play ``samples`` episodes of every task with the node's policies, resuming finished shards.
 
     ``roles`` are what the seeds of each policy's episodes follow. ``names`` are tasks by name, of
-    which ``tasks`` takes the first (0: all). ``part=(i, n)`` plays only the i-th of n parts and
-    returns that. What enters a shard's key is what changes an episode; the number of samples and of
-    tasks does not, so asking for more later plays only the difference.
+    which ``tasks`` takes the first (0: all); they are of the split unless ``of_split`` is False.
+    ``turns`` allows a prompt that asks models about every turn by itself. ``part=(i, n)`` plays
+    only the i-th of n parts and returns that. What enters a shard's key is what changes an episode;
+    the number of samples and of tasks does not, so asking for more later plays only the difference.
     """
     from tratree_cli.agents.sampling_plan import SamplingPlan, setting_grid
     from tratree_cli.agents.shards import explore
     from tratree_cli.envs.registry import open_environment
-    from tratree_cli.stages.environments import read_prompt
+    from tratree_cli.stages.environments import read_prompt, read_turn_form
 
     environment = open_environment(job.environment)
-    if names:
+    if not of_split:
+        chosen = names
+        for name in names:
+            environment.max_steps(name)  # refuses a task that is not there
+    elif names:
         chosen = chosen_by_name(environment, split, names)[: tasks or None]
     else:
         chosen = choose_tasks(environment, split, tasks)
     environment.close()
-    sources = _sources(job, policies, engine)
+    prompt, form = read_prompt(job.prompt, turns=turns), read_turn_form(job.prompt)
+    sources = _sources(job, policies, engine, form)
     by_person = is_interactive(policies)
     constrain = {"constrain": True} if engine.constrain else {}
-    prompt = read_prompt(job.prompt)
     plan = SamplingPlan(
         tasks=chosen,
         m=samples,
@@ -142,6 +150,7 @@ def sample(
         context={
             "environment": dict(job.node.environment or {}),
             "prompt": prompt,
+            **({"turn": asdict(form)} if form else {}),
             "max_new_tokens": engine.max_new_tokens,
             "max_context": engine.max_context,
             **({"backend": engine.backend} if engine.backend != LOCAL else {}),
@@ -166,7 +175,7 @@ def sample(
 
 
 def _sources(
-    job: Job[Any], policies: Sequence[str], engine: EngineParameters
+    job: Job[Any], policies: Sequence[str], engine: EngineParameters, form: TurnForm | None
 ) -> list[PolicySource]:
     from tratree_cli.agents.shard_player import PolicySource
 
@@ -182,12 +191,14 @@ def _sources(
         backend = backend_of(name)
         if name == MODEL:
             entry = next(models)
-            sources.append(PolicySource(entry.object, str(entry.path), limits, engine.backend))
+            sources.append(
+                PolicySource(entry.object, str(entry.path), limits, engine.backend, form)
+            )
         elif backend is None:
-            sources.append(PolicySource(name, _location(job, name), limits, engine.backend))
+            sources.append(PolicySource(name, _location(job, name), limits, engine.backend, form))
         elif backend.kind == "served":
             served = {"max_new_tokens": engine.max_new_tokens}
-            sources.append(PolicySource(name, _location(job, name), served))
+            sources.append(PolicySource(name, _location(job, name), served, form=form))
         else:
             sources.append(PolicySource(name, name))
     return sources

@@ -91,6 +91,11 @@ class WebShopEnvironment:
         self.shop = shop
         self.spec = spec
         self.notes = _notes(shop, splits)
+        products = shop.inventory
+        self.sizes = {
+            "product records": len(products.products) + products.dropped.records,
+            f"{shop.goal_kind} goals": len(shop.goals),
+        }
         self._splits = {name: tuple(map(str, indices)) for name, indices in splits.items()}
 
     def splits(self) -> Mapping[str, Sequence[str]]:

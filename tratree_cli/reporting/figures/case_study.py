@@ -33,7 +33,7 @@ def case_study(rows: Sequence[EvaluationRow]) -> tuple[Block, ...]:
     splits: dict[str, dict[str, EvaluationRow]] = {}
     for row in rows:
         if row.descriptor.method in methods and row.lineage is not None:
-            by_method = splits.setdefault(row.descriptor.split, {})
+            by_method = splits.setdefault(row.descriptor.task_set, {})
             by_method.setdefault(row.descriptor.method, row)
     most = max(splits.values(), key=len, default={})
     shown = [most[name] for name in methods if name in most]

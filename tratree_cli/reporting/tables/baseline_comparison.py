@@ -84,7 +84,7 @@ def comparison_table(groups: Sequence[Cohort], where: str = "") -> Table | None:
             cells.append(Cell(more or None))
         rows.append(Row(tuple(cells)))
     descriptor = baseline.descriptor
-    environment, split = descriptor.environment, descriptor.split
+    environment, split = descriptor.environment, descriptor.task_set
     where = where or (environment_title(environment) if environment else "")
     return Table(
         key=f"versus-{environment or 'all'}-{split or 'all'}",

@@ -55,8 +55,9 @@ def paper_row(
 
 
 def printed_for(figure: Published, eval_set: EvalSet) -> bool:
-    """Whether the paper's figure belongs to these tasks: it prints figures of test sets only."""
-    return eval_set.environment == figure.environment and eval_set.split in ("", "test")
+    """Whether the paper's figure belongs here: to its test set, evaluated under its protocol."""
+    where = (eval_set.environment, eval_set.split)
+    return where == (figure.environment, f"test ({figure.protocol})")
 
 
 def ranked(rows: Sequence[Row]) -> tuple[Row, ...]:

@@ -6,7 +6,7 @@ is not the same comparison.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tratree_cli.display.blocks import (
     COUNT,
@@ -26,14 +26,21 @@ _ALWAYS = 3
 """Columns that stay even where they are empty: policy, reward, success."""
 
 
-def table(data: ReportData) -> Table:
+def tables(data: ReportData) -> Iterator[Table]:
+    """A table for each evaluation protocol: no column mixes two."""
+    named = dict.fromkeys(group.descriptor.protocol for group in data.main)
+    for number, protocol in enumerate(named):
+        groups = tuple(group for group in data.main if group.descriptor.protocol == protocol)
+        yield _table(groups, f"summary-{number + 1}" if number else "summary")
+
+
+def _table(groups: Sequence[Cohort], key: str) -> Table:
     """One row a cohort: average reward with interval, success rate, data used.
 
     Where rows have unequally many training seeds, their number stands in the row.
     """
-    groups = data.main
     environments = {group.descriptor.environment for group in groups}
-    splits = {group.descriptor.split for group in groups}
+    splits = {group.descriptor.task_set for group in groups}
     several = len(environments) > 1 or len(splits) > 1
     counts = {len(group.runs) for group in groups if group.seeds != (None,)}
     unequal = len(counts) > 1
@@ -59,7 +66,7 @@ def table(data: ReportData) -> Table:
         if index < _ALWAYS or any(row[index].value is not None for row in rows)
     ]
     return Table(
-        key="summary",
+        key=key,
         title=f"Average reward on {where}" if where else "Average reward",
         columns=tuple(columns[index] for index in shown),
         rows=tuple(Row(tuple(row[index] for index in shown)) for row in rows),
@@ -71,9 +78,8 @@ def _cells(group: Cohort, several: bool, unequal: bool) -> tuple[Cell, ...]:
     reward = group.reward
     name = group.name
     if several:
-        name = (
-            f"{name} ({environment_title(group.descriptor.environment)} {group.descriptor.split})"
-        )
+        where = environment_title(group.descriptor.environment)
+        name = f"{name} ({where} {group.descriptor.task_set})"
     return (
         Cell(name),
         Cell() if reward is None else Cell(reward.value, reward.low, reward.high, sd=group.spread),
@@ -87,7 +93,7 @@ def _cells(group: Cohort, several: bool, unequal: bool) -> tuple[Cell, ...]:
 
 def _eval_sets(groups: Sequence[Cohort]) -> set[tuple[str, str]]:
     return {
-        (group.descriptor.environment, group.descriptor.split)
+        (group.descriptor.environment, group.descriptor.task_set)
         for group in groups
         if group.descriptor.environment
     }
