@@ -92,7 +92,7 @@ def tratree(folder: Path, hub: str, *words: str) -> subprocess.CompletedProcess[
     """The command as a process of its own: libraries read where the hub is when imported."""
     where = {"HF_ENDPOINT": hub, "HF_HOME": str(folder / "cache"), "HF_HUB_OFFLINE": "0"}
     around = {**where, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
-    return run_tratree(folder, *words, "--no-stdin", environment=around)
+    return run_tratree(folder, *words, "--recipe", "small", "--no-stdin", environment=around)
 
 
 @pytest.fixture
