@@ -52,9 +52,11 @@ def document() -> ReportDocument:
 
 def shown(width: int, *, color: bool = False) -> list[str]:
     out = io.StringIO()
-    Console(file=out, width=width, force_terminal=color, highlight=False).print(
-        Group(*screen(document()))
+    system = "standard" if color else None  # whatever the terminal of whoever runs the tests
+    console = Console(
+        file=out, width=width, force_terminal=color, color_system=system, highlight=False
     )
+    console.print(Group(*screen(document())))
     return out.getvalue().splitlines()
 
 
