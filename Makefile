@@ -82,7 +82,7 @@ docs: install
 	$(BIN)/python docs/build.py
 
 # Measurements, by hand: ratios in one run, because machines are noisy.
-BENCHES := startup store.bench trees.compare trees.growth trees.command webshop.bench envs.serve rollouts.bench training.bench training.tree_packing
+BENCHES := startup store.bench trees.compare trees.growth trees.command webshop.bench envs.in_process envs.serve rollouts.bench training.bench training.tree_packing
 bench: install
 	@for b in $(BENCHES); do echo "== benchmarks.$$b"; OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$b; done
 

@@ -112,7 +112,8 @@ def trained(store: Store, start: Entry, settings: dict[str, Any]) -> Entry:
         return build.publish(
             {"optimizer_steps": settings["steps"], "scores": scores},
             {
-                **start.provenance,
+                "config": start.provenance["config"],
+                "method": "mcts-then-grpo",
                 "inputs": {"init": [start.recipe]},
                 "label": "W2SG MCTS, then GRPO",
                 "command": sys.argv,

@@ -150,10 +150,9 @@ def report_error(error: BaseException, code: int) -> None:
         place = error.filename or "a file could not be written"
         message = f"{place}: {error.strerror}; make room, or choose another folder with --store"
     if "--json" in sys.argv:
-        import orjson
+        from tratree_cli.commands.output import print_json
 
-        envelope = {"error": {"kind": type(error).__name__, "message": message, "exit": code}}
-        sys.stdout.write(orjson.dumps(envelope).decode() + "\n")
+        print_json({"error": {"kind": type(error).__name__, "message": message, "exit": code}})
     say(message)
 
 

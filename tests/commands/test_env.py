@@ -11,7 +11,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from tratree_cli.commands.env import app
-from tratree_cli.display.environments import Stage, play_episode
+from tratree_cli.display.environments import PlayedTask, play_episode
 from tratree_cli.envs.protocol import Outcome
 from tratree_cli.envs.webshop import WebShop, open_environment
 from tratree_cli.envs.webshop.environment import ShopEpisode
@@ -107,7 +107,7 @@ def test_a_long_list_of_actions_is_shown_when_asked_for() -> None:
 
     shop = open_environment().shop  # type: ignore[attr-defined]
     shown = io.StringIO()
-    stage = Stage(Crowded(shop.session(), 0), "x", 10)
+    stage = PlayedTask(Crowded(shop.session(), 0), "x", 10)
     play_episode(stage, io.StringIO("?\n"), Console(file=shown, width=80))
     before, after = shown.getvalue().split("and 75 more")
     assert "click[24]" in before and "click[25]" not in before and "click[99]" in after
@@ -127,7 +127,7 @@ def test_a_number_that_the_environment_asks_for_is_given_as_it_is() -> None:
         def available_actions(self) -> list[str]:
             return ["0", "1"]
 
-    play_episode(Stage(Asking(), "x", 5), io.StringIO("1\n"), Console(file=io.StringIO()))
+    play_episode(PlayedTask(Asking(), "x", 5), io.StringIO("1\n"), Console(file=io.StringIO()))
     assert said == ["1"]
 
 
@@ -156,7 +156,7 @@ def test_a_hostile_title_is_shown_as_text_and_drives_nothing() -> None:
     }
     shop = WebShop.from_records([product], {}, {"B1": [request]}, goal_kind="human")
     shown = io.StringIO()
-    stage = Stage(ShopEpisode(shop.session(), 0), "[bold]x", 10)
+    stage = PlayedTask(ShopEpisode(shop.session(), 0), "[bold]x", 10)
     play_episode(stage, io.StringIO("search[shirt]\nclick[b1]\n"), Console(file=shown, width=80))
     assert "[red]shirt" in shown.getvalue() and "[/nope]" in shown.getvalue()
     assert "\x1b" not in shown.getvalue() and "\x07" not in shown.getvalue()

@@ -121,7 +121,7 @@ def test_what_stands_on_a_failing_node_is_lost_and_nothing_else(config: Config) 
     assert {node.label for node in nodes if node.key in losses.keys} == {
         "strong model, mcts",
         "evaluation of W2SG MCTS",
-        "agreement of W2SG MCTS",
+        "preference accuracy of W2SG MCTS",
         "report",
     }
     rest = report_stage.of_cells(config, found, losses.keys)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+REPORT_FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
+"""What ``report --format`` takes."""
+
 
 def _beginning(names: Iterable[str], incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
@@ -29,7 +32,7 @@ def complete_assignment(incomplete: str) -> list[str]:
 
 
 def complete_format(incomplete: str) -> list[str]:
-    return _beginning(("terminal", "markdown", "latex", "csv", "json", "html"), incomplete)
+    return _beginning(REPORT_FORMATS, incomplete)
 
 
 def complete_split(incomplete: str) -> list[str]:

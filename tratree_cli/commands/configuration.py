@@ -31,13 +31,13 @@ def configured(options: CommonOptions, inputs: Sequence[Entry], flags: Mapping[s
     """The configuration; ``flags`` are a command's own by ``section__key``, None if not given."""
     base = inherited(inputs) if inputs else _from_recipe(options)
     config = base
-    told = _told(options, flags)
-    for origin, values in told:
+    given = _given_values(options, flags)
+    for origin, values in given:
         config = config.with_values(values, origin)
     if config.eval.protocol:
         from tratree_cli.stages.evaluation_protocol import refuse_contradictions
 
-        refuse_contradictions(config, told)
+        refuse_contradictions(config, given)
     if inputs:
         _refuse_contradiction(base, config, options.recipe, inputs[0])
     return config
@@ -65,20 +65,22 @@ def _from_recipe(options: CommonOptions) -> Config:
     return recipe.with_values(document, str(project or PROJECT_FILE))
 
 
-def _told(options: CommonOptions, flags: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+def _given_values(
+    options: CommonOptions, flags: Mapping[str, Any]
+) -> list[tuple[str, Mapping[str, Any]]]:
     """What the command line says, the strongest last: nested values, and where each was said."""
     env = {"name": options.env, "data": _folder(options.data), "prompt": options.prompt}
-    told: list[tuple[str, Mapping[str, Any]]] = [
+    given: list[tuple[str, Mapping[str, Any]]] = [
         ("command line", {"env": {key: value for key, value in env.items() if value is not None}})
     ]
     if options.seed is not None:
-        told.append(("--seed", {"seed": options.seed}))
+        given.append(("--seed", {"seed": options.seed}))
     for dotted, value in flags.items():
         if value is not None:
             section, _, key = dotted.partition("__")
-            told.append(("command line", {section: {key: value}}))
-    told += [(f"--set {text}", parse_assignment(text)) for text in options.assignments or ()]
-    return told
+            given.append(("command line", {section: {key: value}}))
+    given += [(f"--set {text}", parse_assignment(text)) for text in options.assignments or ()]
+    return given
 
 
 def _wanted_environment(options: CommonOptions, document: Mapping[str, Any]) -> str:

@@ -129,13 +129,13 @@ def play(
     parameters: Parameters = None,
 ) -> None:
     """Play a task yourself: type an action, or the number of one that is offered; q leaves."""
-    from tratree_cli.display.environments import Stage, play_episode
+    from tratree_cli.display.environments import PlayedTask, play_episode
 
     environment = open_named(name, data, parameters)
     try:
         chosen = _task(environment, split, task)
         play_episode(
-            Stage(
+            PlayedTask(
                 environment.episode(chosen),
                 environment.instruction(chosen),
                 environment.max_steps(chosen),

@@ -11,8 +11,6 @@ from tratree_cli.methods.pair_rule import PAIR_RULES
 from tratree_cli.methods.registry import METHODS, methods, trained_methods
 from tratree_cli.registry import Registry
 
-Complete = Callable[[str], list[str]]
-
 
 def study_methods() -> list[str]:
     """The methods that a study can make, in the order of tables."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tratree_cli.commands.completion import complete_format
+from tratree_cli.commands.completion import REPORT_FORMATS, complete_format
 from tratree_cli.commands.next_step import short
 from tratree_cli.commands.output import print_text
 from tratree_cli.commands.registered import complete_methods
@@ -33,8 +33,6 @@ OTHER_NAMES = {
     "htm": "html",
 }
 """Formats by the names and suffixes that people try."""
-
-FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
 
 
 @app.command()
@@ -138,11 +136,15 @@ def check_output(form: str | None, output: Path | None) -> str:
 
     if form is None:
         suffix = output.suffix.removeprefix(".").lower() if output is not None else ""
-        form = OTHER_NAMES.get(suffix, suffix if suffix in FORMATS else "terminal")
-    if form not in FORMATS:
+        form = OTHER_NAMES.get(suffix, suffix if suffix in REPORT_FORMATS else "terminal")
+    if form not in REPORT_FORMATS:
         meant = OTHER_NAMES.get(form, form)
-        hint = f" (did you mean '{meant}'?)" if meant != form else did_you_mean(form, FORMATS)
-        raise InputError(f"there is no format '{form}'{hint}; there are {', '.join(FORMATS)}")
+        hint = (
+            f" (did you mean '{meant}'?)" if meant != form else did_you_mean(form, REPORT_FORMATS)
+        )
+        raise InputError(
+            f"there is no format '{form}'{hint}; there are {', '.join(REPORT_FORMATS)}"
+        )
     if output is not None and not output.parent.is_dir():
         raise InputError(f"--output {output}: there is no folder {output.parent}")
     if form == "html" and output is None and sys.stdout.isatty():

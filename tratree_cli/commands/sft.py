@@ -50,7 +50,7 @@ def sft(
 
     if role not in stage.ROLES:
         raise InputError(f"--role must be weak or strong, not '{role}'")
-    world = prepare(session, processes, launch, track)
+    group = prepare(session, processes, launch, track)
     given = session.entries(demos or [], ("demos",)) if demos or not file else []
     diverge = session.entry(diverge_from, ("model",)) if diverge_from else None
     base = base_model(model)
@@ -71,6 +71,6 @@ def sft(
         role,
         demonstrations=[*given, *imported] or None,
         diverge_from=diverge,
-        processes=world,
+        processes=group,
     )
     session.finish(node)

@@ -72,7 +72,7 @@ def train_strong(
     from tratree_cli.stages import method_inputs
     from tratree_cli.stages import train_strong as stage
 
-    world = prepare(session, processes, launch, track)
+    group = prepare(session, processes, launch, track)
     words = session.words(source or []) if source or file is None else []
     given = [session.entry(word, tuple(method_inputs.INPUTS.values())) for word in words]
     if len(given) + (file is not None) > 1:
@@ -103,7 +103,7 @@ def train_strong(
     start = _model(session, init or config.train.init, ("sft", "base"))
     reference = _model(session, ref or config.dpo.ref, ("weak", "strong-sft", "none", ""))
     data = _imported(config, file) if file is not None else first
-    node = stage.node(config, chosen, data=data, init=start, reference=reference, processes=world)
+    node = stage.node(config, chosen, data=data, init=start, reference=reference, processes=group)
     session.finish(node)
 
 

@@ -70,7 +70,7 @@ def finding_line(promise: str, seen: str, *, kept: bool) -> Text:
 
 
 @dataclass
-class Stage:
+class PlayedTask:
     """A task about to be played."""
 
     episode: Episode
@@ -78,19 +78,19 @@ class Stage:
     max_steps: int
 
 
-def play_episode(stage: Stage, typed: TextIO, console: Console | None = None) -> float:
+def play_episode(played: PlayedTask, typed: TextIO, console: Console | None = None) -> float:
     """Let a person play; returns the score. The end of the input leaves the game."""
     console = console or Console()
-    console.print(Text(one_line(stage.instruction), "bold"))
-    observation, score = stage.episode.reset(), 0.0
-    for step in range(1, stage.max_steps + 1):
-        actions = list(stage.episode.available_actions())
+    console.print(Text(one_line(played.instruction), "bold"))
+    observation, score = played.episode.reset(), 0.0
+    for step in range(1, played.max_steps + 1):
+        actions = list(played.episode.available_actions())
         _show_page(console, observation, actions)
-        action = _ask(console, typed, actions, f"step {step}/{stage.max_steps}> ")
+        action = _ask(console, typed, actions, f"step {step}/{played.max_steps}> ")
         if action is None:
             console.print(Text("left the game"))
             return score
-        outcome = stage.episode.step(action)
+        outcome = played.episode.step(action)
         observation, score = outcome.observation, outcome.score
         if not outcome.valid:
             console.print(Text("nothing happens: that is not possible here", "yellow"))

@@ -12,7 +12,6 @@ import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from random import Random
 from typing import Any
 
@@ -21,6 +20,7 @@ import orjson
 from tratree_cli.envs.protocol import Environment, Episode, Outcome
 from tratree_cli.envs.registry import open_environment
 from tratree_cli.errors import InputError
+from tratree_cli.processes import Pool
 
 SLOWEST = 1.0
 """Steps per second below which exploring a few hundred tasks takes days."""
@@ -233,10 +233,9 @@ def _replayed(opener: Callable[[], Environment], recordings: Sequence[RecordedEp
 
 def _elsewhere(environment: Environment, recordings: Sequence[RecordedEpisode]) -> str:
     """A spawned process opens the environment by its spec, as rollout workers do."""
-    with get_context("spawn").Pool(1) as pool:
-        observed = pool.apply(
-            _observations, (environment.spec, [(w.task, w.actions) for w in recordings])
-        )
+    plays = [(recording.task, recording.actions) for recording in recordings]
+    with Pool(1) as pool:
+        observed = pool.submit(_observations, environment.spec, plays).result()
     for recording, (first, outcomes) in zip(recordings, observed, strict=True):
         _same(recording, 0, first, recording.first)
         for step, (seen, expected) in enumerate(zip(outcomes, recording.outcomes, strict=True), 1):

@@ -66,7 +66,8 @@ def method_of(store: Store, evaluation: Entry, policy: Entry | None = None) -> s
     """The method behind an evaluation: read from how its policy was made.
 
     A trained model's parameters name it; an SFT model's recorded role tells which SFT method it is;
-    a scripted policy is its own name. Any other model goes by its label.
+    a scripted policy is its own name. What other programs publish may record its ``method``; what
+    records none goes by its label.
     """
     if policy is None:
         policy = next(iter(lineage.inputs(store, evaluation, "policy")), None)
@@ -75,7 +76,8 @@ def method_of(store: Store, evaluation: Entry, policy: Entry | None = None) -> s
     if policy.stage == "train-strong":
         return str(policy.document["params"]["method"])
     if (role := lineage.sft_role(policy)) is None:
-        return str(policy.provenance.get("label", policy.stage))
+        recorded = policy.provenance.get("method") or policy.provenance.get("label", policy.stage)
+        return str(recorded)
     sampled = int(evaluation.document["params"].get("best_of", 1)) > 1
     fitting = [m.name for m in methods() if m.supervised and m.role == role]
     several = [name for name in fitting if (method(name).best_of > 1) is sampled]

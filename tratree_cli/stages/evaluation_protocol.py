@@ -8,6 +8,7 @@ what the evaluated policy was trained on keeps its own. A file of one's own is n
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -63,11 +64,13 @@ class Protocol:
     version: int
     title: str
     settings: Mapping[str, ProtocolSetting]
+    content: str = ""
+    """The first digits of the sha256 of a file of one's own; two files may have one name."""
 
     @property
     def identity(self) -> str:
-        """What an evaluation is keyed by and a report tells apart: ``paper 1``."""
-        return f"{self.name} {self.version}"
+        """What an evaluation is keyed by and a report tells apart: ``paper 1``, ``own 1 3f2a``."""
+        return " ".join(filter(None, (self.name, str(self.version), self.content)))
 
     def setting(self, environment: str) -> ProtocolSetting:
         if environment not in self.settings:
@@ -96,6 +99,8 @@ def load_protocol(name: str) -> Protocol:
             )
         if path.stem in protocols():
             raise InputError(f"{path} has the name of a shipped protocol; give the file another")
+    shipped = path.parent == templates_dir() / "protocols"
+    content = "" if shipped else hashlib.sha256(path.read_bytes()).hexdigest()[:8]
     document = read_toml(path)
     version, title = document.pop("version", None), document.pop("title", path.stem)
     if type(version) is not int or version < 1:
@@ -113,7 +118,7 @@ def load_protocol(name: str) -> Protocol:
         if setting.success not in ("", FULL_SCORE):
             raise InputError(f"{origin}: success is empty or {FULL_SCORE}, not {setting.success!r}")
         settings[environment] = setting
-    return Protocol(path.stem, version, str(title), settings)
+    return Protocol(path.stem, version, str(title), settings, content)
 
 
 def under_protocol(config: Config) -> Config:

@@ -49,7 +49,7 @@ def node(config: Config, policy: Node | Entry, title: str) -> Node:
     """The preference accuracy of ``policy`` on the held-out pairs, against the weak SFT model."""
     return Node(
         stage=STAGE,
-        label=f"agreement of {title}",
+        label=f"preference accuracy of {title}",
         config=config,
         params=PreferenceAccuracyParameters(config.sft.max_length),
         inputs={

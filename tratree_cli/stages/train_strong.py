@@ -58,7 +58,7 @@ class TrainStrongParameters:
 
 
 STAGE = Stage(
-    "train-strong", 1, "model", "tratree_cli.stages.train_strong:run", TrainStrongParameters
+    "train-strong", 2, "model", "tratree_cli.stages.train_strong:run", TrainStrongParameters
 )
 
 

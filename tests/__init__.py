@@ -1,0 +1,1 @@
+"""Tests; a package, because other projects install one of this name."""
