@@ -9,12 +9,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
+
+
+def invoke(app: Any, words: Sequence[str], **options: Any) -> Result:
+    """``words`` given to a typer application or one of its commands, inside this process."""
+    return CliRunner().invoke(app, list(words), **options)
 
 
 @dataclass(frozen=True)
@@ -58,13 +64,11 @@ class Folder:
         self.monkeypatch = monkeypatch
 
     def __call__(self, *words: str) -> Answer:
-        from typer.testing import CliRunner
-
         from tratree_cli.app import app
 
         self.monkeypatch.chdir(self.path)
         self.monkeypatch.setattr("sys.argv", ["tratree", *words])
-        done = CliRunner().invoke(app, [*words, *([] if words[0] in PLAIN else ["--no-stdin"])])
+        done = invoke(app, [*words, *([] if words[0] in PLAIN else ["--no-stdin"])])
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
         return Answer(done.exit_code, done.stdout, done.stderr)

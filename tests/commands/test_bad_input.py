@@ -7,9 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from tests.command_line import run_tratree
+from tests.command_line import invoke, run_tratree
 from tests.e2e.conftest import Command
 from tratree_cli.app import app
 
@@ -204,7 +203,7 @@ class TestWrongArtifacts:
     ids=" ".join,
 )
 def test_a_flag_that_would_do_nothing_is_refused(words: list[str], said: str) -> None:
-    done = CliRunner().invoke(app, [*words, "--no-stdin"])
+    done = invoke(app, [*words, "--no-stdin"])
     assert done.exit_code == 2, done.stderr
     assert said in done.stderr
     assert not Path(".tratree").exists()
@@ -212,23 +211,23 @@ def test_a_flag_that_would_do_nothing_is_refused(words: list[str], said: str) ->
 
 @pytest.mark.parametrize("key", ["explore.tasks", "eval.tasks", "demos.tasks", "seed"])
 def test_a_number_below_its_bound_is_refused_and_not_counted_from_the_end(key: str) -> None:
-    done = CliRunner().invoke(app, ["report", "--no-stdin", "--set", f"{key}=-3"])
+    done = invoke(app, ["report", "--no-stdin", "--set", f"{key}=-3"])
     assert done.exit_code == 2
     assert f"'{key}' must be at least 0, not -3" in done.stderr
 
 
 def test_no_limit_of_a_recipe_drops_a_task_that_was_named() -> None:
     words = ["explore", "--policy", "random", "--tasks", "1,2,3", "--set", "explore.tasks=2", "-n"]
-    done = CliRunner().invoke(app, [*words, "--no-stdin"])
+    done = invoke(app, [*words, "--no-stdin"])
     assert done.exit_code == 2
     assert "--limit" in done.stderr
     for limit in ("0", "2"):
-        assert CliRunner().invoke(app, [*words, "--no-stdin", "--limit", limit]).exit_code == 0
+        assert invoke(app, [*words, "--no-stdin", "--limit", limit]).exit_code == 0
 
 
 def test_a_dry_run_plays_no_part() -> None:
     words = ["explore", "--policy", "random", "--limit", "2", "-m", "1", "--shard", "1/1", "-n"]
-    done = CliRunner().invoke(app, [*words, "--no-stdin"])
+    done = invoke(app, [*words, "--no-stdin"])
     assert done.exit_code == 0, done.stderr
     assert "would run" in done.stdout
     assert not list(Path(".tratree").rglob("*.zst"))

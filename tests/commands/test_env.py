@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from typer.testing import CliRunner
 
+from tests.command_line import invoke
 from tratree_cli.commands.env import app
 from tratree_cli.display.environments import PlayedTask, play_episode
 from tratree_cli.envs.protocol import Outcome
@@ -17,25 +17,23 @@ from tratree_cli.envs.webshop import WebShop, open_environment
 from tratree_cli.envs.webshop.environment import ShopEpisode
 from tratree_cli.errors import InputError
 
-run = CliRunner().invoke
-
 
 def test_list_shows_tasks_per_split_and_readiness() -> None:
-    result = run(app, ["list"])
+    result = invoke(app, ["list"])
     assert result.exit_code == 0
     assert "webshop" in result.stdout and "train 600" in result.stdout
     assert "ready" in result.stdout
 
 
 def test_list_says_what_mends_a_missing_data_folder(tmp_path: Path) -> None:
-    result = run(app, ["list", "--data", str(tmp_path), "--json"])
+    result = invoke(app, ["list", "--data", str(tmp_path), "--json"])
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     [row] = [row for row in rows if row["environment"] == "webshop"]
     assert not row["ready"] and "tratree env fetch webshop" in row["missing"]
 
 
 def test_a_folder_is_shown_with_the_environments_that_have_files_in_it(edge60: Path) -> None:
-    result = run(app, ["list", "--data", str(edge60), "--json"])
+    result = invoke(app, ["list", "--data", str(edge60), "--json"])
     rows = {row["environment"]: row for row in map(json.loads, result.stdout.splitlines())}
     assert rows["webshop"]["ready"] and rows["webshop"]["data"] == str(edge60)
     assert rows["alfworld"]["ready"] and rows["alfworld"]["data"] == "embedded"
@@ -44,7 +42,7 @@ def test_a_folder_is_shown_with_the_environments_that_have_files_in_it(edge60: P
 def test_a_broken_file_is_said_of_its_own_environment_only(tmp_path: Path) -> None:
     (tmp_path / "items_shuffle.json").write_text("[")
     (tmp_path / "items_ins_v2.json").write_text("{}")
-    result = run(app, ["list", "--data", str(tmp_path), "--json"])
+    result = invoke(app, ["list", "--data", str(tmp_path), "--json"])
     rows = {row["environment"]: row for row in map(json.loads, result.stdout.splitlines())}
     assert "not valid JSON" in rows["webshop"]["missing"]
     assert rows["alfworld"]["ready"]
@@ -52,15 +50,15 @@ def test_a_broken_file_is_said_of_its_own_environment_only(tmp_path: Path) -> No
 
 def test_a_list_keeps_to_the_columns_that_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "50")
-    assert max(map(len, run(app, ["list"]).stdout.splitlines())) <= 50
+    assert max(map(len, invoke(app, ["list"]).stdout.splitlines())) <= 50
 
 
 def test_check_plays_an_expert_and_a_random_episode() -> None:
-    result = run(app, ["check", "webshop", "--json"])
+    result = invoke(app, ["check", "webshop", "--json"])
     report = json.loads(result.stdout)
     assert [episode["policy"] for episode in report["episodes"]] == ["expert", "random"]
     assert report["episodes"][0]["score"] > 0
-    again = json.loads(run(app, ["check", "webshop", "--json"]).stdout)
+    again = json.loads(invoke(app, ["check", "webshop", "--json"]).stdout)
     assert again["episodes"][1]["score"] == report["episodes"][1]["score"]
 
 
@@ -76,7 +74,7 @@ def test_check_plays_an_expert_and_a_random_episode() -> None:
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_sentence(arguments: list[str], message: str) -> None:
-    result = run(app, arguments)
+    result = invoke(app, arguments)
     assert isinstance(result.exception, InputError)
     assert message in str(result.exception)
 
@@ -94,7 +92,7 @@ def test_a_person_plays_by_numbers_and_words() -> None:
         observation = outcome.observation
         lines.append(action)
     lines.append(action)
-    result = run(app, ["play", "webshop", "--task", "0"], input="\n".join(lines) + "\n")
+    result = invoke(app, ["play", "webshop", "--task", "0"], input="\n".join(lines) + "\n")
     assert result.exit_code == 0, result.output
     assert "nothing happens" in result.output
     assert f"score {outcome.score:.3f}" in result.output
@@ -132,7 +130,7 @@ def test_a_number_that_the_environment_asks_for_is_given_as_it_is() -> None:
 
 
 def test_the_end_of_the_input_leaves_the_game() -> None:
-    result = run(app, ["play", "webshop"], input="1\n")
+    result = invoke(app, ["play", "webshop"], input="1\n")
     assert result.exit_code == 0
     assert "left the game" in result.output
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import orjson
 import pytest
-from typer.testing import CliRunner
 
 from tests.agents.conftest import REPOSITORY
 from tests.agents.test_served import Server, completion
+from tests.command_line import invoke
 from tratree_cli.app import app
 from tratree_cli.formats.rollouts import Rollouts, read_rollouts
 
@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def explore(*words: str, **options: Any) -> tuple[int, dict[str, Any], str]:
     """Exit code, what ``--json`` says, and stderr."""
-    done = CliRunner().invoke(app, ["explore", "--json", "--no-stdin", *words], **options)
+    done = invoke(app, ["explore", "--json", "--no-stdin", *words], **options)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     return done.exit_code, orjson.loads(lines[-1]) if lines else {}, done.stderr
 
@@ -275,8 +275,8 @@ def test_the_slurm_array_of_the_real_command_gives_what_one_run_gives(folder: Pa
         played = job(SLURM_ARRAY_TASK_ID=index, SLURM_ARRAY_TASK_COUNT="3")
         assert played.stdout == ""
     merged = job(TRATREE_MERGE="1", TRATREE_SHARE=str(folder / "results")).stdout.strip()
-    alone = CliRunner().invoke(app, ["explore", "--no-stdin", *words, "--store", "alone"])
+    alone = invoke(app, ["explore", "--no-stdin", *words, "--store", "alone"])
     assert alone.stdout.strip() == merged
-    pulled = CliRunner().invoke(app, ["store", "pull", "results", merged, "--store", "home"])
+    pulled = invoke(app, ["store", "pull", "results", merged, "--store", "home"])
     assert pulled.exit_code == 0, pulled.output
-    assert CliRunner().invoke(app, ["show", merged, "--store", "home"]).exit_code == 0
+    assert invoke(app, ["show", merged, "--store", "home"]).exit_code == 0

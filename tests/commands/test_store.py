@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from tratree_store import Store
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
+from tests.command_line import invoke
 from tests.store.conftest import SOURCES, Make, flip
 from tratree_cli.commands.store import app
 
@@ -20,7 +21,7 @@ from tratree_cli.commands.store import app
 def run(store: Store, *arguments: str) -> Result:
     """One command in this process (the real one costs a second of start-up on a busy machine)."""
     words = [*arguments, "--store", str(store.root)]
-    result = CliRunner().invoke(app, words, env={"COLUMNS": "200", "NO_COLOR": "1"})
+    result = invoke(app, words, env={"COLUMNS": "200", "NO_COLOR": "1"})
     # A process lets go of what it found when it ends; here the store has to be collected.
     gc.collect()
     return result

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-
-def tratree(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tratree_cli.app", *words],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+from tests.command_line import run_tratree
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("listed")
-    done = tratree(made, "explore", "--policy", "expert", "--limit", "2", "-m", "1")
+    done = run_tratree(made, "explore", "--policy", "expert", "--limit", "2", "-m", "1")
     assert done.returncode == 0, done.stderr
     return made
 
@@ -37,18 +26,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_a_misspelt_word_names_the_nearest(folder: Path, words: list[str], said: str) -> None:
-    done = tratree(folder, "store", *words)
+    done = run_tratree(folder, "store", *words)
     assert done.returncode == 2
     assert said in done.stderr
 
 
 def test_a_kind_of_which_there_is_nothing_is_no_error(folder: Path) -> None:
-    done = tratree(folder, "store", "ls", "tree")
+    done = run_tratree(folder, "store", "ls", "tree")
     assert done.returncode == 0
     assert "nothing of kind 'tree'" in done.stderr
 
 
 def test_the_next_line_names_what_was_made(folder: Path) -> None:
-    done = tratree(folder, "explore", "--policy", "expert", "--limit", "2", "-m", "1")
+    done = run_tratree(folder, "explore", "--policy", "expert", "--limit", "2", "-m", "1")
     assert f"next: tratree build-tree {done.stdout[:21]}\n" in done.stderr
     assert "saved" in done.stderr

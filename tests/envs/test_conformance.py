@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
+from tests.command_line import invoke
 from tratree_cli.commands.env import app
 from tratree_cli.envs import conformance
 from tratree_cli.envs.protocol import Outcome
@@ -39,7 +39,7 @@ def broken(opener: Any) -> set[str]:
 
 
 def test_the_documented_example_keeps_every_promise(coins: Any) -> None:
-    result = CliRunner().invoke(app, ["check", NAME, "--strict"])
+    result = invoke(app, ["check", NAME, "--strict"])
     assert result.exit_code == 0, result.output
     assert result.stdout.count("kept ") == 15 and "broken" not in result.stdout
 
@@ -48,7 +48,7 @@ def test_the_documented_example_can_be_explored(coins: Any, tmp_path: Path) -> N
     from tratree_cli.app import app as tratree
 
     words = ["explore", "--env", NAME, "--policy", "expert", "-m", "1", "--no-stdin"]
-    result = CliRunner().invoke(tratree, words)
+    result = invoke(tratree, words)
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("rollouts:")
 
@@ -98,7 +98,7 @@ def test_crashes_and_wild_scores_are_noticed(coins: Any) -> None:
 def test_the_command_fails_for_a_broken_environment(coins: Any, tmp_path: Path) -> None:
     code = (tmp_path / "coins.py").read_text("utf-8").replace("1 - abs(gap)", "2 + abs(gap)")
     (tmp_path / "rich_coins.py").write_text(code.replace("coins:open", "rich_coins:open"), "utf-8")
-    result = CliRunner().invoke(app, ["check", "python:rich_coins:open_environment", "--strict"])
+    result = invoke(app, ["check", "python:rich_coins:open_environment", "--strict"])
     assert result.exit_code == 1
     assert "broken" in result.stdout and "a score is" in result.stdout
 

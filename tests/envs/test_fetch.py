@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from typer.testing import CliRunner
 
+from tests.command_line import invoke
 from tratree_cli.commands.env import app
 from tratree_cli.envs.download import DownloadSource, download
 from tratree_cli.envs.fetch_files import CHECKSUMS
@@ -141,7 +141,7 @@ def test_unknown_files_and_sizes_are_refused() -> None:
 
 def test_the_command_fetches_and_prints_checksums(server: str, tmp_path: Path) -> None:
     arguments = ["fetch", "webshop", "--size", "small", "--to", str(tmp_path)]
-    result = CliRunner().invoke(app, [*arguments, "--mirror", f"{server}/good", "--json"])
+    result = invoke(app, [*arguments, "--mirror", f"{server}/good", "--json"])
     assert result.exit_code == 0, result.output
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [Path(row["file"]).name for row in rows] == [
@@ -156,6 +156,6 @@ def test_the_command_takes_an_address_per_file(server: str, tmp_path: Path) -> N
         f"--source={name}={server}/{'good' if name.startswith('items_s') else 'dead'}/{name}"
         for name in ("items_shuffle.json", "items_ins_v2.json", "items_human_ins.json")
     ]
-    result = CliRunner().invoke(app, ["fetch", "webshop", "--to", str(tmp_path), *addresses])
+    result = invoke(app, ["fetch", "webshop", "--to", str(tmp_path), *addresses])
     assert isinstance(result.exception, PartialError)
     assert (tmp_path / "items_shuffle.json").read_bytes() == BODY

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tratree_store import Recipe, Store
-from typer.testing import CliRunner
 
+from tests.command_line import invoke
 from tratree_cli.app import COMMANDS, app, load
 
 CASES = int(os.environ.get("TRATREE_FUZZ_COMMANDS", "2000"))
@@ -88,7 +88,7 @@ def _fuzz(cases: int) -> None:
             line.append("--frozen")
             if "--" in line:
                 line.remove("--")  # it would make a word of --frozen
-        result = CliRunner().invoke(app, line, input=stdin)
+        result = invoke(app, line, input=stdin)
         unexpected = result.exception
         if unexpected is not None and not isinstance(unexpected, SystemExit):
             raise AssertionError(f"{line} raised {unexpected!r}") from unexpected

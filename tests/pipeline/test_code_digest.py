@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from tratree_store import Store
-from typer.testing import CliRunner
 
 import tratree_cli
+from tests.command_line import invoke
 from tests.store.conftest import Make
 from tratree_cli.app import app
 from tratree_cli.pipeline import code_digest
@@ -87,7 +87,5 @@ def test_what_came_from_outside_cannot_be_made_again_and_verify_says_so(
     store: Store, make: Make, stage: str, summary: dict[str, bool], said: str
 ) -> None:
     entry = make("rollouts", stage=stage, summary=summary)
-    done = CliRunner().invoke(
-        app, ["store", "verify", entry.ref, "--recompute", "--store", str(store.root)]
-    )
+    done = invoke(app, ["store", "verify", entry.ref, "--recompute", "--store", str(store.root)])
     assert (done.exit_code, said in done.output) == (2, True)

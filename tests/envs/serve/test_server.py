@@ -14,8 +14,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from typer.testing import CliRunner
 
+from tests.command_line import invoke
 from tests.envs.serve.conftest import COMMAND, REPOSITORY, Server, Start
 from tests.envs.serve.waiting import NAME as WAITING
 from tratree_cli.commands.env import app
@@ -274,7 +274,7 @@ def test_workers_end_with_their_parent_however_that_ends(start: Start) -> None:
 def test_a_port_that_is_taken_is_an_error_in_a_sentence(start: Start) -> None:
     port = start("webshop", "--workers", "2").url.rpartition(":")[2]
     for workers in ("1", "2"):
-        result = CliRunner().invoke(app, ["serve", "webshop", "--port", port, "--workers", workers])
+        result = invoke(app, ["serve", "webshop", "--port", port, "--workers", workers])
         assert isinstance(result.exception, InputError)
         assert f"cannot listen at 127.0.0.1 port {port}" in str(result.exception)
 
@@ -294,7 +294,7 @@ def test_a_port_that_is_taken_is_an_error_in_a_sentence(start: Start) -> None:
 def test_what_cannot_be_served_is_refused_before_a_url_is_printed(
     options: list[str], message: str
 ) -> None:
-    result = CliRunner().invoke(app, ["serve", *options])
+    result = invoke(app, ["serve", *options])
     assert result.stdout == "" and isinstance(result.exception, InputError)
     assert message in str(result.exception)
 
@@ -303,5 +303,5 @@ def test_without_the_extra_the_command_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(serving, "PACKAGES", ("no_such_web_server",))
-    result = CliRunner().invoke(app, ["serve", "webshop"])
+    result = invoke(app, ["serve", "webshop"])
     assert "pip install 'tratree[serve-env]'" in str(result.exception)
