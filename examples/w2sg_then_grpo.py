@@ -113,7 +113,7 @@ def trained(store: Store, start: Entry, settings: dict[str, Any]) -> Entry:
             {"optimizer_steps": settings["steps"], "scores": scores},
             {
                 "config": start.provenance["config"],
-                "method": "mcts-then-grpo",
+                "method": "W2SG MCTS, then GRPO",
                 "inputs": {"init": [start.recipe]},
                 "label": "W2SG MCTS, then GRPO",
                 "command": sys.argv,
