@@ -39,15 +39,16 @@ def read_plain(path: Path, limit: int = MAX_RECORD) -> bytes:
         refuse_passing(error, path)
         raise
     try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a plain file", str(path))
+        if status.st_size > limit:
+            raise OSError(errno.EFBIG, f"larger than {limit} bytes", str(path))
+        # Not ``read(limit)``: that takes the memory for the limit first, which may not be there.
         with os.fdopen(handle, "rb", closefd=False) as stream:
-            data = stream.read(limit + 1)
+            return stream.read()
     finally:
         os.close(handle)
-    if len(data) > limit:
-        raise OSError(errno.EFBIG, f"larger than {limit} bytes", str(path))
-    return data
 
 
 def unique() -> str:
