@@ -127,6 +127,10 @@ def load(name: str) -> Any:
     return command
 
 
+WRONG_NAMES = {errno.ENAMETOOLONG: 2, errno.ELOOP: 2}
+"""What no file can be called, and the exit code of naming it."""
+
+
 def exit_code(error: BaseException) -> int | None:
     """The exit code of an error that is meant for people, or None for a bug."""
     from tratree_cli.errors import TratreeError
@@ -140,7 +144,7 @@ def exit_code(error: BaseException) -> int | None:
     # machine, not bugs.
     if isinstance(error, PermissionError | NotADirectoryError):
         return 2
-    codes = {errno.EROFS: 2, errno.ENOSPC: 1, errno.EDQUOT: 1, errno.EFBIG: 1}
+    codes = {errno.EROFS: 2, errno.ENOSPC: 1, errno.EDQUOT: 1, errno.EFBIG: 1, **WRONG_NAMES}
     return codes.get(getattr(error, "errno", None) or 0)
 
 
@@ -148,7 +152,10 @@ def report_error(error: BaseException, code: int) -> None:
     message = one_line(str(error))
     if isinstance(error, OSError):
         place = error.filename or "a file could not be written"
-        message = f"{place}: {error.strerror}; make room, or choose another folder with --store"
+        advice = "make room, or choose another folder with --store"
+        if error.errno in WRONG_NAMES:
+            advice = "name an existing file or folder"
+        message = f"{place}: {error.strerror}; {advice}"
     if "--json" in sys.argv:
         from tratree_cli.commands.output import print_json
 
