@@ -212,7 +212,7 @@ def _fuzz(parser: Parser, folder: Path, cases: int) -> None:
     @settings(
         max_examples=cases,
         deadline=None,
-        derandomize=cases < 100,
+        derandomize="TRATREE_FUZZ" not in os.environ,
         database=None,
         suppress_health_check=list(HealthCheck),
     )
