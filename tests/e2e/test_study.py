@@ -121,7 +121,7 @@ def test_a_study_that_is_ended_leaves_no_process_behind(
             stderr=stderr,
             start_new_session=True,
         )
-    running = ("… SFT weak", "… SFT strong")
+    running = ("] SFT weak", "] SFT strong")  # … [3/5] SFT weak
     assert within(120, lambda: all(words in log.read_text("utf-8") for words in running))
     study.send_signal(blow)
     code = study.wait(60)
