@@ -22,7 +22,7 @@ EXPECTED = {0, 1, 2, 3, 12}
 INSTALL = """
 import os, sys
 from pathlib import Path
-sys.path.append(os.environ["FAULT_ROOT"])
+sys.path.insert(0, os.environ["FAULT_ROOT"])  # wheels of others bring a package "tests", too
 from tests.store.crash.faults import Fault
 folder, kind, code, number, mark = os.environ["FAULT"].split("|")
 write, openfile = os.write, os.open
