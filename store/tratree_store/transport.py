@@ -136,7 +136,12 @@ class Remote:
 
         def fetch() -> bytes:
             with self._fs.open(self._path(name), "rb") as stream:
-                return bytes(stream.read(limit + 1))
+                # Piece by piece: ``read(limit)`` takes the memory for the limit first.
+                data, left = bytearray(), limit + 1
+                while piece := stream.read(min(_CHUNK, left)):
+                    data += piece
+                    left -= len(piece)
+                return bytes(data)
 
         try:
             data = self.patiently("read from", fetch)
