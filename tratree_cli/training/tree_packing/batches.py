@@ -66,13 +66,21 @@ class Batch:
             + torch.arange(self.width, device=device)[None, :, None]
             - torch.arange(self.reach, device=device)[None, None, :]
         )
-        hidden = behind < 0
-        if window is not None:
-            hidden |= behind >= window
         # A query that is padding sees something, too: without keys there is no softmax.
-        hidden &= self.real.view(len(self.sizes), self.width, 1)
-        mask = torch.zeros(hidden.shape, dtype=like.dtype, device=device)
-        return mask.masked_fill_(hidden, float("-inf"))[:, None]
+        real = self.real.view(len(self.sizes), self.width, 1)
+        return added_mask(hidden_keys(behind, window) & real, like)[:, None]
+
+
+def hidden_keys(behind: torch.Tensor, window: int | None) -> torch.Tensor:
+    """Whether a query may not attend to a key that lies ``behind`` it by so many tokens."""
+    hidden = behind < 0
+    return hidden if window is None else hidden | (behind >= window)
+
+
+def added_mask(hidden: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """The mask that attention adds, of ``like``'s type: minus infinity where ``hidden``, else 0."""
+    mask = torch.zeros(hidden.shape, dtype=like.dtype, device=like.device)
+    return mask.masked_fill_(hidden, float("-inf"))
 
 
 def batches(runs: Sequence[tuple[int, int, torch.Tensor]], device: torch.device) -> list[Batch]:

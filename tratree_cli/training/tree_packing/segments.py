@@ -19,7 +19,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from tratree_cli.training.tree_packing import flex
-from tratree_cli.training.tree_packing.batches import Batch, Heads, batches
+from tratree_cli.training.tree_packing.batches import Batch, Heads, added_mask, batches, hidden_keys
 from tratree_cli.training.tree_packing.trie import TokenTrie
 
 NAME = "tree_segments"
@@ -175,7 +175,9 @@ def attend_on_path(
         masks, number = kept
         name = (number, heads.window, query.dtype)
         if name not in masks:
-            masks[name] = _mask(queries, keys, heads.window, query)
+            places = torch.arange(keys, device=query.device)
+            behind = places[keys - queries :, None] - places
+            masks[name] = added_mask(hidden_keys(behind, heads.window), query)
         mask = masks[name]
     return _scaled_dot_product(query, key, value, heads, mask)
 
@@ -198,17 +200,6 @@ def _scaled_dot_product(
         scale=heads.scaling,
         enable_gqa=query.shape[1] != key.shape[1],
     )
-
-
-def _mask(queries: int, keys: int, window: int | None, like: torch.Tensor) -> torch.Tensor:
-    """``[queries, keys]``, to be added: 0 where a query may attend, minus infinity elsewhere."""
-    places = torch.arange(keys, device=like.device)
-    behind = places[keys - queries :, None] - places
-    hidden = behind < 0
-    if window is not None:
-        hidden |= behind >= window
-    mask = torch.zeros((queries, keys), dtype=like.dtype, device=like.device)
-    return mask.masked_fill_(hidden, float("-inf"))
 
 
 def register() -> None:
