@@ -141,18 +141,14 @@ class DPOParams(TrainingParams):
 
 @dataclass(frozen=True)
 class Sharing:
-    """How much rows share: ``flat`` tokens of all rows, ``unique`` tokens that are computed.
-
-    ``repeated`` of the unique ones are prefixes that a cut into pieces made necessary.
-    """
+    """How much rows share: ``flat`` tokens of all rows, ``unique`` tokens that are computed."""
 
     flat: int
     unique: int
-    repeated: int = 0
 
     @property
     def ratio(self) -> float:
-        """Flat over unique tokens, at least 1 where nothing is repeated."""
+        """Flat over unique tokens, at least 1."""
         return self.flat / self.unique if self.unique else 1.0
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tratree_cli.errors import InputError
-from tratree_cli.training.tree_packing.trie import build_tries, sharing
+from tratree_cli.training.tree_packing.decision import sharing_in_batches
+from tratree_cli.training.tree_packing.trie import build_tries
 
 ROWS = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=8), min_size=1, max_size=8)
 
@@ -45,13 +48,19 @@ def test_ancestors_are_what_the_euler_tour_says(rows: list[list[int]]) -> None:
         assert set(told.tolist()) == ancestors
 
 
-def test_sharing_counts_flat_unique_and_repeated_tokens() -> None:
+@dataclass(frozen=True)
+class _Row:
+    tree: str
+    sequences: tuple[list[int], ...]
+
+
+def test_sharing_counts_flat_and_unique_tokens_and_a_cut_repeats_some() -> None:
     rows = [[1, 2, 3, 4], [1, 2, 3, 5], [1, 2, 9]]
-    whole = sharing(rows, build_tries(rows))
-    assert (whole.flat, whole.unique, whole.repeated) == (11, 6, 0)
+    whole = sharing_in_batches([_Row("t", tuple(rows))], 1)
+    assert (whole.flat, whole.unique) == (11, 6)
     assert whole.ratio == pytest.approx(11 / 6)
-    cut = sharing(rows, build_tries(rows, 5))
-    assert (cut.unique, cut.repeated) == (8, 2)
+    nodes, cut = (sum(map(len, build_tries(rows, budget))) for budget in (0, 5))
+    assert (nodes - whole.unique, cut, cut - nodes) == (0, 8, 2)
 
 
 def test_a_row_beyond_the_budget_is_refused_in_a_sentence() -> None:

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tratree_cli.errors import InputError
-from tratree_cli.training.params import Sharing
 
 IntArray = npt.NDArray[np.int64]
 
@@ -67,13 +66,6 @@ def build_tries(rows: Sequence[Sequence[int]], budget: int = 0) -> list[TokenTri
         pieces[-1].append(place)
         size += added
     return [_trie(arrays, piece) for piece in pieces]
-
-
-def sharing(rows: Sequence[Sequence[int]], tries: Sequence[TokenTrie]) -> Sharing:
-    """What packing ``rows`` into ``tries`` saves."""
-    unique = sum(map(len, tries))
-    whole = sum(map(len, build_tries(rows))) if len(tries) > 1 else unique
-    return Sharing(sum(map(len, rows)), unique, unique - whole)
 
 
 def common_prefix(first: IntArray, second: IntArray) -> int:
