@@ -69,6 +69,7 @@ def evaluate(
     from tratree_cli.commands.policies import open_policies
     from tratree_cli.display.summaries import evaluation_summary
     from tratree_cli.errors import InputError
+    from tratree_cli.methods.registry import DEFAULT
     from tratree_cli.stages import evaluate as stage
     from tratree_cli.stages import train_strong
 
@@ -90,7 +91,7 @@ def evaluate(
         eval__temperature=temperature,
         eval__protocol=protocol,
     )
-    chosen = policies[0] if policies else train_strong.node(config, "tree-dpo")
+    chosen = policies[0] if policies else train_strong.node(config, DEFAULT)
     node = stage.node(config, policy=chosen, label=_label(chosen), best_of=best_of)
     session.finish(node, summary=evaluation_summary)
 

@@ -110,13 +110,13 @@ def train_strong(
 def _method(asked: str | None, first: Entry | None, file: Path | None) -> str:
     """The method asked for, or the one that the input asks for; both must agree on the input."""
     from tratree_cli.errors import InputError
-    from tratree_cli.methods.registry import own_data_method
+    from tratree_cli.methods.registry import DEFAULT, own_data_method
     from tratree_cli.stages import method_inputs
 
     suggested = own_data_method().name if file else None
     if first is not None and not asked:
         suggested = method_inputs.method_of(first)
-    chosen = asked or suggested or "tree-dpo"
+    chosen = asked or suggested or DEFAULT
     kind = first.kind if first is not None else ("pairs" if file else None)
     wanted = method_inputs.input_kind(chosen)
     if kind not in (None, wanted):

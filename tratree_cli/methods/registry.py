@@ -11,6 +11,8 @@ from tratree_cli.registry import Registry
 
 METHODS = Registry("tratree.methods", "method", Method)
 
+DEFAULT = "tree-dpo"
+"""The paper's own: what is trained or evaluated where no method is named."""
 BASELINE = "sft-strong"
 """What every method is compared with."""
 WEAK = "sft-weak"
