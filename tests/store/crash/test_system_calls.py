@@ -69,7 +69,7 @@ def _strace() -> None:
 
 def plain(path: str) -> str:
     """A path without the parts that differ from run to run."""
-    return re.sub(r"-(\d+-)?[0-9a-f]{12}(?=/|$)", "-*", path)
+    return re.sub(r"(-(\d+-)?|\.)[0-9a-f]{12}(?=/|\.part$|$)", "-*", path)
 
 
 def kernel_calls(trace: str, folder: Path) -> list[str]:
