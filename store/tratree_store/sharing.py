@@ -187,9 +187,17 @@ def take_in(
                 remove_folder(work)
             path = records.record_path(store.records, entry.recipe, entry.object)
             local = replace(entry, path=folder_of(store.objects, entry.object) / FILES)
-            # A record that is here already tells of our own run; keep it.
-            taken.append(local if path.exists() else store.record(local))
+            # A record that is here already tells of our own run; keep it, unless it is damaged.
+            taken.append(local if _is_whole(path, store.objects) else store.record(local))
     return taken
+
+
+def _is_whole(record: Path, objects: Path) -> bool:
+    try:
+        records.read(record, objects)
+    except (FileNotFoundError, VerificationError):
+        return False
+    return True
 
 
 def _assemble(blob: Path, target: Path) -> None:

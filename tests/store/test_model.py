@@ -190,8 +190,7 @@ class StoreAndModel(RuleBasedStateMachine):
         while todo:
             one = todo.pop()
             if one in self.pushed:
-                if one not in self.broken_records:
-                    self.arrived(one, self.entries[one])
+                self.arrived(one, self.entries[one])
                 above = self.made_from[one]
                 todo += [] if above is None else [above]
 

@@ -73,6 +73,21 @@ def test_a_second_push_and_pull_move_nothing(
     assert (got.objects, got.bytes, got.skipped) == (0, 0, 3)
 
 
+def test_a_pull_mends_a_damaged_record_and_keeps_a_whole_one(
+    store: Store, other: Store, make: Make, url: str
+) -> None:
+    _, model, rollouts = chain(make)
+    remotes.push(store, [rollouts], url)
+    remotes.pull(other, [rollouts.ref], url)
+    places = [next(other.records.glob(f"*/*/{one.object}.json")) for one in (model, rollouts)]
+    flip(places[1])
+    kept = places[0].stat()
+    (pulled,), _ = remotes.pull(other, [rollouts.ref], url)
+    assert pulled.recipe == rollouts.recipe
+    assert places[0].stat() == kept
+    assert check(other).clean
+
+
 def test_names_and_prefixes_can_be_pulled(store: Store, other: Store, make: Make, url: str) -> None:
     _, model, _ = chain(make)
     remotes.push(store, [model], url, names={"study/weak": model})
