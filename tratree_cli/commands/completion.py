@@ -35,6 +35,12 @@ def complete_format(incomplete: str) -> list[str]:
     return _beginning(REPORT_FORMATS, incomplete)
 
 
+def complete_export(incomplete: str) -> list[str]:
+    from tratree_cli.formats.exporting import FORMATS
+
+    return _beginning((*FORMATS, "inspect"), incomplete)
+
+
 def complete_split(incomplete: str) -> list[str]:
     return _beginning(("train", "dev", "test", "seen", "unseen"), incomplete)
 
