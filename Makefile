@@ -1,6 +1,6 @@
 # make demo   installs, then takes WebShop from demonstrations to a report
 # make test   installs, then runs the core tests
-# make test-all, gpu, fuzz, mutants, check, docs, bench: see below
+# make test-all, dist, gpu, fuzz, mutants, check, docs, bench: see below
 
 PY     ?= python3
 VENV   ?= .venv
@@ -15,7 +15,7 @@ CPU_INDEX = $(shell command -v nvidia-smi >/dev/null 2>&1 || $(PY) -c \
   'from urllib.request import urlopen; urlopen("$(CPU_URL)/torch/", timeout=3); \
    print("--extra-index-url $(CPU_URL)")' 2>/dev/null)
 
-.PHONY: demo test test-all gpu fuzz mutants check lint types docs bench reproduce install clean
+.PHONY: demo test test-all dist gpu fuzz mutants check lint types docs bench reproduce install clean
 .DEFAULT_GOAL := demo
 
 install: $(VENV)/.ok
@@ -64,6 +64,12 @@ $(VENV)/.clients: requirements-clients.lock
 	@$(VENV)/clients/bin/pip install -q --no-deps -r requirements-clients.lock \
 	  || echo "skipped: tests with the clients of other programs"
 	@touch $@
+
+# What an index takes: source distribution and wheel, built from this folder and checked.
+dist: install $(VENV)/.all
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
 
 # On a machine with a CUDA device: the tests that need one, then the speed of a 7B-shaped model.
 gpu: install
