@@ -115,7 +115,7 @@ def test_the_wheel_runs_in_an_empty_environment(distributions: Path, tmp_path: P
         "-c",
         "import tratree_cli, tratree_store; print(tratree_cli.__file__, tratree_store.__file__)",
         folder=here,
-    )  # noqa: E501
+    )
     assert where.stdout.count(str(packages)) == 2, where.stdout + where.stderr
     plan = call(tratree, "report", "--recipe", "micro", "--dry-run", folder=here)
     assert plan.returncode == 0, plan.stderr
@@ -154,5 +154,5 @@ def test_tests_run_from_the_unpacked_source_distribution(
         "import benchmarks.store.bench, benchmarks.trees.compare",
         folder=unpacked,
         PYTHONPATH=path,
-    )  # noqa: E501
+    )
     assert benches.returncode == 0, benches.stderr
