@@ -19,6 +19,7 @@ PAGES = {
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "SECURITY.md": "SECURITY.md",
     "CHANGELOG.md": "CHANGELOG.md",
+    "SKILL.md": "skills/tratree/SKILL.md",
 }
 """Page of the site → file of the repository."""
 API = {
@@ -84,4 +85,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def at_the_top(text: str) -> str:
     """A page of the repository's root as one of the site's: ``docs/`` is the site's own root."""
-    return re.sub(r"\]\(docs/", "](", text).replace("](README.md", "](index.md")
+    return (
+        re.sub(r"\]\(docs/", "](", text)
+        .replace("](skills/tratree/", "](")
+        .replace("](README.md", "](index.md")
+    )

@@ -23,7 +23,11 @@ GENERATED = {"commands.md", "parameters.md", "methods.md"}
 """Pages that ``docs/build.py --check`` compares with the program."""
 PAGES = sorted(
     path.relative_to(REPOSITORY).as_posix()
-    for path in (*REPOSITORY.glob("*.md"), *REPOSITORY.rglob("docs/**/*.md"))
+    for path in (
+        *REPOSITORY.glob("*.md"),
+        *REPOSITORY.glob("skills/*/*.md"),
+        *REPOSITORY.glob("docs/**/*.md"),
+    )
     if path.name not in GENERATED
 )
 LANGUAGES = {"bash", "python", "console", "toml", "yaml", "json", "text", "mermaid"}
