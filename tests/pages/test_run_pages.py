@@ -69,7 +69,7 @@ def run(block: Block, folder: Path) -> str:
         pass
     elif block.mark == "planned":
         for words in calls(block.text):
-            if words[0] in PLANNED:
+            if words[0] in PLANNED and "--existing" not in words:  # nothing would be made
                 done = shell(shlex.join(["tratree", *words, "--dry-run"]), folder)
                 if "is not installed; type:" in done.stderr:
                     return f"{block.place}: {done.stderr.strip()}"
