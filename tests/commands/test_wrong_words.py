@@ -19,6 +19,13 @@ from tratree_cli.errors import InputError, did_you_mean
         (["evaluate"], "(did you mean 'eval'?)"),
         (["eval", "tratree-x", "-n"], "(did you mean 'tratree-"),
         (["eval", "--policy", "expertt", "-n"], "(did you mean 'expert'?)"),
+        (
+            ["explore", "--polcy", "x"],
+            "no option '--polcy' of `tratree explore` (did you mean '--policy'?)",
+        ),
+        (["--fersion"], "no option '--fersion' of `tratree` (did you mean '--version'?)"),
+        (["explore", "-m", "0"], "invalid value for '-m' / '--samples'"),
+        (["store", "name"], "missing argument 'NAME'; `tratree store name --help`"),
         (["report", "--format", "text", "-n"], "(did you mean 'terminal'?)"),
         (["explore", "--tasks", "abc", "-n"], "no task 'abc' in the split 'train'; it has"),
         (["explore", "--tasks", "99999"], "there is no task '99999' in the split 'train'; it has"),

@@ -30,7 +30,7 @@ def sft(
         typer.Option("--model", help="Base: embedded name, folder, hub name[@revision], model:…"),
     ] = None,
     epochs: Annotated[float | None, typer.Option("--epochs", help="sft.epochs")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--lr", help="sft.learning_rate")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--lr", help="Learning rate.")] = None,
     diverge_from: Annotated[
         str | None,
         typer.Option("--diverge-from", help="Eq. 5: stay away from this model's trajectories."),
