@@ -40,6 +40,8 @@ class NodeRun:
     wait: float | None = None
     """Seconds to wait for another process that computes the same recipe; None: without limit."""
     command: Sequence[str] = ()
+    part_of: str = ""
+    """The stage whose body asked for the node while it ran; recorded."""
 
     def job(self, out: Path, store: Store, reporter: Reporter) -> Job[Any]:
         """What the node's body is handed."""
@@ -67,7 +69,8 @@ def _realise_for(run: NodeRun, node: Node, store: Store, reporter: Reporter) -> 
         ]
         for role, sources in node.inputs.items()
     }
-    part = replace(run, node=node, inputs=inputs, label=node.label, forced=False)
+    asked = run.node.stage.name
+    part = replace(run, node=node, inputs=inputs, label=node.label, forced=False, part_of=asked)
     return run_node(part, store, PartReporter(reporter, run.label), said=False)[0]
 
 
@@ -98,6 +101,7 @@ def run_node(
         provenance = {
             **_circumstances(run, cpu),
             **node.recorded,
+            **({"part_of": run.part_of} if run.part_of else {}),
             "inputs": {role: [e.recipe for e in entries] for role, entries in run.inputs.items()},
             "code": code_digest.reachable_files(node),
             "config": node.config.to_dict(),
