@@ -235,13 +235,12 @@ def _seed(row: EvaluationRow) -> tuple[bool, int, int]:
 def seeds_in_words(groups: Sequence[Cohort]) -> str:
     """``3``, ``3 to 5`` or ``5 × 3 orders``: the training seeds behind each figure.
 
-    Policies without a seed take no part.
+    Policies without a seed take no part, and with one order for each seed none in the orders.
     """
     seeded = [group for group in groups if group.seeds != (None,)]
     seeds = {len(group.seeds) for group in seeded} or {1}
-    orders = {number for group in seeded for number in group.orders}
-    several = max(orders, default=1) > 1
-    return f"{_span(seeds)} × {_span(orders)} orders" if several else _span(seeds)
+    orders = {number for group in seeded if max(group.orders) > 1 for number in group.orders}
+    return f"{_span(seeds)} × {_span(orders)} orders" if orders else _span(seeds)
 
 
 def _span(numbers: set[int]) -> str:
