@@ -164,9 +164,9 @@ def test_a_configuration_with_roles_is_read_back_as_it_was_stored() -> None:
 
 def test_epochs_are_a_number_or_the_word_auto() -> None:
     for word in ("many", "8"):
-        with pytest.raises(InputError, match="'sft.epochs' must be a number or 'auto'"):
+        with pytest.raises(InputError, match=r"'sft\.epochs' must be a number or 'auto'"):
             Config().with_values({"sft": {"epochs": word}}, "test")
-    with pytest.raises(InputError, match="must be a number"):
+    with pytest.raises(InputError, match=r"'train\.epochs' must be a number"):
         Config().with_values({"train": {"epochs": "auto"}}, "test")
 
 

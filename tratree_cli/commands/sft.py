@@ -35,9 +35,11 @@ def sft(
     ] = None,
     epochs: Annotated[
         str | None,
-        typer.Option("--epochs", metavar="N|auto", help="sft.epochs; auto: chosen on dev tasks."),
+        typer.Option("--epochs", metavar="N|auto", help="sft.ROLE.epochs; auto: chosen on dev."),
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option("--lr", help="sft.learning_rate")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--lr", help="sft.ROLE.learning_rate")
+    ] = None,
     diverge_from: Annotated[
         str | None,
         typer.Option("--diverge-from", help="Eq. 5: stay away from this model's trajectories."),
@@ -63,10 +65,13 @@ def sft(
     base = base_model(model)
     config = session.config(
         [*given, *([diverge] if diverge else [])],
-        sft__epochs=_epochs(epochs),
-        sft__learning_rate=learning_rate,
-        sft__diverge_weight=diverge_weight,
-        **{f"models__{role}": base},
+        **{
+            f"models__{role}": base,
+            # They speak of this model; whoever continues from it finds the other as it was.
+            f"sft__{role}__epochs": _epochs(epochs),
+            f"sft__{role}__learning_rate": learning_rate,
+            f"sft__{role}__diverge_weight": diverge_weight,
+        },
     )
     if diverge is None and (other := config.sft.of(role).diverge_from):
         diverge = session.entry(other, ("model",))
