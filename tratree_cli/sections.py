@@ -176,8 +176,41 @@ class PairsSection:
     min_gap: float = note(0.1, "smallest difference of aggregated scores (ours)", least=0)
     per_node: int = note(1, "pairs per divergence point, 0 for no limit (ours)", least=0)
     per_task: int = note(2, "pairs per task, 0 for no limit (ours)", least=0)
-    horizon: int = note(0, "steps of each continuation, 0 to the end (ours)", least=0)
+    level: str = note(
+        "",
+        "what is compared: trajectory (to the end), step (`horizon` turns), mixed (both of each); "
+        "empty: step where `horizon` is set, else trajectory (ours)",
+        choices=("", "trajectory", "step", "mixed"),
+    )
+    horizon: int = note(
+        0, "turns of each continuation at level step or mixed, 0 for one (ours)", least=0
+    )
+    min_chosen: float = note(
+        0.0, "least final score of the chosen side's trajectory (ours)", least=0, most=1
+    )
+    keep_invalid: bool = note(
+        False, "keep pairs one of whose first turns was unparsable or had no effect (ours)"
+    )
+    per_kind: int = note(
+        0, "pairs per task and kind of what differs, 0 for no limit (ours)", least=0
+    )
+    tie_break: str = note(
+        "",
+        "at equal value: shorter (the shorter way to one score is preferred), or no pair (ours)",
+        choices=("", "shorter"),
+    )
+    mirror: bool = note(
+        False,
+        'for "A rather than an action that ends the episode" with a perfect chosen trajectory also '
+        "the opposite at its end (ours)",
+    )
+    shuffle_sides: bool = note(
+        False, "a control: which side is the chosen one is drawn by the seed (ours)"
+    )
     parameters: dict[str, Any] = note({}, "settings of plug-ins' pair rules, each under its name")
+    rules: dict[str, Any] = note(
+        {}, "other values of this section for single pair rules, each under the rule's name"
+    )
 
 
 @dataclass(frozen=True)
