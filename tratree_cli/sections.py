@@ -136,7 +136,9 @@ class ExploreSection:
     tasks: int = note(0, "number of explored tasks, 0 for all", least=0)
     task_ids: list[str] = note([], "explored tasks by name; empty for the first of the split")
     explorer: str = note(
-        "weak", "whose exploration: weak or strong (the SFT models)", choices=("weak", "strong")
+        "weak",
+        "whose exploration: weak, strong (the SFT models) or both, M samples a task of each",
+        choices=("weak", "strong", "both"),
     )
     backend: str = note("local", "the engine that plays models: local, or a plug-in's")
     max_new_tokens: int = note(256, "longest answer in tokens (ours)", least=1)

@@ -76,6 +76,13 @@ def test_the_strong_model_may_learn_from_its_own_explorations(tratree: Folder, m
     )
 
 
+@pytest.mark.parametrize("method", ["tree-dpo", "mcts", "unstructured-dpo", "best-observed"])
+def test_the_strong_model_may_learn_from_both_explorers(tratree: Folder, method: str) -> None:
+    both = labels(tratree, "--method", method, "--explorer", "both")
+    assert {"exploration by both models", "SFT weak model", "SFT strong model"} <= set(both)
+    assert sum(name.startswith("exploration") for name in both) == 1
+
+
 def test_where_training_starts_and_what_it_stays_near_can_be_chosen(tratree: Folder) -> None:
     base = labels(tratree, "--method", "mcts", "--init", "base")
     assert "SFT strong model" not in base
