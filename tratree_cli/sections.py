@@ -209,6 +209,10 @@ class PairsSection:
     shuffle_sides: bool = note(
         False, "a control: which side is the chosen one is drawn by the seed (ours)"
     )
+    skip_preferred: bool = note(
+        False, "leave out pairs whose chosen first turn the initial model finds likelier (ours)"
+    )
+    skip_margin: float = note(0.0, "... by more than so many nats (ours)", least=0)
     parameters: dict[str, Any] = note({}, "settings of plug-ins' pair rules, each under its name")
     rules: dict[str, Any] = note(
         {}, "other values of this section for single pair rules, each under the rule's name"

@@ -195,6 +195,15 @@ def _share_after(
     return float(((rest - rest.mean()) * centred).sum()) / spread if spread > 0 else 0.0
 
 
+def preferred(scores: ReferenceLogps, margin: float) -> frozenset[str]:
+    """The identities of pairs whose chosen first turn is likelier by more than ``margin`` nats."""
+    assert scores.chosen_turn is not None and scores.rejected_turn is not None, "no first turns"
+    likelier = scores.chosen_turn - scores.rejected_turn > margin
+    return frozenset(
+        identity for identity, yes in zip(scores.identities, likelier, strict=True) if yes
+    )
+
+
 def saturation_warning(facts: Mapping[str, float]) -> str | None:
     """A sentence when most pairs start where the loss has no slope left, else None."""
     share = facts.get("initial_saturated", 0.0)

@@ -15,6 +15,7 @@ PIPELINE = (
     "mine-pairs",
     "mcts",
     "ref-logps",
+    "skip-preferred",
     "train-strong",
     "eval",
 )
