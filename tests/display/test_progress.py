@@ -136,7 +136,7 @@ def test_before_several_stages_their_number_and_length_are_told_and_each_has_its
 
 
 def test_what_never_ran_before_has_no_estimate() -> None:
-    assert progress.expected([None, None]).startswith("unknown how long")
+    assert progress.expected([None, None]).startswith("no earlier run")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tratree_cli.commands.examples import EXAMPLES
@@ -104,6 +105,8 @@ def _effective(words: Sequence[str]) -> tuple[str, Mapping[str, str]]:
         config = configured(options, (), {})
     except TratreeError:
         return "", {}
+    role = _after(words, "--role") or "weak"
+    config = replace(config, sft=config.sft.of(role)) if role in ("weak", "strong") else config
     values = {"seed": str(config.seed)}
     for section in ("env", "sft", "explore", "tree", "pairs", "mcts", "train", "dpo", "eval"):
         for key, value in vars(getattr(config, section)).items():

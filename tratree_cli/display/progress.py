@@ -234,7 +234,7 @@ def expected(seconds: Sequence[float | None]) -> str:
     """How long stages will take, going by runs of the same recipe, environment and models."""
     known = [one for one in seconds if one is not None]
     if not known:
-        return "unknown how long (no earlier run of this recipe, environment and model)"
+        return "no earlier run to tell how long"
     words = f"about {duration(sum(known))} from earlier runs"
     unknown = len(seconds) - len(known)
     return words + (f", and {counted(unknown, 'stage')} of unknown length" if unknown else "")
