@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from tratree_cli.commands.examples import EXAMPLES
@@ -106,11 +105,12 @@ def _effective(words: Sequence[str]) -> tuple[str, Mapping[str, str]]:
     except TratreeError:
         return "", {}
     role = _after(words, "--role") or "weak"
-    config = replace(config, sft=config.sft.of(role)) if role in ("weak", "strong") else config
     values = {"seed": str(config.seed)}
-    for section in ("env", "sft", "explore", "tree", "pairs", "mcts", "train", "dpo", "eval"):
+    for section in ("env", "explore", "tree", "pairs", "mcts", "train", "dpo", "eval"):
         for key, value in vars(getattr(config, section)).items():
             values[f"{section}.{key}"] = _text(value)
+    if role in ("weak", "strong"):
+        values |= {f"sft.{key}": _text(value) for key, value in vars(config.sft.of(role)).items()}
     return config.recipe, values
 
 
