@@ -118,9 +118,10 @@ class Runtime:
                 lines.append(PlanLine(node, "cached", self._entries[node.key].ref, None, ""))
                 continue
             missing = [source for source in node.upstream() if source.key not in self._entries]
-            names = ", ".join(source.label for source in missing)
-            state = f"depends on {names}" if missing else "would run"
-            lines.append(PlanLine(node, state, "", earlier.seconds(node), self._reason(node)))
+            names = tuple(source.label for source in missing)
+            state = f"depends on {', '.join(names)}" if missing else "would run"
+            seconds, reason = earlier.seconds(node), self._reason(node)
+            lines.append(PlanLine(node, state, "", seconds, reason, names))
         if unmade := [line.node for line in lines if line.state != "cached"]:
             for check in self.checks:
                 check(unmade)
