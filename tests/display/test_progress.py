@@ -53,6 +53,22 @@ def test_without_a_terminal_a_long_run_tells_now_and_then_how_far_it_is(
     assert "\x1b" not in out.getvalue()
 
 
+def test_what_is_waited_for_before_the_length_is_known_is_no_pace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    shown, out = console(terminal=False)
+    reporter = LineReporter(shown)
+    reporter.progress("SFT", 0, 0, "loading libraries")
+    clock.now += 20
+    reporter.progress("SFT", 0, 60, "")
+    for done in range(1, 21):
+        clock.now += 1
+        reporter.progress("SFT", done, 60, "")
+    # A step a second: 40 steps are left, or a few more when the line was last written.
+    assert "ETA 45 s" in out.getvalue()
+
+
 def test_a_stage_of_unknown_length_says_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     shown, out = console(terminal=False)

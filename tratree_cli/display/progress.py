@@ -50,6 +50,13 @@ class Pace:
     began: float
     at_first: int
     told: float
+    counted: bool = False
+    """Whether the stage has said how much there is to do."""
+
+    def counting(self, done: int, total: int, now: float) -> None:
+        """Begin when the length is known first: loading libraries and encoding is no pace."""
+        if total and not self.counted:
+            self.began, self.at_first, self.counted = now, done, True
 
     def left(self, done: int, total: int, now: float) -> str:
         """The time that is left, in words; empty while nothing is known."""
@@ -104,6 +111,7 @@ class LineReporter:
     def progress(self, label: str, done: int, total: int, note: str) -> None:
         now = time.monotonic()
         pace = self._paces.setdefault(label, Pace(now, done, now))
+        pace.counting(done, total, now)
         if now - pace.told < LINE_SECONDS:
             return
         pace.told = now
@@ -185,7 +193,9 @@ class TerminalReporter(LineReporter):
         task = self._tasks.get(label)
         if task is not None:
             now = time.monotonic()
-            left = self._paces.setdefault(label, Pace(now, done, now)).left(done, total, now)
+            pace = self._paces.setdefault(label, Pace(now, done, now))
+            pace.counting(done, total, now)
+            left = pace.left(done, total, now)
             self._bars().update(
                 task, completed=done, total=total or None, note=_note(note), left=left
             )
