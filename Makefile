@@ -15,7 +15,7 @@ CPU_INDEX = $(shell command -v nvidia-smi >/dev/null 2>&1 || $(PY) -c \
   'from urllib.request import urlopen; urlopen("$(CPU_URL)/torch/", timeout=3); \
    print("--extra-index-url $(CPU_URL)")' 2>/dev/null)
 
-.PHONY: demo test test-all dist gpu fuzz mutants check lint types docs site bench reproduce install clean
+.PHONY: demo test test-all dist gpu fuzz mutants check lint types docs pictures site bench reproduce install clean
 .DEFAULT_GOAL := demo
 
 install: $(VENV)/.ok
@@ -86,6 +86,10 @@ types: install
 
 docs: install
 	$(BIN)/python docs/build.py
+
+# The README's table and tree, drawn anew by both small recipes; minutes.
+pictures: install
+	$(BIN)/python docs/pictures.py
 
 # The pages of docs/ with an API reference, in site/: no page of it asks another server.
 site: $(VENV)/.site

@@ -7,7 +7,8 @@ and ``mermaid`` are shown. A comment on the line above changes that:
 * ``<!-- planned: REASON -->``: its stages are asked for their plan (``--dry-run``) only;
 * ``<!-- parsed: REASON -->``: only its words and options, or its syntax, are checked;
 * ``<!-- tested by: PATH -->``: a test with a way of its own runs it;
-* ``<!-- file: NAME -->``: it is written into the working folder as this file.
+* ``<!-- file: NAME -->``: it is written into the working folder as this file;
+* ``<!-- drawn: NAME -->``: ``docs/pictures.py`` draws it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ PAGES = sorted(
     if path.name not in GENERATED
 )
 LANGUAGES = {"bash", "python", "console", "toml", "yaml", "json", "text", "mermaid"}
-MARKS = {"planned", "parsed", "tested by", "file"}
+MARKS = {"planned", "parsed", "tested by", "file", "drawn"}
 _FENCE = re.compile(r"^( *)```([\w-]*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 _MARK = re.compile(r"<!-- ([a-z ]+): (.+?) -->\s*\Z")
 
