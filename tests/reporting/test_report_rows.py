@@ -126,6 +126,8 @@ def test_whose_exploration_it_was_is_a_setting_except_where_the_method_says_it()
 
     assert settings("mcts", "weak") == {"explore.m": 3, "explore.explorer": "weak"}
     assert settings("mcts", "strong")["explore.explorer"] == "strong"
+    by_both = Entry("explore", {"params": {"m": 3, "policies": ["model", "model"]}})
+    assert settings("mcts", "both", by_both)["explore.explorer"] == "both"
     assert settings("mcts", "weak", by_expert)["explore.explorer"] == "expert"
     assert settings("eto", "strong") == {"explore.m": 3}
 
