@@ -11,6 +11,7 @@ import typer
 from tratree_cli.commands.completion import complete_export, complete_reference
 from tratree_cli.commands.output import say
 from tratree_cli.commands.project import default_store
+from tratree_cli.display.text import counted
 from tratree_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def export(
     if output.exists() and not force:
         raise InputError(f"{output} exists; choose another file or add --force")
     form = form or ("inspect" if output.suffix == ".eval" else "trl")
-    say(f"{_written(entry, output, form)} records of {entry.ref} written to {output}")
+    count = counted(_written(entry, output, form), "record")
+    say(f"{count} of {entry.ref} written to {output}")
 
 
 def _written(entry: Entry, output: Path, form: str) -> int:
@@ -124,7 +126,9 @@ def _to_hub(
         if public:
             raise InputError(f"{place} is a folder, which nobody else sees; drop --public")
         hub.write_hub_folder(store, entries, Path(place), licence)
-        say(f"{kind} of {len(entries)} artifacts written to {place}; look at its README.md")
+        say(
+            f"{kind} written to {place} from {counted(len(entries), 'artifact')}; see its README.md"
+        )
         return
     if hub.token() is None:
         raise InputError(

@@ -94,15 +94,9 @@ def _model(entry: Entry) -> RenderableType:
         orjson.loads(path.read_bytes()) if path.is_file() else {}
         for path in (entry.path / "config.json", entry.path / "training.json")
     ]
-<<<<<<< HEAD
     title = f"{_called(entry, 'model')}  {entry.ref[:24]}"
-    return model_card(documents[0], documents[1], title, as_lines(entry.summary))
-=======
-    label = str(entry.provenance.get("label", "model"))
-    title = f"{label}  {entry.ref[:24]}"
     length = as_lines(entry.summary) if entry.stage in SFT_STAGES else ()
     return model_card(documents[0], documents[1], title, length)
->>>>>>> main
 
 
 def case_study_view(store: Store, entries: Sequence[Entry], task: str | None) -> RenderableType:
