@@ -170,3 +170,36 @@ def test_another_model_environment_or_recipe_says_nothing_about_the_time(
     assert EarlierRuns(store).seconds(wanted) == 20.0
     (made[section] if section else made)[key] = value
     assert EarlierRuns(store).seconds(wanted) is None
+
+
+def cached(number: int) -> Any:
+    return SimpleNamespace(
+        kind="tree", object=f"{number:064x}", seconds=60.0, created=0.0, summary={}
+    )
+
+
+def test_a_terminal_folds_many_cached_stages_and_keeps_the_last() -> None:
+    shown, out = console(terminal=True)
+    reporter = TerminalReporter(shown)
+    for number in range(20):
+        reporter.finished(f"tree {number}", cached(number), True)
+    reporter.warn("careful")
+    lines = [line for line in out.getvalue().splitlines() if line]
+    assert len(lines) == 3
+    assert "19 stages cached, saved 19 m (-v lists them)" in lines[0]
+    assert "tree 19" in lines[1] and "careful" in lines[2]
+    for number in range(3):
+        reporter.finished(f"tree {number}", cached(number), True)
+    reporter.close()
+    assert out.getvalue().count("tree 0") == 1 and out.getvalue().count("tree 2") == 1
+
+
+def test_a_log_and_a_verbose_terminal_have_every_cached_stage() -> None:
+    for terminal, verbose in ((False, False), (True, True)):
+        shown, out = console(terminal=terminal)
+        kind = TerminalReporter if terminal else LineReporter
+        reporter = kind(shown, verbose=verbose)
+        for number in range(20):
+            reporter.finished(f"tree {number}", cached(number), True)
+        reporter.close()
+        assert out.getvalue().count("= ") == 20

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 
 LINE_SECONDS = 15.0
+CACHED_LINES = 6
+"""So many cached stages have a line each on a terminal."""
 
 
 def reporter(title: Callable[[str], str] = str, *, verbose: bool = False) -> LineReporter:
@@ -184,8 +186,19 @@ class TerminalReporter(LineReporter):
         super().__init__(console, title, verbose=verbose)
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._cached: list[tuple[str, Entry]] = []
+        """What was found and is not told yet: many such lines become one."""
+
+    def planned(self, total: int, seconds: Sequence[float | None]) -> None:
+        self._tell_cached()
+        super().planned(total, seconds)
+
+    def warn(self, message: str) -> None:
+        self._tell_cached()
+        super().warn(message)
 
     def started(self, label: str, reason: str) -> None:
+        self._tell_cached()
         bars = self._bars()
         self._tasks[label] = bars.add_task(self._name(label), total=None, note=reason, left="")
 
@@ -204,9 +217,29 @@ class TerminalReporter(LineReporter):
         task = self._tasks.pop(label, None)
         if task is not None:
             self._bars().remove_task(task)
+        if cached and not self.verbose:
+            self._cached.append((label, entry))
+            return
+        self._tell_cached()
         super().finished(label, entry, cached)
 
+    def _tell_cached(self) -> None:
+        """A line each, or one for all but the last where the screen has better use for them."""
+        found, self._cached = self._cached, []
+        if len(found) > CACHED_LINES:
+            *folded, last = found
+            seconds = sum(entry.seconds for _, entry in folded)
+            self._saved += seconds
+            words = (
+                f"{counted(len(folded), 'stage')} cached, saved {duration(seconds)} (-v lists them)"
+            )
+            self._line(Text.assemble(("= ", "dim"), words))
+            found = [last]
+        for label, entry in found:
+            super().finished(label, entry, True)
+
     def close(self) -> None:
+        self._tell_cached()
         if self._progress is not None:
             for task in list(self._tasks.values()):
                 self._progress.remove_task(task)

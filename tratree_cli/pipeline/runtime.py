@@ -68,6 +68,8 @@ class Runtime:
     """The artifacts of nodes, by their keys."""
     _changed_code: dict[str, list[str]] = field(default_factory=dict)
     """The source files that changed since, by the keys of cached nodes."""
+    _told_of_code: int = 0
+    """Of how many of them was warned."""
 
     @property
     def store(self) -> Store:
@@ -202,7 +204,8 @@ class Runtime:
 
     def _warn_of_other_code(self) -> None:
         files = sorted({file for changed in self._changed_code.values() for file in changed})
-        if files:
+        if len(self._changed_code) > self._told_of_code:
+            self._told_of_code = len(self._changed_code)
             self.reporter.warn(
                 f"{len(self._changed_code)} of the cached artifacts were made by other source code "
                 f"(changed since: {code_digest.join_names(files)}); "
