@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 from tratree_cli.errors import InputError
@@ -63,7 +63,8 @@ class PairRow:
     ``identity`` is the pair's (``PairMessages.identity``): a reference with another tokenizer makes
     rows of its own, and the two meet by it. ``tree`` is equal for pairs of one task (``tree_of``).
     ``removed`` exchanges were taken from the prompt so
-    that it fits. ``ref_*_logps`` are the reference's summed log-probabilities (nats) of the agent's
+    that it fits. ``nll_mask`` marks what the NLL term is taken over, within the prompt and the
+    chosen continuation together; empty: the agent's tokens of the continuation. ``ref_*_logps`` are the reference's summed log-probabilities (nats) of the agent's
     tokens in each continuation, or None before ``reference.with_reference``.
     """
 
@@ -77,6 +78,7 @@ class PairRow:
     removed: int = 0
     ref_chosen_logps: float | None = None
     ref_rejected_logps: float | None = None
+    nll_mask: list[int] = field(default_factory=list)
 
     @property
     def length(self) -> int:

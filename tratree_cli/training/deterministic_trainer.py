@@ -43,6 +43,8 @@ CURVES = {
     "rewards/rejected": "reward_rejected",
     "logps/chosen": "logps_chosen",
     "logps/rejected": "logps_rejected",
+    "nll": "nll",
+    "preference": "preference",
 }
 """Measures that are kept, by the trainers' names for them. None of them reads a clock."""
 

@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tratree_cli.errors import InputError, did_you_mean
-from tratree_cli.sections import ATTENTION, DTYPES, LOSSES, SCHEDULERS, TREE_PACKING
+from tratree_cli.sections import (
+    ATTENTION,
+    CONTINUATION,
+    DTYPES,
+    LOSSES,
+    NLL_ON,
+    SCHEDULERS,
+    TREE_PACKING,
+)
 
 TRACKERS = ("tensorboard", "wandb", "trackio", "mlflow", "comet_ml")
 ALL_LINEAR = "all-linear"
@@ -120,8 +128,9 @@ class SFTParams(TrainingParams):
 class DPOParams(TrainingParams):
     """Preference training (Eq. 6).
 
-    ``nll_weight`` adds the chosen continuation's mean negative log-likelihood, which keeps small
-    models from drifting; ``explicit_kl`` adds beta * KL(policy || reference) as Eq. 6 writes it (a
+    ``preference_weight`` is the weight of the loss on pairs; 0 leaves the terms beside it alone.
+    ``nll_weight`` adds the chosen side's mean negative log-likelihood, which keeps small models
+    from drifting, over the tokens that ``nll_on`` names (``training.nll_tokens``); ``explicit_kl`` adds beta * KL(policy || reference) as Eq. 6 writes it (a
     live reference with the same tokenizer is needed). ``loss_type`` is any of TRL's.
     """
 
@@ -131,12 +140,49 @@ class DPOParams(TrainingParams):
     nll_weight: float = 0.0
     explicit_kl: bool = False
     label_smoothing: float = 0.0
+    preference_weight: float = 1.0
+    nll_on: str = CONTINUATION
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _known("loss_type", self.loss_type, LOSSES)
+        _known("nll_on", self.nll_on, NLL_ON)
         if not self.beta > 0:
             raise InputError(f"beta must be above 0, not {self.beta}")
+        _not_negative("preference_weight", self.preference_weight)
+        _not_negative("nll_weight", self.nll_weight)
+        self.require_loss()
+
+    def require_loss(self) -> None:
+        """``InputError`` where every weight is 0 and nothing would be learnt."""
+        if not (self.preference_weight or self.nll_weight):
+            raise InputError(
+                "with dpo.preference_weight = 0 only the NLL term is left, and its weight "
+                "dpo.nll_weight is 0 as well; raise one of them"
+            )
+
+
+@dataclass(frozen=True)
+class JointParams(DPOParams):
+    """Imitation and preference in every update.
+
+    The loss is ``imitation_weight`` times the NLL of the paths, a mean per token, plus the loss on
+    pairs of ``DPOParams``. ``batch_size`` counts rows of each kind, ``epochs`` passes over the
+    paths.
+    """
+
+    imitation_weight: float = 3.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _not_negative("imitation_weight", self.imitation_weight)
+
+    def require_loss(self) -> None:
+        if not (self.imitation_weight or self.preference_weight or self.nll_weight):
+            raise InputError(
+                "all weights of joint training are 0; raise joint.nll_weight or "
+                "joint.preference_weight"
+            )
 
 
 @dataclass(frozen=True)
@@ -190,6 +236,11 @@ def check_trackers(names: Sequence[str]) -> None:
         _known("tracker", name, TRACKERS)
         if importlib.util.find_spec(name) is None:
             raise InputError(f"--track {name} needs a package: pip install {name}")
+
+
+def _not_negative(name: str, value: float) -> None:
+    if not value >= 0:
+        raise InputError(f"{name} must be at least 0, not {value}")
 
 
 def _known(name: str, value: str, known: Sequence[str]) -> None:
