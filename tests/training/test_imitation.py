@@ -177,7 +177,7 @@ def test_gathered_weights_that_are_not_finite_are_never_written(
 def test_the_control_takes_as_many_steps_as_the_training_it_is_compared_with(
     rows: int, epochs: float
 ) -> None:
-    from tratree_cli.stages.train_strong import steps_on
+    from tratree_cli.stages.schedules import steps_on
     from tratree_cli.training.trainer_args import total_steps
 
     own = steps_on(rows, SftSection(batch_size=32, epochs=epochs))

@@ -6,6 +6,10 @@ name as title and stand after all methods.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.methods.controls import CONTROLS
 from tratree_cli.methods.method import Method
 from tratree_cli.registry import Registry
 
@@ -22,8 +26,31 @@ CEILING = "ceiling"
 
 
 def method(name: str) -> Method:
-    """The method of this name; ``InputError`` with the nearest one otherwise."""
-    return METHODS.get(name)
+    """The method of this name, or the control (``METHOD/VARIANT``); ``InputError`` otherwise."""
+    base, slash, variant = name.partition("/")
+    record = METHODS.get(base)
+    if not slash:
+        return record
+    if name not in record.controls or variant not in CONTROLS:
+        own = derived_controls(record)
+        known = f"it has {', '.join(own)}" if own else "it has none"
+        raise InputError(
+            f"there is no control '{name}' of {base}{did_you_mean(name, own)}; {known}"
+        )
+    return CONTROLS[variant].of(record)
+
+
+def derived_controls(record: Method) -> tuple[str, ...]:
+    """The names of the controls that are variants of the method itself."""
+    return tuple(name for name in record.controls if name.startswith(f"{record.name}/"))
+
+
+def with_controls(names: Sequence[str]) -> tuple[str, ...]:
+    """``names``, then the controls of each and of these again, each once."""
+    found = list(dict.fromkeys(names))
+    for name in found:
+        found += [control for control in method(name).controls if control not in found]
+    return tuple(found)
 
 
 def methods() -> tuple[Method, ...]:
@@ -43,19 +70,22 @@ def own_data_method() -> Method:
 
 def is_method(name: str) -> bool:
     """Whether ``name`` is a method that a study can make."""
-    return name in METHODS and not METHODS.get(name).own_data
+    base, _, variant = name.partition("/")
+    if base not in METHODS or METHODS.get(base).own_data:
+        return False
+    return not variant or name in METHODS.get(base).controls
 
 
 def title(name: str) -> str:
     """The printed name of a method or of any other policy."""
-    return METHODS.get(name).title if name in METHODS else name
+    return method(name).title if name in METHODS or is_method(name) else name
 
 
 def rank(name: str) -> tuple[int, str]:
     """Its place in a table; policies that are no method come last, all in one place."""
     if not is_method(name):
         return (LAST, "")
-    record = METHODS.get(name)
+    record = method(name)
     return (record.rank, record.name)
 
 

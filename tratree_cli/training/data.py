@@ -64,8 +64,10 @@ class PairRow:
     rows of its own, and the two meet by it. ``tree`` is equal for pairs of one task (``tree_of``).
     ``removed`` exchanges were taken from the prompt so
     that it fits. ``nll_mask`` marks what the NLL term is taken over, within the prompt and the
-    chosen continuation together; empty: the agent's tokens of the continuation. ``ref_*_logps`` are the reference's summed log-probabilities (nats) of the agent's
-    tokens in each continuation, or None before ``reference.with_reference``.
+    chosen continuation together; empty: the agent's tokens of the continuation. ``swapped``
+    sides were exchanged after the pair was made. ``ref_*_logps`` are the reference's summed
+    log-probabilities (nats) of the agent's tokens in each continuation, or None before
+    ``reference.with_reference``.
     """
 
     prompt_ids: list[int]
@@ -79,6 +81,7 @@ class PairRow:
     ref_chosen_logps: float | None = None
     ref_rejected_logps: float | None = None
     nll_mask: list[int] = field(default_factory=list)
+    swapped: bool = False
 
     @property
     def length(self) -> int:
@@ -223,7 +226,7 @@ def tree_of(messages: Messages, prefix: int) -> str:
     return digest.hexdigest()
 
 
-def dataset_fingerprint(rows: Sequence[SFTRow] | Sequence[PairRow]) -> str:
+def dataset_fingerprint(rows: Sequence[SFTRow | PairRow]) -> str:
     """sha256 of the rows: a checkpoint of other rows must not be resumed."""
     digest = hashlib.sha256()
     for row in rows:

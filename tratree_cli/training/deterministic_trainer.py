@@ -238,7 +238,7 @@ def _divergence_message(what: str, step: int, args: Any) -> str:
 
 def prepare_work(
     work: Path,
-    rows: Sequence[SFTRow] | Sequence[PairRow],
+    rows: Sequence[SFTRow | PairRow],
     config: TrainingParams,
     model: str | Path,
 ) -> None:

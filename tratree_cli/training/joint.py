@@ -42,7 +42,7 @@ PATHS, TOKENS = "paths", "tokens"
 
 @dataclass
 class JointCollator:
-    """The tensors of one ``JointBatch``: those of the pairs as DPO has them, paths under ``paths``."""
+    """The tensors of a ``JointBatch``: those of pairs as DPO has them, paths under ``paths``."""
 
     paths: Sequence[SFTRow]
     pairs: Sequence[dict[str, Any]]
@@ -110,7 +110,7 @@ def _scored(paths: dict[str, torch.Tensor]) -> int:
 
 
 def train(task: TrainingTask[SFTRow, JointParams], progress: Progress = silent) -> TrainingResult:
-    """Train on the paths (``rows``) and ``pairs`` of ``task``, as the registry of trainers calls it.
+    """Train on the paths (``rows``) and ``pairs`` of ``task``, as the registry calls it.
 
     Without pairs it is imitation. Raises ``InputError`` for no paths, and for pairs without a
     reference like ``train_dpo``; ``StageError`` when the loss diverges.
@@ -152,7 +152,7 @@ def train(task: TrainingTask[SFTRow, JointParams], progress: Progress = silent) 
             score_agent_positions(scored, trainer.args.device.type, packing=trainer.packing)
         drawn = [rows[row] for batch in planned for row in batch.paths]
         drawn_pairs = [pairs[row] for batch in planned for row in batch.pairs]
-        read = [*drawn, *drawn_pairs]
+        read: list[SFTRow | PairRow] = [*drawn, *drawn_pairs]
         seconds, resumed = trainer_args.run(trainer, progress, sum(row.tokens for row in read))
         return finish(
             trainer, task.model, read, config, task.out, seconds, resumed, task.base, facts

@@ -38,6 +38,7 @@ def _first_turn(row: PairRow) -> list[int]:
 
 def _path(tokenizer: Any, pair: PairMessages, row: PairRow) -> list[int]:
     prompt = without_exchanges(pair.prompt, pair.prefix, row.removed)
-    encoded = encode_conversation(tokenizer, [*prompt, *pair.chosen], context=pair.prefix)
+    chosen = pair.rejected if row.swapped else pair.chosen
+    encoded = encode_conversation(tokenizer, [*prompt, *chosen], context=pair.prefix)
     assert encoded.input_ids == row.sequences[0], "a mask changes no token"
     return encoded.agent_mask

@@ -130,8 +130,9 @@ class DPOParams(TrainingParams):
 
     ``preference_weight`` is the weight of the loss on pairs; 0 leaves the terms beside it alone.
     ``nll_weight`` adds the chosen side's mean negative log-likelihood, which keeps small models
-    from drifting, over the tokens that ``nll_on`` names (``training.nll_tokens``); ``explicit_kl`` adds beta * KL(policy || reference) as Eq. 6 writes it (a
-    live reference with the same tokenizer is needed). ``loss_type`` is any of TRL's.
+    from drifting, over the tokens that ``nll_on`` names (``training.nll_tokens``); ``explicit_kl``
+    adds beta * KL(policy || reference) as Eq. 6 writes it (a live reference with the same tokenizer
+    is needed). ``loss_type`` is any of TRL's.
     """
 
     learning_rate: float = 2e-5

@@ -191,7 +191,7 @@ def reference_known(
 ) -> bool:
     """Whether the rows carry the reference's log-probabilities.
 
-    Raises ``InputError`` where neither they nor a live reference are there, or the latter is needed.
+    Raises ``InputError`` where neither they nor a live reference are there, or it has to be live.
     """
     known = all(row.ref_chosen_logps is not None for row in rows)
     if not known and reference is None:

@@ -39,9 +39,10 @@ class TrainingTask(Generic[Row, Params]):
     ``model`` is the folder where training starts, ``rows`` are ``data.SFTRow`` or ``data.PairRow``
     as the trainer reads them, ``config`` is ``SFTParams`` or ``DPOParams`` likewise, and
     ``settings`` is of the trainer's own type. A trainer that reads both has conversations as
-    ``rows``, ``pairs`` beside them, and ``JointParams``. The trained model goes into ``out``; ``work`` keeps
-    the checkpoints that a killed run resumes from. ``other`` is a second model, where the trainer
-    takes one. ``base`` identifies ``model`` in the record of an adapter that is stored apart.
+    ``rows``, ``pairs`` beside them, and ``JointParams``. The trained model goes into ``out``;
+    ``work`` keeps the checkpoints that a killed run resumes from. ``other`` is a second model,
+    where the trainer takes one. ``base`` identifies ``model`` in the record of an adapter that is
+    stored apart.
     """
 
     trainer: str
