@@ -272,6 +272,9 @@ class ReportSection:
         ["expert", "random", "sft-weak", "sft-strong", "tree-dpo", "mcts", "unstructured-dpo"],
         "rows of the report",
     )
+    controls: list[str] = note(
+        ["all"], "controls put beside their methods: all, none ([]), or these (ours)"
+    )
     held_out: int = note(
         0,
         "dev tasks whose pairs test what the policies prefer (section 3.3), 0: none (ours)",

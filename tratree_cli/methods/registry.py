@@ -17,6 +17,8 @@ METHODS = Registry("tratree.methods", "method", Method)
 
 DEFAULT = "tree-dpo"
 """The paper's own: what is trained or evaluated where no method is named."""
+ALL = "all"
+"""Every method, and as ``report.controls`` every control."""
 BASELINE = "sft-strong"
 """What every method is compared with."""
 WEAK = "sft-weak"
@@ -45,12 +47,32 @@ def derived_controls(record: Method) -> tuple[str, ...]:
     return tuple(name for name in record.controls if name.startswith(f"{record.name}/"))
 
 
-def with_controls(names: Sequence[str]) -> tuple[str, ...]:
-    """``names``, then the controls of each and of these again, each once."""
+def with_controls(names: Sequence[str], wanted: Sequence[str] = (ALL,)) -> tuple[str, ...]:
+    """``names``, then the controls of each and of these again, as far as they are ``wanted``.
+
+    Raises ``InputError`` for a wanted control that is none.
+    """
+    for name in wanted:
+        if name != ALL:
+            method(name)
     found = list(dict.fromkeys(names))
     for name in found:
-        found += [control for control in method(name).controls if control not in found]
+        found += [
+            control
+            for control in method(name).controls
+            if control not in found and (ALL in wanted or control in wanted)
+        ]
     return tuple(found)
+
+
+def stand_ins(name: str) -> tuple[str, ...]:
+    """The names of the rows that serve as this control, its own first.
+
+    A control that would train just as another method does has no row of its own.
+    """
+    record = method(name)
+    own = record.same_as in ("", record.control_of)
+    return (name,) if own else (name, record.same_as)
 
 
 def methods() -> tuple[Method, ...]:
