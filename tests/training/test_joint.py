@@ -246,7 +246,5 @@ def test_what_cannot_be_trained_is_a_sentence(
         train(policy, paths, bare, config, tmp_path)
     with pytest.raises(InputError, match="needs a live reference"):
         train(policy, paths, preferences, replace(config, explicit_kl=True), tmp_path)
-    with pytest.raises(InputError, match="all weights of joint training are 0"):
-        replace(config, imitation_weight=0.0, preference_weight=0.0)
     with pytest.raises(InputError, match="imitation_weight must be at least 0, not -1"):
         replace(config, imitation_weight=-1.0)

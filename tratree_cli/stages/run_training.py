@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job, Result
+from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.sections import DpoSection, SftSection, TrainingSection
 from tratree_cli.stages.distributed import train_distributed
-from tratree_cli.stages.schedules import JointParameters
 from tratree_cli.stages.training_inputs import (
     base_folder,
     checkpoints,
@@ -34,6 +34,14 @@ if TYPE_CHECKING:
     from tratree_cli.training.lengths import LengthPolicy, LengthReport
     from tratree_cli.training.params import DPOParams, SFTParams
     from tratree_cli.training.trainer import Conversations, Trainer
+
+
+@dataclass(frozen=True)
+class JointParameters:
+    """What joint training has beside the parameters of DPO, which hold its schedule."""
+
+    nll_weight: float
+    updates: int = keyed_unless(0)
 
 
 IMITATION_ALONE = "no pair is informative, so this is imitation of the paths alone"

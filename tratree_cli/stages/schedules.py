@@ -19,7 +19,7 @@ from tratree_cli.methods.registry import method
 from tratree_cli.pipeline.graph import Job
 from tratree_cli.pipeline.lineage import ONLY_COUNTED
 from tratree_cli.pipeline.parameters import keyed_unless
-from tratree_cli.sections import DpoSection, SftSection, TrainingSection
+from tratree_cli.sections import DpoSection, JointSection, SftSection, TrainingSection
 from tratree_cli.stages import sft
 from tratree_cli.stages.training_inputs import length_policy
 
@@ -41,14 +41,6 @@ class EqualSteps:
     def steps(self, rows: int) -> int:
         """Optimizer steps in all."""
         return self.times * (self.updates or steps_on(rows, self.epochs, self.batch_size))
-
-
-@dataclass(frozen=True)
-class JointParameters:
-    """What joint training has beside the parameters of DPO, which hold its schedule."""
-
-    nll_weight: float
-    updates: int = keyed_unless(0)
 
 
 def steps_on(rows: int, epochs: float, batch_size: int) -> int:
@@ -78,6 +70,21 @@ def imitation(config: Config, record: Method | None = None) -> SftSection:
     )
 
 
+def require_weights(section: DpoSection, joint: JointSection | None = None) -> None:
+    """``InputError`` where every weight is 0, so that nothing would be learnt."""
+    if section.preference_weight or section.nll_weight or (joint and joint.nll_weight):
+        return
+    if joint is None:
+        raise InputError(
+            "dpo.preference_weight and dpo.nll_weight are both 0, so nothing would be learnt; "
+            "raise one of them"
+        )
+    raise InputError(
+        "joint.nll_weight, joint.preference_weight and joint.chosen_nll_weight are all 0, so "
+        "nothing would be learnt; raise one of them"
+    )
+
+
 def preference(config: Config, record: Method) -> DpoSection:
     """The parameters of what a method does with pairs, in the schedule that it has."""
     section = config.dpo
@@ -91,9 +98,10 @@ def preference(config: Config, record: Method) -> DpoSection:
             preference_weight=joint.preference_weight,
             nll_weight=joint.chosen_nll_weight,
         )
-    return (
-        nll_alone(section, joint=record.trainer == "joint") if record.of_pairs == "nll" else section
-    )
+    if record.of_pairs == "nll":
+        section = nll_alone(section, joint=record.trainer == "joint")
+    require_weights(section, config.joint if record.trainer == "joint" else None)
+    return section
 
 
 def nll_alone(section: DpoSection, *, joint: bool) -> DpoSection:

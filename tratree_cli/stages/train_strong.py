@@ -28,9 +28,9 @@ from tratree_cli.stages.method_inputs import (
     trainer_of,
 )
 from tratree_cli.stages.plugin_settings import own_settings
+from tratree_cli.stages.run_training import JointParameters
 from tratree_cli.stages.schedules import (
     EqualSteps,
-    JointParameters,
     counted_steps,
     equal_steps,
     imitation,
@@ -134,7 +134,9 @@ def _node(
         inputs |= _reference_inputs(config, record, pairs, reference, policy)
     params = _parameters(config, record, declared, processes)
     if params.steps is not None and not params.steps.updates:
-        inputs[ONLY_COUNTED] = (_counted(config, method(record.steps_of), reference, policy),)
+        counted = method(record.steps_of)
+        kind = next((k for k in ("paths", "pairs") if k in INPUTS[counted.learns_from]), "")
+        inputs[ONLY_COUNTED] = (given.get(kind) or _counted(config, counted, reference, policy),)
     return Node(
         stage=STAGE,
         label=f"strong model, {record.name}",

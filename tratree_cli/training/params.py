@@ -152,15 +152,6 @@ class DPOParams(TrainingParams):
             raise InputError(f"beta must be above 0, not {self.beta}")
         _not_negative("preference_weight", self.preference_weight)
         _not_negative("nll_weight", self.nll_weight)
-        self.require_loss()
-
-    def require_loss(self) -> None:
-        """``InputError`` where every weight is 0 and nothing would be learnt."""
-        if not (self.preference_weight or self.nll_weight):
-            raise InputError(
-                "with dpo.preference_weight = 0 only the NLL term is left, and its weight "
-                "dpo.nll_weight is 0 as well; raise one of them"
-            )
 
 
 @dataclass(frozen=True)
@@ -177,13 +168,6 @@ class JointParams(DPOParams):
     def __post_init__(self) -> None:
         super().__post_init__()
         _not_negative("imitation_weight", self.imitation_weight)
-
-    def require_loss(self) -> None:
-        if not (self.imitation_weight or self.preference_weight or self.nll_weight):
-            raise InputError(
-                "all weights of joint training are 0; raise joint.nll_weight or "
-                "joint.preference_weight"
-            )
 
 
 @dataclass(frozen=True)
