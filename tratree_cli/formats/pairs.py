@@ -29,12 +29,16 @@ META = "pairs.json"
 
 @dataclass(frozen=True)
 class PairMessages:
-    """The messages of a pair; the first ``prefix`` ones of ``prompt`` precede the episode."""
+    """The messages of a pair; the first ``prefix`` ones of ``prompt`` precede the episode.
+
+    ``rest`` is how the chosen trajectory goes on after ``chosen``, where that was cut.
+    """
 
     prompt: Sequence[Mapping[str, str]]
     chosen: Sequence[Mapping[str, str]]
     rejected: Sequence[Mapping[str, str]]
     prefix: int = 0
+    rest: Sequence[Mapping[str, str]] = ()
 
     def sides(self) -> dict[str, Sequence[Mapping[str, str]]]:
         """``prompt``, ``chosen`` and ``rejected`` by their names."""
@@ -57,7 +61,8 @@ class PairRecord:
     ``chosen_visits`` and ``rejected_visits`` trajectories). ``chosen_trajectory`` and
     ``rejected_trajectory`` are positions in the input artifacts, ``step`` the turn at which the
     two part and ``node`` the divergence point (-1: whole trajectories). ``horizon`` is the number
-    of turns of each continuation, 0 to the end.
+    of turns of each continuation, 0 to the end. ``rest`` is what follows ``chosen`` in its
+    trajectory, beginning with the environment's turn.
     """
 
     task: str
@@ -78,6 +83,7 @@ class PairRecord:
     step: int
     node: int
     horizon: int
+    rest: list[Message] = field(default_factory=list)
 
     @property
     def gap(self) -> float:
@@ -93,7 +99,7 @@ class PairRecord:
 
     def messages(self) -> PairMessages:
         """What training reads of the pair."""
-        return PairMessages(self.prompt, self.chosen, self.rejected, self.prefix)
+        return PairMessages(self.prompt, self.chosen, self.rejected, self.prefix, self.rest)
 
 
 @dataclass(frozen=True)
@@ -178,6 +184,7 @@ def _record(pair: Pair, rule: str, chosen_from: Rollouts, rejected_from: Rollout
         _user(chosen_from, chosen, pair.step),
     ]
     stop = pair.step + pair.horizon if pair.horizon else max(chosen.steps, rejected.steps)
+    rest = turns(chosen_from, chosen, stop, chosen.steps)
     return PairRecord(
         task=chosen.task,
         rule=rule,
@@ -197,6 +204,7 @@ def _record(pair: Pair, rule: str, chosen_from: Rollouts, rejected_from: Rollout
         step=pair.step,
         node=pair.node,
         horizon=pair.horizon,
+        rest=[_user(chosen_from, chosen, stop), *rest] if rest else [],
     )
 
 

@@ -43,7 +43,7 @@ class MinePairsParameters:
     rule_version: int = keyed_unless(1)
 
 
-STAGE = Stage("mine-pairs", 3, "pairs", "tratree_cli.stages.mine_pairs:run", MinePairsParameters)
+STAGE = Stage("mine-pairs", 4, "pairs", "tratree_cli.stages.mine_pairs:run", MinePairsParameters)
 
 
 def node(

@@ -209,7 +209,7 @@ def _pair_rows(
     if run.swapped:
         rows = with_swapped_sides(rows, config.seed)
     if run.dpo is not None and run.dpo.nll_weight:
-        rows = with_nll_mask(tokenizer, pairs, rows, run.dpo.nll_on)
+        rows = with_nll_mask(tokenizer, pairs, rows, run.dpo.nll_on, _length_policy(run))
     return rows, lengths
 
 
