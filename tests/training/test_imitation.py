@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from tests.tiny_models import digests
 from tratree_cli.errors import InputError, StageError
 from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.models.save import write_model
-from tratree_cli.sections import SftSection
 from tratree_cli.training.data import SFTRow, sft_rows
 from tratree_cli.training.imitation import train_sft
 from tratree_cli.training.params import LoraParams, SFTParams, silent
@@ -110,6 +110,24 @@ def test_equal_trainings_give_equal_bytes_and_nothing_that_changes(
     assert len(record["curves"]["loss"]) == 6
 
 
+@pytest.mark.parametrize("packing", [False, True])
+def test_a_data_seed_changes_the_order_of_rows_and_nothing_else(
+    policy: Path, rows: list[SFTRow], tmp_path: Path, packing: bool
+) -> None:
+    def trained(data_seed: int | None) -> tuple[str, dict[str, Any]]:
+        config = replace(QUICK, data_seed=data_seed, packing=packing, pack_length=200)
+        out = tmp_path / f"out-{data_seed}"
+        train_sft(policy, rows, config, out, tmp_path / "work")
+        return digests(out)["model.safetensors"], json.loads((out / "training.json").read_text())
+
+    (plain, record), (as_seed, _), (other, told) = (trained(seed) for seed in (None, 3, 7))
+    assert plain == as_seed != other
+    # Where none was given the record is what it was before there was one.
+    assert "data_seed" not in record["parameters"]
+    assert told["parameters"]["data_seed"] == 7
+    assert told["tokens"] == record["tokens"]
+
+
 def test_another_seed_gives_another_model(policy: Path, rows: list[SFTRow], tmp_path: Path) -> None:
     for seed in (0, 1):
         config = SFTParams(epochs=1, batch_size=4, learning_rate=1e-3, seed=seed)
@@ -180,7 +198,7 @@ def test_the_control_takes_as_many_steps_as_the_training_it_is_compared_with(
     from tratree_cli.stages.schedules import steps_on
     from tratree_cli.training.trainer_args import total_steps
 
-    own = steps_on(rows, SftSection(batch_size=32, epochs=epochs))
+    own = steps_on(rows, epochs, 32)
     assert own == total_steps(rows, SFTParams(epochs=epochs, batch_size=8, accumulation=4))
 
 

@@ -54,11 +54,12 @@ def imitation(config: Config, record: Method | None = None) -> SftSection:
     A control of joint training has the batches and the learning rate of that.
     """
     of = method(record.steps_of) if record is not None and record.steps_of else None
+    strong = config.sft.of("strong")
     section = replace(
-        sft.plain(config.sft),
+        sft.plain(strong),
         epochs=config.train.epochs,
         learning_rate=config.train.learning_rate,
-        tree_packing="off" if config.sft.packing else config.train.tree_packing,
+        tree_packing="off" if strong.packing else config.train.tree_packing,
     )
     if of is None or of.learns_from != "pairs and paths":
         return section
@@ -92,7 +93,7 @@ def preference(config: Config, record: Method) -> DpoSection:
         joint, alone = config.joint, imitation(config)
         section = replace(
             section,
-            epochs=joint.epochs or alone.epochs,
+            epochs=joint.epochs or config.train.epochs,
             learning_rate=joint.learning_rate or alone.learning_rate,
             batch_size=joint.batch_size or alone.batch_size,
             preference_weight=joint.preference_weight,
@@ -132,8 +133,8 @@ def equal_steps(config: Config, record: Method) -> EqualSteps | None:
         return None
     counted = method(record.steps_of)
     if counted.learns_from == "paths":
-        own = imitation(config)
-        return EqualSteps(own.epochs, own.batch_size, times=record.steps_times)
+        batch = imitation(config).batch_size
+        return EqualSteps(config.train.epochs, batch, times=record.steps_times)
     if not counted.learns_from_pairs:
         raise InputError(
             f"method '{record.name}' takes the steps of '{counted.name}', which learns from "

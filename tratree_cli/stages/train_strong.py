@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError
 from tratree_cli.methods.method import Method
+from tratree_cli.methods.pair_rule import pair_rule
 from tratree_cli.methods.registry import method
 from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
 from tratree_cli.pipeline.lineage import ONLY_COUNTED
 from tratree_cli.pipeline.parameters import keyed_unless
-from tratree_cli.sections import DpoSection, SftSection, TrainingSection
-from tratree_cli.stages import ref_logps, sft
+from tratree_cli.sections import AS_SEED, DpoSection, SftSection, TrainingSection
+from tratree_cli.stages import ref_logps, sft, skip_preferred
 from tratree_cli.stages.distributed import SINGLE_PROCESS, ProcessGroupParameters, ProcessGroupSpec
 from tratree_cli.stages.method_inputs import (
     INPUTS,
@@ -27,6 +28,7 @@ from tratree_cli.stages.method_inputs import (
     trained_method,
     trainer_of,
 )
+from tratree_cli.stages.pair_settings import section_of
 from tratree_cli.stages.plugin_settings import own_settings
 from tratree_cli.stages.run_training import JointParameters
 from tratree_cli.stages.schedules import (
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 class TrainStrongParameters:
     """``training`` is whole for imitation; preference training has a schedule of its own.
 
+    ``data_seed`` orders the rows where it is not ``AS_SEED``.
     ``trainer`` is absent where it follows from the rest: ``joint`` with ``joint``, ``preference``
     with ``dpo``, else ``imitation``. ``settings`` are all settings of a trainer that has its own.
     ``steps`` is there for a control at equal steps, ``swapped`` where the sides of pairs are in
@@ -64,6 +67,7 @@ class TrainStrongParameters:
     settings: Mapping[str, Any] | None = keyed_unless(None)
     trainer_version: int = keyed_unless(1)
     merge_version: int = keyed_unless(1)
+    data_seed: int = keyed_unless(AS_SEED)
     joint: JointParameters | None = keyed_unless(None)
     steps: EqualSteps | None = keyed_unless(None)
     swapped: bool = keyed_unless(False)
@@ -129,6 +133,8 @@ def _node(
     given = {_kind(one): one for one in data}
     for kind in INPUTS[record.learns_from]:
         inputs[kind] = (given.get(kind) or learned_from(config, record, kind),)
+    if "pairs" in inputs:
+        inputs["pairs"] = (_not_preferred(config, record, inputs["pairs"][0], policy),)
     if declared.reference:
         (pairs,) = inputs["pairs"]
         inputs |= _reference_inputs(config, record, pairs, reference, policy)
@@ -155,6 +161,14 @@ def _kind(given: Node | Entry) -> str:
     return given.stage.kind if isinstance(given, Node) else given.kind
 
 
+def _not_preferred(
+    config: Config, record: Method, pairs: Node | Entry, policy: Node | Entry | None
+) -> Node | Entry:
+    """The pairs as far as the model that is trained does not prefer them yet, if that is asked."""
+    section = section_of(config, pair_rule(record.pair_rule)) if record.pair_rule else config.pairs
+    return skip_preferred.node(config, section, pairs=pairs, model=policy)
+
+
 def _counted(
     config: Config,
     record: Method,
@@ -164,7 +178,7 @@ def _counted(
     """What has as many rows as ``record`` trains on: its paths, or its pairs as scored."""
     if "paths" in INPUTS[record.learns_from]:
         return learned_from(config, record, "paths")
-    pairs = learned_from(config, record, "pairs")
+    pairs = _not_preferred(config, record, learned_from(config, record, "pairs"), policy)
     scored = (
         _reference_inputs(config, record, pairs, reference, policy)
         if trainer_of(record).reference
@@ -181,7 +195,7 @@ def _parameters(
     params = TrainStrongParameters(
         method=record.name,
         seed=config.seed,
-        training=config.sft.shared if on_pairs else imitation(config, record),
+        training=config.sft.of("strong").shared if on_pairs else imitation(config, record),
         dpo=preference(config, record) if on_pairs else None,
         world=processes.params,
         settings=own_settings(
@@ -192,7 +206,8 @@ def _parameters(
             "train.parameters",
         ),
         trainer_version=declared.version,
-        merge_version=merge_version(config.sft),
+        merge_version=merge_version(config.sft.of("strong")),
+        data_seed=config.train.data_seed,
         joint=JointParameters(config.joint.nll_weight, config.joint.updates) if joint else None,
         steps=equal_steps(config, record),
         swapped=record.of_pairs == "swapped",
@@ -257,6 +272,7 @@ def run(job: Job[TrainStrongParameters]) -> Result:
         dpo=params.dpo,
         joint=params.joint,
         max_steps=max_steps,
+        data_seed=params.data_seed,
         settings=params.settings or {},
         swapped=params.swapped,
     )

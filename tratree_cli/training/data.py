@@ -66,8 +66,8 @@ class PairRow:
     that it fits. ``nll_mask`` marks what the NLL term is taken over, within the prompt and the
     chosen continuation together; empty: the agent's tokens of the continuation. ``swapped``
     sides were exchanged after the pair was made. ``ref_*_logps`` are the reference's summed
-    log-probabilities (nats) of the agent's tokens in each continuation, or None before
-    ``reference.with_reference``.
+    log-probabilities (nats) of the agent's tokens in each continuation, and ``ref_*_turn_logps``
+    those of its first turn alone, or None before ``reference.with_reference``.
     """
 
     prompt_ids: list[int]
@@ -80,6 +80,8 @@ class PairRow:
     removed: int = 0
     ref_chosen_logps: float | None = None
     ref_rejected_logps: float | None = None
+    ref_chosen_turn_logps: float | None = None
+    ref_rejected_turn_logps: float | None = None
     nll_mask: list[int] = field(default_factory=list)
     swapped: bool = False
 

@@ -121,6 +121,9 @@ def finish(
         decisive = {name: value for name, value in decisive.items() if "diverge" not in name}
     # What is as it was before it could be set must not change a model's bytes either.
     decisive = {name: v for name, v in decisive.items() if LATER.get(name, UNSET) != v}
+    if config.data_seed is None:
+        # The order followed the seed, as it always did before there was a data seed.
+        decisive = {name: value for name, value in decisive.items() if name != "data_seed"}
     # Sharded weights are gathered by all processes together; the first one writes.
     sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
     state = trainer.accelerator.get_state_dict(trainer.model) if sharded else None

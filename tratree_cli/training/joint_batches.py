@@ -39,7 +39,7 @@ def joint_batches(
     The update that ends a pass over the paths may have fewer of them, and batches without any.
     """
     passes = config.accumulation * processes
-    preferences = _cycled(len(pairs), config.seed)
+    preferences = _cycled(len(pairs), config.order_seed)
     planned: list[JointBatch] = []
     for update in islice(
         _updates(paths, config, passes), total_steps(len(paths), config, processes)
@@ -56,7 +56,7 @@ def _updates(
     paths: Sequence[SFTRow], config: JointParams, passes: int
 ) -> Iterator[list[tuple[int, ...]]]:
     """The paths of each update, for ever: batches of similar length, as imitation has them."""
-    order = BatchesByLength([row.length for row in paths], config.batch_size, config.seed)
+    order = BatchesByLength([row.length for row in paths], config.batch_size, config.order_seed)
     epoch = 0
     while True:
         order.set_epoch(epoch)

@@ -62,6 +62,7 @@ class TrainingParams:
     the rows unless ``max_steps`` > 0 says how many optimizer steps to take. ``warmup`` is a share
     of the steps (< 1) or their number. ``dtype`` is the precision of the arithmetic: ``auto`` is
     bfloat16 on a GPU and float32 elsewhere; weights are stored in ``save_dtype``.
+    ``data_seed`` orders the rows where that is not to follow ``seed``.
     ``track`` names services that transformers reports to (none unless asked for), ``run_name``
     what the run is called there.
     ``tree_packing`` computes tokens that rows of one tree share once (``training.tree_packing``);
@@ -88,9 +89,15 @@ class TrainingParams:
     tree_packing: str = "off"
     checkpoint_every: float = 0.2
     seed: int = 0
+    data_seed: int | None = None
     threads: int = 1
     track: tuple[str, ...] = ()
     run_name: str = ""
+
+    @property
+    def order_seed(self) -> int:
+        """What orders the rows."""
+        return self.seed if self.data_seed is None else self.data_seed
 
     def __post_init__(self) -> None:
         _known("scheduler", self.scheduler, SCHEDULERS)

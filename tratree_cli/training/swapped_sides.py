@@ -30,5 +30,7 @@ def _exchanged(row: PairRow) -> PairRow:
         rejected_mask=row.chosen_mask,
         ref_chosen_logps=row.ref_rejected_logps,
         ref_rejected_logps=row.ref_chosen_logps,
+        ref_chosen_turn_logps=row.ref_rejected_turn_logps,
+        ref_rejected_turn_logps=row.ref_chosen_turn_logps,
         swapped=not row.swapped,
     )

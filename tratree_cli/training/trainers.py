@@ -22,6 +22,7 @@ PREFERENCE = Trainer(
     rows="pairs",
     body="tratree_cli.training.preference:train",
     reference=True,
+    version=2,
     rank=30,
 )
 JOINT = Trainer(
