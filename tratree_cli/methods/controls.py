@@ -82,6 +82,12 @@ CONTROLS = {
             lambda method: replace(method, of_pairs="swapped"),
         ),
         Control(
+            "mirror-only",
+            "{title}, mirror pairs alone",
+            "{name} on the mirror pairs of its pairs alone",
+            lambda method: replace(method, of_pairs="mirror"),
+        ),
+        Control(
             "unstructured",
             "{title}, unstructured pairs",
             "{name} on pairs of whole trajectories of one task, by reward alone",
