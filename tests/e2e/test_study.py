@@ -60,6 +60,33 @@ def test_existing_evaluations_make_a_report_without_running_anything(studied: Pa
     assert "no evaluation by recipe quick" in narrowed.stderr
 
 
+SAME_ROWS = ("nll-only", "swapped", "unstructured", "mirror-only")
+
+
+@pytest.mark.slow
+def test_a_method_is_studied_beside_its_controls_at_equal_updates(studied: Path) -> None:
+    words = ("report", "--recipe", "micro", "--methods", "sft-strong,tree-joint", "--controls")
+    made = run_tratree(studied, *words, "--format", "json", timeout=900)
+    assert made.returncode == 0, made.stderr
+    rows = json.loads(made.stdout)["sections"][0]["blocks"][0]["rows"]
+    steps = {}
+    for variant in ("", *(f"/{name}" for name in (*SAME_ROWS, "mcts", "sft-more", "mcts-twice"))):
+        method = f"tree-joint{variant}"
+        words = ("train-strong", "--recipe", "micro", "--method", method, "--frozen", "--json")
+        trained = run_tratree(studied, *words)
+        assert trained.returncode == 0, trained.stderr
+        steps[variant.removeprefix("/")] = json.loads(trained.stdout)["summary"]["optimizer_steps"]
+    own = steps[""]
+    assert steps == {name: (2 if name == "mcts-twice" else 1) * own for name in steps}
+    names = {row["cells"][0]["value"] for row in rows}
+    assert names == {
+        "SFT strong", f"SFT strong, +{own} updates", "W2SG MCTS", f"W2SG MCTS, +{2 * own} updates",
+        "tree-joint", "tree-joint, NLL alone",
+        "tree-joint, sides swapped at random", "tree-joint, unstructured pairs",
+        "tree-joint, mirror pairs alone",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -15,5 +15,6 @@ METHOD = Method(
     pair_rule="unstructured",
     reference="weak",
     explorer="weak",
+    controls=("unstructured-dpo/nll-only", "unstructured-dpo/sft-more"),
     paper=PaperPlaces(table_5=2),
 )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from tratree_cli.evaluation.bootstrap import Interval
 from tratree_cli.evaluation.compare import paired_difference
-from tratree_cli.methods.registry import is_method, method
+from tratree_cli.methods.registry import is_method, method, stand_ins
 from tratree_cli.reporting.baseline_comparison import (
     ALPHA,
     AgainstBaseline,
@@ -81,7 +81,8 @@ def _against_controls(own: Cohort, groups: Sequence[Cohort], where: str) -> list
     """The same policy against its controls, on the same tasks; described, not tested."""
     parts = []
     for name in method(own.method).controls:
-        control = next((g for g in groups if g.method == name and g.reward), None)
+        rows = [g for played in stand_ins(name) for g in groups if g.method == played]
+        control = next((g for g in rows if g.reward), None)
         if control is None or control.reward is None:
             continue
         metrics = control.runs[0].evaluation.metrics
