@@ -83,7 +83,7 @@ SECTIONS = (
     SectionPlan(
         "details",
         "Details",
-        (behaviour.table, endings.table, task_types.tables, sampling.table),
+        (behaviour.tables, endings.table, task_types.tables, sampling.table),
     ),
     SectionPlan("cost", "Data and cost", (budget.table,)),
     SectionPlan("tree", "Trajectory tree", (tree.tables,)),
