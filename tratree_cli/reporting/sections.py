@@ -28,6 +28,7 @@ from tratree_cli.reporting.tables import (
     baseline_comparison,
     behaviour,
     budget,
+    controls,
     endings,
     informativeness,
     sampling,
@@ -69,6 +70,7 @@ class SectionPlan:
 SECTIONS = (
     SectionPlan("summary", "Results", (summary.tables,), key_results.sentences),
     SectionPlan("comparison", "Against the baseline", (baseline_comparison.tables,)),
+    SectionPlan("controls", "Against the controls", (controls.tables,)),
     SectionPlan(
         "figures",
         "Figures",
