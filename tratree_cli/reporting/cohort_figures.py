@@ -12,13 +12,13 @@ from tratree_cli.reporting.rows import EvaluationRow
 
 
 def task_means(cohort: Cohort, figure: Figure) -> dict[str, float]:
-    """The figure of each task, averaged over the runs that know it."""
-    found: dict[str, list[float]] = {}
-    for run in cohort.runs:
+    """The figure of each task: over the runs of a seed that know it, then over seeds."""
+    found: dict[str, dict[object, list[float]]] = {}
+    for number, run in enumerate(cohort.runs):
         tasks = by_task(run.evaluation.results, figure, run.descriptor.best_of)
         for task, value in tasks.items():
-            found.setdefault(task, []).append(value)
-    return {task: fmean(values) for task, values in found.items()}
+            found.setdefault(task, {}).setdefault(_seed(run, number), []).append(value)
+    return {task: fmean(map(fmean, seeds.values())) for task, seeds in found.items()}
 
 
 def difference(own: Cohort, other: Cohort, figure: Figure) -> PairedDifference:
@@ -44,6 +44,11 @@ def seed_means(
     by_seed: dict[object, list[float]] = {}
     for number, run in enumerate(cohort.runs):
         if (value := figure(run)) is not None:
-            seed = run.descriptor.seed
-            by_seed.setdefault(("run", number) if seed is None else seed, []).append(value)
+            by_seed.setdefault(_seed(run, number), []).append(value)
     return tuple(fmean(values) for values in by_seed.values())
+
+
+def _seed(run: EvaluationRow, number: int) -> object:
+    """What runs share that are averaged before all others."""
+    seed = run.descriptor.seed
+    return ("run", number) if seed is None else seed

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tratree_cli.envs.registry import reward_parts
 from tratree_cli.evaluation.bootstrap import Interval
+from tratree_cli.methods.registry import BASELINE
 from tratree_cli.reporting.baseline_comparison import (
     ALPHA,
     AgainstBaseline,
@@ -22,10 +24,12 @@ from tratree_cli.reporting.cohorts import Cohort
 from tratree_cli.reporting.control_comparison import (
     AgainstControl,
     against_controls,
+    in_question,
 )
 from tratree_cli.reporting.report_data import ReportData
 from tratree_cli.reporting.selection import EvalSet, eval_sets, main_cohorts
 from tratree_cli.reporting.verdicts import verdicts
+from tratree_cli.reporting.warnings.found import found_signs
 
 
 def sentences(data: ReportData) -> tuple[str, ...]:
@@ -46,6 +50,7 @@ def _about(groups: Sequence[Cohort], eval_set: EvalSet | None) -> list[str]:
     controls = against_controls(groups)
     weighed = verdicts(groups, controls, comparison)
     sentences = [verdict.sentence for verdict in weighed]
+    sentences += _warnings(groups)
     for own, control in ((verdict.own, verdict.control) for verdict in weighed):
         rival = (
             next((r for r in comparison.rivals if r.cohort is own), None) if comparison else None
@@ -56,6 +61,17 @@ def _about(groups: Sequence[Cohort], eval_set: EvalSet | None) -> list[str]:
         sentences += _beside_controls([one for one in controls if one.own is own])
     where = f"{eval_set.title}: " if eval_set else ""
     return [where + sentence for sentence in sentences]
+
+
+def _warnings(groups: Sequence[Cohort]) -> list[str]:
+    """What is bad about the methods in question and about the baseline that they start from."""
+    asked = in_question(groups)
+    parts = reward_parts(groups[0].descriptor.environment) if groups else ()
+    return [
+        signs.sentence
+        for signs in found_signs(groups, parts)
+        if signs.sentence and (signs.own in asked or signs.own.method == BASELINE)
+    ]
 
 
 def _against(rival: AgainstBaseline, baseline: Cohort) -> list[str]:

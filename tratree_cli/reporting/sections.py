@@ -40,6 +40,7 @@ from tratree_cli.reporting.tables import (
     task_types,
     theory,
     tree,
+    warning_signs,
     weak_models,
 )
 
@@ -85,7 +86,7 @@ SECTIONS = (
     SectionPlan(
         "details",
         "Details",
-        (behaviour.tables, endings.table, task_types.tables, sampling.table),
+        (behaviour.tables, warning_signs.tables, endings.table, task_types.tables, sampling.table),
     ),
     SectionPlan("cost", "Data and cost", (budget.table,)),
     SectionPlan("tree", "Trajectory tree", (tree.tables,)),
