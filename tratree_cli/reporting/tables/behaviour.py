@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from statistics import fmean
+from typing import TypeAlias
 
 from tratree_cli.display.blocks import (
     COUNT,
@@ -20,12 +21,14 @@ from tratree_cli.display.blocks import (
 from tratree_cli.envs.protocol import RewardPart
 from tratree_cli.envs.registry import reward_parts
 from tratree_cli.evaluation.behaviour import (
+    Figure,
     by_task,
     malformed,
     mean,
     repeating,
     share_of,
 )
+from tratree_cli.reporting.cohort_figures import seed_means
 from tratree_cli.reporting.cohorts import Cohort
 from tratree_cli.reporting.environments import in_each_environment
 from tratree_cli.reporting.report_data import ReportData
@@ -95,22 +98,14 @@ def behaviour_table(
 def _figures(group: Cohort, parts: Sequence[RewardPart]) -> list[float | None]:
     figures: list[float | None] = [group.mean("perfect")]
     for part in parts:
-        shares = [share_of(r.evaluation.results, part, r.descriptor.best_of) for r in group.runs]
-        known = [share for share in shares if share is not None]
-        figures.append(_mean([100 * share.share for share in known]))
+        figures.append(_percent(_mean(group, _share(part))))
         if part.with_reward:
-            rewards = [100 * share.reward for share in known if share.reward is not None]
-            figures.append(_mean(rewards))
-
-    def over_runs(figure: Callable[[EvaluationRow], float | None]) -> float | None:
-        return _mean([value for run in group.runs if (value := figure(run)) is not None])
-
-    repeats = over_runs(lambda run: _task_mean(run, repeating))
+            figures.append(_percent(_mean(group, _reward_if(part))))
     metrics = [run.evaluation.metrics for run in group.runs]
     return [
         *figures,
-        None if repeats is None else 100 * repeats,
-        over_runs(lambda run: _task_mean(run, malformed)),
+        _percent(_mean(group, _task_mean(repeating))),
+        _mean(group, _task_mean(malformed)),
         group.mean("steps"),
         group.mean("invalid"),
         sum(one.episodes for one in metrics),
@@ -118,9 +113,34 @@ def _figures(group: Cohort, parts: Sequence[RewardPart]) -> list[float | None]:
     ]
 
 
-def _task_mean(run: EvaluationRow, figure: Callable[..., float | None]) -> float | None:
-    return mean(by_task(run.evaluation.results, figure, run.descriptor.best_of))
+OfRun: TypeAlias = Callable[[EvaluationRow], "float | None"]
 
 
-def _mean(values: Sequence[float]) -> float | None:
+def _mean(group: Cohort, figure: OfRun) -> float | None:
+    """Over training seeds; None where no run knows the figure."""
+    values = seed_means(group, figure)
     return fmean(values) if values else None
+
+
+def _share(part: RewardPart) -> OfRun:
+    def share(run: EvaluationRow) -> float | None:
+        found = share_of(run.evaluation.results, part, run.descriptor.best_of)
+        return None if found is None else found.share
+
+    return share
+
+
+def _reward_if(part: RewardPart) -> OfRun:
+    def reward(run: EvaluationRow) -> float | None:
+        found = share_of(run.evaluation.results, part, run.descriptor.best_of)
+        return None if found is None else found.reward
+
+    return reward
+
+
+def _task_mean(figure: Figure) -> OfRun:
+    return lambda run: mean(by_task(run.evaluation.results, figure, run.descriptor.best_of))
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else 100 * value
