@@ -90,13 +90,15 @@ def test_facts_about_pairs_are_averaged_over_runs(make: Maker) -> None:
         trained(make("tree-dpo", [1.0, 0.0], seed=seed), initial_accuracy=share)
         for seed, share in enumerate((0.5, 0.8))
     ]
-    later = trained(rows[0], initial_accuracy=0.8, margin_variance_after_first_turn=0.93)
-    assert words(rows) == {
-        "tree-dpo": "W2SG tree-DPO: 65 % of its pairs were preferred rightly before training."
-    }
-    assert words([later])["tree-dpo"].endswith(
-        "; 93 % of the margin's variance lies after the first turn."
+    later = trained(
+        rows[0], initial_accuracy=0.8, initial_preferred=0.5, margin_variance_after_first_turn=0.93
     )
+    assert words(rows) == {
+        "tree-dpo": "W2SG tree-DPO: its start already preferred the better side of 65 % of the pairs."
+    }
+    assert words([later]) == {
+        "tree-dpo": "W2SG tree-DPO: 93 % of the margin's variance lies after the first turn."
+    }
 
 
 def signs_table(rows: list[EvaluationRow]) -> Table:

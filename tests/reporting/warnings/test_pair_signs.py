@@ -7,7 +7,7 @@ from tratree_cli.reporting.warnings.pairs import preferred_before, variance_afte
 
 def test_pairs_that_the_start_prefers_anyway_are_warned_of_above_60_percent() -> None:
     sign = preferred_before(0.6875)
-    assert sign.words == "69 % of its pairs were preferred rightly before training"
+    assert sign.words == "its start already preferred the better side of 69 % of the pairs"
     assert sign.value == 68.75
     assert not preferred_before(0.6).bad
 

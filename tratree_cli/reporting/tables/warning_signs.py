@@ -19,7 +19,7 @@ _NOTE = (
     f"reward worse by {episodes.PART_CHANGE:g}, and the interval leaves out 0."
 )
 _PAIRS = (
-    "Preferred before: pairs whose better side the margin already preferred before training, in "
+    "Preferred before: pairs whose better side was already preferred before training, in "
     f"percent (* above {pairs.PREFERRED_BEFORE:.0%}). Later variance: the share of the margin's "
     f"variance after the first turn (* above {pairs.VARIANCE_AFTER_FIRST_TURN:.0%})."
 ).replace("%)", " %)")

@@ -22,8 +22,9 @@ from tratree_cli.reporting.warnings import episodes, pairs
 from tratree_cli.reporting.warnings.episodes import Change
 from tratree_cli.reporting.warnings.sign import Sign
 
-PREFERRED, LATER = "initial_accuracy", "margin_variance_after_first_turn"
-"""Under which names a model's summary holds the facts about its pairs."""
+PREFERRED = ("initial_preferred", "initial_accuracy")
+LATER = ("margin_variance_after_first_turn",)
+"""Under which names a model's summary holds the facts about its pairs, the first that it has."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +101,12 @@ def _summaries(own: Cohort) -> list[Mapping[str, Any]]:
 def _facts(summaries: Sequence[Mapping[str, Any]]) -> list[Sign]:
     """The signs of stored facts, averaged over the runs that have them."""
     found = []
-    for name, rule in (
+    for names, rule in (
         (PREFERRED, pairs.preferred_before),
         (LATER, pairs.variance_after_first_turn),
     ):
-        known = [float(summary[name]) for summary in summaries if name in summary]
+        stored = [next((s[name] for name in names if name in s), None) for s in summaries]
+        known = [float(value) for value in stored if value is not None]
         if known:
             found.append(rule(fmean(known)))
     return found

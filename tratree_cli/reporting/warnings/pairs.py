@@ -16,9 +16,15 @@ VARIANCE_AFTER_FIRST_TURN = 0.5
 
 
 def preferred_before(share: float) -> Sign:
-    """``share`` in [0, 1] of the pairs that the start already prefers, measured by the margin."""
+    """``share`` in [0, 1] of the pairs that the start already prefers.
+
+    By the likelihood of the first turns (``initial_preferred``); models of earlier versions know
+    only by the margin against the reference (``initial_accuracy``).
+    """
     bad = share > PREFERRED_BEFORE
-    words = f"{share:.0%} of its pairs were preferred rightly before training" if bad else ""
+    words = (
+        f"its start already preferred the better side of {share:.0%} of the pairs" if bad else ""
+    )
     return Sign("Preferred before", 100 * share, kind=PERCENT, words=_percent_sign(words))
 
 
