@@ -7,10 +7,8 @@ import importlib.util
 import io
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any, cast
+from types import ModuleType
 
 import orjson
 import pytest
@@ -21,8 +19,7 @@ from tests.reporting.conftest import report_of
 from tratree_cli.evaluation.significance import holm, welch
 from tratree_cli.reporting.document import document_from
 from tratree_cli.reporting.render.results import render
-from tratree_cli.reporting.result_lines import result_lines
-from tratree_cli.reporting.rows import EvaluationRow, RowLineage
+from tratree_cli.reporting.rows import EvaluationRow
 
 Maker = Callable[..., EvaluationRow]
 Study = Callable[..., list[EvaluationRow]]
@@ -38,14 +35,6 @@ def script() -> ModuleType:
     sys.modules["recompute"] = module
     spec.loader.exec_module(module)
     return module
-
-
-def ordered(row: EvaluationRow, data_seed: int) -> EvaluationRow:
-    """The row of a policy that recorded its order of training rows."""
-
-    policy = SimpleNamespace(document={"params": {"data_seed": data_seed}}, recipe=str(data_seed))
-    made = RowLineage(row.descriptor.method, cast(Any, policy), cast(Any, policy))
-    return replace(row, lineage=made)
 
 
 def lines(*rows: EvaluationRow) -> list[dict[str, str]]:
@@ -90,9 +79,9 @@ def test_a_variant_is_a_control_a_setting_or_another_base_model(make: Maker) -> 
 
 
 def test_an_order_of_rows_of_its_own_stands_beside_the_seed(make: Maker) -> None:
-    rows = [ordered(make("mcts", [1.0], seed=3), order) for order in (2, -1)]
-    found = [(line.seed, line.data_seed) for line in result_lines(rows)]
-    assert found == [(3, 2), (3, 3)]
+    rows = [make("mcts", [1.0], seed=3, data_seed=order) for order in (2, None, 0)]
+    found = [(line["seed"], line["data_seed"]) for line in lines(*rows)]
+    assert found == [("3", "0"), ("3", "2"), ("3", "3")]
 
 
 def test_a_policy_without_a_score_has_empty_figures(make: Maker) -> None:

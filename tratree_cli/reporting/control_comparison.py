@@ -87,7 +87,6 @@ def _earned(comparison: AgainstControl) -> float:
 
 def _against(own: Cohort, control: Cohort) -> AgainstControl:
     metrics = control.runs[0].evaluation.metrics
-    rewards, others = seed_means(own, _reward), seed_means(control, _reward)
     return AgainstControl(
         own=own,
         control=control,
@@ -99,15 +98,10 @@ def _against(own: Cohort, control: Cohort) -> AgainstControl:
             seed=metrics.seed,
         ),
         strict=difference(own, control, strict),
-        reward_test=welch(rewards, others),
+        reward_test=welch(own.rewards, control.rewards),
         strict_test=welch(seed_means(own, _strict), seed_means(control, _strict)),
-        effect=hedges_g(rewards, others),
+        effect=hedges_g(own.rewards, control.rewards),
     )
-
-
-def _reward(run: EvaluationRow) -> float | None:
-    reward = run.evaluation.metrics.reward
-    return None if reward is None else reward.value
 
 
 def _strict(run: EvaluationRow) -> float | None:

@@ -31,11 +31,7 @@ def _line(
     name = descriptor.method if is_method(descriptor.method) else descriptor.label
     method, _, control = name.partition("/")
     marks = [control] if control else []
-    marks += [
-        f"{key}={descriptor.parameters.get(key)}"
-        for key in descriptor.varied
-        if not key.endswith(".data_seed")  # has a column of its own
-    ]
+    marks += [f"{key}={descriptor.parameters.get(key)}" for key in descriptor.varied]
     family, weak = models.get(descriptor.environment, ("", ""))
     if descriptor.family and descriptor.family != family:
         marks.append(f"models.strong={descriptor.family}")
@@ -63,6 +59,5 @@ def _line(
 
 def data_seed(row: EvaluationRow) -> int | None:
     """What orders the rows in training: the policy's own ``data_seed``, or its training seed."""
-    policy = row.lineage.policy if row.lineage else None
-    own = policy.document["params"].get("data_seed") if policy is not None else None
-    return row.descriptor.seed if own is None or own < 0 else int(own)
+    own = row.descriptor.data_seed
+    return row.descriptor.seed if own is None else own

@@ -94,7 +94,8 @@ def test_facts_about_pairs_are_averaged_over_runs(make: Maker) -> None:
         rows[0], initial_accuracy=0.8, initial_preferred=0.5, margin_variance_after_first_turn=0.93
     )
     assert words(rows) == {
-        "tree-dpo": "W2SG tree-DPO: its start already preferred the better side of 65 % of the pairs."
+        "tree-dpo": "W2SG tree-DPO: its start already preferred the better side of 65 % of the "
+        "pairs."
     }
     assert words([later]) == {
         "tree-dpo": "W2SG tree-DPO: 93 % of the margin's variance lies after the first turn."

@@ -10,6 +10,7 @@ from tratree_cli.reporting.report_data import ReportData
 from tratree_cli.reporting.selection import environment_title, eval_sets, main_cohorts
 from tratree_cli.reporting.warnings import episodes, pairs
 from tratree_cli.reporting.warnings.found import Signs, found_signs
+from tratree_cli.training.convergence import FALLING
 
 _NOTE = (
     "Changes are against {start} on the same tasks, with paired bootstrap intervals: malformed "
@@ -23,6 +24,12 @@ _PAIRS = (
     f"percent (* above {pairs.PREFERRED_BEFORE:.0%}). Later variance: the share of the margin's "
     f"variance after the first turn (* above {pairs.VARIANCE_AFTER_FIRST_TURN:.0%})."
 ).replace("%)", " %)")
+
+_EARLY = (
+    "Loss fall: by how much the mean loss of SFT fell from the third quarter of the updates to the "
+    f"last, in percent (* above {FALLING:.0%}; where lengths were compared on the dev split, if "
+    "the longest was the best)."
+).replace("%;", " %;")
 
 
 def tables(data: ReportData) -> Iterator[Table]:
@@ -50,8 +57,8 @@ def signs_table(found: Sequence[Signs], where: str, key: str) -> Table:
         rows.append(Row(tuple(cells)))
     starts = {signs.start.name for signs in found if signs.start is not None}
     notes = [_NOTE.format(start=name) for name in sorted(starts)]
-    if any(sign.title in ("Preferred before", "Later variance") for s in found for sign in s.signs):
-        notes.append(_PAIRS)
+    notes += [_PAIRS] if {"Preferred before", "Later variance"} & kinds.keys() else []
+    notes += [_EARLY] if "Loss fall" in kinds else []
     return Table(
         key=key,
         title=f"Warning signs on {where}",

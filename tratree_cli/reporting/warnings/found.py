@@ -19,6 +19,7 @@ from tratree_cli.methods.registry import BASELINE, is_method, method
 from tratree_cli.reporting.cohort_figures import difference, task_means
 from tratree_cli.reporting.cohorts import Cohort
 from tratree_cli.reporting.warnings import episodes, pairs
+from tratree_cli.reporting.warnings.convergence import stopped_early
 from tratree_cli.reporting.warnings.episodes import Change
 from tratree_cli.reporting.warnings.sign import Sign
 
@@ -109,4 +110,5 @@ def _facts(summaries: Sequence[Mapping[str, Any]]) -> list[Sign]:
         known = [float(value) for value in stored if value is not None]
         if known:
             found.append(rule(fmean(known)))
-    return found
+    early = stopped_early(summaries)
+    return [*found, *([early] if early is not None else [])]
