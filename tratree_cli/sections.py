@@ -176,7 +176,9 @@ class ExploreSection:
     tasks: int = note(0, "number of explored tasks, 0 for all", least=0)
     task_ids: list[str] = note([], "explored tasks by name; empty for the first of the split")
     explorer: str = note(
-        "weak", "whose exploration: weak or strong (the SFT models)", choices=("weak", "strong")
+        "weak",
+        "whose exploration: weak, strong (the SFT models) or both, M samples a task of each",
+        choices=("weak", "strong", "both"),
     )
     backend: str = note("local", "the engine that plays models: local, or a plug-in's")
     max_new_tokens: int = note(256, "longest answer in tokens (ours)", least=1)
@@ -216,8 +218,45 @@ class PairsSection:
     min_gap: float = note(0.1, "smallest difference of aggregated scores (ours)", least=0)
     per_node: int = note(1, "pairs per divergence point, 0 for no limit (ours)", least=0)
     per_task: int = note(2, "pairs per task, 0 for no limit (ours)", least=0)
-    horizon: int = note(0, "steps of each continuation, 0 to the end (ours)", least=0)
+    level: str = note(
+        "",
+        "what is compared: trajectory (to the end), step (`horizon` turns), mixed (both of each); "
+        "empty: step where `horizon` is set, else trajectory (ours)",
+        choices=("", "trajectory", "step", "mixed"),
+    )
+    horizon: int = note(
+        0, "turns of each continuation at level step or mixed, 0 for one (ours)", least=0
+    )
+    min_chosen: float = note(
+        0.0, "least final score of the chosen side's trajectory (ours)", least=0, most=1
+    )
+    keep_invalid: bool = note(
+        False, "keep pairs one of whose first turns was unparsable or had no effect (ours)"
+    )
+    per_kind: int = note(
+        0, "pairs per task and kind of what differs, 0 for no limit (ours)", least=0
+    )
+    tie_break: str = note(
+        "",
+        "at equal value: shorter (the shorter way to one score is preferred), or no pair (ours)",
+        choices=("", "shorter"),
+    )
+    mirror: bool = note(
+        False,
+        'for "A rather than an action that ends the episode" with a perfect chosen trajectory also '
+        "the opposite at its end (ours)",
+    )
+    shuffle_sides: bool = note(
+        False, "a control: which side is the chosen one is drawn by the seed (ours)"
+    )
+    skip_preferred: bool = note(
+        False, "leave out pairs whose chosen first turn the initial model finds likelier (ours)"
+    )
+    skip_margin: float = note(0.0, "... by more than so many nats (ours)", least=0)
     parameters: dict[str, Any] = note({}, "settings of plug-ins' pair rules, each under its name")
+    rules: dict[str, Any] = note(
+        {}, "other values of this section for single pair rules, each under the rule's name"
+    )
 
 
 @dataclass(frozen=True)

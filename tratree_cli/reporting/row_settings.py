@@ -88,7 +88,7 @@ def differing_settings(
 def _explorer(rollouts: Entry, config: Mapping[str, Any]) -> str:
     """Whose exploration it is: a role of the recipe, or the policies that were named instead."""
     policies = rollouts.document.get("params", {}).get("policies", ["model"])
-    if policies != ["model"]:
+    if set(policies) != {"model"}:
         return ", ".join(map(str, policies))
     return str(config.get("explore", {}).get("explorer", "weak"))
 

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError
 from tratree_cli.methods.method import Method
+from tratree_cli.methods.pair_rule import pair_rule
 from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
 from tratree_cli.pipeline.lineage import ONLY_COUNTED
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.sections import AS_SEED, AUTO, DpoSection, SftSection, TrainingSection
-from tratree_cli.stages import ref_logps, sft
+from tratree_cli.stages import ref_logps, sft, skip_preferred
 from tratree_cli.stages.distributed import SINGLE_PROCESS, ProcessGroupParameters, ProcessGroupSpec
 from tratree_cli.stages.method_inputs import (
     INPUTS,
@@ -27,6 +28,7 @@ from tratree_cli.stages.method_inputs import (
     trained_method,
     trainer_of,
 )
+from tratree_cli.stages.pair_settings import section_of
 from tratree_cli.stages.plugin_settings import own_settings
 from tratree_cli.stages.training_inputs import base_identity, merge_version
 from tratree_cli.training.trainer import TRAINERS, Trainer, trainer
@@ -90,6 +92,12 @@ def node(
             f"train.init must be sft or base here, not '{config.train.init}'; a model of the store "
             "is named to train-strong itself (--init)"
         )
+    if role == "pairs":
+        start = next(iter(inputs.get("init", ())), None)
+        section = config.pairs
+        if record.pair_rule:
+            section = section_of(config, pair_rule(record.pair_rule))
+        examples = skip_preferred.node(config, section, pairs=examples, model=start)
     inputs[role] = (examples,)
     if declared.reference:
         policy = next(iter(inputs.get("init", ())), None)
