@@ -165,3 +165,14 @@ def test_a_control_with_another_budget_is_said_to_have_one(make: Maker) -> None:
 def test_every_control_of_the_paper_says_what_it_stands_for() -> None:
     for name in ("tree-dpo", "mcts"):
         assert all(method(control).alternative for control in method(name).controls)
+
+
+def test_strict_success_is_said_where_it_is_not_the_same_as_success(make: Maker) -> None:
+    own = runs(make, "mcts", 35, 37, half=10)
+    groups = cohorts([*own, *runs(make, "sft-more", 30, 31)])
+    (found,) = verdicts(groups, against_controls(groups), None)
+    assert "In strict success: +11.0 [" in found.sentence
+    assert found.sentence.count("(Welch, Holm: p = ") == 2
+    same = cohorts([*runs(make, "mcts", 35), *runs(make, "sft-more", 30)])
+    (found,) = verdicts(same, against_controls(same), None)
+    assert "strict" not in found.sentence
