@@ -129,6 +129,16 @@ def test_swapping_is_drawn_pair_by_pair_and_nothing_else_differs() -> None:
         assert sides == expected and after.identity == before.identity
 
 
+def test_mirror_pairs_alone_are_those_of_the_methods_own_pairs() -> None:
+    with_mirrors = config(pairs={"mirror": True})
+    own, alone = (
+        train_strong.node(with_mirrors, n) for n in ("tree-joint", "tree-joint/mirror-only")
+    )
+    assert own.inputs["reference"][0].key == alone.inputs["reference"][0].key  # type: ignore[union-attr]
+    assert (own.params.basis, alone.params.basis) == (None, "mirror")
+    assert train_strong.node(config(), "tree-joint/mirror-only").key == alone.key
+
+
 def test_controls_stand_beside_their_methods_unless_they_are_left_out() -> None:
     bench = load_recipe("bench", "webshop")
     chosen = study.chosen_methods("tree-dpo,mcts", bench)

@@ -88,6 +88,12 @@ CONTROLS = {
             alternative="training on the same pairs without their labels",
         ),
         Control(
+            "mirror-only",
+            "{title}, mirror pairs alone",
+            "{name} on the mirror pairs of its pairs alone",
+            lambda method: replace(method, of_pairs="mirror"),
+        ),
+        Control(
             "unstructured",
             "{title}, unstructured pairs",
             "{name} on pairs of whole trajectories of one task, by reward alone",

@@ -19,9 +19,10 @@ LearnsFrom: TypeAlias = Literal[
     "nothing", "demonstrations", "pairs", "paths", "pairs and paths", "rollouts", "trees"
 ]
 """What its trainer is given. Of rollouts and trees a trainer makes conversations by itself."""
-OfPairs: TypeAlias = Literal["preference", "nll", "swapped"]
-"""What is learnt of pairs: which side is preferred, the words of the chosen side alone (an NLL with
-the weight of the preference at 0), or a preference between sides that are swapped at random."""
+OfPairs: TypeAlias = Literal["preference", "nll", "swapped", "mirror"]
+"""What is learnt of pairs: which side is preferred; the words of the chosen side alone (an NLL,
+the weight of the preference at 0); a preference between sides that are swapped at random; or the
+preferences of mirror pairs (``pairs.mirror``) alone."""
 Model: TypeAlias = Literal["", "weak", "strong"]
 
 

@@ -21,6 +21,7 @@ METHOD = Method(
         "tree-joint/unstructured",
         "tree-joint/nll-only",
         "tree-joint/swapped",
+        "tree-joint/mirror-only",
         "tree-joint/sft-more",
     ),
 )

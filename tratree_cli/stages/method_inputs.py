@@ -103,6 +103,8 @@ def learned_from(config: Config, record: Method, kind: str) -> Node:
         return demos.node(config)
     explorer = "strong" if record.own_exploration else ""
     if kind == "pairs":
+        if record.of_pairs == "mirror":
+            config = config.with_values({"pairs": {"mirror": True}}, f"method {record.name}")
         return mine_pairs.node(config, rule=record.pair_rule, explorer=explorer)
     rollouts = explore.node(config, explorer=explorer)
     if kind == "rollouts":

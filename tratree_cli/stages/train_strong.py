@@ -55,7 +55,7 @@ class TrainStrongParameters:
     ``trainer`` is absent where it follows from the rest: ``joint`` with ``joint``, ``preference``
     with ``dpo``, else ``imitation``. ``settings`` are all settings of a trainer that has its own.
     ``steps`` is there for a control at equal steps, ``swapped`` where the sides of pairs are in
-    random order.
+    random order, ``basis`` where only pairs of that basis are learnt from.
     """
 
     method: str
@@ -71,6 +71,7 @@ class TrainStrongParameters:
     joint: JointParameters | None = keyed_unless(None)
     steps: EqualSteps | None = keyed_unless(None)
     swapped: bool = keyed_unless(False)
+    basis: str | None = keyed_unless(None)
 
     @property
     def trainer_name(self) -> str:
@@ -211,6 +212,7 @@ def _parameters(
         joint=JointParameters(config.joint.nll_weight, config.joint.updates) if joint else None,
         steps=equal_steps(config, record),
         swapped=record.of_pairs == "swapped",
+        basis="mirror" if record.of_pairs == "mirror" else None,
     )
     implied = params.trainer_name == declared.name
     return params if implied else replace(params, trainer=declared.name)
@@ -290,8 +292,10 @@ def _examples(job: Job[TrainStrongParameters], declared: Trainer) -> tuple[Examp
     role = next((role for role in KINDS if role in job.inputs and role != "pairs"), "")
     examples, reason = Examples(), "no pair is informative"
     if "pairs" in job.inputs:
-        pairs = read_pairs(job.one("pairs").path)
-        examples = Examples(pairs=[pair.messages() for pair in pairs.pairs])
+        pairs, basis = read_pairs(job.one("pairs").path).pairs, job.params.basis
+        examples = Examples(
+            pairs=[pair.messages() for pair in pairs if basis in (None, pair.basis)]
+        )
     if role and read is not None:
         settings = declared.settings(**job.params.settings or {}) if declared.settings else None
         conversations = read(job.one(role).path, settings)
