@@ -92,6 +92,7 @@ CONTROLS = {
             "{title}, mirror pairs alone",
             "{name} on the mirror pairs of its pairs alone",
             lambda method: replace(method, of_pairs="mirror"),
+            alternative="training on the mirror pairs alone",
         ),
         Control(
             "unstructured",
