@@ -23,7 +23,6 @@ from tratree_cli.stages import ref_logps, sft, skip_preferred
 from tratree_cli.stages.distributed import SINGLE_PROCESS, ProcessGroupParameters, ProcessGroupSpec
 from tratree_cli.stages.method_inputs import (
     INPUTS,
-    KINDS,
     learned_from,
     trained_method,
     trainer_of,
@@ -43,8 +42,6 @@ from tratree_cli.training.trainer import TRAINERS, Trainer, trainer
 
 if TYPE_CHECKING:
     from tratree_store import Entry
-
-    from tratree_cli.stages.run_training import Examples
 
 
 @dataclass(frozen=True)
@@ -236,7 +233,8 @@ def _reference_inputs(
     inputs: dict[str, Sequence[Node | Entry]] = {
         "reference": (ref_logps.node(config, pairs=pairs, reference=model, policy=policy),)
     }
-    return {**inputs, "reference_model": (model,)} if config.dpo.explicit_kl else inputs
+    live = config.dpo.explicit_kl and record.of_pairs != "nll"
+    return {**inputs, "reference_model": (model,)} if live else inputs
 
 
 def _reference(config: Config, chosen: str) -> Node:
@@ -250,6 +248,7 @@ def _reference(config: Config, chosen: str) -> Node:
 
 
 def run(job: Job[TrainStrongParameters]) -> Result:
+    from tratree_cli.stages.examples import examples_of
     from tratree_cli.stages.run_training import (
         TrainingRun,
         failure_safe,
@@ -264,7 +263,7 @@ def run(job: Job[TrainStrongParameters]) -> Result:
         max_steps = counted_steps(job, params.steps, params.training, start.folder)
         if not max_steps:
             return failure_safe(job, "what its steps are counted by is empty, so it has no steps")
-    examples, reason = _examples(job, declared)
+    examples, reason = examples_of(job, declared, params.basis)
     if not examples:
         return failure_safe(job, reason)
     asked = TrainingRun(
@@ -279,34 +278,3 @@ def run(job: Job[TrainStrongParameters]) -> Result:
         swapped=params.swapped,
     )
     return run_training(job, asked, examples)
-
-
-def _examples(job: Job[TrainStrongParameters], declared: Trainer) -> tuple[Examples, str]:
-    """What the trainer reads, and what it means where there is none of it."""
-    from tratree_cli.formats.pairs import read_pairs
-    from tratree_cli.formats.paths import read_paths
-    from tratree_cli.stages.run_training import Examples
-    from tratree_cli.training.trainer import Conversations
-
-    read = declared.load_reader()
-    role = next((role for role in KINDS if role in job.inputs and role != "pairs"), "")
-    examples, reason = Examples(), "no pair is informative"
-    if "pairs" in job.inputs:
-        pairs, basis = read_pairs(job.one("pairs").path).pairs, job.params.basis
-        examples = Examples(
-            pairs=[pair.messages() for pair in pairs if basis in (None, pair.basis)]
-        )
-    if role and read is not None:
-        settings = declared.settings(**job.params.settings or {}) if declared.settings else None
-        conversations = read(job.one(role).path, settings)
-        reason = f"trainer {declared.name} found nothing to learn from"
-    elif role == "demos":
-        conversations = sft.demonstrations_of(job.inputs[role])
-        reason = "there are no demonstrations"
-    elif role:
-        paths = read_paths(job.one(role).path)
-        conversations = Conversations([path.messages for path in paths.paths], paths.prefix)
-        reason = "no path scores above mcts.min_score"
-    else:
-        return examples, reason
-    return replace(examples, conversations=conversations), reason
