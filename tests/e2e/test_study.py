@@ -60,6 +60,25 @@ def test_existing_evaluations_make_a_report_without_running_anything(studied: Pa
     assert "no evaluation by recipe quick" in narrowed.stderr
 
 
+def test_the_results_of_a_store_are_a_file_with_a_line_an_evaluation(studied: Path) -> None:
+    made = run_tratree(studied, "report", "--existing", "--format", "results", "-o", "results.csv")
+    assert made.returncode == 0, made.stderr
+    header, *lines = (studied / "results.csv").read_text("utf-8").splitlines()
+    assert header.startswith("environment,split,method,variant,seed,data_seed,tasks,reward,")
+    named = {line.split(",")[2]: line.split(",") for line in lines}
+    assert {"expert", "random", "sft-weak", "sft-strong", "tree-dpo", "mcts"} <= named.keys()
+    assert named["expert"][4:6] == ["", ""] and named["mcts"][4:6] == ["0", "0"]
+    script = Path(__file__).parents[2] / "docs" / "study" / "recompute.py"
+    table = subprocess.run(
+        [sys.executable, "-I", script, "results.csv"],
+        cwd=studied,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "| mcts | " in table.stdout and "no test" in table.stdout
+
+
 SAME_ROWS = ("nll-only", "swapped", "unstructured", "mirror-only")
 
 

@@ -66,7 +66,8 @@ def report(
         str | None,
         typer.Option(
             "--format",
-            help="terminal, markdown, latex, csv, json or html (default: by --output's suffix).",
+            help="terminal, markdown, latex, csv (every figure), results (CSV, a line an "
+            "evaluation), json or html (default: by --output's suffix).",
             autocompletion=complete_format,
         ),
     ] = None,

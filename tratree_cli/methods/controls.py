@@ -22,6 +22,8 @@ class Control:
     summary: str
     change: Callable[[Method], Method]
     numbered_title: str = ""
+    alternative: str = ""
+    """What it stands for in a report's sentence (``Method.alternative``)."""
 
     def of(self, method: Method) -> Method:
         """The control of ``method``, a record like any other."""
@@ -32,6 +34,7 @@ class Control:
             title=self.title.format(**names),
             summary=self.summary.format(**names),
             numbered_title=self.numbered_title.format(**names),
+            alternative=self.alternative,
             group="control",
             controls=(),
             control_of=method.name,
@@ -67,6 +70,7 @@ CONTROLS = {
             "SFT strong, steps of {title}",
             "SFT continued on the demonstrations for as many updates as {name} takes",
             _more_demonstrations,
+            alternative="more training alone",
             numbered_title="SFT strong, +{n} updates",
         ),
         Control(
@@ -74,30 +78,35 @@ CONTROLS = {
             "{title}, NLL alone",
             "{name} with the likelihood of the chosen side in place of the preference",
             lambda method: replace(method, of_pairs="nll", same_as=method.name),
+            alternative="imitation of the chosen sides alone",
         ),
         Control(
             "swapped",
             "{title}, sides swapped at random",
             "{name} with the two sides of each pair in random order",
             lambda method: replace(method, of_pairs="swapped"),
+            alternative="training on the same pairs without their labels",
         ),
         Control(
             "mirror-only",
             "{title}, mirror pairs alone",
             "{name} on the mirror pairs of its pairs alone",
             lambda method: replace(method, of_pairs="mirror"),
+            alternative="training on the mirror pairs alone",
         ),
         Control(
             "unstructured",
             "{title}, unstructured pairs",
             "{name} on pairs of whole trajectories of one task, by reward alone",
             lambda method: replace(method, pair_rule="unstructured"),
+            alternative="pairing episodes by reward alone",
         ),
         Control(
             "mcts",
             "W2SG MCTS, steps of {title}",
             "imitation of the paths alone, for as many updates as {name} takes",
             _imitation(1),
+            alternative="imitation of the paths alone",
             numbered_title="W2SG MCTS, +{n} updates",
         ),
         Control(
@@ -105,6 +114,7 @@ CONTROLS = {
             "W2SG MCTS, twice the steps of {title}",
             "imitation of the paths alone, for twice as many updates as {name} takes",
             _imitation(2),
+            alternative="longer imitation of the paths alone",
             numbered_title="W2SG MCTS, +{n} updates",
         ),
     )

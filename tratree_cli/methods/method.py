@@ -90,6 +90,8 @@ class Method:
     controls: tuple[str, ...] = ()
     """Methods that tell what this one adds apart from the data and training that come with it, and
     variants of its own (``NAME/VARIANT``, ``methods.controls``)."""
+    alternative: str = ""
+    """As a control: what accounts for a method's gain where this one has it too, for sentences."""
     control_of: str = ""
     """The method that this one was derived from as a control."""
     same_as: str = ""
