@@ -66,9 +66,11 @@ def _evaluation(entry: Entry) -> RenderableType:
     from dataclasses import replace
 
     from tratree_cli.evaluation.artifact import read_evaluation
+    from tratree_cli.evaluation.turns import with_turns
     from tratree_cli.reporting.evaluation_view import evaluation_view
 
     read = read_evaluation(entry.path)
+    read = replace(read, results=with_turns(read.results, entry.path))
     label = _called(entry, "")
     descriptor = replace(read.descriptor, label=label or read.descriptor.label)
     return evaluation_view(replace(read, descriptor=descriptor), entry.ref)
