@@ -37,6 +37,7 @@ DEFAULTS: Mapping[str, Mapping[str, str]] = {
         "select": "pairs.select",
         "min_gap": "pairs.min_gap",
         "per_task": "pairs.per_task",
+        "level": "pairs.level",
     },
     "mcts": {"rollouts": "mcts.rollouts", "gamma": "mcts.gamma", "select": "mcts.select"},
     "train-strong": {"explorer": "explore.explorer", "init": "train.init", "beta": "dpo.beta"},
