@@ -25,6 +25,7 @@ from tratree_cli.errors import InputError, did_you_mean
         ),
         (["--fersion"], "no option '--fersion' of `tratree` (did you mean '--version'?)"),
         (["explore", "-m", "0"], "invalid value for '-m' / '--samples'"),
+        (["env", "lst"], "no command 'lst' of `tratree env` (did you mean 'list'?)"),
         (["store", "name"], "missing argument 'NAME'; `tratree store name --help`"),
         (["report", "--format", "text", "-n"], "(did you mean 'terminal'?)"),
         (["explore", "--tasks", "abc", "-n"], "no task 'abc' in the split 'train'; it has"),

@@ -57,12 +57,13 @@ def sft(
 ) -> None:
     """Fine-tune a base model on demonstrations (Eq. 4; with --diverge-from, Eq. 5)."""
     from tratree_cli.commands.training import base_model, file_of, prepare
-    from tratree_cli.errors import InputError
+    from tratree_cli.errors import InputError, did_you_mean
     from tratree_cli.stages import importing
     from tratree_cli.stages import sft as stage
 
     if role not in stage.ROLES:
-        raise InputError(f"--role must be weak or strong, not '{role}'")
+        near = did_you_mean(role, stage.ROLES)
+        raise InputError(f"--role must be weak or strong, not '{role}'{near}")
     group = prepare(session, processes, launch, track)
     given = session.entries(demos or [], ("demos",)) if demos or not file else []
     diverge = session.entry(diverge_from, ("model",)) if diverge_from else None
