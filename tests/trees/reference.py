@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,6 +31,11 @@ class Node:
     stop: Node | None = None
     trajectories: list[int] = field(default_factory=list)
     first: int = -1
+
+    def passing(self) -> list[int]:
+        """The trajectories that pass through here or end here."""
+        below = [t for child in self.children for t in child.passing()]
+        return [*self.trajectories, *below]
 
 
 def build(columns: Columns, cosine: Cosine | None = None, threshold: float = 2.0) -> list[Node]:
@@ -84,7 +89,7 @@ def _child(
     return child
 
 
-def search(root: Node, rollouts: int, gamma: float, select: str = "mean") -> Node:
+def search(columns: Columns, root: Node, rollouts: int, gamma: float, select: str = "mean") -> Node:
     """Eq. 7 on linked nodes; returns the leaf (or stop leaf) at which e* ends."""
     logs = log_table(rollouts)
     prepare(root)
@@ -100,8 +105,10 @@ def search(root: Node, rollouts: int, gamma: float, select: str = "mean") -> Nod
             node.highest = max(node.highest, value)
     node = root
     while node.order:
-        merits = [_merit(child, select) for child in node.order]
-        node = node.order[int(np.argmax(merits))]
+        highest = max(_merit(child, select) for child in node.order)
+        equal = [child for child in node.order if _merit(child, select) == highest]
+        best = best_of(columns, [t for child in equal for t in child.passing()])
+        (node,) = (child for child in equal if best in child.passing())
     return node
 
 
@@ -138,6 +145,18 @@ def _merit(node: Node, select: str) -> float:
     if not node.count:
         return -np.inf
     return {"mean": node.returned / node.count, "visits": node.count, "max": node.highest}[select]
+
+
+def best_of(columns: Columns, trajectories: Sequence[int]) -> int:
+    """The highest G, then no ineffective step, then the fewest steps, then the first."""
+
+    def rank(trajectory: int) -> tuple[float, bool, int, int]:
+        span = columns.span(trajectory)
+        steps = span.stop - span.start
+        ineffective = not all(columns.valid[span])
+        return -float(columns.score[trajectory]), ineffective, steps, trajectory
+
+    return min(trajectories, key=rank)
 
 
 def breadth_first(root: Node) -> list[Node]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -70,12 +69,11 @@ def test_search_is_bit_equal_to_the_plain_search(
         if not root.visits:
             assert result.best_trajectory[tree] == -1
             continue
-        leaf = reference.search(root, rollouts, gamma, select)
+        leaf = reference.search(columns, root, rollouts, gamma, select)
         for here, node in zip(forest.nodes(tree), reference.breadth_first(root), strict=True):
             assert result.visits[here] == node.count
             assert result.reward[here] == node.returned
             if node.stop is not None:
                 assert result.stop_visits[here] == node.stop.count
                 assert result.stop_reward[here] == node.stop.returned
-        scores = columns.score[leaf.trajectories]
-        assert result.best_trajectory[tree] == leaf.trajectories[int(np.argmax(scores))]
+        assert result.best_trajectory[tree] == reference.best_of(columns, leaf.trajectories)

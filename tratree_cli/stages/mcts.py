@@ -32,7 +32,7 @@ class SearchParameters:
     gamma: float | None = keyed_unless(None)
 
 
-STAGE = Stage("mcts", 1, "paths", "tratree_cli.stages.mcts:run", SearchParameters)
+STAGE = Stage("mcts", 2, "paths", "tratree_cli.stages.mcts:run", SearchParameters)
 
 
 def node(config: Config, *, select: str = "", trees: Sequence[Node | Entry] | None = None) -> Node:

@@ -12,6 +12,7 @@ from tratree_cli.trees.forest import Forest
 from tratree_cli.trees.search.batched import SearchCounts
 from tratree_cli.trees.search.decision_points import STOP, DecisionPoints
 from tratree_cli.trees.search.sequential import DecisionPoint, SearchedTree
+from tratree_cli.trees.trajectory_order import TrajectoryRanks
 
 Select: TypeAlias = Literal["mean", "visits", "max"]
 SELECTIONS: tuple[Select, ...] = ("mean", "visits", "max")
@@ -27,6 +28,7 @@ class NodeStatistics:
         self.visits, self.stop_visits = np.zeros((2, len(forest)), dtype=np.int64)
         self.reward, self.stop_reward = np.zeros((2, len(forest)))
         self.leaf = np.full(forest.trees, -1, dtype=np.int64)
+        self.ranks = TrajectoryRanks(forest)
 
     def spread(
         self,
@@ -73,21 +75,35 @@ class NodeStatistics:
         nodes, sizes = np.concatenate(paths), [len(path) for path in paths]
         self.visits[nodes] = np.repeat([count for _, count, _ in passed] * 2, sizes)
         self.reward[nodes] = np.repeat([reward for _, _, reward in passed] * 2, sizes)
-        self.leaf[tree] = _end(self.forest, searched, select)
+        self.leaf[tree] = _end(self.forest, self.ranks, searched, select)
 
 
-def _end(forest: Forest, searched: SearchedTree, select: Select) -> int:
+def _end(forest: Forest, ranks: TrajectoryRanks, searched: SearchedTree, select: Select) -> int:
     """The node at which the greedy path through a searched tree ends."""
     node, at = searched.chain.last(forest), searched.root
     while isinstance(at, DecisionPoint):
         merits: dict[Select, Sequence[float]]
         merits = {"mean": at.mean, "visits": at.count, "max": at.highest}
         merit = merits[select]
-        option = merit.index(max(merit))
+        option = _preferred(merit, at, ranks)
         if at.child[option] < 0:
             return at.node
         node, at = at.chain[option].last(forest), at.below[option]
     return node
+
+
+def _preferred(merit: Sequence[float], at: DecisionPoint, ranks: TrajectoryRanks) -> int:
+    """The option of the highest merit; of several the one with the better trajectory."""
+    highest = max(merit)
+    equal = [option for option, value in enumerate(merit) if value == highest]
+    if len(equal) == 1:
+        return equal[0]
+    return min(
+        equal,
+        key=lambda option: (
+            ranks.ending[at.node] if at.child[option] < 0 else ranks.through[at.child[option]]
+        ),
+    )
 
 
 def _heads(forest: Forest, points: DecisionPoints) -> IntArray:
@@ -103,7 +119,12 @@ def _heads(forest: Forest, points: DecisionPoints) -> IntArray:
 
 
 def greedy_leaves(
-    forest: Forest, points: DecisionPoints, counts: SearchCounts, top: IntArray, select: Select
+    forest: Forest,
+    ranks: TrajectoryRanks,
+    points: DecisionPoints,
+    counts: SearchCounts,
+    top: IntArray,
+    select: Select,
 ) -> IntArray:
     """Where the greedy path from each root in ``top`` (-1: no choice) ends, ``[K]``."""
     visited = np.maximum(counts.count, 1)
@@ -116,7 +137,15 @@ def greedy_leaves(
         width = points.width[at]
         ends = np.cumsum(width)
         flat = np.repeat(points.offsets[at] - (ends - width), width) + np.arange(ends[-1])
-        option = flat[_first_maximum(merit[flat], ends - width, width)]
+        hits = _maxima(merit[flat], ends - width, width)
+        if len(hits) > len(at):
+            child = points.child[flat[hits]]
+            owner = np.repeat(points.node[at], width)[hits]
+            rank = np.where(child == STOP, ranks.ending[owner], ranks.through[child])
+            # Of each segment's hits the one with the best rank; segments stay in their order.
+            hits = hits[np.lexsort((rank, np.searchsorted(ends, hits, side="right")))]
+            hits = hits[np.searchsorted(np.searchsorted(ends, hits, side="right"), range(len(at)))]
+        option = flat[hits]
         child = points.child[option]
         leaf[trees] = np.where(child == STOP, points.node[at], points.bottom[child])
         inner = points.leads_to[option] >= 0
@@ -125,8 +154,7 @@ def greedy_leaves(
     return leaf
 
 
-def _first_maximum(values: FloatArray, begins: IntArray, width: IntArray) -> IntArray:
-    """The index of the first highest value of each segment of ``values``."""
+def _maxima(values: FloatArray, begins: IntArray, width: IntArray) -> IntArray:
+    """The indices of the highest values of each segment of ``values``, in rising order."""
     highest = np.repeat(np.maximum.reduceat(values, begins), width)
-    hits = np.flatnonzero(values == highest)
-    return hits[np.searchsorted(hits, begins)]
+    return np.flatnonzero(values == highest)
