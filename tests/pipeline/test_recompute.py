@@ -53,7 +53,9 @@ def test_an_input_that_is_gone_is_named() -> None:
 def test_what_an_earlier_version_of_a_stage_made_is_not_made_again_by_another() -> None:
     made = entry()
     made.document["stage_version"] = 0
-    with pytest.raises(InputError, match=rf"version 0 of the stage 'mcts'.*has version {STAGE.version}"):
+    with pytest.raises(
+        InputError, match=rf"version 0 of the stage 'mcts'.*has version {STAGE.version}"
+    ):
         recorded_node(made, {})
 
 

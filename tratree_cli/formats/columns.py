@@ -45,8 +45,9 @@ def columns_from_records(records: Iterable[Mapping[str, Any]]) -> Columns:
             <= len(record["observations"])
         ):
             raise InputError(
-                f"a trajectory of task '{record['task']}' has more or fewer observations, thoughts, "
-                "actions or flags (valid) than outputs; the file is damaged or was made by another program"
+                f"a trajectory of task '{record['task']}' has more or fewer observations, "
+                "thoughts, actions or flags (valid) than outputs; the file is damaged or was made "
+                "by another program"
             )
         task.append(number.setdefault(record["task"], len(number)))
         offsets.append(offsets[-1] + steps)
