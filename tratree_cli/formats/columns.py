@@ -9,7 +9,7 @@ import numpy as np
 
 from tratree_cli.errors import InputError
 from tratree_cli.formats.rollouts import ENDINGS, UNSCORED, Rollouts
-from tratree_cli.trees.columns import Columns
+from tratree_cli.trees.columns import NO_ACTION, Columns
 
 _ENDING_NUMBER = {name: number for number, name in enumerate(ENDINGS)}
 
@@ -46,8 +46,8 @@ def columns_from_records(records: Iterable[Mapping[str, Any]]) -> Columns:
         ):
             raise InputError(
                 f"a trajectory of task '{record['task']}' has more or fewer observations, "
-                "thoughts, actions or flags (valid) than outputs; the file is damaged or was made "
-                "by another program"
+                "thoughts, actions or validities than outputs; the file is damaged or was made by "
+                "another program"
             )
         task.append(number.setdefault(record["task"], len(number)))
         offsets.append(offsets[-1] + steps)
@@ -69,7 +69,7 @@ def columns_from_records(records: Iterable[Mapping[str, Any]]) -> Columns:
         thoughts=np.array(thoughts, dtype=np.int32),
         actions=np.array(actions, dtype=np.int32),
         outputs=np.array(outputs, dtype=np.int32),
-        valid=np.array(valid, dtype=np.bool_),
+        valid=np.array(valid, dtype=np.bool_) & (np.array(actions, dtype=np.int32) != NO_ACTION),
         score=scores,
         success=np.array(success, dtype=np.bool_),
         end=np.array(end, dtype=np.int8),

@@ -32,9 +32,8 @@ class Columns:
 
     ``tasks`` names the tasks (labels only); ``task[T]`` is the number of each trajectory's task.
     The steps of trajectory t are ``offsets[t]:offsets[t + 1]`` of ``observations``,
-    ``thoughts``, ``actions``, ``outputs`` (each ``[S]``; observation i precedes action i);
-    ``valid[S]`` is False for a step that had no effect (an action that is unknown in its state, an
-    output without an action).
+    ``thoughts``, ``actions``, ``outputs`` (each ``[S]``; observation i precedes action i).
+    ``valid[S]``: whether the action had an effect (False for one that could not be parsed).
     ``score[T]`` is G in [0, 1], NaN where there is none; ``counted[T]`` is False for trajectories
     that an environment or policy error ended: they keep their place here and stay out of trees.
     ``end[T]`` numbers the ending (the order of ``formats.rollouts.ENDINGS``).
@@ -112,8 +111,8 @@ def columns_from_lists(
     """Columns from plain lists: ``steps[t]`` holds ``(observation, action)`` per step.
 
     A score of None means uncounted. Without ``outputs`` an output is numbered like its action,
-    without ``success`` a trajectory succeeds when its score is 1, and without ``valid`` every
-    action had an effect.
+    without ``success`` a trajectory succeeds when its score is 1, without ``valid`` every action
+    that was parsed has an effect.
     """
     names = tuple(dict.fromkeys(tasks))
     number = {name: position for position, name in enumerate(names)}
@@ -128,9 +127,7 @@ def columns_from_lists(
         thoughts=_flat(thoughts, len(flat), NO_THOUGHT),
         actions=actions,
         outputs=actions if outputs is None else _flat(outputs, len(flat), 0),
-        valid=actions != NO_ACTION
-        if valid is None
-        else np.array([value for row in valid for value in row], dtype=np.bool_),
+        valid=(actions != NO_ACTION) & _flat(valid, len(flat), 1).astype(np.bool_),
         score=score,
         success=score >= 1.0 if success is None else np.array(list(success), dtype=np.bool_),
         end=np.array(end if end is not None else [0] * len(scores), dtype=np.int8),
