@@ -197,6 +197,13 @@ class TrainSection:
     init: str = note("sft", "where the strong model starts: sft, base, or a reference")
     epochs: float = note(3.0, "passes over the e* paths (ours)", above=0)
     learning_rate: float = note(1e-5, "peak learning rate of imitation (section 4.1)", above=0)
+    demo_share: float = note(
+        0.0,
+        "share of demonstrations among the rows of a pass over paths, 0 for none (ours)",
+        absent=0.0,
+        least=0,
+        most=0.95,
+    )
     tree_packing: str = packing_note()
     parameters: dict[str, Any] = note({}, "settings of plug-ins' trainers, each under its name")
 

@@ -9,16 +9,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError
 from tratree_cli.methods.method import Method
+from tratree_cli.methods.registry import method
 from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
 from tratree_cli.pipeline.lineage import ONLY_COUNTED
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.sections import DpoSection, SftSection, TrainingSection
-from tratree_cli.stages import ref_logps, sft
+from tratree_cli.stages import demos, ref_logps, sft
+from tratree_cli.stages.demonstration_share import (
+    DEMONSTRATIONS,
+    rows_in_a_pass,
+    with_demonstrations,
+)
 from tratree_cli.stages.distributed import SINGLE_PROCESS, ProcessGroupParameters, ProcessGroupSpec
 from tratree_cli.stages.method_inputs import (
     INPUTS,
@@ -43,7 +49,8 @@ class TrainStrongParameters:
     """``training`` is whole for imitation; preference training has a schedule of its own.
 
     ``trainer`` is absent where it follows from the rest: ``preference`` with ``dpo``, else
-    ``imitation``. ``settings`` are all settings of a trainer that has its own.
+    ``imitation``. ``settings`` are all settings of a trainer that has its own. ``demo_share`` is
+    that of the paths that are imitated, or whose steps are counted.
     """
 
     method: str
@@ -55,6 +62,7 @@ class TrainStrongParameters:
     settings: Mapping[str, Any] | None = keyed_unless(None)
     trainer_version: int = keyed_unless(1)
     merge_version: int = keyed_unless(1)
+    demo_share: float = keyed_unless(0.0)
 
 
 STAGE = Stage(
@@ -89,6 +97,8 @@ def node(
             "is named to train-strong itself (--init)"
         )
     inputs[role] = (examples,)
+    if _demo_share(config, record) and not record.steps_of:
+        inputs[DEMONSTRATIONS] = (demos.node(config),)
     if declared.reference:
         policy = next(iter(inputs.get("init", ())), None)
         inputs |= _reference_inputs(config, record, examples, reference, policy)
@@ -129,7 +139,15 @@ def _parameters(
         ),
         trainer_version=declared.version,
         merge_version=merge_version(config.sft),
+        demo_share=_demo_share(config, record),
     )
+
+
+def _demo_share(config: Config, record: Method) -> float:
+    """Of imitation of paths, and of a control that takes the steps of such."""
+    counted = method(record.steps_of) if record.steps_of else record
+    imitated = counted.learns_from == "paths" and counted.trainer == "imitation"
+    return config.train.demo_share if imitated else 0.0
 
 
 def imitation(config: Config) -> SftSection:
@@ -199,7 +217,17 @@ def run(job: Job[TrainStrongParameters]) -> Result:
         max_steps=max_steps,
         settings=params.settings or {},
     )
-    return run_training(job, asked, examples)
+    if DEMONSTRATIONS not in job.inputs:
+        return run_training(job, asked, examples)
+    mixed = with_demonstrations(
+        cast("Conversations", examples),
+        sft.demonstrations_of(job.inputs[DEMONSTRATIONS]),
+        params.demo_share,
+        params.seed,
+    )
+    result = run_training(job, asked, mixed)
+    counted = {"demonstrations_mixed_in": len(mixed) - len(examples)}
+    return replace(result, summary={**result.summary, **counted})
 
 
 def _examples(
@@ -231,7 +259,8 @@ def _steps_of_paths(job: Job[TrainStrongParameters]) -> int:
 
     paths, training = read_paths(job.one(ONLY_COUNTED).path), job.params.training
     assert isinstance(training, SftSection), "imitation has a schedule of its own"
-    return steps_on(len(paths.paths), training)
+    rows = rows_in_a_pass(len(paths.paths), job.params.demo_share)
+    return steps_on(rows, training)
 
 
 def steps_on(rows: int, training: SftSection) -> int:
