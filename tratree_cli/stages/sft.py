@@ -57,7 +57,7 @@ def node(
             sft=config.sft if diverge_from is not None else plain(config.sft),
             seed=config.seed,
             world=processes.params,
-            merge_version=merge_version(config.sft),
+            merge_version=merge_version(config.sft, base),
         ),
         inputs=inputs,
         models={"base": base_identity(base)},

@@ -108,7 +108,7 @@ def node(
         stage=STAGE,
         label=f"strong model, {name}",
         config=config,
-        params=_parameters(config, record, declared, processes),
+        params=_parameters(config, record, declared, processes, from_base="base" in models),
         inputs=inputs,
         models=models,
         files=processes.files,
@@ -119,7 +119,11 @@ def node(
 
 
 def _parameters(
-    config: Config, record: Method, declared: Trainer, processes: ProcessGroupSpec
+    config: Config,
+    record: Method,
+    declared: Trainer,
+    processes: ProcessGroupSpec,
+    from_base: bool,
 ) -> TrainStrongParameters:
     on_pairs = declared.rows == "pairs"
     implied = "preference" if on_pairs else "imitation"
@@ -138,7 +142,7 @@ def _parameters(
             "train.parameters",
         ),
         trainer_version=declared.version,
-        merge_version=merge_version(config.sft),
+        merge_version=merge_version(config.sft, config.models.strong if from_base else ""),
         demo_share=_demo_share(config, record),
     )
 
