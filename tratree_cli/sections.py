@@ -190,6 +190,9 @@ class MctsSection:
         choices=("mean", "visits", "max", "best-observed"),
     )
     min_score: float = note(0.0, "e* with a score at or below this is dropped (ours)")
+    min_walks: int = note(
+        1, "e* ends where at least so many trajectories do, if any leaf has them (ours)", least=1
+    )
 
 
 @dataclass(frozen=True)

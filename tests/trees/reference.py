@@ -89,8 +89,19 @@ def _child(
     return child
 
 
-def search(columns: Columns, root: Node, rollouts: int, gamma: float, select: str = "mean") -> Node:
-    """Eq. 7 on linked nodes; returns the leaf (or stop leaf) at which e* ends."""
+def search(
+    columns: Columns,
+    root: Node,
+    rollouts: int,
+    gamma: float,
+    select: str = "mean",
+    walks: int = 1,
+) -> Node:
+    """Eq. 7 on linked nodes; returns the leaf (or stop leaf) at which e* ends.
+
+    e* ends only where at least ``walks`` trajectories do, and where nothing is walked so often at
+    the best trajectory's leaf.
+    """
     logs = log_table(rollouts)
     prepare(root)
     for _ in range(rollouts):
@@ -103,10 +114,15 @@ def search(columns: Columns, root: Node, rollouts: int, gamma: float, select: st
             node.count += 1
             node.returned += value
             node.highest = max(node.highest, value)
-    node = root
+    node, lucky = root, None if _walked(root, walks) else best_of(columns, root.passing())
     while node.order:
-        highest = max(_merit(child, select) for child in node.order)
-        equal = [child for child in node.order if _merit(child, select) == highest]
+        allowed = [
+            child
+            for child in node.order
+            if (_walked(child, walks) if lucky is None else lucky in child.passing())
+        ]
+        highest = max(_merit(child, select) for child in allowed)
+        equal = [child for child in allowed if _merit(child, select) == highest]
         best = best_of(columns, [t for child in equal for t in child.passing()])
         (node,) = (child for child in equal if best in child.passing())
     return node
@@ -145,6 +161,11 @@ def _merit(node: Node, select: str) -> float:
     if not node.count:
         return -np.inf
     return {"mean": node.returned / node.count, "visits": node.count, "max": node.highest}[select]
+
+
+def _walked(node: Node, walks: int) -> bool:
+    """Whether so many trajectories end at one leaf here or further down."""
+    return node.endings >= walks or any(_walked(child, walks) for child in node.children)
 
 
 def best_of(columns: Columns, trajectories: Sequence[int]) -> int:

@@ -23,6 +23,20 @@ def test_under_noise_the_search_goes_by_the_mean_and_the_best_observed_by_luck()
     assert compared_with_best(found) == PathComparison(trees=1, below=1, other_words=1, uneven=1)
 
 
+def test_a_leaf_that_was_walked_once_may_be_kept_from_being_lucky() -> None:
+    # The first action was tried three times and is worth 0.9, the second once and scored 1.0.
+    steps = [[(0, 1)], [(0, 1)], [(0, 1)], [(0, 2)], [(0, 3)]]
+    scores = [0.9, 1.0, 0.8, 1.0, 0.1]
+    forest = build_forest(columns_from_lists(["t"] * 5, steps, scores))
+    assert search(forest).best_trajectory.tolist() == [3]
+    # Of the trajectories at its leaf e* is rendered from the best.
+    assert search(forest, min_walks=2).best_trajectory.tolist() == [1]
+    assert search(forest, min_walks=3).best_trajectory.tolist() == [1]
+    # No leaf was walked four times: the best observed trajectory, of equal ones the first.
+    assert search(forest, min_walks=4).best_trajectory.tolist() == [1]
+    assert search(forest, min_walks=2).visits.tolist() == search(forest).visits.tolist()
+
+
 def test_leaves_of_one_score_leave_nothing_to_average() -> None:
     forest = build_forest(columns_from_lists(["t"] * 4, LUCKY, [1.0, 1.0, 0.8, 0.8]))
     assert compared_with_best(search(forest)) == PathComparison(1, 0, 0, 0)

@@ -30,6 +30,7 @@ class SearchParameters:
     min_score: float
     rollouts: int | None = keyed_unless(None)
     gamma: float | None = keyed_unless(None)
+    min_walks: int = keyed_unless(1)
 
 
 STAGE = Stage("mcts", 2, "paths", "tratree_cli.stages.mcts:run", SearchParameters)
@@ -41,7 +42,12 @@ def node(config: Config, *, select: str = "", trees: Sequence[Node | Entry] | No
     params = SearchParameters(select or section.select, section.min_score)
     searched = params.select != BEST_OBSERVED
     if searched:
-        params = replace(params, rollouts=section.rollouts, gamma=section.gamma)
+        params = replace(
+            params,
+            rollouts=section.rollouts,
+            gamma=section.gamma,
+            min_walks=section.min_walks,
+        )
     return Node(
         stage=STAGE,
         label="MCTS paths" if searched else "best observed paths",
@@ -62,7 +68,8 @@ def run(job: Job[SearchParameters]) -> Result:
     source: Forest | SearchResult = tree.forest
     against_best: dict[str, int] = {}
     if params.rollouts is not None and params.gamma is not None:
-        source = search(tree.forest, params.rollouts, params.gamma, cast("Select", params.select))
+        select = cast("Select", params.select)
+        source = search(tree.forest, params.rollouts, params.gamma, select, params.min_walks)
         against_best = asdict(compared_with_best(source))
     records, dropped = render_paths(source, tree.rollouts, params.min_score)
     meta = {"params": key_document(params), "dropped": dropped}

@@ -27,6 +27,7 @@ from tratree_cli.trees.search.node_statistics import (
 )
 from tratree_cli.trees.search.sequential import search_tree
 from tratree_cli.trees.search.ucb import ucb_rule
+from tratree_cli.trees.search.walked_leaves import WalkedLeaves
 from tratree_cli.trees.trajectory_order import best_last
 
 _SMALL = 128
@@ -75,28 +76,39 @@ class SearchResult:
 
 
 def search(
-    forest: Forest, rollouts: int = 100, gamma: float = 1.41, select: Select = "mean"
+    forest: Forest,
+    rollouts: int = 100,
+    gamma: float = 1.41,
+    select: Select = "mean",
+    min_walks: int = 1,
 ) -> SearchResult:
     """Search every tree with ``rollouts`` rollouts and exploration weight ``gamma``.
 
     e* is read off greedily by ``select``: the highest r_M / c_M, the most visits, or the highest
-    return that ever came back through the option. Raises ValueError for parameters out of range.
+    return that ever came back through the option. Above 1, ``min_walks`` leads e* only to leaves
+    at which so many trajectories end; a tree without one gives its best observed trajectory.
+    Raises ValueError for parameters out of range.
     """
     if rollouts < 1:
         raise ValueError(f"a search needs at least one rollout per tree, not {rollouts}")
     if select not in SELECTIONS:
         raise ValueError(f"there is no selection '{select}'; there are {', '.join(SELECTIONS)}")
-    statistics = NodeStatistics(forest)
+    walked = WalkedLeaves.of(forest, min_walks) if min_walks > 1 else None
+    statistics = NodeStatistics(forest, walked)
     together = _small_trees(forest, rollouts)
     if together.any():
         points = decision_points(forest, together)
         top = np.where(together, points.point[points.bottom[forest.roots]], -1)
         counts = search_together(points, top[top >= 0], rollouts, gamma, keep_best=select == "max")
-        statistics.leaf[:] = greedy_leaves(forest, statistics.ranks, points, counts, top, select)
+        statistics.leaf[:] = greedy_leaves(statistics, points, counts, top, select)
         statistics.spread(points, counts, top, together, rollouts)
     rule = ucb_rule(rollouts, float(gamma))
     for tree in np.flatnonzero(~together & (forest.visits[forest.roots] > 0)).tolist():
         statistics.enter(tree, search_tree(forest, tree, rollouts, rule), select, rollouts)
+    if walked is not None:
+        luckiest = best_observed(forest)
+        bare = np.flatnonzero((luckiest >= 0) & ~walked.through[forest.roots])
+        statistics.leaf[bare] = forest.end_node[luckiest[bare]]
     return SearchResult(
         forest=forest,
         rollouts=rollouts,

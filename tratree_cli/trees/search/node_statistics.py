@@ -12,18 +12,25 @@ from tratree_cli.trees.forest import Forest
 from tratree_cli.trees.search.batched import SearchCounts
 from tratree_cli.trees.search.decision_points import STOP, DecisionPoints
 from tratree_cli.trees.search.sequential import DecisionPoint, SearchedTree
+from tratree_cli.trees.search.walked_leaves import WalkedLeaves
 from tratree_cli.trees.trajectory_order import TrajectoryRanks
 
 Select: TypeAlias = Literal["mean", "visits", "max"]
 SELECTIONS: tuple[Select, ...] = ("mean", "visits", "max")
 """How e* is read off: by r_M / c_M, by the visits, or by the highest return."""
+UNVISITED = -1.0
+"""The merit of an option without a visit: below that of any other, since G is at least 0."""
 
 
 class NodeStatistics:
-    """``visits`` and ``reward`` of every node and of its stop leaf, ``[N]``; ``leaf[K]`` of e*."""
+    """``visits`` and ``reward`` of every node and of its stop leaf, ``[N]``; ``leaf[K]`` of e*.
 
-    def __init__(self, forest: Forest) -> None:
+    ``walked`` are the leaves that e* may end at, where these are not all.
+    """
+
+    def __init__(self, forest: Forest, walked: WalkedLeaves | None = None) -> None:
         self.forest = forest
+        self.walked = walked
         # Memory pages that are never written cost nothing: most of a big tree is never visited.
         self.visits, self.stop_visits = np.zeros((2, len(forest)), dtype=np.int64)
         self.reward, self.stop_reward = np.zeros((2, len(forest)))
@@ -75,21 +82,29 @@ class NodeStatistics:
         nodes, sizes = np.concatenate(paths), [len(path) for path in paths]
         self.visits[nodes] = np.repeat([count for _, count, _ in passed] * 2, sizes)
         self.reward[nodes] = np.repeat([reward for _, _, reward in passed] * 2, sizes)
-        self.leaf[tree] = _end(self.forest, self.ranks, searched, select)
+        self.leaf[tree] = self._end(searched, select)
+
+    def _end(self, searched: SearchedTree, select: Select) -> int:
+        """The node at which the greedy path through a searched tree ends."""
+        node, at = searched.chain.last(self.forest), searched.root
+        while isinstance(at, DecisionPoint):
+            merits: dict[Select, Sequence[float]]
+            merits = {"mean": at.mean, "visits": at.count, "max": at.highest}
+            option = _preferred(_allowed(merits[select], at, self.walked), at, self.ranks)
+            if at.child[option] < 0:
+                return at.node
+            node, at = at.chain[option].last(self.forest), at.below[option]
+        return node
 
 
-def _end(forest: Forest, ranks: TrajectoryRanks, searched: SearchedTree, select: Select) -> int:
-    """The node at which the greedy path through a searched tree ends."""
-    node, at = searched.chain.last(forest), searched.root
-    while isinstance(at, DecisionPoint):
-        merits: dict[Select, Sequence[float]]
-        merits = {"mean": at.mean, "visits": at.count, "max": at.highest}
-        merit = merits[select]
-        option = _preferred(merit, at, ranks)
-        if at.child[option] < 0:
-            return at.node
-        node, at = at.chain[option].last(forest), at.below[option]
-    return node
+def _allowed(
+    merit: Sequence[float], at: DecisionPoint, walked: WalkedLeaves | None
+) -> Sequence[float]:
+    """The merits of a point's options, those that lead to no walked leaf below all others."""
+    if walked is None:
+        return merit
+    leads = [walked.ending[at.node] if c < 0 else walked.through[c] for c in at.child]
+    return [max(m, UNVISITED) if to else -np.inf for m, to in zip(merit, leads, strict=True)]
 
 
 def _preferred(merit: Sequence[float], at: DecisionPoint, ranks: TrajectoryRanks) -> int:
@@ -119,17 +134,22 @@ def _heads(forest: Forest, points: DecisionPoints) -> IntArray:
 
 
 def greedy_leaves(
-    forest: Forest,
-    ranks: TrajectoryRanks,
+    statistics: NodeStatistics,
     points: DecisionPoints,
     counts: SearchCounts,
     top: IntArray,
     select: Select,
 ) -> IntArray:
     """Where the greedy path from each root in ``top`` (-1: no choice) ends, ``[K]``."""
+    forest, ranks, walked = statistics.forest, statistics.ranks, statistics.walked
     visited = np.maximum(counts.count, 1)
     merits = {"mean": counts.reward / visited, "visits": counts.count, "max": counts.best}
-    merit = np.where(counts.count > 0, merits[select], -np.inf)
+    merit = np.where(counts.count > 0, merits[select], UNVISITED)
+    if walked is not None:
+        owners = np.repeat(points.node, points.width)
+        stops = points.child == STOP
+        leads = np.where(stops, walked.ending[owners], walked.through[points.child])
+        merit = np.where(leads, merit, -np.inf)
     leaf = points.bottom[forest.roots]
     trees = np.flatnonzero(top >= 0)
     at = top[trees]
