@@ -32,6 +32,7 @@ from tratree_cli.reporting.tables import (
     informativeness,
     sampling,
     search_paths,
+    sft_length,
     summary,
     sweep,
     table_1,
@@ -90,6 +91,6 @@ SECTIONS = (
     SectionPlan("tree", "Trajectory tree", (tree.tables, search_paths.table)),
     SectionPlan("outlines", "Informative trees and pairs", (outlines.blocks,)),
     SectionPlan("theory", "What Theorem 1 rests on", (theory.table, informativeness.tables)),
-    SectionPlan("training", "Training", (training_curves.figures,)),
+    SectionPlan("training", "Training", (sft_length.table, training_curves.figures)),
     SectionPlan("case", "Case study", (case_study.blocks,)),
 )

@@ -22,6 +22,8 @@ NO_ACTION = -1
 """The action of an output that could not be parsed; the environment answers all of them alike, so
 they count as one and the same action."""
 NO_THOUGHT = -1
+DONE_END = 0
+"""The number of the ending "the environment ended the episode"."""
 ROOT_ACTION = -2
 """The action column of a root: a root is an instruction and no step."""
 
