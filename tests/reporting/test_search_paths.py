@@ -57,7 +57,7 @@ def test_seeds_add_up_and_a_control_without_a_search_has_no_counts() -> None:
 def test_leaves_of_several_scores_are_the_reason_why_the_two_differ() -> None:
     entry = paths("p0", trees=5, below=3, other_words=3, uneven=4)
     found = shown(entry, rows=[trained("mcts", 0, "p0")])
-    assert "a lucky one" in found.notes[1]
+    assert "mcts.min_walks" in found.notes[1]
 
 
 def test_there_is_no_table_without_paths() -> None:

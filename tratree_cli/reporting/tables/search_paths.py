@@ -100,6 +100,6 @@ def _reason(searched: Sequence[dict[str, int]]) -> tuple[str, ...]:
             "branch has the higher mean. A search can matter where pages or scores are noisy.",
         )
     return (
-        "Leaves with several scores: pages or scores are noisy. There the best observed "
-        "trajectory is a lucky one, and e* goes by the mean of a leaf's trajectories.",
+        "Leaves with several scores: pages or scores are noisy. The best observed trajectory may "
+        "be a lucky one, and so may e* where its leaf was walked once (mcts.min_walks).",
     )
