@@ -35,7 +35,7 @@ class SftParameters:
 class SftAutoParameters:
     """SFT whose length is chosen: what is tried, and the evaluation on dev that decides.
 
-    ``versions`` are those of the stages ``sft`` and ``eval``.
+    ``candidates`` are in rising order, ``versions`` those of the stages ``sft`` and ``eval``.
     """
 
     sft: SftSection
@@ -95,6 +95,8 @@ def node(
 
 def _of_chosen_length(trained: Node, config: Config, section: SftSection) -> Node:
     """The node that tries several lengths of ``trained`` and takes the best on dev."""
+    if not section.auto_epochs:
+        raise InputError("sft.auto_epochs is empty, so sft.epochs = auto has no length to try")
     for source in trained.inputs["demos"]:
         if (source.stage.name if isinstance(source, Node) else source.stage) == "import":
             raise InputError(
