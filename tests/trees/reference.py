@@ -114,15 +114,24 @@ def search(
             node.count += 1
             node.returned += value
             node.highest = max(node.highest, value)
-    node, lucky = root, None if _walked(root, walks) else best_of(columns, root.passing())
+    found = _read(columns, root, select, lambda node: _walked(node, walks))
+    if found is None:
+        lucky = best_of(columns, root.passing())
+        found = _read(columns, root, "any", lambda node: lucky in node.passing())
+    assert found is not None
+    return found
+
+
+def _read(
+    columns: Columns, node: Node, select: str, allowed: Callable[[Node], bool]
+) -> Node | None:
+    """The leaf that the greedy reading ends at; None where no visited option is allowed."""
     while node.order:
-        allowed = [
-            child
-            for child in node.order
-            if (_walked(child, walks) if lucky is None else lucky in child.passing())
-        ]
-        highest = max(_merit(child, select) for child in allowed)
-        equal = [child for child in allowed if _merit(child, select) == highest]
+        merits = [_merit(child, select) if allowed(child) else -np.inf for child in node.order]
+        highest = max(merits)
+        if highest == -np.inf:
+            return None
+        equal = [c for c, merit in zip(node.order, merits, strict=True) if merit == highest]
         best = best_of(columns, [t for child in equal for t in child.passing()])
         (node,) = (child for child in equal if best in child.passing())
     return node
@@ -158,6 +167,8 @@ def _choose(node: Node, gamma: float, logs: np.ndarray) -> Node:
 
 
 def _merit(node: Node, select: str) -> float:
+    if select == "any":
+        return 0.0
     if not node.count:
         return -np.inf
     return {"mean": node.returned / node.count, "visits": node.count, "max": node.highest}[select]

@@ -37,6 +37,12 @@ def test_a_leaf_that_was_walked_once_may_be_kept_from_being_lucky() -> None:
     assert search(forest, min_walks=2).visits.tolist() == search(forest).visits.tolist()
 
 
+def test_a_search_too_short_to_meet_a_walked_leaf_gives_the_best_observed() -> None:
+    columns = columns_from_lists(["t"] * 3, [[(0, 2)], [(0, 1)], [(0, 1)]], [0.4, 0.9, 0.8])
+    found = search(build_forest(columns), rollouts=1, min_walks=2)
+    assert found.best_trajectory.tolist() == [1]
+
+
 def test_leaves_of_one_score_leave_nothing_to_average() -> None:
     forest = build_forest(columns_from_lists(["t"] * 4, LUCKY, [1.0, 1.0, 0.8, 0.8]))
     assert compared_with_best(search(forest)) == PathComparison(1, 0, 0, 0)

@@ -86,7 +86,8 @@ def search(
 
     e* is read off greedily by ``select``: the highest r_M / c_M, the most visits, or the highest
     return that ever came back through the option. Above 1, ``min_walks`` leads e* only to leaves
-    at which so many trajectories end; a tree without one gives its best observed trajectory.
+    at which so many trajectories end; where the reading meets none, the tree gives its best
+    observed trajectory.
     Raises ValueError for parameters out of range.
     """
     if rollouts < 1:
@@ -107,7 +108,7 @@ def search(
         statistics.enter(tree, search_tree(forest, tree, rollouts, rule), select, rollouts)
     if walked is not None:
         luckiest = best_observed(forest)
-        bare = np.flatnonzero((luckiest >= 0) & ~walked.through[forest.roots])
+        bare = np.flatnonzero((luckiest >= 0) & (statistics.leaf < 0))
         statistics.leaf[bare] = forest.end_node[luckiest[bare]]
     return SearchResult(
         forest=forest,

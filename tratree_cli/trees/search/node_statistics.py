@@ -18,8 +18,6 @@ from tratree_cli.trees.trajectory_order import TrajectoryRanks
 Select: TypeAlias = Literal["mean", "visits", "max"]
 SELECTIONS: tuple[Select, ...] = ("mean", "visits", "max")
 """How e* is read off: by r_M / c_M, by the visits, or by the highest return."""
-UNVISITED = -1.0
-"""The merit of an option without a visit: below that of any other, since G is at least 0."""
 
 
 class NodeStatistics:
@@ -85,12 +83,15 @@ class NodeStatistics:
         self.leaf[tree] = self._end(searched, select)
 
     def _end(self, searched: SearchedTree, select: Select) -> int:
-        """The node at which the greedy path through a searched tree ends."""
+        """The node at which the greedy path ends; -1 where it meets no walked leaf."""
         node, at = searched.chain.last(self.forest), searched.root
         while isinstance(at, DecisionPoint):
             merits: dict[Select, Sequence[float]]
             merits = {"mean": at.mean, "visits": at.count, "max": at.highest}
-            option = _preferred(_allowed(merits[select], at, self.walked), at, self.ranks)
+            merit = _allowed(merits[select], at, self.walked)
+            if max(merit) == -np.inf:
+                return -1
+            option = _preferred(merit, at, self.ranks)
             if at.child[option] < 0:
                 return at.node
             node, at = at.chain[option].last(self.forest), at.below[option]
@@ -100,11 +101,11 @@ class NodeStatistics:
 def _allowed(
     merit: Sequence[float], at: DecisionPoint, walked: WalkedLeaves | None
 ) -> Sequence[float]:
-    """The merits of a point's options, those that lead to no walked leaf below all others."""
+    """The merits of a point's visited options; -inf for those that lead to no walked leaf."""
     if walked is None:
         return merit
     leads = [walked.ending[at.node] if c < 0 else walked.through[c] for c in at.child]
-    return [max(m, UNVISITED) if to else -np.inf for m, to in zip(merit, leads, strict=True)]
+    return [value if to else -np.inf for value, to in zip(merit, leads, strict=False)]
 
 
 def _preferred(merit: Sequence[float], at: DecisionPoint, ranks: TrajectoryRanks) -> int:
@@ -140,24 +141,28 @@ def greedy_leaves(
     top: IntArray,
     select: Select,
 ) -> IntArray:
-    """Where the greedy path from each root in ``top`` (-1: no choice) ends, ``[K]``."""
+    """Where the greedy path from each root in ``top`` (-1: no choice) ends, ``[K]``.
+
+    -1 where it meets no walked leaf, and where the tree is empty.
+    """
     forest, ranks, walked = statistics.forest, statistics.ranks, statistics.walked
     visited = np.maximum(counts.count, 1)
     merits = {"mean": counts.reward / visited, "visits": counts.count, "max": counts.best}
-    merit = np.where(counts.count > 0, merits[select], UNVISITED)
+    merit = np.where(counts.count > 0, merits[select], -np.inf)
     if walked is not None:
         owners = np.repeat(points.node, points.width)
         stops = points.child == STOP
         leads = np.where(stops, walked.ending[owners], walked.through[points.child])
         merit = np.where(leads, merit, -np.inf)
     leaf = points.bottom[forest.roots]
-    trees = np.flatnonzero(top >= 0)
+    trees, lost = np.flatnonzero(top >= 0), []
     at = top[trees]
     while len(at):
         width = points.width[at]
         ends = np.cumsum(width)
         flat = np.repeat(points.offsets[at] - (ends - width), width) + np.arange(ends[-1])
         hits = _maxima(merit[flat], ends - width, width)
+        lost.append(trees[np.maximum.reduceat(merit[flat], ends - width) == -np.inf])
         if len(hits) > len(at):
             child = points.child[flat[hits]]
             owner = np.repeat(points.node[at], width)[hits]
@@ -170,7 +175,7 @@ def greedy_leaves(
         leaf[trees] = np.where(child == STOP, points.node[at], points.bottom[child])
         inner = points.leads_to[option] >= 0
         trees, at = trees[inner], points.leads_to[option][inner]
-    leaf[forest.visits[forest.roots] == 0] = -1
+    leaf[np.concatenate([*lost, np.flatnonzero(forest.visits[forest.roots] == 0)])] = -1
     return leaf
 
 
