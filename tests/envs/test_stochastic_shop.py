@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from tests.command_line import invoke
 from tests.envs.test_conformance import broken
 from tratree_cli.agents.episode import EpisodeRequest
 from tratree_cli.agents.rollout import play
 from tratree_cli.agents.scripted import ScriptedPolicy, agent_output, expert_agent, open_expert
+from tratree_cli.commands.env import app
 from tratree_cli.envs.protocol import Outcome, begin_episode
 from tratree_cli.envs.registry import open_environment
 from tratree_cli.envs.webshop.environment import WebShopEnvironment, open_webshop
@@ -165,6 +167,15 @@ def test_a_stochastic_shop_keeps_every_promise() -> None:
 
     findings = {finding.promise: finding for finding in conformance.check(opener, tasks=1)}
     assert findings["a seed gives the same episode"].kept
+
+
+def test_the_command_line_takes_numbers_with_a_point() -> None:
+    words = ["check", "webshop", "--strict", "--set", "score_noise=0.3", "--set", "out_of_stock=.2"]
+    result = invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert "a seed gives the same episode" in result.stdout
+    refused = invoke(app, ["check", "webshop", "--set", "score_noise=nan"])
+    assert refused.exit_code != 0
 
 
 def test_a_rollout_draws_chance_from_its_episodes_seeds(noisy: WebShopEnvironment) -> None:
