@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tratree_cli.display.blocks import Branch, Comparison, Lane, Outline, Turn
-from tratree_cli.display.forest import most_informative
+from tratree_cli.display.valid_actions import most_informative
 from tratree_cli.display.text import counted, one_line
 from tratree_cli.display.tree_rows import TreeRow, node_gaps, tree_rows
 from tratree_cli.formats.pairs import PairRecord
@@ -106,6 +106,8 @@ def _branch(row: TreeRow, below: Sequence[Branch]) -> Branch:
         best=row.best,
         divergence=row.gap > 0,
         children=tuple(reversed(below)),
+        seen=row.seen,
+        ineffective=row.ineffective,
     )
 
 

@@ -13,11 +13,14 @@ from tratree_cli.display.blocks import (
     Column,
     Comparison,
     Figure,
+    Gallery,
     Lane,
     Outline,
     Point,
     Row,
     Series,
+    Strip,
+    StripStep,
     Table,
     Turn,
 )
@@ -59,6 +62,8 @@ class ReportDocument:
     """A whole report. ``warnings`` are what a reader must know before believing a figure.
 
     ``lineage`` has every artifact behind the ``sources`` once, what it was made from before it.
+    ``origin`` says when, by which version and where the report was made. It is added when a report
+    is shown and is empty in the artifact, because equal recipes must give equal bytes.
     """
 
     title: str
@@ -68,6 +73,7 @@ class ReportDocument:
     sources: tuple[Source, ...] = ()
     next_step: str = ""
     lineage: tuple[Artifact, ...] = ()
+    origin: tuple[str, ...] = ()
 
     def section(self, key: str) -> Section | None:
         """The section named ``key``, if the report has it."""
@@ -110,6 +116,7 @@ def document_from(plain: Mapping[str, Any]) -> ReportDocument:
             Artifact(**{**artifact, "inputs": tuple(artifact["inputs"])})
             for artifact in plain.get("lineage", ())
         ),
+        origin=tuple(plain.get("origin", ())),
     )
 
 
@@ -142,6 +149,17 @@ def _block(plain: Mapping[str, Any]) -> Block:
     if kind == "outline":
         fields["root"] = _branch(fields["root"])
         return Outline(**fields)
+    if kind == "strip":
+        fields["steps"] = tuple(StripStep(**step) for step in fields["steps"])
+        return Strip(**fields)
+    if kind == "gallery":
+        fields["tasks"] = tuple(map(_comparison, fields["tasks"]))
+        return Gallery(**fields)
+    return _comparison(fields)
+
+
+def _comparison(plain: Mapping[str, Any]) -> Comparison:
+    fields = {**plain, "notes": tuple(plain["notes"])}
     fields["lanes"] = tuple(
         Lane(lane["label"], tuple(Turn(**turn) for turn in lane["turns"]), lane["outcome"])
         for lane in fields["lanes"]
