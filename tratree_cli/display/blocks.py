@@ -106,8 +106,8 @@ class Branch:
 
     ``text`` is the action, ``detail`` what hovering or unfolding shows (observation, thought),
     ``value`` the mean G through the node in [0, 1], ``visits`` its trajectories. ``best`` marks
-    the selected path, ``divergence`` a node where branches part with different outcomes. ``seen``
-    is what the action showed; ``ineffective`` says that it never had an effect.
+    the selected path, ``divergence`` a node where branches part with different outcomes, by ``gap``
+    in mean G. ``seen`` is what the action showed; ``ineffective`` says that it never had an effect.
     """
 
     text: str
@@ -119,6 +119,7 @@ class Branch:
     children: tuple[Branch, ...] = ()
     seen: str = ""
     ineffective: bool = False
+    gap: float = 0.0
 
 
 @dataclass(frozen=True)

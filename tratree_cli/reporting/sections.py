@@ -16,10 +16,12 @@ from tratree_cli.reporting import key_results
 from tratree_cli.reporting.figures import (
     case_study,
     differences,
+    gallery,
     outlines,
     reward_by_breadth,
     reward_by_step,
     rewards,
+    story,
     training_curves,
 )
 from tratree_cli.reporting.report_data import ReportData
@@ -67,12 +69,15 @@ class SectionPlan:
 
 
 SECTIONS = (
+    SectionPlan(
+        "story", "What was found", (story.blocks, rewards.figures, outlines.most_telling_tree)
+    ),
     SectionPlan("summary", "Results", (summary.tables,), key_results.sentences),
     SectionPlan("comparison", "Against the baseline", (baseline_comparison.tables,)),
     SectionPlan(
         "figures",
         "Figures",
-        (rewards.figure, differences.figures, reward_by_step.figures, reward_by_breadth.figure),
+        (differences.figures, reward_by_step.figures, reward_by_breadth.figure),
     ),
     SectionPlan(
         "paper",
@@ -87,8 +92,9 @@ SECTIONS = (
     ),
     SectionPlan("cost", "Data and cost", (budget.table,)),
     SectionPlan("tree", "Trajectory tree", (tree.tables,)),
-    SectionPlan("outlines", "Informative trees and pairs", (outlines.blocks,)),
+    SectionPlan("outlines", "More trees and pairs", (outlines.blocks,)),
     SectionPlan("theory", "What Theorem 1 rests on", (theory.table, informativeness.tables)),
     SectionPlan("training", "Training", (training_curves.figures,)),
     SectionPlan("case", "Case study", (case_study.blocks,)),
+    SectionPlan("gallery", "Tasks", (gallery.blocks,)),
 )
