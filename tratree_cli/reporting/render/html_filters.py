@@ -1,0 +1,133 @@
+"""What the templates of a page ask for: texts made harmless, figures as written, drawings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from tratree_cli.display import formatting
+from tratree_cli.display.blocks import (
+    TEXT,
+    Block,
+    Branch,
+    Cell,
+    Column,
+    Figure,
+    Outline,
+    Row,
+    Table,
+)
+from tratree_cli.display.text import counted, inert, one_line
+from tratree_cli.reporting.render import figure_svg, tree_svg
+
+BRANCHES_SHOWN = 400
+"""Nodes of one tree that a page lists; the artifact and ``tratree show`` have them all."""
+
+
+@dataclass(frozen=True)
+class ListedBranch:
+    """A node of a folding list, with the children that are shown."""
+
+    branch: Branch
+    children: tuple[ListedBranch, ...]
+    open: bool
+
+
+@dataclass(frozen=True)
+class ListedTree:
+    """A tree as a folding list; ``left`` nodes are not in it."""
+
+    root: ListedBranch
+    left: int
+
+
+def identifier(key: str) -> str:
+    """An identifier without anything that HTML or a URL would read differently."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in key)
+
+
+def short(ref: str) -> str:
+    """``kind:`` and twelve digits: enough to find it in a store."""
+    kind, colon, digest = ref.partition(":")
+    return one_line(f"{kind}:{digest[:12]}" if colon else ref)
+
+
+def artifact_anchor(ref: str) -> str:
+    """The identifier of an artifact's own row."""
+    return f"artifact-{identifier(short(ref))}"
+
+
+def listed(outline: Outline) -> ListedTree:
+    """The first ``BRANCHES_SHOWN`` nodes of a tree; its first level and best path stand open."""
+    seen = 0
+
+    def shown(branch: Branch, depth: int) -> ListedBranch | None:
+        nonlocal seen
+        seen += 1
+        kept = seen <= BRANCHES_SHOWN
+        below = [shown(child, depth + 1) for child in branch.children]
+        children = tuple(child for child in below if child is not None)
+        return ListedBranch(branch, children, branch.best or depth < 1) if kept else None
+
+    root = shown(outline.root, 0)
+    assert root is not None
+    return ListedTree(root, max(0, seen - BRANCHES_SHOWN))
+
+
+def data_table(figure: Figure) -> Table:
+    """The figures behind a drawing."""
+    rows = tuple(
+        Row((Cell(series.name), Cell(_x(point.x)), Cell(point.y, point.low, point.high)))
+        for series in figure.series
+        for point in series.points
+    )
+    columns = (Column("Series", TEXT), Column(figure.x_label, TEXT), Column(figure.y_label))
+    return Table(f"{figure.key}-data", figure.title, columns, rows)
+
+
+def _x(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _chart(figure: Figure, narrow: bool = False) -> Markup:
+    return Markup(figure_svg.draw(figure, figure_svg.NARROW if narrow else figure_svg.WIDE))
+
+
+def _tree(outline: Outline, narrow: bool = False) -> Markup:
+    return Markup(tree_svg.drawing(outline, figure_svg.NARROW if narrow else figure_svg.WIDE))
+
+
+def _words(column: Column) -> Markup:
+    return Markup(' class="words"') if column.kind == TEXT else Markup("")
+
+
+def _kind(block: Block) -> str:
+    return type(block).__name__.lower()
+
+
+def _cut(text: str, length: int) -> str:
+    flat = inert(text)
+    return flat if len(flat) <= length else f"{flat[:length]}…"
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "anchor": identifier,
+    "artifact": artifact_anchor,
+    "chart": _chart,
+    "counted": counted,
+    "cut": _cut,
+    "data_table": data_table,
+    "figure": formatting.figure,
+    "inert": inert,
+    "interval": formatting.interval,
+    "kind": _kind,
+    "line": one_line,
+    "listed": listed,
+    "short": short,
+    "spread": formatting.spread,
+    "tree": _tree,
+    "words": _words,
+}
