@@ -53,8 +53,8 @@
     for (const form of ["SVG", "PNG"]) {
       const button = document.createElement("button");
       button.type = "button";
-      button.textContent = form;
-      button.setAttribute("aria-label", `Save ${name} as ${form}`);
+      button.textContent = `Save as ${form}`;
+      button.setAttribute("aria-label", `Save as ${form}: ${name}`);
       button.addEventListener("click", () => {
         const shown = [...figure.querySelectorAll("svg")].find((one) => one.getClientRects().length);
         const text = standalone(shown);

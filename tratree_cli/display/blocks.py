@@ -75,10 +75,11 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """A named line, or the points of one group."""
+    """A named line, or the points of one ``group`` of policies (``Method.group``)."""
 
     name: str
     points: tuple[Point, ...]
+    group: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tratree_cli.display.blocks import Branch, Comparison, Lane, Outline, Turn
-from tratree_cli.display.valid_actions import most_informative
 from tratree_cli.display.text import counted, one_line
 from tratree_cli.display.tree_rows import TreeRow, node_gaps, tree_rows
+from tratree_cli.display.valid_actions import most_informative
 from tratree_cli.formats.pairs import PairRecord
 from tratree_cli.formats.trees import TreeFile
 from tratree_cli.trees.search.api import SearchResult

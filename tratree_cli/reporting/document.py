@@ -142,7 +142,7 @@ def _block(plain: Mapping[str, Any]) -> Block:
         return Table(**fields)
     if kind == "figure":
         fields["series"] = tuple(
-            Series(series["name"], tuple(Point(**point) for point in series["points"]))
+            Series(**{**series, "points": tuple(Point(**point) for point in series["points"])})
             for series in fields["series"]
         )
         return Figure(**fields)

@@ -114,9 +114,7 @@ def tree_informativeness(forest: Forest, among: BoolArray | None = None) -> Floa
     return widest
 
 
-def divergence_gaps(
-    forest: Forest, among: BoolArray | None = None
-) -> tuple[FloatArray, IntArray]:
+def divergence_gaps(forest: Forest, among: BoolArray | None = None) -> tuple[FloatArray, IntArray]:
     """Best minus worst branch at every divergence, ``[D]``, and its tree, ``[D]``.
 
     Divergences of the nodes ``among``, ``[N]``; of all without it.
@@ -137,9 +135,7 @@ def _steps(forest: Forest, among: BoolArray | None) -> IntArray:
     return np.flatnonzero(step if among is None else step & among)
 
 
-def _divergent_states(
-    forest: Forest, among: BoolArray | None = None
-) -> tuple[IntArray, IntArray]:
+def _divergent_states(forest: Forest, among: BoolArray | None = None) -> tuple[IntArray, IntArray]:
     """All states (as their first node) and which of them were answered with several actions."""
     child = _steps(forest, among)
     if not len(child):

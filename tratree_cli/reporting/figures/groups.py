@@ -27,7 +27,7 @@ def grouped(measured: Sequence[tuple[Cohort, Interval]]) -> tuple[Series, ...]:
         point = Point(cohort.name, interval.value, interval.low, interval.high)
         points.setdefault(group, []).append(point)
     return tuple(
-        Series(name, tuple(sorted(points[group], key=lambda point: -point.y)))
+        Series(name, tuple(sorted(points[group], key=lambda point: -point.y)), group)
         for group, name in NAMES.items()
         if group in points
     )

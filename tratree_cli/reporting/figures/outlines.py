@@ -11,7 +11,7 @@ from tratree_cli.reporting.report_data import ReportData
 if TYPE_CHECKING:
     from tratree_store import Entry
 
-    from tratree_cli.display.blocks import Block
+    from tratree_cli.display.blocks import Block, Outline
 
 
 TREES = 3
@@ -26,7 +26,13 @@ def blocks(data: ReportData) -> tuple[Block, ...]:
 
 def most_telling_tree(data: ReportData) -> tuple[Block, ...]:
     """The tree of every environment whose valid branches end furthest apart."""
-    drawn = {environment: _outlines(tree, 0, 1) for environment, tree in data.trees.items()}
+    drawn = {
+        environment: tuple(
+            replace(outline, title=outline.title.replace("Tree of", "The most telling tree:", 1))
+            for outline in _outlines(tree, 0, 1)
+        )
+        for environment, tree in data.trees.items()
+    }
     return in_each_environment(drawn, data)
 
 
@@ -42,13 +48,20 @@ def _more(tree: Entry) -> tuple[Block, ...]:
     found = mine(read.forest)
     widest = replace(found, pairs=widest_pairs(found.pairs, read.rollouts, PAIRS))
     pairs = render_pairs(widest, read.rollouts)
+    compared = (pair_comparison(pair, f"pair-{n}") for n, pair in enumerate(pairs, start=1))
+    instructions = (
+        read.texts[read.rollouts.trajectories[pair.chosen].instruction] for pair in widest.pairs
+    )
     return (
         *_outlines(tree, 1, TREES),
-        *(pair_comparison(pair, f"pair-{n}") for n, pair in enumerate(pairs, start=1)),
+        *(
+            replace(one, instruction=words)
+            for one, words in zip(compared, instructions, strict=True)
+        ),
     )
 
 
-def _outlines(tree: Entry, start: int, stop: int) -> tuple[Block, ...]:
+def _outlines(tree: Entry, start: int, stop: int) -> tuple[Outline, ...]:
     from tratree_cli.display.tree_outline import informative_outlines
     from tratree_cli.formats.trees import read_tree
     from tratree_cli.trees.search.api import search

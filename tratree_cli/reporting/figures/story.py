@@ -119,9 +119,7 @@ def _supervision(behind: Sequence[Entry]) -> list[StripStep]:
     return [StripStep(figure, label, "; ".join(detail for _, _, detail in known))]
 
 
-def _strong(
-    best: Cohort, trained: Sequence[Cohort], baseline: Cohort | None
-) -> list[StripStep]:
+def _strong(best: Cohort, trained: Sequence[Cohort], baseline: Cohort | None) -> list[StripStep]:
     detail = "average reward × 100 of the strong model trained on them"
     others = [group for group in trained if group is not best]
     others += [baseline] if baseline is not None and baseline.reward is not None else []

@@ -21,6 +21,8 @@ WIDE, NARROW = 760, 360
 _CHARACTER = 6.9
 """Pixels of a character of a label, at the size that ``page.css`` gives it."""
 _NAME, _TICKS = 34, 5
+_GROUPS = ("main", "baseline", "control", "scale")
+"""Groups of policies have one look in all charts of a page."""
 
 
 def draw(figure: Figure, width: int = WIDE) -> str:
@@ -76,13 +78,14 @@ class _Intervals:
         self.figure, self.width = figure, width
         self.narrow = width < WIDE
         self.rows = sorted(
-            ((p, n) for n, series in enumerate(figure.series) for p in series.points),
+            ((p, _look(n, s)) for n, s in enumerate(figure.series) for p in s.points),
             key=lambda row: -row[0].y,
         )
         names = max((len(one_line(str(p.x), _NAME)) for p, _ in self.rows), default=0)
         self.left = 14.0 if self.narrow else names * _CHARACTER + 22
         self.row = 42 if self.narrow else 27
-        self.legend = list(_legend(figure.series, width, 0, 14)) if len(figure.series) > 1 else []
+        several = figure.series if len(figure.series) > 1 else ()
+        self.legend = list(_legend(several, width, 0, 14, dashed=False))
         above = max((y for _, y in self.legend), default=0)
         self.top = above + (28 if figure.mark is not None else 12)
         self.bottom = self.top + self.row * len(self.rows)
@@ -190,19 +193,26 @@ class _Lines:
 
 
 def _legend(
-    series: Sequence[Series], width: int, left: float, top: float
+    series: Sequence[Series], width: int, left: float, top: float, dashed: bool = True
 ) -> Iterator[tuple[str, float]]:
     """Each series' marker, dash and name with the height it stands at, as many a line as fit."""
     x, y = left, top
-    for number, one in enumerate(series):
+    for place, one in enumerate(series):
+        number = _look(place, one)
         name = one_line(one.name, _NAME) or formatting.DASH
         needed = 40 + len(name) * _CHARACTER
         if x > left and x + needed > width:
             x, y = left, y + 18
-        line = f'<path class="line s{number % COLOURS + 1}"{dash(number)} d="M{x:g} {y - 4:g}h26"/>'
+        style = dash(number) if dashed else ""
+        line = f'<path class="line s{number % COLOURS + 1}"{style} d="M{x:g} {y - 4:g}h26"/>'
         text = _label(x + 32, y, name, "start", "name")
         yield f"{line}{marker(number, x + 13, y - 4, 4.5)}{text}", y
         x += needed + 14
+
+
+def _look(number: int, series: Series) -> int:
+    """Which colour and marker a series has: its group's, else its place among the series."""
+    return _GROUPS.index(series.group) if series.group in _GROUPS else number
 
 
 def _number(value: float | str) -> float:

@@ -44,21 +44,25 @@ def render(report: ReportDocument) -> str:
     glossary = Glossary()
     places = _Places(report)
     artifacts = report.lineage[:ARTIFACTS_SHOWN]
-    return _environment().get_template("page.html").render(
-        report=report,
-        terms=glossary.mark,
-        notes_of=places.notes,
-        place_of=places.of,
-        style=Markup(style),
-        script=Markup(script),
-        policy=policy,
-        contents=_contents(report),
-        glossary=glossary,
-        told_first=bool(report.sections) and report.sections[0].key == STORY,
-        rows_shown=ROWS_SHOWN,
-        sources_shown=SOURCES_SHOWN,
-        linked=frozenset(artifact.ref for artifact in artifacts),
-        artifacts=_anchored(artifacts),
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            report=report,
+            terms=glossary.mark,
+            notes_of=places.notes,
+            place_of=places.of,
+            style=Markup(style),
+            script=Markup(script),
+            policy=policy,
+            contents=_contents(report),
+            glossary=glossary,
+            told_first=bool(report.sections) and report.sections[0].key == STORY,
+            rows_shown=ROWS_SHOWN,
+            sources_shown=SOURCES_SHOWN,
+            linked=frozenset(artifact.ref for artifact in artifacts),
+            artifacts=_anchored(artifacts),
+        )
     )
 
 
@@ -129,7 +133,7 @@ class _Places:
         """The notes that stand here, and the blocks under which the others stand already."""
         fresh = [note for note in block.notes if note not in self._told]
         before = [self._told[note] for note in block.notes if note in self._told]
-        self._told.update({note: block for note in fresh})
+        self._told.update(dict.fromkeys(fresh, block))
         repeated = {
             self.of(one): {"anchor": self.of(one), "title": one.title}
             for one in before

@@ -25,7 +25,9 @@ class Term:
 
 
 TERMS = (
-    Term("demonstration", r"demonstrations?|[Dd]emos\b", "A task solved by an expert, step by step."),
+    Term(
+        "demonstration", r"demonstrations?|[Dd]emos\b", "A task solved by an expert, step by step."
+    ),
     Term(
         "rollout",
         r"[Rr]ollouts?|[Tt]rajector(?:y|ies)",
@@ -81,8 +83,14 @@ TERMS = (
         "A policy that was given the same budget without the thing in question.",
     ),
     Term("split", r"\bsplits?\b", "A fixed part of the tasks: train, dev or test."),
-    Term("seed", r"\bseeds?\b", "The number that a random choice starts from; training depends on it."),
-    Term("margin", r"[Mm]argins?", "How much more DPO's model prefers the better side than before."),
+    Term(
+        "seed",
+        r"\bseeds?\b",
+        "The number that a random choice starts from; training depends on it.",
+    ),
+    Term(
+        "margin", r"[Mm]argins?", "How much more DPO's model prefers the better side than before."
+    ),
 )
 
 

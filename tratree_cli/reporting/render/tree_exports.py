@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from tratree_cli.display.valid_actions import most_informative
 from tratree_cli.display.text import one_line
 from tratree_cli.display.tree_outline import tree_outline
 from tratree_cli.display.tree_rows import TreeRow
+from tratree_cli.display.valid_actions import most_informative
 from tratree_cli.formats.trees import TreeFile, node_rows
 from tratree_cli.reporting.document import ReportDocument, Section
 from tratree_cli.trees.search.api import SearchResult

@@ -116,7 +116,7 @@ class _Painter:
         yield from (self._node(number) for number in range(len(self.rows)))
 
     def _heads(self) -> Iterator[str]:
-        for name, x in (("tried", 40), ("mean G", 86), ("gap", 206)):
+        for name, x in (("tried", 40), ("G", 86), ("gap", 206)):
             place = f'x="{self.right + x:g}" y="12" text-anchor="end"'
             yield f'<text class="figures" {place}>{name}</text>'
 
