@@ -17,7 +17,7 @@
       for (const name of copied) to[place].setAttribute(name, style.getPropertyValue(name));
       to[place].removeAttribute("class");
     });
-    const paper = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    const paper = document.createElementNS(svg.namespaceURI, "rect");
     paper.setAttribute("width", "100%");
     paper.setAttribute("height", "100%");
     paper.setAttribute("fill", getComputedStyle(document.body).backgroundColor);

@@ -86,7 +86,8 @@ class Series:
 class Figure:
     """A chart: ``kind`` is ``lines`` or ``intervals`` (a point with its interval a row).
 
-    Rows stand from the highest value to the lowest, whatever their series. ``alt`` says in words what it shows; ``mark`` is a value to compare with, named ``mark_label``.
+    Rows stand from the highest value to the lowest, whatever their series. ``alt`` says in words
+    what it shows; ``mark`` is a value to compare with, named ``mark_label``.
     """
 
     key: str

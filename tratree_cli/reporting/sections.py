@@ -22,6 +22,7 @@ from tratree_cli.reporting.figures import (
     reward_by_step,
     rewards,
     story,
+    telling_tree,
     training_curves,
 )
 from tratree_cli.reporting.report_data import ReportData
@@ -69,9 +70,7 @@ class SectionPlan:
 
 
 SECTIONS = (
-    SectionPlan(
-        "story", "What was found", (story.blocks, rewards.figures, outlines.most_telling_tree)
-    ),
+    SectionPlan("story", "What was found", (story.blocks, rewards.figures, telling_tree.blocks)),
     SectionPlan("summary", "Results", (summary.tables,), key_results.sentences),
     SectionPlan("comparison", "Against the baseline", (baseline_comparison.tables,)),
     SectionPlan(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from tratree_cli.display.blocks import Figure
 from tratree_cli.reporting.baseline_comparison import against_baseline
 from tratree_cli.reporting.cohorts import Cohort
-from tratree_cli.reporting.figures.groups import grouped
+from tratree_cli.reporting.policy_groups import grouped
 from tratree_cli.reporting.report_data import ReportData
 from tratree_cli.reporting.selection import EvalSet, eval_sets, main_cohorts
 

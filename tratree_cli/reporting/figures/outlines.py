@@ -24,18 +24,6 @@ def blocks(data: ReportData) -> tuple[Block, ...]:
     return in_each_environment(drawn, data)
 
 
-def most_telling_tree(data: ReportData) -> tuple[Block, ...]:
-    """The tree of every environment whose valid branches end furthest apart."""
-    drawn = {
-        environment: tuple(
-            replace(outline, title=outline.title.replace("Tree of", "The most telling tree:", 1))
-            for outline in _outlines(tree, 0, 1)
-        )
-        for environment, tree in data.trees.items()
-    }
-    return in_each_environment(drawn, data)
-
-
 def _more(tree: Entry) -> tuple[Block, ...]:
     """The next trees of a forest, and its widest pairs."""
     from tratree_cli.display.tree_outline import pair_comparison
@@ -53,7 +41,7 @@ def _more(tree: Entry) -> tuple[Block, ...]:
         read.texts[read.rollouts.trajectories[pair.chosen].instruction] for pair in widest.pairs
     )
     return (
-        *_outlines(tree, 1, TREES),
+        *outlines(tree, 1, TREES),
         *(
             replace(one, instruction=words)
             for one, words in zip(compared, instructions, strict=True)
@@ -61,7 +49,8 @@ def _more(tree: Entry) -> tuple[Block, ...]:
     )
 
 
-def _outlines(tree: Entry, start: int, stop: int) -> tuple[Outline, ...]:
+def outlines(tree: Entry, start: int, stop: int) -> tuple[Outline, ...]:
+    """The most informative trees of a forest, from place ``start`` to before ``stop``."""
     from tratree_cli.display.tree_outline import informative_outlines
     from tratree_cli.formats.trees import read_tree
     from tratree_cli.trees.search.api import search

@@ -30,7 +30,7 @@ def draw(figure: Figure, width: int = WIDE) -> str:
     drawn = _Intervals(figure, width) if figure.kind == "intervals" else _Lines(figure, width)
     body, height = "".join(drawn.parts()), drawn.height
     return (
-        f'<svg class="chart" role="img" xmlns="http://www.w3.org/2000/svg" '
+        f'<svg class="chart" role="img" '
         f'viewBox="0 0 {width} {height:g}" width="{width}" height="{height:g}">'
         f"<title>{_text(figure.title)}</title>"
         f"<desc>{html.escape(inert(figure.alt))}</desc>{body}</svg>"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markupsafe import Markup
@@ -29,18 +29,23 @@ BRANCHES_SHOWN = 400
 
 @dataclass(frozen=True)
 class ListedBranch:
-    """A node of a folding list, with the children that are shown."""
+    """A node of a folding list.
+
+    ``parts``: its children stand in a list of their own inside it. ``closes`` such lists end after
+    it, each with the node that it stands in.
+    """
 
     branch: Branch
-    children: tuple[ListedBranch, ...]
     open: bool
+    parts: bool
+    closes: int = 0
 
 
 @dataclass(frozen=True)
 class ListedTree:
-    """A tree as a folding list; ``left`` nodes are not in it."""
+    """A tree as a folding list in reading order; ``left`` nodes are not in it."""
 
-    root: ListedBranch
+    nodes: tuple[ListedBranch, ...]
     left: int
 
 
@@ -61,20 +66,31 @@ def artifact_anchor(ref: str) -> str:
 
 
 def listed(outline: Outline) -> ListedTree:
-    """The first ``BRANCHES_SHOWN`` nodes of a tree; its first level and best path stand open."""
+    """The first ``BRANCHES_SHOWN`` nodes of a tree; its first level and best path stand open.
+
+    A chain stands in one list: the list is as deep as decisions are, not as steps.
+    """
+    nodes: list[ListedBranch] = []
+    levels: list[int] = []
     seen = 0
-
-    def shown(branch: Branch, depth: int) -> ListedBranch | None:
-        nonlocal seen
+    pending = [(outline.root, 0, 0)]
+    while pending:
+        branch, level, depth = pending.pop()
         seen += 1
-        kept = seen <= BRANCHES_SHOWN
-        below = [shown(child, depth + 1) for child in branch.children]
-        children = tuple(child for child in below if child is not None)
-        return ListedBranch(branch, children, branch.best or depth < 1) if kept else None
-
-    root = shown(outline.root, 0)
-    assert root is not None
-    return ListedTree(root, max(0, seen - BRANCHES_SHOWN))
+        parts = len(branch.children) > 1
+        below = level + parts
+        pending += [(child, below, depth + 1) for child in reversed(branch.children)]
+        if seen <= BRANCHES_SHOWN:
+            # Where the list is cut inside it, a node has no children here.
+            parts = parts and seen < BRANCHES_SHOWN
+            nodes.append(ListedBranch(branch, branch.best or depth < 1, parts))
+            levels.append(level)
+    following = [*levels[1:], 0]
+    closed = [
+        replace(node, closes=level + node.parts - after)
+        for node, level, after in zip(nodes, levels, following, strict=True)
+    ]
+    return ListedTree(tuple(closed), max(0, seen - BRANCHES_SHOWN))
 
 
 def data_table(figure: Figure) -> Table:

@@ -46,7 +46,7 @@ def drawing(outline: Outline, width: int = WIDE) -> str:
     painter = _Painter(rows, width)
     height = painter.top + painter.row * len(rows) + (22 if left_out else 4)
     parts = [
-        f'<svg class="branches" role="img" xmlns="http://www.w3.org/2000/svg" '
+        f'<svg class="branches" role="img" '
         f'viewBox="0 0 {width} {height:g}" width="{width}" height="{height:g}">',
         f"<title>{_text(outline.title)}</title><desc>{_text(_in_words(outline.root))}</desc>",
         *painter.parts(),
