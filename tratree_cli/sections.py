@@ -6,10 +6,10 @@ documentation (docs/parameters.md) is generated from here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
-from tratree_cli.settings import note
+from tratree_cli.settings import OVERRIDES, note, override
 
 SCHEDULERS = ("cosine", "linear", "constant", "constant_with_warmup")
 LENGTH_POLICIES = ("error", "drop", "keep-last-turns")
@@ -99,9 +99,29 @@ class TrainingSection:
     )
 
 
+AUTO: Literal["auto"] = "auto"
+"""The ``sft.epochs`` that are chosen on the dev split."""
+AS_SEED = -1
+"""The ``train.data_seed`` that stands for ``seed``."""
+
+
 @dataclass(frozen=True)
 class SftSection(TrainingSection):
-    epochs: float = note(3.0, "passes over the demonstrations (ours)", above=0)
+    epochs: float | Literal["auto"] = note(
+        3.0, "passes over the demonstrations; auto: chosen on the dev split (ours)", above=0
+    )
+    auto_epochs: list[float] = note(
+        [8.0, 16.0, 24.0, 40.0, 64.0],
+        "what auto tries, in rising order; the last is its budget (ours)",
+        keyed=False,
+        above=0,
+    )
+    auto_patience: int = note(
+        2, "auto stops after so many longer trainings without a gain (ours)", keyed=False, least=1
+    )
+    auto_tasks: int = note(
+        200, "dev tasks that auto plays after each, 0 for all (ours)", keyed=False, least=0
+    )
     learning_rate: float = note(1e-5, "peak learning rate (section 4.1)", above=0)
     batch_size: int = note(32, "trajectories per optimizer step (section 4.1)", least=1)
     packing: bool = note(
@@ -121,6 +141,26 @@ class SftSection(TrainingSection):
         """What preference training takes over from here."""
         names = [key.name for key in fields(TrainingSection)]
         return TrainingSection(**{name: getattr(self, name) for name in names})
+
+
+@dataclass(frozen=True)
+class SftByRole(SftSection):
+    """The section ``sft`` with what differs for one of the two models."""
+
+    weak: dict[str, Any] = override("keys of [sft] for the weak model alone: sft.weak.epochs, ...")
+    strong: dict[str, Any] = override(
+        "keys of [sft] for the strong model alone, also as it trains on"
+    )
+
+    def of(self, role: str) -> SftSection:
+        """The section as it holds for the ``weak`` or the ``strong`` model."""
+        names = [key.name for key in fields(SftSection)]
+        common = SftSection(**{name: getattr(self, name) for name in names})
+        return replace(common, **getattr(self, role))
+
+
+SFT_ROLES = tuple(key.name for key in fields(SftByRole) if key.metadata.get(OVERRIDES))
+"""The models that ``[sft.ROLE]`` can speak of by itself."""
 
 
 @dataclass(frozen=True)
@@ -198,6 +238,13 @@ class TrainSection:
     epochs: float = note(3.0, "passes over the e* paths (ours)", above=0)
     learning_rate: float = note(1e-5, "peak learning rate of imitation (section 4.1)", above=0)
     tree_packing: str = packing_note()
+    data_seed: int = note(
+        AS_SEED,
+        "order of the rows in all training of the strong model after SFT; -1: as seed (ours)",
+        absent=-1,
+        least=AS_SEED,
+        most=2**32 - 1,
+    )
     parameters: dict[str, Any] = note({}, "settings of plug-ins' trainers, each under its name")
 
 

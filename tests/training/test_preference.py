@@ -175,6 +175,18 @@ def test_the_explicit_kl_of_equation_6_is_added(
     assert result.curves["loss"][0][1] == pytest.approx(by_hand, abs=1e-5)
 
 
+def test_preference_training_takes_the_order_of_its_data_seed(
+    policy: Path, rows: list[PairRow], tmp_path: Path
+) -> None:
+    def trained(data_seed: int | None) -> str:
+        config = DPOParams(max_steps=2, batch_size=2, learning_rate=1e-3, data_seed=data_seed)
+        train_dpo(policy, rows, config, tmp_path / f"out-{data_seed}", tmp_path / "work")
+        return digests(tmp_path / f"out-{data_seed}")["model.safetensors"]
+
+    plain, as_seed, other = (trained(seed) for seed in (None, 0, 5))
+    assert plain == as_seed != other
+
+
 def test_an_interrupted_training_resumes_to_the_same_bytes(
     policy: Path, rows: list[PairRow], tmp_path: Path
 ) -> None:

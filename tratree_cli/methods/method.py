@@ -79,6 +79,8 @@ class Method:
 
     controls: tuple[str, ...] = ()
     """Methods that tell what this one adds apart from the data and training that come with it."""
+    alternative: str = ""
+    """As a control: what accounts for a method's gain where this one has it too, for sentences."""
     fixed: tuple[str, ...] = ()
     """Settings that define the method and are therefore no settings of its rows in a study."""
     theorem: bool = True

@@ -14,4 +14,5 @@ METHOD = Method(
     trainer="imitation",
     explorer="weak",
     steps_of="mcts",
+    alternative="more training alone",
 )

@@ -15,5 +15,6 @@ METHOD = Method(
     pair_rule="unstructured",
     reference="weak",
     explorer="weak",
+    alternative="pairing episodes by reward alone",
     paper=PaperPlaces(table_5=2),
 )

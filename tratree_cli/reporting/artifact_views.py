@@ -66,9 +66,11 @@ def _evaluation(entry: Entry) -> RenderableType:
     from dataclasses import replace
 
     from tratree_cli.evaluation.artifact import read_evaluation
+    from tratree_cli.evaluation.turns import with_turns
     from tratree_cli.reporting.evaluation_view import evaluation_view
 
     read = read_evaluation(entry.path)
+    read = replace(read, results=with_turns(read.results, entry.path))
     label = str(entry.provenance.get("label", "")).removeprefix("evaluation of ")
     descriptor = replace(read.descriptor, label=label or read.descriptor.label)
     return evaluation_view(replace(read, descriptor=descriptor), entry.ref)
@@ -78,13 +80,15 @@ def _model(entry: Entry) -> RenderableType:
     import orjson
 
     from tratree_cli.display.show_model import model_card
+    from tratree_cli.training.convergence import as_lines
 
     documents = [
         orjson.loads(path.read_bytes()) if path.is_file() else {}
         for path in (entry.path / "config.json", entry.path / "training.json")
     ]
     label = str(entry.provenance.get("label", "model"))
-    return model_card(documents[0], documents[1], title=f"{label}  {entry.ref[:24]}")
+    title = f"{label}  {entry.ref[:24]}"
+    return model_card(documents[0], documents[1], title, as_lines(entry.summary))
 
 
 def case_study_view(store: Store, entries: Sequence[Entry], task: str | None) -> RenderableType:

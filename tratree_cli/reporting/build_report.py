@@ -15,6 +15,7 @@ from tratree_cli.evaluation.artifact import Descriptor
 from tratree_cli.reporting import lineage
 from tratree_cli.reporting.document import Artifact, ReportDocument, Section, Source
 from tratree_cli.reporting.report_data import ReportData
+from tratree_cli.reporting.result_lines import result_lines
 from tratree_cli.reporting.rows import EvaluationRow
 from tratree_cli.reporting.sections import SECTIONS
 from tratree_cli.reporting.selection import environment_title
@@ -60,6 +61,7 @@ def build_report(
         sources=_sources(data.rows),
         next_step="tratree show tree@latest" if data.trees else "",
         lineage=_artifacts(data),
+        results=result_lines(data.rows),
     )
     from_paper = any(row.paper for table in document.tables() for row in table.rows)
     return document.with_warnings(
@@ -100,6 +102,8 @@ def _artifacts(data: ReportData) -> tuple[Artifact, ...]:
         label = str(entry.provenance.get("label", entry.stage))
         seed = entry.document.get("params", {}).get("seed")
         label = label if seed is None else f"{label}, seed {seed}"
+        order = entry.document.get("params", {}).get("data_seed")
+        label = label if order is None else f"{label}, order {order}"
         ordered[entry.recipe] = Artifact(entry.ref, label, tuple(e.ref for e in made_from))
 
     for entry in known.values():
@@ -151,6 +155,7 @@ def _source_label(descriptor: Descriptor) -> str:
     where = f"{environment_title(descriptor.environment)} {descriptor.task_set}"
     parts = [descriptor.label, *([where.strip()] if descriptor.environment else [])]
     parts += [f"seed {descriptor.seed}"] if descriptor.seed is not None else []
+    parts += [f"order {descriptor.data_seed}"] if descriptor.data_seed is not None else []
     parts += [f"{name}={descriptor.parameters.get(name)}" for name in descriptor.varied]
     return ", ".join(parts)
 

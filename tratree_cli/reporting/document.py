@@ -58,12 +58,37 @@ class Artifact:
 
 
 @dataclass(frozen=True)
+class ResultLine:
+    """One evaluation of a study: what anyone needs to do its statistics anew.
+
+    ``variant`` is empty for a method as the recipe has it, else what tells this row from that: the
+    name of a control (``nll-only``), varied settings, other base models. ``data_seed`` orders the
+    training rows. ``reward`` is the average reward times 100, the others are percentages of
+    episodes: ``success`` by the environment's own definition, ``strict`` with a reward of 1,
+    ``finished`` ended by themselves. None where there is none.
+    """
+
+    environment: str
+    split: str
+    method: str
+    variant: str
+    seed: int | None
+    data_seed: int | None
+    tasks: int
+    reward: float | None
+    success: float | None
+    strict: float | None
+    finished: float | None
+
+
+@dataclass(frozen=True)
 class ReportDocument:
     """A whole report. ``warnings`` are what a reader must know before believing a figure.
 
-    ``lineage`` has every artifact behind the ``sources`` once, what it was made from before it.
-    ``origin`` says when, by which version and where the report was made. It is added when a report
-    is shown and is empty in the artifact, because equal recipes must give equal bytes.
+    ``lineage`` has every artifact behind the ``sources`` once, what it was made from before it;
+    ``results`` has a line for every evaluation, cells of a sweep included. ``origin`` says when, by
+    which version and where the report was made. It is added when a report is shown and is empty in
+    the artifact, because equal recipes must give equal bytes.
     """
 
     title: str
@@ -74,10 +99,25 @@ class ReportDocument:
     next_step: str = ""
     lineage: tuple[Artifact, ...] = ()
     origin: tuple[str, ...] = ()
+    results: tuple[ResultLine, ...] = ()
 
     def section(self, key: str) -> Section | None:
         """The section named ``key``, if the report has it."""
         return next((section for section in self.sections if section.key == key), None)
+
+    def told_once(self) -> ReportDocument:
+        """The document with each sentence in the first of its sections alone.
+
+        The sections that open a report repeat what stands in a later one, because a terminal shows
+        only the later one.
+        """
+        told: set[str] = set()
+        sections = []
+        for section in self.sections:
+            text = tuple(sentence for sentence in section.text if sentence not in told)
+            told.update(text)
+            sections.append(replace(section, text=text))
+        return replace(self, sections=tuple(sections))
 
     def with_warnings(self, *warnings: str) -> ReportDocument:
         """The document with these warnings after its own."""
@@ -117,6 +157,7 @@ def document_from(plain: Mapping[str, Any]) -> ReportDocument:
             for artifact in plain.get("lineage", ())
         ),
         origin=tuple(plain.get("origin", ())),
+        results=tuple(ResultLine(**line) for line in plain.get("results", ())),
     )
 
 

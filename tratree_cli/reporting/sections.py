@@ -31,9 +31,11 @@ from tratree_cli.reporting.tables import (
     baseline_comparison,
     behaviour,
     budget,
+    controls,
     endings,
     informativeness,
     sampling,
+    sft_length,
     summary,
     sweep,
     table_1,
@@ -42,6 +44,7 @@ from tratree_cli.reporting.tables import (
     task_types,
     theory,
     tree,
+    warning_signs,
     weak_models,
 )
 
@@ -70,9 +73,15 @@ class SectionPlan:
 
 
 SECTIONS = (
-    SectionPlan("story", "What was found", (story.blocks, rewards.figures, telling_tree.blocks)),
+    SectionPlan(
+        "story",
+        "What was found",
+        (story.blocks, rewards.figures, telling_tree.blocks),
+        key_results.verdict_sentences,
+    ),
     SectionPlan("summary", "Results", (summary.tables,), key_results.sentences),
     SectionPlan("comparison", "Against the baseline", (baseline_comparison.tables,)),
+    SectionPlan("controls", "Against the controls", (controls.tables,)),
     SectionPlan(
         "figures",
         "Figures",
@@ -87,13 +96,13 @@ SECTIONS = (
     SectionPlan(
         "details",
         "Details",
-        (behaviour.table, endings.table, task_types.tables, sampling.table),
+        (behaviour.tables, warning_signs.tables, endings.table, task_types.tables, sampling.table),
     ),
     SectionPlan("cost", "Data and cost", (budget.table,)),
     SectionPlan("tree", "Trajectory tree", (tree.tables,)),
     SectionPlan("outlines", "More trees and pairs", (outlines.blocks,)),
     SectionPlan("theory", "What Theorem 1 rests on", (theory.table, informativeness.tables)),
-    SectionPlan("training", "Training", (training_curves.figures,)),
+    SectionPlan("training", "Training", (sft_length.table, training_curves.figures)),
     SectionPlan("case", "Case study", (case_study.blocks,)),
     SectionPlan("gallery", "Tasks", (gallery.blocks,)),
 )

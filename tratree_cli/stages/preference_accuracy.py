@@ -51,7 +51,7 @@ def node(config: Config, policy: Node | Entry, title: str) -> Node:
         stage=STAGE,
         label=f"preference accuracy of {title}",
         config=config,
-        params=PreferenceAccuracyParameters(config.sft.max_length),
+        params=PreferenceAccuracyParameters(config.sft.of("strong").max_length),
         inputs={
             "policy": (policy,),
             "reference": (sft.node(config, "weak"),),

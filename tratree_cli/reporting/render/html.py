@@ -35,6 +35,7 @@ STORY = "story"
 
 def render(report: ReportDocument) -> str:
     """The whole page as text (UTF-8 when written)."""
+    report = report.told_once()
     style, script = _file("page.css"), _file("page.js")
     # The digest of what the parser sees between the tags: exactly the file's text.
     policy = (

@@ -37,6 +37,7 @@ _BRANCHES_SHOWN = 200
 
 def render(report: ReportDocument) -> str:
     """The whole report as one Markdown text."""
+    report = report.told_once()
     lines = [f"# {escape(report.title)}", ""]
     if report.subtitle:
         lines += [escape(report.subtitle), ""]

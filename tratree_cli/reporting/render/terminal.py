@@ -13,8 +13,8 @@ from tratree_cli.display.terminal_tables import FittingTable
 from tratree_cli.display.text import inert, one_line
 from tratree_cli.reporting.document import ReportDocument
 
-BRIEF = ("summary", "comparison", "sweep", "tree")
-"""What a terminal shows unasked: the table, the comparison, what was varied, one tree."""
+BRIEF = ("summary", "comparison", "controls", "sweep", "tree")
+"""What a terminal shows unasked: the table, the comparisons, what was varied, one tree."""
 
 
 def render(report: ReportDocument, sections: Sequence[str] | None = BRIEF) -> RenderableType:
@@ -22,6 +22,8 @@ def render(report: ReportDocument, sections: Sequence[str] | None = BRIEF) -> Re
 
     What is left out is named at the end, so that a short answer never looks like the whole one.
     """
+    if sections is None:
+        report = report.told_once()
     parts: list[RenderableType] = [Text(one_line(report.title), style="bold")]
     if report.subtitle:
         parts.append(Text(one_line(report.subtitle), style="dim"))

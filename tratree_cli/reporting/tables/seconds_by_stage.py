@@ -10,6 +10,7 @@ from tratree_cli.reporting.policy_cost import PolicyCost
 PIPELINE = (
     "demos",
     "sft",
+    "sft-auto",
     "explore",
     "build-tree",
     "mine-pairs",
