@@ -141,6 +141,24 @@ def test_a_repeated_action_without_an_effect_is_told_once() -> None:
     ]
 
 
+def test_an_action_done_again_has_no_effect_where_nothing_new_is_seen() -> None:
+    episode = rollouts(("t1", ["search[a]", *["click[gold]"] * 3, "click[Buy Now]"], 0.0))
+    first = episode.trajectories[0]
+    page = first.observations[2]
+    same = (*first.observations[:2], page, page, page, first.observations[-1])
+    lane = compare_on_task("t1", [("SFT", _seeing(episode, same))]).lanes[0]
+    assert [(turn.action, turn.times) for turn in lane.turns if turn.ineffective] == [
+        ("click[gold]", 2)
+    ]
+    unlike = compare_on_task("t1", [("SFT", episode)]).lanes[0]
+    assert not any(turn.ineffective for turn in unlike.turns)
+
+
+def _seeing(episode: Rollouts, observations: tuple[int, ...]) -> Rollouts:
+    (trajectory,) = episode.trajectories
+    return replace(episode, trajectories=[replace(trajectory, observations=observations)])
+
+
 def _forest(episodes: Rollouts) -> TreeFile:
     return TreeFile(build_forest(columns_from_rollouts(episodes)), episodes, {})
 

@@ -106,7 +106,7 @@ def _lane(label: str, rollouts: Rollouts, trajectory: Trajectory, parting: int |
             observation=texts[seen] if step and seen >= 0 else "",
             score=trajectory.scores[step],
             differs=parting is not None and step >= parting,
-            ineffective=not trajectory.valid[step],
+            ineffective=not trajectory.valid[step] or _tried_again(trajectory, step),
         )
         if turns and _repeats(turn, turns[-1]):
             turns[-1] = replace(turns[-1], times=turns[-1].times + 1)
@@ -115,6 +115,14 @@ def _lane(label: str, rollouts: Rollouts, trajectory: Trajectory, parting: int |
     reward = "no score" if trajectory.score is None else f"reward {trajectory.score:.2f}"
     success = "success" if trajectory.success else "no success"
     return Lane(label, tuple(turns), f"{reward}, {success}, {trajectory.end}")
+
+
+def _tried_again(trajectory: Trajectory, step: int) -> bool:
+    """Whether a step does once more what the step before did, and nothing new is seen."""
+    actions, seen = trajectory.actions, trajectory.observations
+    if step == 0 or step + 1 >= len(seen):
+        return False
+    return actions[step] == actions[step - 1] and seen[step] == seen[step + 1]
 
 
 def _repeats(turn: Turn, before: Turn) -> bool:

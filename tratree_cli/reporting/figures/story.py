@@ -52,7 +52,7 @@ def strip(groups: Sequence[Cohort], store: Store) -> Strip | None:
     behind = lineage.ancestors(store, policies, learned_from=True)
     steps = [
         *_demonstrations(behind),
-        *_policy(_of(groups, WEAK), "the weak model after imitating them (SFT)"),
+        *_weak(_of(groups, WEAK)),
         *_rollouts(behind),
         *_trees(behind),
         *_supervision(behind),
@@ -80,15 +80,17 @@ def _demonstrations(behind: Sequence[Entry]) -> list[StripStep]:
     return [StripStep(f"{count:,}", "demonstrations", "tasks solved by an expert")] if count else []
 
 
-def _policy(group: Cohort | None, what: str) -> list[StripStep]:
+def _weak(group: Cohort | None) -> list[StripStep]:
     if group is None or group.reward is None:
         return []
-    detail = f"average reward × 100 of {what}"
+    detail = "average reward × 100 of the weak model after imitating them (SFT)"
     return [StripStep(f"{group.reward.value:.0f}", group.name, detail)]
 
 
 def _rollouts(behind: Sequence[Entry]) -> list[StripStep]:
-    count, tasks = (_count(behind, "rollouts", key) for key in ("trajectories", "tasks"))
+    # A tree may be one of several rollouts.
+    count = _count(behind, "tree", "trajectories") or _count(behind, "rollouts", "trajectories")
+    tasks = _count(behind, "tree", "trees") or _count(behind, "rollouts", "tasks")
     if not count:
         return []
     each = f", {count // tasks} at each of {tasks:,} tasks" if tasks and not count % tasks else ""
@@ -121,10 +123,15 @@ def _supervision(behind: Sequence[Entry]) -> list[StripStep]:
 
 def _strong(best: Cohort, trained: Sequence[Cohort], baseline: Cohort | None) -> list[StripStep]:
     detail = "average reward × 100 of the strong model trained on them"
-    others = [group for group in trained if group is not best]
-    others += [baseline] if baseline is not None and baseline.reward is not None else []
-    beside = [f"{g.name} {g.reward.value:.0f}" for g in others if g.reward is not None]
-    if beside:
-        detail += f"; beside it {', '.join(beside)}"
+    others = [_earned(group) for group in trained if group is not best]
+    if others:
+        detail += f", by the best of {len(trained)} methods ({', '.join(others)})"
+    if baseline is not None and baseline.reward is not None:
+        detail += f"; without them {_earned(baseline)}"
     assert best.reward is not None
     return [StripStep(f"{best.reward.value:.0f}", best.name, detail)]
+
+
+def _earned(group: Cohort) -> str:
+    assert group.reward is not None
+    return f"{group.name} {group.reward.value:.0f}"
