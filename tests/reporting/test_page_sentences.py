@@ -53,7 +53,13 @@ COMPARED = Comparison(
     "gallery-t1",
     "Task t1 · SFT weak 0.00, W2SG MCTS 1.00",
     "find a red mug",
-    (Lane("SFT weak", (Turn("click[gold]", times=8, ineffective=True),), "reward 0.00"),),
+    (
+        Lane(
+            "SFT weak",
+            (Turn("click[gold]", times=8, ineffective=True), Turn("click[Buy Now]")),
+            "reward 0.00",
+        ),
+    ),
 )
 GALLERY = Gallery("gallery", "Tasks and transcripts", (COMPARED,), ("Each task once.",))
 
@@ -116,6 +122,7 @@ def test_the_strip_and_the_gallery_are_in_every_format_that_has_room() -> None:
     assert csv.render(report).count("\n") == 1
     page = html.render(report)
     assert "×8, no effect" in page and "find a red mug" in page
+    assert '<li value="1">' in page and '<li value="9">' in page
 
 
 def _printed(report: ReportDocument) -> str:

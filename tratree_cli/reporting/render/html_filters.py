@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 from markupsafe import Markup
@@ -16,9 +17,11 @@ from tratree_cli.display.blocks import (
     Cell,
     Column,
     Figure,
+    Lane,
     Outline,
     Row,
     Table,
+    Turn,
 )
 from tratree_cli.display.text import counted, inert, one_line
 from tratree_cli.reporting.render import figure_svg, tree_svg
@@ -93,6 +96,12 @@ def listed(outline: Outline) -> ListedTree:
     return ListedTree(tuple(closed), max(0, seen - BRANCHES_SHOWN))
 
 
+def numbered(lane: Lane) -> list[tuple[int, Turn]]:
+    """The turns with the number of the step that each begins at."""
+    steps = accumulate((turn.times for turn in lane.turns), initial=1)
+    return list(zip(steps, lane.turns, strict=False))
+
+
 def data_table(figure: Figure) -> Table:
     """The figures behind a drawing."""
     rows = tuple(
@@ -142,6 +151,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "kind": _kind,
     "line": one_line,
     "listed": listed,
+    "numbered": numbered,
     "short": short,
     "spread": formatting.spread,
     "tree": _tree,
