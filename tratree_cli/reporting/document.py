@@ -182,6 +182,8 @@ def _block(plain: Mapping[str, Any]) -> Block:
         )
         return Table(**fields)
     if kind == "figure":
+        if fields["kind"] == "bars":  # as earlier versions drew rewards
+            fields["kind"] = "intervals"
         fields["series"] = tuple(
             Series(**{**series, "points": tuple(Point(**point) for point in series["points"])})
             for series in fields["series"]
