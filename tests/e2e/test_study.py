@@ -52,7 +52,8 @@ def test_existing_evaluations_make_a_report_without_running_anything(studied: Pa
     found = run_tratree(studied, "report", "--existing", "--format", "json")
     assert found.returncode == 0, found.stderr
     document = json.loads(found.stdout)
-    rows = document["sections"][0]["blocks"][0]["rows"]
+    summary = next(one for one in document["sections"] if one["key"] == "summary")
+    rows = summary["blocks"][0]["rows"]
     names = {row["cells"][0]["value"] for row in rows}
     assert {"expert", "random", "SFT weak", "SFT strong", "W2SG tree-DPO", "W2SG MCTS"} <= names
     narrowed = run_tratree(studied, "report", "--existing", "--recipe", "quick")
