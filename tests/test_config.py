@@ -90,7 +90,7 @@ def test_the_words_of_a_parameter_are_those_that_its_stage_knows() -> None:
     assert words(Config().tree, "guard") == set(get_args(get_args(merge["guard"])[0]))
     assert words(Config().pairs, "select") == set(BRANCH_SELECTIONS)
     assert words(Config().mcts, "select") == {*SELECTIONS, "best-observed"}
-    assert words(Config().explore, "explorer") == set(ROLES)
+    assert words(Config().explore, "explorer") == {*ROLES, "both"}
 
 
 def test_unknown_keys_name_the_nearest_one() -> None:

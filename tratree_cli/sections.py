@@ -34,6 +34,10 @@ LOSSES = (
 )  # fmt: skip
 """TRL's losses on pairs; ``sft``, which it counts among them, is ``nll_weight`` here."""
 
+CONTINUATION = "continuation"
+NLL_ON = ("turn", CONTINUATION, "path")
+"""The tokens of a pair's chosen side that the NLL term is taken over."""
+
 
 @dataclass(frozen=True)
 class EnvSection:
@@ -176,7 +180,9 @@ class ExploreSection:
     tasks: int = note(0, "number of explored tasks, 0 for all", least=0)
     task_ids: list[str] = note([], "explored tasks by name; empty for the first of the split")
     explorer: str = note(
-        "weak", "whose exploration: weak or strong (the SFT models)", choices=("weak", "strong")
+        "weak",
+        "whose exploration: weak, strong (the SFT models) or both, M samples a task of each",
+        choices=("weak", "strong", "both"),
     )
     backend: str = note("local", "the engine that plays models: local, or a plug-in's")
     max_new_tokens: int = note(256, "longest answer in tokens (ours)", least=1)
@@ -216,8 +222,45 @@ class PairsSection:
     min_gap: float = note(0.1, "smallest difference of aggregated scores (ours)", least=0)
     per_node: int = note(1, "pairs per divergence point, 0 for no limit (ours)", least=0)
     per_task: int = note(2, "pairs per task, 0 for no limit (ours)", least=0)
-    horizon: int = note(0, "steps of each continuation, 0 to the end (ours)", least=0)
+    level: str = note(
+        "",
+        "what is compared: trajectory (to the end), step (`horizon` turns), mixed (both of each); "
+        "empty: step where `horizon` is set, else trajectory (ours)",
+        choices=("", "trajectory", "step", "mixed"),
+    )
+    horizon: int = note(
+        0, "turns of each continuation at level step or mixed, 0 for one (ours)", least=0
+    )
+    min_chosen: float = note(
+        0.0, "least final score of the chosen side's trajectory (ours)", least=0, most=1
+    )
+    keep_invalid: bool = note(
+        False, "keep pairs one of whose first turns was unparsable or had no effect (ours)"
+    )
+    per_kind: int = note(
+        0, "pairs per task and kind of what differs, 0 for no limit (ours)", least=0
+    )
+    tie_break: str = note(
+        "",
+        "at equal value: shorter (the shorter way to one score is preferred), or no pair (ours)",
+        choices=("", "shorter"),
+    )
+    mirror: bool = note(
+        False,
+        'for "A rather than an action that ends the episode" with a perfect chosen trajectory also '
+        "the opposite at its end (ours)",
+    )
+    shuffle_sides: bool = note(
+        False, "a control: which side is the chosen one is drawn by the seed (ours)"
+    )
+    skip_preferred: bool = note(
+        False, "leave out pairs whose chosen first turn the initial model finds likelier (ours)"
+    )
+    skip_margin: float = note(0.0, "... by more than so many nats (ours)", least=0)
     parameters: dict[str, Any] = note({}, "settings of plug-ins' pair rules, each under its name")
+    rules: dict[str, Any] = note(
+        {}, "other values of this section for single pair rules, each under the rule's name"
+    )
 
 
 @dataclass(frozen=True)
@@ -258,6 +301,15 @@ class DpoSection:
     learning_rate: float = note(2e-5, "peak learning rate (section 4.1)", above=0)
     batch_size: int = note(32, "pairs per optimizer step (section 4.1)", least=1)
     nll_weight: float = note(0.0, "weight of an NLL term on the preferred side (ours)", least=0)
+    nll_on: str = note(
+        CONTINUATION,
+        "its tokens: the first turn, the continuation, or the path from its beginning (ours)",
+        absent=CONTINUATION,
+        choices=NLL_ON,
+    )
+    preference_weight: float = note(
+        1.0, "weight of the loss on pairs; 0 leaves the NLL term alone (ours)", absent=1.0, least=0
+    )
     explicit_kl: bool = note(False, "Eq. 6 as written, with the full KL term beside the DPO loss")
     loss_type: str = note(
         "sigmoid",
@@ -269,6 +321,23 @@ class DpoSection:
     label_smoothing: float = note(
         0.0, "share of pairs assumed to be labelled wrongly (ours)", absent=0.0, least=0
     )
+
+
+@dataclass(frozen=True)
+class JointSection:
+    """Imitation of e* and preferences in every update (the trainer ``joint``)."""
+
+    nll_weight: float = note(3.0, "weight of the NLL of the e* paths (ours)", least=0)
+    preference_weight: float = note(1.0, "weight of the DPO loss on pairs (ours)", least=0)
+    chosen_nll_weight: float = note(
+        0.0,
+        "weight of an NLL term on the pairs' preferred side, as dpo.nll_on says (ours)",
+        least=0,
+    )
+    batch_size: int = note(0, "paths and pairs per update, 0: as sft.batch_size (ours)", least=0)
+    learning_rate: float = note(0.0, "peak learning rate, 0: that of imitation, train's", least=0)
+    epochs: float = note(0.0, "passes over the e* paths, 0: those of imitation, train's", least=0)
+    updates: int = note(0, "optimizer steps in place of epochs, 0: by epochs (ours)", least=0)
 
 
 @dataclass(frozen=True)
@@ -288,6 +357,9 @@ class ReportSection:
     methods: list[str] = note(
         ["expert", "random", "sft-weak", "sft-strong", "tree-dpo", "mcts", "unstructured-dpo"],
         "rows of the report",
+    )
+    controls: list[str] = note(
+        ["all"], "controls put beside their methods: all, none ([]), or these (ours)"
     )
     held_out: int = note(
         0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -121,3 +122,36 @@ def test_a_loss_that_still_falls_is_said_with_what_to_type(
     assert done.code == 0, done.err
     told = "type tratree sft --role strong --epochs auto" in done.err
     assert told is (done.json["summary"]["loss_fall"] > FALLING)
+
+
+@pytest.mark.slow
+def test_a_study_of_orders_shares_what_is_not_trained_on_rows_and_shows_the_curve(
+    tratree: Folder,
+) -> None:
+    study = (
+        "run", "--recipe", "micro", "--methods", "sft-strong,ceiling", "--orders", "2", "-j", "1",
+        "--set", "models.strong=tratree-s", "--set", "demos.tasks=4", "--set", "sft.batch_size=4",
+        "--set", "sft.strong.epochs=auto", "--set", "sft.epochs=1", "--set", "eval.tasks=2",
+        "--set", "sft.auto_epochs=[2,1]", "--set", "sft.auto_tasks=2",
+        "--set", "explore.tasks=4", "--set", "explore.m=1", "--set", "dpo.batch_size=2",
+        "--set", "explore.max_new_tokens=16", "--format", "json",
+    )  # fmt: skip
+    done = tratree(*study)
+    assert done.code == 0, done.err
+    report = json.loads(done.out)
+    tables = {
+        block["key"]: block
+        for section in report["sections"]
+        for block in section["blocks"]
+        if "rows" in block
+    }
+    lengths = [[cell.get("value") for cell in row["cells"]] for row in tables["sft-length"]["rows"]]
+    assert [row[:3] for row in lengths] == [
+        ["SFT strong, seed 0", "1", 1],
+        ["SFT strong, seed 0", "2", 2],
+    ]
+    notes = " ".join(tables["summary"]["notes"])
+    assert "1 seed × 2 orders: " in notes
+    listed = tratree("store", "ls", "model", "--stage", "train-strong", "--json")
+    assert len({model["recipe"] for model in listed.lines}) == 2
+    assert tratree(*study, "--dry-run", "--exit-code").code == 0

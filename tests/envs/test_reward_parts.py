@@ -22,7 +22,7 @@ def episode(score: float, end: str) -> EpisodeResult:
 def test_each_shipped_environment_names_its_own() -> None:
     assert names("webshop") == ["bought"]
     assert names("alfworld") == ["solved"]
-    assert names("scienceworld") == ["ended", "failed", "subgoals"]
+    assert names("scienceworld") == ["ended", "failed", "met a subgoal"]
 
 
 def test_a_wrong_focus_ends_a_task_of_scienceworld_below_the_full_score() -> None:

@@ -38,13 +38,13 @@ def test_the_methods_of_the_paper_use_the_same_door() -> None:
     assert TRAINERS.names() == sorted(groups["tratree.trainers"])
     assert [record.name for record in methods()] == [
         "expert", "random", "sft-weak", "sft-strong", "sft-more", "tree-dpo", "mcts",
-        "unstructured-dpo", "best-observed", "eto", "best-of-n", "ceiling",
+        "tree-joint", "unstructured-dpo", "best-observed", "eto", "best-of-n", "ceiling",
     ]  # fmt: skip
 
 
 def test_the_records_agree_with_each_other() -> None:
     for record in METHODS.records():
-        assert all(name in METHODS for name in record.controls)
+        assert all(method(name).name == name for name in record.controls)
         if record.pair_rule:
             explorer = "strong" if record.own_exploration else ""
             assert pair_rule(record.pair_rule).explorer == explorer
@@ -126,6 +126,17 @@ def test_a_pair_rule_of_another_package_mines() -> None:
     assert rule.settings is not None
     mined = rule.load()(PairSources(rollouts), MiningParameters(own=rule.settings()))
     assert [(pair.chosen, pair.rejected) for pair in mined.pairs] == [(0, 2)]
+
+
+@pytest.mark.usefixtures("plugin")
+@pytest.mark.parametrize(("name", "value"), [("level", "step"), ("mirror", True), ("per_kind", 1)])
+def test_a_pair_rule_refuses_what_it_would_ignore(name: str, value: Any) -> None:
+    given = config(pairs={name: value})
+    with pytest.raises(InputError, match=rf"does not read pairs\.{name}, which is {value!r}"):
+        mine_pairs.node(given, rule="best-against-worst")
+    default = {"level": "", "mirror": False, "per_kind": 0}[name]
+    own = config(pairs={name: value, "rules": {"best-against-worst": {name: default}}})
+    assert name not in mine_pairs.node(own, rule="best-against-worst").key_params
 
 
 @pytest.mark.usefixtures("plugin")

@@ -53,6 +53,15 @@ def test_a_control_that_was_not_evaluated_is_passed_over(make: Maker) -> None:
     assert against_controls(cohorts(runs(make, "mcts", 40))) == ()
 
 
+def test_a_method_that_trains_like_a_control_stands_in_for_it(make: Maker) -> None:
+    groups = cohorts([*runs(make, "tree-dpo", 40), *runs(make, "sft-more", 30)])
+    (found,) = against_controls(groups)
+    assert (found.own.method, found.control.method) == ("tree-dpo", "sft-more")
+    apart = cohorts([*runs(make, "tree-dpo", 40), *runs(make, "tree-dpo/sft-more", 30)])
+    (found,) = against_controls(apart)
+    assert found.control.method == "tree-dpo/sft-more"
+
+
 def test_orders_of_rows_within_a_seed_are_one_draw(make: Maker) -> None:
     first, second = runs(make, "mcts", 40, 42)
     again = replace(runs(make, "mcts", 30)[0], ref="another order")
@@ -162,6 +171,17 @@ def test_a_control_with_another_budget_is_said_to_have_one(make: Maker) -> None:
     assert found.sentence.endswith("Its data beside that: +1,200 episodes, −30 updates.")
 
 
-def test_every_control_of_the_paper_says_what_it_stands_for() -> None:
-    for name in ("tree-dpo", "mcts"):
+def test_every_control_says_what_it_stands_for() -> None:
+    for name in ("tree-dpo", "mcts", "tree-joint"):
         assert all(method(control).alternative for control in method(name).controls)
+
+
+def test_strict_success_is_said_where_it_is_not_the_same_as_success(make: Maker) -> None:
+    own = runs(make, "mcts", 35, 37, half=10)
+    groups = cohorts([*own, *runs(make, "sft-more", 30, 31)])
+    (found,) = verdicts(groups, against_controls(groups), None)
+    assert "In strict success: +11.0 [" in found.sentence
+    assert found.sentence.count("(Welch, Holm: p = ") == 2
+    same = cohorts([*runs(make, "mcts", 35), *runs(make, "sft-more", 30)])
+    (found,) = verdicts(same, against_controls(same), None)
+    assert "strict" not in found.sentence

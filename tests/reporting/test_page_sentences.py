@@ -35,7 +35,7 @@ from tratree_cli.reporting.render import csv, html, markdown, terminal
 from tratree_cli.reporting.render.terms import TERMS, Glossary, anchor
 from tratree_cli.reporting.rows import EvaluationRow
 from tratree_cli.trees.build import build_forest
-from tratree_cli.trees.pairs import mine
+from tratree_cli.trees.divergence_pairs import mine
 
 Maker = Callable[..., EvaluationRow]
 Study = Callable[..., list[EvaluationRow]]

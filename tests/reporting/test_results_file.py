@@ -67,14 +67,14 @@ def test_a_variant_is_a_control_a_setting_or_another_base_model(make: Maker) -> 
         make("mcts", [1.0], family="m", parameters={"explore.m": 6}),
         make("mcts", [1.0], family="m", parameters={"explore.m": 3}, varied=("explore.m",)),
         make("mcts", [1.0], family="l"),
-        make("their-method/nll-only", [1.0], family="m"),
+        make("tree-dpo/nll-only", [1.0], family="m"),
     )
     assert [(line["method"], line["variant"]) for line in found] == [
         ("sft-strong", ""),
+        ("tree-dpo", "nll-only"),
         ("mcts", ""),
         ("mcts", "explore.m=3"),
         ("mcts", "models.strong=l"),
-        ("their-method", "nll-only"),
     ]
 
 

@@ -5,6 +5,7 @@ from tratree_cli.methods.method import Method
 METHOD = Method(
     name="sft-more",
     title="SFT strong, more steps",
+    numbered_title="SFT strong, +{n} updates",
     summary="SFT continued on the demonstrations for as many updates as mcts takes",
     group="control",
     rank=50,

@@ -16,5 +16,6 @@ METHOD = Method(
     reference="weak",
     explorer="weak",
     alternative="pairing episodes by reward alone",
+    controls=("unstructured-dpo/nll-only", "unstructured-dpo/sft-more"),
     paper=PaperPlaces(table_5=2),
 )

@@ -14,7 +14,7 @@ from tratree_cli.evaluation.behaviour import strict
 from tratree_cli.evaluation.bootstrap import Interval
 from tratree_cli.evaluation.compare import PairedDifference, paired_difference
 from tratree_cli.evaluation.significance import SeedTest, hedges_g, holm, welch
-from tratree_cli.methods.registry import is_method, method
+from tratree_cli.methods.registry import is_method, method, stand_ins
 from tratree_cli.reporting.cohort_figures import difference, seed_means
 from tratree_cli.reporting.cohorts import Cohort
 from tratree_cli.reporting.rows import EvaluationRow
@@ -45,7 +45,7 @@ def against_controls(groups: Sequence[Cohort]) -> tuple[AgainstControl, ...]:
         _against(own, control)
         for own in in_question(groups)
         for name in method(own.method).controls
-        if (control := next((g for g in groups if g.method == name and g.reward), None))
+        if (control := _evaluated(name, groups)) is not None and control is not own
     ]
     reward_p = holm([one.reward_test.p for one in found])
     strict_p = holm([one.strict_test.p for one in found])
@@ -53,6 +53,12 @@ def against_controls(groups: Sequence[Cohort]) -> tuple[AgainstControl, ...]:
         replace(one, reward_p=p, strict_p=q)
         for one, p, q in zip(found, reward_p, strict_p, strict=True)
     )
+
+
+def _evaluated(name: str, groups: Sequence[Cohort]) -> Cohort | None:
+    """The cohort of a control, or of a method that stands in for it by training alike."""
+    rows = (g for played in stand_ins(name) for g in groups if g.method == played)
+    return next((row for row in rows if row.reward), None)
 
 
 def in_question(groups: Sequence[Cohort]) -> list[Cohort]:

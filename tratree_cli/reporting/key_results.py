@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tratree_cli.envs.registry import reward_parts
-from tratree_cli.evaluation.bootstrap import Interval
 from tratree_cli.methods.registry import BASELINE
 from tratree_cli.reporting.baseline_comparison import (
     ALPHA,
@@ -28,7 +27,7 @@ from tratree_cli.reporting.control_comparison import (
 )
 from tratree_cli.reporting.report_data import ReportData
 from tratree_cli.reporting.selection import EvalSet, eval_sets, main_cohorts
-from tratree_cli.reporting.verdicts import verdicts
+from tratree_cli.reporting.verdicts import p_in_words, signed, verdicts
 from tratree_cli.reporting.warnings.found import found_signs
 
 
@@ -92,7 +91,7 @@ def _against(rival: AgainstBaseline, baseline: Cohort) -> list[str]:
         return []
     sentence = (
         f"{rival.cohort.name} earns {rival.cohort.reward.value:.1f}, {baseline.name} "
-        f"{baseline.reward.value:.1f}: {_signed(rival.difference.difference)} "
+        f"{baseline.reward.value:.1f}: {signed(rival.difference.difference)} "
         f"on the same {rival.difference.tasks} tasks"
     )
     if rival.difference.difference.low is not None and not rival.apart:
@@ -109,14 +108,13 @@ def _over_seeds(rival: AgainstBaseline) -> str:
     if rival.welch_p is None:
         return "one training seed, so no test" if seeds == 1 else f"{seeds} seeds, no test"
     shown = "a difference is shown" if rival.welch_p < ALPHA else "no difference is shown"
-    p = "p < 0.0001" if rival.welch_p < 0.0001 else f"p = {rival.welch_p:.4f}"
-    return f"over {seeds} training seeds {shown} (Welch, Holm: {p})"
+    return f"over {seeds} training seeds {shown} ({p_in_words(rival.welch_p)})"
 
 
 def _beside_controls(comparisons: Sequence[AgainstControl]) -> list[str]:
     """All controls of a policy in one sentence, where there are several."""
     parts = [
-        f"{_signed(one.reward.difference)} against {one.control.name} "
+        f"{signed(one.reward.difference)} against {one.control.name} "
         f"({one.control.reward.value:.1f})"
         for one in comparisons
         if one.reward.difference is not None and one.control.reward is not None
@@ -124,10 +122,3 @@ def _beside_controls(comparisons: Sequence[AgainstControl]) -> list[str]:
     if len(parts) < 2:
         return []
     return [f"{comparisons[0].own.name} beside its controls: {'; '.join(parts)}."]
-
-
-def _signed(difference: Interval) -> str:
-    text = f"{difference.value:+.1f}"
-    if difference.low is not None and difference.high is not None:
-        text += f" [{difference.low:.1f}, {difference.high:.1f}]"
-    return text.replace("-", "−")

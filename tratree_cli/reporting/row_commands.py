@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config, from_dict, load_recipe
 from tratree_cli.errors import InputError
-from tratree_cli.methods.registry import is_method
+from tratree_cli.methods.registry import is_method, method
 from tratree_cli.reporting.rows import RowLineage
+from tratree_cli.sections import SFT_ROLES
 
 if TYPE_CHECKING:
     from tratree_store import Entry
@@ -27,7 +28,10 @@ def command(row: RowLineage) -> str:
     seed, recipe = maker.document["params"].get("seed"), shipped_recipe(row.evaluation)
     if seed is not None and (recipe is None or seed != recipe.seed):
         parts.append(f"--seed {seed}")
-    parts += [f"--{option} {_typed(row.method)}", *_assignments(row, maker)]
+    parts.append(f"--{option} {_typed(row.method)}")
+    if verb == "report" and method(row.method).controls:
+        parts.append("--no-controls")
+    parts += _assignments(row, maker)
     return " ".join(parts)
 
 
@@ -53,6 +57,10 @@ def _assignments(row: RowLineage, maker: Entry) -> list[str]:
     shipped = recipe.to_dict()
     # How the model was made counts over how a shared evaluation happened to be asked for.
     effective = from_dict(maker.provenance["config"], "").to_dict()
+    for role in SFT_ROLES:
+        # What the recipe says of one model and was taken back is said of it again.
+        taken_back = {key: effective["sft"][key] for key in shipped["sft"][role]}
+        effective["sft"][role] = {**taken_back, **effective["sft"][role]}
     effective["eval"] = from_dict(row.evaluation.provenance["config"], "").to_dict()["eval"]
     return [
         f"--set {section}.{key}={_typed(value)}"

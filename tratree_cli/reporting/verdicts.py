@@ -55,9 +55,10 @@ def verdicts(
             continue
         given = extra_data(own, control)
         words = [verdict(own, control, difference, p)]
+        words += [_strict(best)] if best is not None and control is best.control else []
         words += ["No control of it stands in this report."] if best is None else []
         words += [f"Its data beside that: {given}."] if given not in ("", "the same") else []
-        sentences.append(Verdict(own, control, " ".join(words)))
+        sentences.append(Verdict(own, control, " ".join(filter(None, words))))
     return sentences
 
 
@@ -68,7 +69,7 @@ def verdict(own: Cohort, control: Cohort, paired: PairedDifference, p: float | N
     earned, its = f"{own.name} {_earned(own):.1f}", f"{control.name} ({_earned(control):.1f})"
     on = f"on the same {paired.tasks} tasks"
     if not apart(difference):
-        size = f"{difference.value:+.1f}{_bounds(difference)} {on}".replace("-", "−")
+        size = f"{signed(difference)} {on}"
         record = method(control.method) if is_method(control.method) else None
         same = (record and record.alternative) or "that control"
         if difference.value > 0:
@@ -84,9 +85,28 @@ def _over_seeds(own: Cohort, control: Cohort, p: float | None) -> str:
     if p is None:
         number = "one seed" if seeds == 1 else f"{seeds} seeds"
         return f"; {number}, so no test over trainings"
-    value = "p < 0.0001" if p < 0.0001 else f"p = {p:.4f}"
     shown = "and" if p < ALPHA else "not shown"
-    return f", {shown} over {seeds} training seeds (Welch, Holm: {value})"
+    return f", {shown} over {seeds} training seeds ({p_in_words(p)})"
+
+
+def _strict(best: AgainstControl) -> str:
+    """The difference in strict success, where that is not the environment's own success."""
+    interval = best.strict.difference
+    same = all(one.mean("perfect") == one.mean("success") for one in (best.own, best.control))
+    if interval is None or same:
+        return ""
+    tested = "" if best.strict_p is None else f" ({p_in_words(best.strict_p)})"
+    return f"In strict success: {signed(interval)}{tested}."
+
+
+def signed(difference: Interval) -> str:
+    """``+4.1 [2.6, 5.7]``."""
+    return f"{difference.value:+.1f}{_bounds(difference)}".replace("-", "−")
+
+
+def p_in_words(p: float) -> str:
+    """``Welch, Holm: p = 0.0440``."""
+    return "Welch, Holm: " + ("p < 0.0001" if p < 0.0001 else f"p = {p:.4f}")
 
 
 def _bounds(interval: Interval, absolute: bool = False) -> str:

@@ -149,7 +149,7 @@ def _trainer(diverging: bool) -> Trainer:
 
 
 def run(job: Job[SftParameters]) -> Result:
-    from tratree_cli.stages.run_training import TrainingRun, run_training, starting_point
+    from tratree_cli.stages.run_training import Examples, TrainingRun, run_training, starting_point
 
     diverge_from = job.maybe("diverge_from")
     return run_training(
@@ -160,7 +160,7 @@ def run(job: Job[SftParameters]) -> Result:
             training=job.params.sft,
             other=diverge_from.path if diverge_from is not None else None,
         ),
-        demonstrations_of(job.inputs["demos"]),
+        Examples(demonstrations_of(job.inputs["demos"])),
     )
 
 

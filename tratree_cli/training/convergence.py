@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-FALLING = 0.25
+FALLING = 0.1
 """A loss that falls by more than this share from one quarter of the updates to the last is one that
 more updates would lower further (ours; docs/training.md has the curves behind it)."""
 LOSS_FALL, AUTO_LENGTH = "loss_fall", "auto"

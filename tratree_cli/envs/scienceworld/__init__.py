@@ -35,7 +35,7 @@ REWARD_PARTS = (
         with_reward=False,
         better="fewer",
     ),
-    RewardPart("subgoals", _some_subgoal, "met at least one subgoal (a score above 0)"),
+    RewardPart("met a subgoal", _some_subgoal, "a score above 0", with_reward=False, better="more"),
 )
 """A task ends when it is solved and when it is spoilt; subgoals score either way."""
 

@@ -30,7 +30,7 @@ def _more(tree: Entry) -> tuple[Block, ...]:
     from tratree_cli.display.valid_actions import widest_pairs
     from tratree_cli.formats.pairs import render_pairs
     from tratree_cli.formats.trees import read_tree
-    from tratree_cli.trees.pairs import mine
+    from tratree_cli.trees.divergence_pairs import mine
 
     read = read_tree(tree.path)
     found = mine(read.forest)

@@ -16,6 +16,7 @@ PIPELINE = (
     "mine-pairs",
     "mcts",
     "ref-logps",
+    "skip-preferred",
     "train-strong",
     "eval",
 )
