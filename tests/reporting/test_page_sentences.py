@@ -185,7 +185,7 @@ def test_examples_are_trees_and_pairs_in_which_both_sides_act_validly() -> None:
     tree = _forest(EXAMPLES)
     tasks = tree.forest.columns.tasks
     assert [tasks[number] for number in most_informative(tree)] == ["valid", "gibberish"]
-    pairs = mine(tree.forest, select="all").pairs
+    pairs = mine(tree.forest, select="all", keep_invalid=True).pairs
     widest = widest_pairs(pairs, EXAMPLES, 2)
     assert [tasks[pair.task] for pair in widest] == ["valid", "gibberish"]
     assert widest[0].gap < max(pair.gap for pair in pairs)

@@ -77,7 +77,7 @@ def tree_json(tree: TreeFile) -> Iterator[dict[str, Any]]:
 def forest_html(
     tree: TreeFile, numbers: list[int] | None = None, search: SearchResult | None = None
 ) -> str:
-    """A page of trees (the five most informative without ``numbers``) that asks the network for nothing."""
+    """A page of trees: of the five most informative ones without ``numbers``."""
     from tratree_cli.reporting.render.html import render
 
     chosen = most_informative(tree)[:5] if numbers is None else numbers
