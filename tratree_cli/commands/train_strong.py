@@ -74,10 +74,11 @@ def train_strong(
     from tratree_cli.methods.registry import method as method_named
     from tratree_cli.stages import method_inputs
     from tratree_cli.stages import train_strong as stage
+    from tratree_cli.stages.examples import KINDS
 
     group = prepare(session, processes, launch, track)
     words = session.words(source or []) if source or file is None else []
-    given = [session.entry(word, method_inputs.KINDS) for word in words]
+    given = [session.entry(word, KINDS) for word in words]
     if given and file is not None:
         raise InputError("train-strong takes artifacts or one file of pairs, not both")
     chosen = _method(method, given, file)

@@ -80,6 +80,7 @@ def _model(entry: Entry) -> RenderableType:
     import orjson
 
     from tratree_cli.display.show_model import model_card
+    from tratree_cli.reporting.lineage import SFT_STAGES
     from tratree_cli.training.convergence import as_lines
 
     documents = [
@@ -88,7 +89,8 @@ def _model(entry: Entry) -> RenderableType:
     ]
     label = str(entry.provenance.get("label", "model"))
     title = f"{label}  {entry.ref[:24]}"
-    return model_card(documents[0], documents[1], title, as_lines(entry.summary))
+    length = as_lines(entry.summary) if entry.stage in SFT_STAGES else ()
+    return model_card(documents[0], documents[1], title, length)
 
 
 def case_study_view(store: Store, entries: Sequence[Entry], task: str | None) -> RenderableType:

@@ -25,8 +25,6 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "trees": ("tree",),
 }
 """What a method learns from → the kinds of artifact that hold it, and their roles as inputs."""
-KINDS = ("demos", "pairs", "paths", "rollouts", "tree")
-"""Every kind of artifact that a method may learn from."""
 ROWS: dict[str, Rows] = {"pairs": "pairs", "pairs and paths": "conversations and pairs"}
 """What a method learns from → the rows of its trainer, where these are not conversations."""
 

@@ -16,6 +16,7 @@ from tratree_cli.pipeline.graph import Job, Result
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.sections import AS_SEED, DpoSection, SftSection, TrainingSection
 from tratree_cli.stages.distributed import train_distributed
+from tratree_cli.stages.examples import Examples
 from tratree_cli.stages.training_inputs import (
     base_folder,
     checkpoints,
@@ -45,19 +46,6 @@ class JointParameters:
 
 
 IMITATION_ALONE = "no pair is informative, so this is imitation of the paths alone"
-
-
-@dataclass(frozen=True)
-class Examples:
-    """What is learnt from: conversations, preferences, or some of each."""
-
-    conversations: Conversations | None = None
-    pairs: Sequence[PairMessages] | None = None
-
-    def __bool__(self) -> bool:
-        """Whether there is anything to learn: pairs alone where only these were asked for."""
-        first = self.pairs if self.conversations is None else self.conversations
-        return bool(first)
 
 
 @dataclass(frozen=True)
@@ -122,7 +110,7 @@ def run_training(job: Job[Any], run: TrainingRun, examples: Examples) -> Result:
             trainer=declared.name,
             model=folder,
             rows=made[0][1],
-            pairs=pairs if both else (),
+            pairs=pairs if both else [],
             config=config,
             out=job.out,
             work=work,

@@ -19,11 +19,11 @@ from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
 from tratree_cli.pipeline.lineage import ONLY_COUNTED
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.sections import AS_SEED, DpoSection, SftSection, TrainingSection
-from tratree_cli.stages import ref_logps, sft, skip_preferred
+from tratree_cli.stages import demos, ref_logps, sft, skip_preferred
+from tratree_cli.stages.demonstration_share import DEMONSTRATIONS, with_demonstrations
 from tratree_cli.stages.distributed import SINGLE_PROCESS, ProcessGroupParameters, ProcessGroupSpec
 from tratree_cli.stages.method_inputs import (
     INPUTS,
-    KINDS,
     learned_from,
     trained_method,
     trainer_of,
@@ -34,6 +34,7 @@ from tratree_cli.stages.run_training import JointParameters
 from tratree_cli.stages.schedules import (
     EqualSteps,
     counted_steps,
+    demo_share,
     equal_steps,
     imitation,
     preference,
@@ -44,8 +45,6 @@ from tratree_cli.training.trainer import TRAINERS, Trainer, trainer
 if TYPE_CHECKING:
     from tratree_store import Entry
 
-    from tratree_cli.stages.run_training import Examples
-
 
 @dataclass(frozen=True)
 class TrainStrongParameters:
@@ -55,7 +54,8 @@ class TrainStrongParameters:
     ``trainer`` is absent where it follows from the rest: ``joint`` with ``joint``, ``preference``
     with ``dpo``, else ``imitation``. ``settings`` are all settings of a trainer that has its own.
     ``steps`` is there for a control at equal steps, ``swapped`` where the sides of pairs are in
-    random order, ``basis`` where only pairs of that basis are learnt from.
+    random order, ``basis`` where only pairs of that basis are learnt from. ``demo_share`` is that
+    of the paths that are imitated.
     """
 
     method: str
@@ -67,6 +67,7 @@ class TrainStrongParameters:
     settings: Mapping[str, Any] | None = keyed_unless(None)
     trainer_version: int = keyed_unless(1)
     merge_version: int = keyed_unless(1)
+    demo_share: float = keyed_unless(0.0)
     data_seed: int = keyed_unless(AS_SEED)
     joint: JointParameters | None = keyed_unless(None)
     steps: EqualSteps | None = keyed_unless(None)
@@ -136,10 +137,12 @@ def _node(
         inputs[kind] = (given.get(kind) or learned_from(config, record, kind),)
     if "pairs" in inputs:
         inputs["pairs"] = (_not_preferred(config, record, inputs["pairs"][0], policy),)
+    if demo_share(config, record):
+        inputs[DEMONSTRATIONS] = (demos.node(config),)
     if declared.reference:
         (pairs,) = inputs["pairs"]
         inputs |= _reference_inputs(config, record, pairs, reference, policy)
-    params = _parameters(config, record, declared, processes)
+    params = _parameters(config, record, declared, processes, from_base="base" in models)
     if params.steps is not None and not params.steps.updates:
         counted = method(record.steps_of)
         kind = next((k for k in ("paths", "pairs") if k in INPUTS[counted.learns_from]), "")
@@ -189,7 +192,12 @@ def _counted(
 
 
 def _parameters(
-    config: Config, record: Method, declared: Trainer, processes: ProcessGroupSpec
+    config: Config,
+    record: Method,
+    declared: Trainer,
+    processes: ProcessGroupSpec,
+    *,
+    from_base: bool,
 ) -> TrainStrongParameters:
     on_pairs = record.learns_from_pairs
     joint = record.learns_from == "pairs and paths"
@@ -207,7 +215,10 @@ def _parameters(
             "train.parameters",
         ),
         trainer_version=declared.version,
-        merge_version=merge_version(config.sft.of("strong")),
+        merge_version=merge_version(
+            config.sft.of("strong"), config.models.strong if from_base else ""
+        ),
+        demo_share=demo_share(config, record),
         data_seed=config.train.data_seed,
         joint=JointParameters(config.joint.nll_weight, config.joint.updates) if joint else None,
         steps=equal_steps(config, record),
@@ -236,7 +247,8 @@ def _reference_inputs(
     inputs: dict[str, Sequence[Node | Entry]] = {
         "reference": (ref_logps.node(config, pairs=pairs, reference=model, policy=policy),)
     }
-    return {**inputs, "reference_model": (model,)} if config.dpo.explicit_kl else inputs
+    live = config.dpo.explicit_kl and record.of_pairs != "nll"
+    return {**inputs, "reference_model": (model,)} if live else inputs
 
 
 def _reference(config: Config, chosen: str) -> Node:
@@ -250,6 +262,7 @@ def _reference(config: Config, chosen: str) -> Node:
 
 
 def run(job: Job[TrainStrongParameters]) -> Result:
+    from tratree_cli.stages.examples import demonstrations_of, examples_of
     from tratree_cli.stages.run_training import (
         TrainingRun,
         failure_safe,
@@ -264,9 +277,17 @@ def run(job: Job[TrainStrongParameters]) -> Result:
         max_steps = counted_steps(job, params.steps, params.training, start.folder)
         if not max_steps:
             return failure_safe(job, "what its steps are counted by is empty, so it has no steps")
-    examples, reason = _examples(job, declared)
+    examples, reason = examples_of(job, declared, params.basis)
     if not examples:
         return failure_safe(job, reason)
+    mixed_in = {}
+    if DEMONSTRATIONS in job.inputs:
+        assert examples.conversations is not None, "paths are imitated"
+        paths = examples.conversations
+        demonstrations = demonstrations_of(job.inputs[DEMONSTRATIONS])
+        mixed = with_demonstrations(paths, demonstrations, params.demo_share, params.seed)
+        examples = replace(examples, conversations=mixed)
+        mixed_in = {"demonstrations_mixed_in": len(mixed) - len(paths)}
     asked = TrainingRun(
         trainer=declared,
         start=start,
@@ -278,35 +299,5 @@ def run(job: Job[TrainStrongParameters]) -> Result:
         settings=params.settings or {},
         swapped=params.swapped,
     )
-    return run_training(job, asked, examples)
-
-
-def _examples(job: Job[TrainStrongParameters], declared: Trainer) -> tuple[Examples, str]:
-    """What the trainer reads, and what it means where there is none of it."""
-    from tratree_cli.formats.pairs import read_pairs
-    from tratree_cli.formats.paths import read_paths
-    from tratree_cli.stages.run_training import Examples
-    from tratree_cli.training.trainer import Conversations
-
-    read = declared.load_reader()
-    role = next((role for role in KINDS if role in job.inputs and role != "pairs"), "")
-    examples, reason = Examples(), "no pair is informative"
-    if "pairs" in job.inputs:
-        pairs, basis = read_pairs(job.one("pairs").path).pairs, job.params.basis
-        examples = Examples(
-            pairs=[pair.messages() for pair in pairs if basis in (None, pair.basis)]
-        )
-    if role and read is not None:
-        settings = declared.settings(**job.params.settings or {}) if declared.settings else None
-        conversations = read(job.one(role).path, settings)
-        reason = f"trainer {declared.name} found nothing to learn from"
-    elif role == "demos":
-        conversations = sft.demonstrations_of(job.inputs[role])
-        reason = "there are no demonstrations"
-    elif role:
-        paths = read_paths(job.one(role).path)
-        conversations = Conversations([path.messages for path in paths.paths], paths.prefix)
-        reason = "no path scores above mcts.min_score"
-    else:
-        return examples, reason
-    return replace(examples, conversations=conversations), reason
+    result = run_training(job, asked, examples)
+    return replace(result, summary={**result.summary, **mixed_in})

@@ -54,7 +54,7 @@ class TrainingTask(Generic[Row, Params]):
     other: Path | None = None
     base: Mapping[str, Any] = field(default_factory=dict)
     settings: Any = None
-    pairs: Sequence[PairRow] = ()
+    pairs: Sequence[PairRow] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ _NOTE = (
 _PAIRS = (
     "Preferred before: pairs whose better side was already preferred before training, in "
     f"percent (* above {pairs.PREFERRED_BEFORE:.0%}). Later variance: the share of the margin's "
-    f"variance after the first turn (* above {pairs.VARIANCE_AFTER_FIRST_TURN:.0%})."
+    f"variance after the first turn (* above {pairs.VARIANCE_AFTER_FIRST_TURN:.0%}); above 100 "
+    "where first turns and the rest pull against each other."
 ).replace("%)", " %)")
-
 _EARLY = (
     "Loss fall: by how much the mean loss of SFT fell from the third quarter of the updates to the "
     f"last, in percent (* above {FALLING:.0%}; where lengths were compared on the dev split, if "
