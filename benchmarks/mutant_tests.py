@@ -1,9 +1,10 @@
 """The tests that may notice a mutant, run in a copy of the tree, those likely to notice it first.
 
 A first run without a mutant records how long each test takes and which lines it reaches. With a
-mutant, the tests that reach its line run first, the quick ones before the slow ones, then all others,
-because what a child process of a test does is not recorded; the first failure ends the run. Each run is a fork of this process, in which pytest and other people's packages are loaded
-already; this project's own modules are not, so the fork reads them from the copy.
+mutant, the tests that reach its line run first, the quick ones before the slow ones, then all the
+others, because what a child process of a test does is not recorded; the first failure ends the run.
+Each run is a fork of this process, in which pytest and other people's packages are loaded already;
+this project's own modules are not, so the fork reads them from the copy.
 """
 
 from __future__ import annotations

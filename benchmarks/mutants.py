@@ -183,8 +183,8 @@ def _package(name: str, package: dict[str, Any], given: argparse.Namespace, tree
         alive += test is None
         print(f"killed {mutant} by {test}" if test else f"SURVIVED {mutant}", flush=True)
     print(
-        f"{name}: {len(chosen) - equivalent - alive} of {len(chosen)} killed, {equivalent} known to "
-        f"be equivalent; {len(found)} mutants in all, seed {given.seed}",
+        f"{name}: {len(chosen) - equivalent - alive} of {len(chosen)} killed, {equivalent} known "
+        f"to be equivalent; {len(found)} mutants in all, seed {given.seed}",
         flush=True,
     )
     return alive
