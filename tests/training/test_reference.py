@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from tratree_store import Entry, Recipe
 
 from tratree_cli.config import load_recipe
 from tratree_cli.errors import InputError
@@ -34,7 +35,6 @@ from tratree_cli.training.reference import (
     with_reference,
     write_logps,
 )
-from tratree_store import Entry, Recipe
 
 
 @pytest.fixture(scope="module")
