@@ -146,3 +146,15 @@ def test_scores_by_step_are_kept_if_there_is_one_for_each_step(tmp_path: Path) -
     filled = imported(tmp_path, {**EPISODE, "scores": [0.25]}).rollouts.trajectories[0]
     assert kept.scores == (0.25, 1.0)
     assert filled.scores == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("score", "success", "end"),
+    [(1, True, "done"), (0.5, False, "done"), (0, False, "step-limit"), (None, True, "done")],
+)
+def test_success_and_ending_follow_from_the_score_where_they_are_not_given(
+    score: float | None, success: bool, end: str, tmp_path: Path
+) -> None:
+    record = {**EPISODE, "score": score}
+    (one,) = imported(tmp_path, record, kind="demos").rollouts.trajectories
+    assert (one.success, one.end) == (success, end)
