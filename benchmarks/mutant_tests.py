@@ -39,6 +39,7 @@ class Reached:
     seconds: dict[str, float] = field(default_factory=dict)
     lines: dict[str, set[tuple[str, int]]] = field(default_factory=lambda: defaultdict(set))
     test: str = ""
+    failed: str = ""
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         self.test = item.nodeid
@@ -47,6 +48,7 @@ class Reached:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         sys.settrace(None)
+        self.failed = report.nodeid if report.failed else self.failed
         self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
         if report.when != "teardown":
             sys.settrace(self._call)
@@ -90,7 +92,7 @@ class PackageTests:
         reached = self._run(Reached(f"{tree}/"))
         self._limit = 3 * (time.monotonic() - start) + _NOT_IN_TIME
         if reached is None or reached["code"]:
-            raise SystemExit("the tests fail without any mutant: " + " ".join(tests))
+            raise SystemExit(f"a test fails without any mutant: {reached and reached['failed']}")
         self._seconds: dict[str, float] = reached["seconds"]
         self._lines = {test: {(f, n) for f, n in at} for test, at in reached["lines"].items()}
         self._files = {test: {f for f, _ in at} for test, at in self._lines.items()}
@@ -143,10 +145,8 @@ class PackageTests:
         os.environ["PYTHONPATH"] = os.pathsep.join(own)
         code = int(pytest.main(self._arguments, plugins=[plugin]))
         sys.settrace(None)
-        seen: dict[str, Any] = {"code": code}
+        seen: dict[str, Any] = {"code": code, "failed": plugin.failed}
         if isinstance(plugin, Reached):
             seen["seconds"] = plugin.seconds
             seen["lines"] = {test: sorted(lines) for test, lines in plugin.lines.items()}
-        else:
-            seen["failed"] = plugin.failed
         answer.write_text(json.dumps(seen))

@@ -29,7 +29,7 @@ from benchmarks.mutant_tests import PackageTests
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("benchmarks", "docs", "examples", "store", "templates", "tests", "tratree_cli")
-FILES = ("pyproject.toml", "README.md", "CHANGELOG.md", "Makefile", "LICENSE")
+FILES = ("pyproject.toml", "README.md", "CHANGELOG.md", "Makefile", "LICENSE", "SECURITY.md")
 _COMPARED = {
     "<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==",
     "in": "not in", "not in": "in", "is": "is not", "is not": "is",
