@@ -31,7 +31,7 @@ _NOT_IN_TIME = 30.0
 """Seconds beyond three times the first run after which a run with a mutant hangs."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Reached:
     """A plugin of pytest: seconds of each test, and the (file, line)s of ``tree`` it reaches."""
 
@@ -63,7 +63,7 @@ class Reached:
         return self._line
 
 
-@dataclass
+@dataclass(eq=False)
 class Ordered:
     """A plugin of pytest: tests in the order of ``rank``, and the name of the one that failed."""
 
