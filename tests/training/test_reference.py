@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -81,8 +82,7 @@ def test_a_reference_that_is_the_policy_starts_at_nothing(
     weaker: Path, plain: list[PairRow], scored: ReferenceLogps
 ) -> None:
     facts = starting_point(load_model(weaker), with_reference(plain, scored), beta=0.1)
-    assert facts["initial_margin"] == pytest.approx(0.0, abs=1e-6)
-    assert facts["initial_saturated"] == 0.0
+    assert facts == {"initial_margin": 0.0, "initial_accuracy": 0.0, "initial_saturated": 0.0}
 
 
 def test_the_start_is_looked_at_on_pairs_spread_over_all(
@@ -104,6 +104,19 @@ def test_a_margin_counts_as_saturated_beyond_the_bound_on_either_side(
     by = [SATURATED + 0.1, SATURATED - 0.1, -SATURATED - 0.1, -SATURATED + 0.1]
     facts = starting_point(weaker, shifted(plain[:4], scored, by), beta=1.0)
     assert facts["initial_saturated"] == 0.5
+
+
+def test_shares_have_six_decimals(
+    weaker: Path, plain: list[PairRow], scored: ReferenceLogps
+) -> None:
+    facts = starting_point(weaker, shifted(plain[:3], scored, [10.0, -1.0, -1.0]), beta=1.0)
+    assert facts["initial_accuracy"] == facts["initial_saturated"] == 0.333333
+    assert facts["initial_margin"] == round(facts["initial_margin"], 6)
+
+
+def test_a_saturated_pair_has_under_two_percent_of_the_gradient_left() -> None:
+    """The gradient of -log sigmoid(margin) at the bound, of which 1 is the most."""
+    assert 0.01 < 1 / (1 + math.exp(SATURATED)) < 0.02
 
 
 def test_half_of_the_pairs_saturated_is_no_warning_and_more_is() -> None:
