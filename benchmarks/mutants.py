@@ -19,8 +19,9 @@ import shutil
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,10 @@ _COMPUTED = {"+": "-", "-": "+", "*": "/", "/": "*", "//": "/", "%": "*", "**": 
 
 @dataclass(frozen=True)
 class Mutant:
-    """``old`` at ``start``..``end`` (offsets in the file) becomes ``new``."""
+    """``old`` at ``start``..``end`` (offsets in the file) becomes ``new``.
+
+    It is number ``place`` of the same changes of its line.
+    """
 
     path: str
     line: int
@@ -49,14 +53,18 @@ class Mutant:
     end: int
     old: str
     new: str
+    place: int = 1
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.old!r} -> {self.new!r} in {self.text!r}"
 
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """What stays the same when lines move: file, line's text, change."""
-        return self.path, self.text, f"{self.old} -> {self.new}"
+    def is_in(self, known: Collection[tuple[str, ...]]) -> bool:
+        """Whether it is listed, by what stays the same when lines move: file, text and change.
+
+        Where a line has the same change twice, a fourth part may say which one is meant.
+        """
+        key = (self.path, self.text, f"{self.old} -> {self.new}")
+        return key in known or (*key, str(self.place)) in known
 
     def applied(self, source: str) -> str:
         """The source with the change."""
@@ -64,7 +72,14 @@ class Mutant:
 
 
 def mutants(path: Path) -> Iterator[Mutant]:
-    """Every mutant of a file."""
+    """Every mutant of a file, in the order of the places where they change it."""
+    seen: Counter[tuple[int, str, str]] = Counter()
+    for mutant in sorted(_changes(path), key=lambda mutant: mutant.start):
+        seen[same := (mutant.line, mutant.old, mutant.new)] += 1
+        yield replace(mutant, place=seen[same])
+
+
+def _changes(path: Path) -> Iterator[Mutant]:
     source = path.read_text(encoding="utf-8")
     lines = source.splitlines(keepends=True)
     starts = [0]
@@ -175,7 +190,7 @@ def _package(name: str, package: dict[str, Any], given: argparse.Namespace, tree
     tests = PackageTests(tree, arguments, package.get("preload", []))
     alive = equivalent = 0
     for mutant in chosen:
-        if mutant.key in known:
+        if mutant.is_in(known):
             equivalent += 1
             print(f"equivalent {mutant}", flush=True)
             continue

@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 from tests.trees.making import SHOP
-from tratree_cli.evaluation.bootstrap import Interval, mean_interval, mean_over_runs_intervals
+from tratree_cli.evaluation.bootstrap import (
+    Interval,
+    bootstrap_means,
+    mean_interval,
+    mean_over_runs_intervals,
+)
 from tratree_cli.evaluation.compare import paired_difference, performance_gap_recovered
 from tratree_cli.evaluation.metrics import (
     best_of_n,
@@ -167,6 +172,7 @@ def test_figures_say_how_they_were_drawn_and_by_default_that_is_what_the_page_sa
     assert found.reward != summarise_results(episodes, seed=1).reward
     values = [n**3 / 343 for n in range(8)]
     assert mean_interval(values) == mean_interval(values, resamples=2000, level=0.95, seed=0)
+    assert np.array_equal(bootstrap_means(values), bootstrap_means(values, resamples=2000, seed=0))
     table = np.array(values)[:, None, None]
     assert mean_over_runs_intervals(table, np.ones((8, 1))) == mean_over_runs_intervals(
         table, np.ones((8, 1)), resamples=2000, level=0.95, seed=0

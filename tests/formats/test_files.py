@@ -128,3 +128,17 @@ def test_a_file_of_several_frames_is_read_to_its_end(tmp_path: Path) -> None:
     (tmp_path / "a.zst").write_bytes(pack(b"1\n") + pack(b"2\n3\n"))
     assert list(read_jsonl(tmp_path / "a.zst")) == [1, 2, 3]
     assert compressed.unpacked(pack(b"1\n") + pack(b"2\n")) == b"1\n2\n"
+
+
+def test_a_list_may_be_as_large_as_the_limit_and_no_larger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_files, "LIST_BYTES", 10)
+    path = tmp_path / "a.json"
+    for listed, fits in (("[1,\n22,33]", True), ("[1,\n22,333]", False)):
+        path.write_text(listed)
+        if fits:
+            assert [record for _, record in record_files.records(path)] == [1, 22, 33]
+        else:
+            with pytest.raises(InputError, match="JSON list of more than"):
+                list(record_files.records(path))

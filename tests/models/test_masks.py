@@ -9,7 +9,7 @@ import pytest
 from tests.tiny_models import CONVERSATION, TEMPLATES, make_tokenizer
 from tratree_cli.errors import InputError
 from tratree_cli.models.chat_encoding import TurnEncoder
-from tratree_cli.models.masks import encode_conversation, scored_texts
+from tratree_cli.models.masks import Encoded, encode_conversation, scored_texts
 
 # Written by hand: tokens separated by blanks, those that must be scored between » and «.
 EXPECTED = {
@@ -125,6 +125,16 @@ def test_a_quoted_control_token_leaves_the_rest_as_it_was(tokenizer: Any) -> Non
     after = encode_conversation(tokenizer, quoting)
     length = len(before.input_ids)
     assert after.input_ids[:length] == before.input_ids
+
+
+def test_an_answer_that_begins_a_conversation_is_scored() -> None:
+    tokenizer = make_tokenizer("qwen2.5")
+    encoded = encode_conversation(tokenizer, CONVERSATION[1:])
+    texts = scored_texts(tokenizer, encoded)
+    assert texts == [CONVERSATION[i]["content"] + tokenizer.eos_token for i in (1, 3)]
+    only = Encoded(encoded.input_ids, [1] * len(encoded.input_ids))
+    assert scored_texts(tokenizer, only) == [tokenizer.decode(encoded.input_ids)]
+    assert scored_texts(tokenizer, Encoded([1, 2], [0, 0])) == []
 
 
 def test_words_in_every_script_are_scored_whole(tokenizer: Any) -> None:

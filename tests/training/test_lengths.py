@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -89,6 +89,7 @@ def test_a_row_has_to_fit_every_model() -> None:
 
 def test_a_report_adds_up_what_is_left() -> None:
     report = LengthReport()
+    assert set(asdict(report).values()) == {0}
     assert report.scored_share == 0.0
     report = report.with_row(SFTRow([1, 2, 3, 4], [0, 1, 1, 1]), shortened=False)
     report = report.with_row(PairRow([1], [2], [3, 4], [1], [1, 0]), shortened=True)
