@@ -9,8 +9,16 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from tratree_cli.config import Config, all_keys, load_recipe, parse_assignment, recipes
+from tratree_cli.config import (
+    Config,
+    all_keys,
+    from_dict,
+    load_recipe,
+    parse_assignment,
+    recipes,
+)
 from tratree_cli.errors import InputError
+from tratree_cli.sections import SftSection
 
 
 @pytest.mark.parametrize("name", recipes())
@@ -82,7 +90,7 @@ def test_the_words_of_a_parameter_are_those_that_its_stage_knows() -> None:
     assert words(Config().tree, "guard") == set(get_args(get_args(merge["guard"])[0]))
     assert words(Config().pairs, "select") == set(BRANCH_SELECTIONS)
     assert words(Config().mcts, "select") == {*SELECTIONS, "best-observed"}
-    assert words(Config().explore, "explorer") == set(ROLES)
+    assert words(Config().explore, "explorer") == {*ROLES, "both"}
 
 
 def test_unknown_keys_name_the_nearest_one() -> None:
@@ -104,3 +112,76 @@ def test_every_parameter_has_a_note() -> None:
     text = (Path(__file__).parent.parent / "docs" / "parameters.md").read_text("utf-8")
     for key in all_keys():
         assert key in ("recipe", "seed") or f"`{key}`" in text
+
+
+# -- SFT of one model alone ---------------------------------------------------------------------
+
+
+def test_a_role_has_the_settings_of_sft_but_for_its_own() -> None:
+    config = Config().with_values(
+        {"sft": {"epochs": 8, "batch_size": 4, "strong": {"epochs": 40}, "weak": {"lora_r": 0}}},
+        "test",
+    )
+    weak, strong = config.sft.of("weak"), config.sft.of("strong")
+    assert (weak.epochs, weak.batch_size, weak.lora_r) == (8, 4, 0)
+    assert (strong.epochs, strong.batch_size, strong.lora_r) == (40, 4, 64)
+    assert Config().sft.of("weak") == Config().sft.of("strong") == SftSection()
+
+
+def test_settings_of_a_role_are_checked_like_those_of_sft() -> None:
+    with pytest.raises(
+        InputError, match=r"'sft.strong.epoch' .*did you mean 'sft\.strong\.epochs'"
+    ):
+        Config().with_values({"sft": {"strong": {"epoch": 3}}}, "test")
+    with pytest.raises(InputError, match=r"'sft\.weak\.epochs' must be above 0"):
+        Config().with_values({"sft": {"weak": {"epochs": -1}}}, "test")
+    with pytest.raises(InputError, match=r"'sft\.weak\.batch_size' must be a whole number"):
+        Config().with_values({"sft": {"weak": {"batch_size": "many"}}}, "test")
+    with pytest.raises(InputError, match=r"'sft\.weak' is a section"):
+        Config().with_values({"sft": {"weak": 3}}, "test")
+    with pytest.raises(InputError, match="has none of its own"):
+        Config().with_values({"sft": {"weak": {"strong": {}}}}, "test")
+    with pytest.raises(InputError, match=r"did you mean 'sft\.strong'"):
+        Config().with_values({"sft": {"stron": {"epochs": 3}}}, "test")
+
+
+def test_what_a_later_layer_says_of_both_models_holds_for_both() -> None:
+    recipe = Config().with_values({"sft": {"strong": {"epochs": 40, "batch_size": 8}}}, "recipe")
+    flag = recipe.with_values({"sft": {"epochs": 1}}, "flag")
+    assert [flag.sft.of(role).epochs for role in ("weak", "strong")] == [1, 1]
+    assert flag.sft.of("strong").batch_size == 8
+    assert recipe.with_values({"sft": {"strong": {"epochs": 9}}}, "flag").sft.strong == {
+        "epochs": 9.0,
+        "batch_size": 8,
+    }
+
+
+def test_a_configuration_with_roles_is_read_back_as_it_was_stored() -> None:
+    config = Config().with_values({"sft": {"epochs": "auto", "weak": {"epochs": 8}}}, "test")
+    assert from_dict(config.to_dict(), "test") == config
+    assert config.sft.of("strong").epochs == "auto"
+
+
+def test_epochs_are_a_number_or_the_word_auto() -> None:
+    for word in ("many", "8"):
+        with pytest.raises(InputError, match=r"'sft\.epochs' must be a number or 'auto'"):
+            Config().with_values({"sft": {"epochs": word}}, "test")
+    with pytest.raises(InputError, match=r"'train\.epochs' must be a number"):
+        Config().with_values({"train": {"epochs": "auto"}}, "test")
+
+
+def test_on_the_command_line_a_role_counts_whatever_the_order() -> None:
+    from tratree_cli.commands.configuration import configured
+    from tratree_cli.commands.options import CommonOptions
+
+    for words in (
+        ["sft.strong.epochs=40", "sft.epochs=8"],
+        ["sft.epochs=8", "sft.strong.epochs=40"],
+    ):
+        config = configured(CommonOptions(assignments=words), [], {})
+        assert [config.sft.of(role).epochs for role in ("weak", "strong")] == [8, 40]
+    # A flag is of the command line too, and of both models.
+    config = configured(
+        CommonOptions(assignments=["sft.strong.epochs=40"]), [], {"sft__epochs": 2.0}
+    )
+    assert [config.sft.of(role).epochs for role in ("weak", "strong")] == [2, 40]

@@ -21,6 +21,7 @@ from typing import Any
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.resources import templates_dir
 from tratree_cli.sections import (
+    SFT_ROLES,
     DemosSection,
     DpoSection,
     EnvSection,
@@ -30,6 +31,7 @@ from tratree_cli.sections import (
     ModelsSection,
     PairsSection,
     ReportSection,
+    SftByRole,
     SftSection,
     TrainSection,
     TreeSection,
@@ -46,7 +48,7 @@ class Config:
     env: EnvSection = field(default_factory=EnvSection)
     models: ModelsSection = field(default_factory=ModelsSection)
     demos: DemosSection = field(default_factory=DemosSection)
-    sft: SftSection = field(default_factory=SftSection)
+    sft: SftByRole = field(default_factory=SftByRole)
     explore: ExploreSection = field(default_factory=ExploreSection)
     tree: TreeSection = field(default_factory=TreeSection)
     pairs: PairsSection = field(default_factory=PairsSection)
@@ -143,6 +145,17 @@ def all_keys() -> list[str]:
         else:
             keys += [f"{section.name}.{key.name}" for key in fields(_section_type(section.name))]
     return keys
+
+
+def keys_of_one_role() -> list[str]:
+    """``sft.weak.key`` and ``sft.strong.key`` of every parameter of SFT, for completion."""
+    return [f"sft.{role}.{key.name}" for role in SFT_ROLES for key in fields(SftSection)]
+
+
+def of_one_role(values: Mapping[str, Any]) -> bool:
+    """Whether nested ``values`` speak of the SFT of one model alone (``sft.weak.epochs``)."""
+    said = values.get("sft")
+    return isinstance(said, Mapping) and bool(said) and set(said) <= set(SFT_ROLES)
 
 
 def _section_type(name: str) -> Any:

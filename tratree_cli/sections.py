@@ -6,10 +6,10 @@ documentation (docs/parameters.md) is generated from here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
-from tratree_cli.settings import note
+from tratree_cli.settings import OVERRIDES, note, override
 
 SCHEDULERS = ("cosine", "linear", "constant", "constant_with_warmup")
 LENGTH_POLICIES = ("error", "drop", "keep-last-turns")
@@ -99,9 +99,29 @@ class TrainingSection:
     )
 
 
+AUTO: Literal["auto"] = "auto"
+"""The ``sft.epochs`` that are chosen on the dev split."""
+AS_SEED = -1
+"""The ``train.data_seed`` that stands for ``seed``."""
+
+
 @dataclass(frozen=True)
 class SftSection(TrainingSection):
-    epochs: float = note(3.0, "passes over the demonstrations (ours)", above=0)
+    epochs: float | Literal["auto"] = note(
+        3.0, "passes over the demonstrations; auto: chosen on the dev split (ours)", above=0
+    )
+    auto_epochs: list[float] = note(
+        [8.0, 16.0, 24.0, 40.0, 64.0],
+        "what auto tries, in rising order; the last is its budget (ours)",
+        keyed=False,
+        above=0,
+    )
+    auto_patience: int = note(
+        2, "auto stops after so many longer trainings without a gain (ours)", keyed=False, least=1
+    )
+    auto_tasks: int = note(
+        200, "dev tasks that auto plays after each, 0 for all (ours)", keyed=False, least=0
+    )
     learning_rate: float = note(1e-5, "peak learning rate (section 4.1)", above=0)
     batch_size: int = note(32, "trajectories per optimizer step (section 4.1)", least=1)
     packing: bool = note(
@@ -124,6 +144,26 @@ class SftSection(TrainingSection):
 
 
 @dataclass(frozen=True)
+class SftByRole(SftSection):
+    """The section ``sft`` with what differs for one of the two models."""
+
+    weak: dict[str, Any] = override("keys of [sft] for the weak model alone: sft.weak.epochs, ...")
+    strong: dict[str, Any] = override(
+        "keys of [sft] for the strong model alone, also as it trains on"
+    )
+
+    def of(self, role: str) -> SftSection:
+        """The section as it holds for the ``weak`` or the ``strong`` model."""
+        names = [key.name for key in fields(SftSection)]
+        common = SftSection(**{name: getattr(self, name) for name in names})
+        return replace(common, **getattr(self, role))
+
+
+SFT_ROLES = tuple(key.name for key in fields(SftByRole) if key.metadata.get(OVERRIDES))
+"""The models that ``[sft.ROLE]`` can speak of by itself."""
+
+
+@dataclass(frozen=True)
 class ExploreSection:
     m: int = note(6, "M, trajectories per task (Fig. 4 peaks at 6)", least=1)
     temperature: list[float] = note(
@@ -136,7 +176,9 @@ class ExploreSection:
     tasks: int = note(0, "number of explored tasks, 0 for all", least=0)
     task_ids: list[str] = note([], "explored tasks by name; empty for the first of the split")
     explorer: str = note(
-        "weak", "whose exploration: weak or strong (the SFT models)", choices=("weak", "strong")
+        "weak",
+        "whose exploration: weak, strong (the SFT models) or both, M samples a task of each",
+        choices=("weak", "strong", "both"),
     )
     backend: str = note("local", "the engine that plays models: local, or a plug-in's")
     max_new_tokens: int = note(256, "longest answer in tokens (ours)", least=1)
@@ -176,8 +218,45 @@ class PairsSection:
     min_gap: float = note(0.1, "smallest difference of aggregated scores (ours)", least=0)
     per_node: int = note(1, "pairs per divergence point, 0 for no limit (ours)", least=0)
     per_task: int = note(2, "pairs per task, 0 for no limit (ours)", least=0)
-    horizon: int = note(0, "steps of each continuation, 0 to the end (ours)", least=0)
+    level: str = note(
+        "",
+        "what is compared: trajectory (to the end), step (`horizon` turns), mixed (both of each); "
+        "empty: step where `horizon` is set, else trajectory (ours)",
+        choices=("", "trajectory", "step", "mixed"),
+    )
+    horizon: int = note(
+        0, "turns of each continuation at level step or mixed, 0 for one (ours)", least=0
+    )
+    min_chosen: float = note(
+        0.0, "least final score of the chosen side's trajectory (ours)", least=0, most=1
+    )
+    keep_invalid: bool = note(
+        False, "keep pairs one of whose first turns was unparsable or had no effect (ours)"
+    )
+    per_kind: int = note(
+        0, "pairs per task and kind of what differs, 0 for no limit (ours)", least=0
+    )
+    tie_break: str = note(
+        "",
+        "at equal value: shorter (the shorter way to one score is preferred), or no pair (ours)",
+        choices=("", "shorter"),
+    )
+    mirror: bool = note(
+        False,
+        'for "A rather than an action that ends the episode" with a perfect chosen trajectory also '
+        "the opposite at its end (ours)",
+    )
+    shuffle_sides: bool = note(
+        False, "a control: which side is the chosen one is drawn by the seed (ours)"
+    )
+    skip_preferred: bool = note(
+        False, "leave out pairs whose chosen first turn the initial model finds likelier (ours)"
+    )
+    skip_margin: float = note(0.0, "... by more than so many nats (ours)", least=0)
     parameters: dict[str, Any] = note({}, "settings of plug-ins' pair rules, each under its name")
+    rules: dict[str, Any] = note(
+        {}, "other values of this section for single pair rules, each under the rule's name"
+    )
 
 
 @dataclass(frozen=True)
@@ -198,6 +277,13 @@ class TrainSection:
     epochs: float = note(3.0, "passes over the e* paths (ours)", above=0)
     learning_rate: float = note(1e-5, "peak learning rate of imitation (section 4.1)", above=0)
     tree_packing: str = packing_note()
+    data_seed: int = note(
+        AS_SEED,
+        "order of the rows in all training of the strong model after SFT; -1: as seed (ours)",
+        absent=-1,
+        least=AS_SEED,
+        most=2**32 - 1,
+    )
     parameters: dict[str, Any] = note({}, "settings of plug-ins' trainers, each under its name")
 
 

@@ -19,6 +19,8 @@ from tratree_cli.errors import InputError, did_you_mean
 _Settings = typing.TypeVar("_Settings")
 
 
+OVERRIDES = "overrides"
+"""The name under which a field's metadata marks a table that is laid over its own section."""
 KEY_RULE = "key_rule"
 """The name under which a field's metadata holds its ``KeyRule``."""
 NEVER = object()
@@ -50,6 +52,8 @@ class Bounds:
         """What ``value`` must be and is not; empty where it is. NaN is within no bounds."""
         if self.choices and value not in self.choices:
             return f"one of {', '.join(filter(None, self.choices))}"
+        if isinstance(value, str):
+            return ""  # a word that stands for a number
         if self.least is not None and not value >= self.least:
             return f"at least {self.least}"
         if self.above is not None and not value > self.above:
@@ -80,6 +84,16 @@ def note(
     return field(default=default, metadata=about)
 
 
+def override(text: str) -> Any:
+    """A field with keys of its own section that count instead of it, in one case: ``[sft.weak]``.
+
+    What it does not name is as in the section. Its values are checked like the section's, and a
+    later layer that names a key for the whole section takes back what earlier ones overrode.
+    """
+    about = {"note": text, "bounds": Bounds(), KEY_RULE: KeyRule(keyed=False), OVERRIDES: True}
+    return field(default_factory=dict, metadata=about)
+
+
 def read_settings(
     settings: type[_Settings], values: Mapping[str, Any], origin: str, path: str
 ) -> _Settings:
@@ -107,14 +121,21 @@ def overlay(
     settings: Any = target
     hints = typing.get_type_hints(type(target))
     bounds = {key.name: key.metadata.get("bounds", Bounds()) for key in fields(settings)}
-    changes: dict[str, Any] = {}
+    overrides = [key.name for key in fields(settings) if key.metadata.get(OVERRIDES)]
+    changes: dict[str, Any] = {
+        name: {key: value for key, value in getattr(target, name).items() if key not in values}
+        for name in overrides
+    }
     for key, value in values.items():
         dotted = f"{path}{key}"
         if key not in hints:
             hint = did_you_mean(dotted, [*known, *(path + name for name in hints)])
             raise InputError(f"{origin}: unknown parameter '{dotted}'{hint}")
         current = getattr(target, key)
-        if is_dataclass(current) and not isinstance(current, type):
+        if key in overrides:
+            checked = _overriding(target, overrides, value, origin, f"{dotted}.", known)
+            changes[key] = {**changes[key], **checked}
+        elif is_dataclass(current) and not isinstance(current, type):
             if not isinstance(value, Mapping):
                 raise InputError(f"{origin}: '{dotted}' is a section, not a value")
             changes[key] = overlay(current, value, origin, path=f"{dotted}.", known=known)
@@ -125,6 +146,25 @@ def overlay(
             _require_bounds(bounds[key], changes[key], f"{origin}: '{dotted}'")
     changed: _Settings = dataclasses.replace(settings, **changes)
     return changed
+
+
+def _overriding(
+    target: Any,
+    overrides: Sequence[str],
+    value: Any,
+    origin: str,
+    path: str,
+    known: Sequence[str],
+) -> dict[str, Any]:
+    """The keys of ``target``'s own section in ``value``, as the section has them."""
+    if not isinstance(value, Mapping):
+        raise InputError(f"{origin}: '{path[:-1]}' is a section, not a value")
+    for name in overrides:
+        if name in value:
+            raise InputError(f"{origin}: '{path}{name}': an override has none of its own")
+    names = [path + key.name for key in fields(target) if key.name not in overrides]
+    checked = overlay(target, value, origin, path=path, known=[*known, *names])
+    return {key: getattr(checked, key) for key in value}
 
 
 def _require_bounds(bounds: Bounds, value: Any, place: str) -> None:
@@ -148,6 +188,14 @@ def _merged(current: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, 
 
 def _coerce(value: Any, hint: Any, origin: str, dotted: str) -> Any:
     plain = typing.get_origin(hint) or hint
+    if plain is typing.Union:
+        # A number, or one of the words that stand for one.
+        number, words = typing.get_args(hint)
+        if value in typing.get_args(words):
+            return value
+        if isinstance(value, str):
+            raise InputError(f"{origin}: '{dotted}' must be {_type_name(hint)}, not {value!r}")
+        return _coerce(value, number, origin, dotted)
     if plain is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if plain is str and isinstance(value, int | float) and not isinstance(value, bool):
@@ -167,4 +215,7 @@ def _coerce(value: Any, hint: Any, origin: str, dotted: str) -> Any:
 
 def _type_name(hint: Any) -> str:
     names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    if typing.get_origin(hint) is typing.Union:
+        number, words = typing.get_args(hint)
+        return f"{_type_name(number)} or {', '.join(map(repr, typing.get_args(words)))}"
     return names.get(hint, str(hint))

@@ -58,6 +58,7 @@ def explorations(
         thoughts=np.full(len(flat), -1, dtype=np.int32),
         actions=flat,
         outputs=flat,
+        valid=np.ones(len(flat), dtype=np.bool_),
         score=score,
         success=score == 1.0,
         end=np.zeros(count, dtype=np.int8),

@@ -76,6 +76,13 @@ def test_the_strong_model_may_learn_from_its_own_explorations(tratree: Folder, m
     )
 
 
+@pytest.mark.parametrize("method", ["tree-dpo", "mcts", "unstructured-dpo", "best-observed"])
+def test_the_strong_model_may_learn_from_both_explorers(tratree: Folder, method: str) -> None:
+    both = labels(tratree, "--method", method, "--explorer", "both")
+    assert {"exploration by both models", "SFT weak model", "SFT strong model"} <= set(both)
+    assert sum(name.startswith("exploration") for name in both) == 1
+
+
 def test_where_training_starts_and_what_it_stays_near_can_be_chosen(tratree: Folder) -> None:
     base = labels(tratree, "--method", "mcts", "--init", "base")
     assert "SFT strong model" not in base
@@ -136,6 +143,52 @@ def test_pairs_and_paths_that_teach_nothing_leave_the_initial_model(
         assert "the result is the initial model, unchanged" in kept.err
     base = tratree("train-strong", nothing.out.strip(), "--init", "base")
     base.refused("the base model alone is no result; use --init sft")
+
+
+def test_pairs_that_the_initial_model_prefers_are_left_out_where_that_is_asked_for(
+    tratree: Folder,
+) -> None:
+    asked = ("--set", "pairs.skip_preferred=true")
+    plan = labels(tratree, "--method", "tree-dpo", *asked)
+    assert plan[-4:] == [
+        "reference scores of tree pairs",
+        "tree pairs not preferred yet",
+        "reference scores of tree pairs not preferred yet",
+        "strong model, tree-dpo",
+    ]
+    assert plan == labels(
+        tratree, "--method", "tree-dpo", "--set", "pairs.rules.tree.skip_preferred=true"
+    )
+    refused = tratree("train-strong", "-n", "--method", "tree-dpo", "--init", "base", *asked)
+    refused.refused("a base model prefers nothing yet")
+
+
+@pytest.mark.slow
+def test_a_training_reads_only_the_pairs_that_its_initial_model_does_not_prefer(
+    tratree: Folder, words: tuple[str, ...], pair_documents: Any
+) -> None:
+    start = tratree("sft", "--demos", "demos.jsonl", *words, "--name", "start")
+    assert start.code == 0, start.err
+    exchanged = [
+        {**document, "chosen": document["rejected"], "rejected": document["chosen"]}
+        for document in pair_documents[:3]
+    ]
+    tratree.write("mixed.jsonl", [*exchanged, *pair_documents[3:]])
+    flags = ("train-strong", "--pairs", "mixed.jsonl", *QUICK, "--init", "start", "--ref", "start")
+    every = tratree(*flags, "--json").json["summary"]
+    left = tratree(*flags, "--set", "pairs.skip_preferred=true", "--json")
+    assert left.code == 0, left.err
+    (filtered,) = (
+        line for line in tratree("store", "ls", "pairs", "--json").lines
+        if line["stage"] == "skip-preferred"
+    )  # fmt: skip
+    expected = round(every["pairs"] * (1 - every["initial_preferred"]))
+    assert filtered["summary"]["pairs"] == expected
+    assert filtered["summary"]["preferred_already"] == every["pairs"] - expected
+    assert 0 < expected < every["pairs"]
+    assert left.json["summary"]["pairs"] == expected
+    assert left.json["summary"]["initial_preferred"] == 0.0
+    assert f"preferred already {every['pairs'] - expected}" in tratree("show", filtered["ref"]).out
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from tratree_cli.formats.rollouts import Rollouts
 from tratree_cli.formats.trees import TreeFile
 from tratree_cli.reporting.render.tree_exports import forest_html, tree_dot, tree_json, tree_mermaid
 from tratree_cli.trees.build import build_forest
-from tratree_cli.trees.pairs import mine
+from tratree_cli.trees.divergence_pairs import mine
 from tratree_cli.trees.search.api import search
 
 

@@ -27,9 +27,10 @@ from tratree_cli.formats.streaming import blocks
 from tratree_cli.formats.trees import read_tree, write_tree
 from tratree_cli.trees.build import build_forest
 from tratree_cli.trees.columns import Columns, joined_columns
+from tratree_cli.trees.divergence_pairs import mine
 from tratree_cli.trees.forest import Forest
-from tratree_cli.trees.pairs import mine, mine_whole
 from tratree_cli.trees.search.api import search
+from tratree_cli.trees.trajectory_pairs import mine_whole
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def test_a_pair_shares_its_history_and_differs_from_the_divergence_on(
 
 
 def test_a_horizon_cuts_both_continuations(forest: Forest) -> None:
-    records = list(render_pairs(mine(forest, horizon=1), SHOP))
+    records = list(render_pairs(mine(forest, horizons=[1]), SHOP))
     assert {len(r.chosen) for r in records} == {len(r.rejected) for r in records} == {1}
 
 

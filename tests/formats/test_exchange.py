@@ -22,7 +22,7 @@ from tratree_cli.formats.pairs import render_pairs
 from tratree_cli.formats.paths import render_paths
 from tratree_cli.formats.rollouts import conversation
 from tratree_cli.trees.build import build_forest
-from tratree_cli.trees.pairs import mine
+from tratree_cli.trees.divergence_pairs import mine
 from tratree_cli.trees.search.api import search
 
 GOOD = {

@@ -19,7 +19,7 @@ from tratree_cli.formats.paths import render_paths
 from tratree_cli.formats.rollouts import DONE, Rollouts, TextTable, write_rollouts
 from tratree_cli.formats.trees import META, NODES, WALKS, read_tree, write_tree
 from tratree_cli.trees.build import build_forest
-from tratree_cli.trees.pairs import mine
+from tratree_cli.trees.divergence_pairs import mine
 from tratree_cli.trees.search.api import search
 
 

@@ -129,6 +129,17 @@ def test_a_pair_rule_of_another_package_mines() -> None:
 
 
 @pytest.mark.usefixtures("plugin")
+@pytest.mark.parametrize(("name", "value"), [("level", "step"), ("mirror", True), ("per_kind", 1)])
+def test_a_pair_rule_refuses_what_it_would_ignore(name: str, value: Any) -> None:
+    given = config(pairs={name: value})
+    with pytest.raises(InputError, match=rf"does not read pairs\.{name}, which is {value!r}"):
+        mine_pairs.node(given, rule="best-against-worst")
+    default = {"level": "", "mirror": False, "per_kind": 0}[name]
+    own = config(pairs={name: value, "rules": {"best-against-worst": {name: default}}})
+    assert name not in mine_pairs.node(own, rule="best-against-worst").key_params
+
+
+@pytest.mark.usefixtures("plugin")
 def test_a_policy_of_another_package_plays() -> None:
     from tratree_cli.agents.policy import Opening, Turn
 

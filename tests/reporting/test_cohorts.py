@@ -9,8 +9,10 @@ from statistics import fmean, stdev
 import pytest
 
 from tratree_cli.evaluation.metrics import summarise_results
-from tratree_cli.reporting.cohorts import Cohort
+from tratree_cli.reporting.cohorts import Cohort, cohorts, seeds_in_words
+from tratree_cli.reporting.report_data import ReportData
 from tratree_cli.reporting.rows import EvaluationRow
+from tratree_cli.reporting.tables import summary
 
 Maker = Callable[..., EvaluationRow]
 
@@ -58,3 +60,40 @@ def test_a_run_without_any_score_takes_no_part(make: Maker) -> None:
     cohort = Cohort((make("mcts", [1.0, 0.0], seed=0), lost))
     assert cohort.rewards == (50.0,)
     assert cohort.reward is not None and cohort.reward.value == 50.0
+
+
+def test_orders_of_a_seed_are_averaged_before_seeds_are_compared(make: Maker) -> None:
+    rows = [
+        make("mcts", [1.0, 1.0, 0.0, 0.0], seed=0, data_seed=0),
+        make("mcts", [1.0, 0.0, 0.0, 0.0], seed=0, data_seed=1),
+        make("mcts", [1.0, 1.0, 1.0, 1.0], seed=1, data_seed=0),
+    ]
+    (cohort,) = cohorts(rows)
+    assert (cohort.seeds, cohort.orders) == ((0, 1), (2, 1))
+    assert cohort.rewards == (37.5, 100.0)
+    assert cohort.rewards_by_seed == {0: 37.5, 1: 100.0}
+    assert cohort.spread == pytest.approx(stdev((37.5, 100.0)))
+    # Every seed weighs the same, however many orders it has.
+    assert cohort.reward is not None and cohort.reward.value == pytest.approx(68.75)
+    assert cohort.task_rewards == pytest.approx({"t0": 1.0, "t1": 0.75, "t2": 0.5, "t3": 0.5})
+    assert cohort.mean("success") == pytest.approx(68.75)
+    assert cohort.curve[-1].value == pytest.approx(68.75)
+
+
+def test_tables_say_how_many_orders_stand_behind_a_seed(make: Maker) -> None:
+    def rows(seeds: int, orders: int) -> list[EvaluationRow]:
+        trained = [
+            make("mcts", [1.0, 0.0], seed=seed, data_seed=order)
+            for seed in range(seeds)
+            for order in range(orders)
+        ]
+        return [*trained, *(make("sft-strong", [1.0, 0.0], seed=seed) for seed in range(seeds))]
+
+    assert seeds_in_words(cohorts(rows(5, 3))) == "5 × 3 orders"
+    assert seeds_in_words(cohorts(rows(5, 1))) == "5"
+    (table,) = summary.tables(ReportData(tuple(rows(5, 3))))
+    shown = {row.cells[0].value: row.cells[3].value for row in table.rows}
+    assert shown == {"SFT strong": 5, "W2SG MCTS": "5 × 3"}
+    assert any(note.startswith("5 seeds × 3 orders: ") for note in table.notes)
+    (plain,) = summary.tables(ReportData(tuple(rows(5, 1))))
+    assert not any("order" in note for note in plain.notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -125,6 +126,8 @@ def test_whose_exploration_it_was_is_a_setting_except_where_the_method_says_it()
 
     assert settings("mcts", "weak") == {"explore.m": 3, "explore.explorer": "weak"}
     assert settings("mcts", "strong")["explore.explorer"] == "strong"
+    by_both = Entry("explore", {"params": {"m": 3, "policies": ["model", "model"]}})
+    assert settings("mcts", "both", by_both)["explore.explorer"] == "both"
     assert settings("mcts", "weak", by_expert)["explore.explorer"] == "expert"
     assert settings("eto", "strong") == {"explore.m": 3}
 
@@ -236,3 +239,21 @@ def test_an_sft_model_is_weak_or_strong_by_its_recorded_role_and_an_old_one_by_i
     assert method({"label": "SFT weak model"}) == "sft-weak"
     assert method({"label": "SFT strong model"}) == "sft-strong"
     assert method({"label": "explorer of mine"}) == "explorer of mine"
+
+
+def test_the_line_that_makes_a_row_again_says_what_was_taken_back_of_a_role(
+    tmp_path: Path,
+) -> None:
+    recipe = tmp_path / "roles.toml"
+    recipe.write_text("[sft]\nepochs = 8\n[sft.strong]\nepochs = 40\nbatch_size = 4\n")
+    config = load_recipe(str(recipe), "webshop")
+
+    def typed(values: dict[str, Any]) -> str:
+        made = config.with_values({"sft": values}, "test").to_dict()
+        evaluation = Entry("eval", {"params": {}}, provenance={"config": made})
+        return command(RowLineage("sft-strong", cast(Any, evaluation), None))
+
+    assert "--set" not in typed({})
+    # [sft] says 8 already, so it is the strong model's own length that has to be typed.
+    assert "--set 'sft.strong={ epochs = 8.0, batch_size = 4 }'" in typed({"epochs": 8})
+    assert "--set 'sft.strong={ epochs = 3.0, batch_size = 4 }'" in typed({"epochs": 3})

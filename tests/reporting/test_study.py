@@ -7,9 +7,11 @@ import pytest
 from tratree_cli.config import Config, load_recipe
 from tratree_cli.errors import InputError, StageError
 from tratree_cli.methods.registry import methods
-from tratree_cli.pipeline.graph import order
+from tratree_cli.pipeline.graph import Node, order
 from tratree_cli.pipeline.runtime import Losses
 from tratree_cli.reporting import report_stage, study
+from tratree_cli.stages import method_graph
+from tratree_cli.stages import sft as sft_stage
 
 
 @pytest.fixture(scope="module")
@@ -17,9 +19,11 @@ def config() -> Config:
     return load_recipe("micro")
 
 
-def cells(config: Config, *names: str, seeds: int = 1, sweep: str = "") -> list[study.StudyCell]:
+def cells(
+    config: Config, *names: str, seeds: int = 1, orders: int | None = None, sweep: str = ""
+) -> list[study.StudyCell]:
     sweeps = study.parse_sweeps(sweep.split() if sweep else [], config)
-    return study.cells(config, names, seeds=seeds, sweeps=sweeps)
+    return study.cells(config, names, seeds=seeds, orders=orders, sweeps=sweeps)
 
 
 def test_seeds_share_the_demonstrations_and_nothing_that_is_trained(config: Config) -> None:
@@ -43,6 +47,76 @@ def test_swept_settings_share_everything_above_them(config: Config) -> None:
         ("mcts", {}, ()),
         ("sft-strong", {}, ()),
     ]
+
+
+def test_orders_of_rows_are_trained_from_the_same_models_and_data(config: Config) -> None:
+    found = cells(config, "sft-strong", "mcts", "tree-dpo", "expert", seeds=2, orders=3)
+    assert [(cell.method, cell.seed, cell.data_seed) for cell in found] == [
+        ("sft-strong", 0, None),
+        *(("mcts", 0, order) for order in range(3)),
+        *(("tree-dpo", 0, order) for order in range(3)),
+        ("expert", 0, None),
+        ("sft-strong", 1, None),
+        *(("mcts", 1, order) for order in range(3)),
+        *(("tree-dpo", 1, order) for order in range(3)),
+    ]
+    nodes = order([report_stage.of_cells(config, found)])
+    labels = [node.label for node in nodes]
+    assert labels.count("strong model, mcts") == 6
+    for shared in ("SFT weak model", "SFT strong model", "exploration", "MCTS paths", "tree pairs"):
+        assert labels.count(shared) == 2
+    keyed = [node.key_params.get("data_seed") for node in nodes if node.stage.name != "report"]
+    assert sorted(seed for seed in keyed if seed is not None) == [0] * 4 + [1] * 4 + [2] * 4
+    named = study.labels(found)
+    assert named[found[2].evaluation.key].endswith(", seed 0, order 1")
+
+
+def test_a_data_seed_is_keyed_only_where_it_is_given(config: Config) -> None:
+    plain = method_graph.evaluation(config, "mcts")
+    assert all("data_seed" not in node.key_params for node in order([plain]))
+    for given in (0, 1):
+        changed = config.with_values({"train": {"data_seed": given}}, "test")
+        assert method_graph.evaluation(changed, "mcts").key != plain.key
+        strong = method_graph.evaluation(config, "sft-strong")
+        assert method_graph.evaluation(changed, "sft-strong").key == strong.key
+
+
+def test_sft_of_one_model_alone_changes_nothing_of_the_other(config: Config) -> None:
+    def keys(**sft: object) -> dict[str, str]:
+        changed = config.with_values({"sft": sft}, "test")
+        nodes = order([method_graph.evaluation(changed, "tree-dpo")])
+        return {node.label: node.key for node in nodes}
+
+    plain, strong = keys(), keys(strong={"epochs": 9})
+    assert strong["SFT weak model"] == plain["SFT weak model"]
+    assert strong["tree pairs"] == plain["tree pairs"]
+    assert strong["SFT strong model"] != plain["SFT strong model"]
+    # An override that says what [sft] says changes no key.
+    assert keys(strong={"epochs": config.sft.epochs}) == plain
+    # The strong model goes on with the settings that it was made with.
+    lora = config.with_values({"sft": {"strong": {"lora_r": 8}}}, "test")
+    for name in ("tree-dpo", "mcts"):
+        (trained,) = method_graph.evaluation(lora, name).upstream()
+        assert trained.key_params["training"]["lora_r"] == 8
+        assert trained.key_params["merge_version"] == 2
+
+
+def test_a_length_that_is_chosen_is_asked_for_by_what_decides_it(config: Config) -> None:
+    def node(**sft: object) -> Node:
+        changed = config.with_values({"sft": {"epochs": "auto", **sft}}, "test")
+        return sft_stage.node(changed, "strong")
+
+    auto = node()
+    assert auto.key_params["candidates"] == [8.0, 16.0, 24.0, 40.0, 64.0]
+    evaluation = auto.key_params["evaluation"]
+    assert (evaluation["split"], evaluation["tasks"], evaluation["temperature"]) == ("dev", 200, 0)
+    assert auto.environment and auto.templates
+    for other in ({"auto_tasks": 9}, {"auto_patience": 1}, {"auto_epochs": [1, 2]}):
+        assert node(**other).key != auto.key
+    # Neither these settings nor the environment are in the key of a training of a given length.
+    given = [node(epochs=8, **other) for other in ({}, {"auto_tasks": 9})]
+    assert len({one.key for one in given}) == 1
+    assert given[0].environment is None
 
 
 def test_scripted_policies_know_no_training_seed(config: Config) -> None:
@@ -83,6 +157,7 @@ def test_nodes_are_called_by_the_seed_and_setting_they_belong_to(config: Config)
         ("explore.m", "expected section.key=value,value"),
         ("explore.m=", "expected section.key=value,value"),
         ("seed=1,2", "use --seeds N"),
+        ("train.data_seed=1,2", "use --orders N"),
         ("env.name=webshop,alfworld", "--existing"),
     ],
 )

@@ -23,7 +23,7 @@ from tratree_cli.reporting.tables.theory import table
 from tratree_cli.reporting.varied_settings import infer_varied_settings
 from tratree_cli.stages.preference_accuracy import MEASURED, preferred_by_task
 from tratree_cli.trees.build import build_forest
-from tratree_cli.trees.pairs import mine
+from tratree_cli.trees.divergence_pairs import mine
 
 FOREST = build_forest(columns_from_rollouts(SHOP))
 

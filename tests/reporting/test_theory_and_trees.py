@@ -24,7 +24,7 @@ from tratree_cli.reporting.tables.informativeness import (
 from tratree_cli.reporting.tables.theory import PreferenceEvidence, theory_table
 from tratree_cli.reporting.tables.tree import tree_table
 from tratree_cli.trees.build import build_forest
-from tratree_cli.trees.pairs import mine
+from tratree_cli.trees.divergence_pairs import mine
 from tratree_cli.trees.search.api import search
 
 TREE = TreeFile(build_forest(columns_from_rollouts(SHOP)), SHOP, {})

@@ -40,11 +40,23 @@ def test_models_with_other_bytes_explore_with_the_same_draws_in_shards_of_their_
     assert not {shard.key for shard in one} & {shard.key for shard in other}
 
 
+def test_two_explorers_play_together_what_each_plays_alone() -> None:
+    plans = {
+        roles: SamplingPlan(["a", "b"], m=2, sources=roles, roles=roles).shards()
+        for roles in (("weak",), ("strong",), ("weak", "strong"))
+    }
+    keys = {roles: {shard.key for shard in shards} for roles, shards in plans.items()}
+    assert keys["weak", "strong"] == keys["weak",] | keys["strong",]
+
+
 def test_the_explorers_role_is_keyed_and_two_of_one_role_draw_differently() -> None:
     config = load_recipe("micro", "webshop")
     weak, strong = sft.node(config, "weak"), sft.node(config, "strong")
     assert explore.node(config).params.roles == ("weak",)
     assert explore.node(config, explorer="strong").params.roles == ("strong",)
+    both = explore.node(config, explorer="both")
+    assert both.params.roles == ("weak", "strong") and both.params.policies == ("model",) * 2
+    assert [model.key for model in both.inputs["policy"]] == [weak.key, strong.key]  # type: ignore[union-attr]
     trained = train_strong.node(config, "mcts")
     given = (weak, strong, trained, "random")
     assert explore.distinct_roles(given) == ("weak", "strong", "strong-2", "random")

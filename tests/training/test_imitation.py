@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,24 @@ def test_equal_trainings_give_equal_bytes_and_nothing_that_changes(
         sum(row.scored for row in rows) / sum(row.length for row in rows), abs=1e-6
     )
     assert len(record["curves"]["loss"]) == 6
+
+
+@pytest.mark.parametrize("packing", [False, True])
+def test_a_data_seed_changes_the_order_of_rows_and_nothing_else(
+    policy: Path, rows: list[SFTRow], tmp_path: Path, packing: bool
+) -> None:
+    def trained(data_seed: int | None) -> tuple[str, dict[str, Any]]:
+        config = replace(QUICK, data_seed=data_seed, packing=packing, pack_length=200)
+        out = tmp_path / f"out-{data_seed}"
+        train_sft(policy, rows, config, out, tmp_path / "work")
+        return digests(out)["model.safetensors"], json.loads((out / "training.json").read_text())
+
+    (plain, record), (as_seed, _), (other, told) = (trained(seed) for seed in (None, 3, 7))
+    assert plain == as_seed != other
+    # Where none was given the record is what it was before there was one.
+    assert "data_seed" not in record["parameters"]
+    assert told["parameters"]["data_seed"] == 7
+    assert told["tokens"] == record["tokens"]
 
 
 def test_another_seed_gives_another_model(policy: Path, rows: list[SFTRow], tmp_path: Path) -> None:

@@ -18,10 +18,12 @@ from tratree_cli.training.params import DPOParams, LoraParams
 from tratree_cli.training.preference import train_dpo
 from tratree_cli.training.reference import (
     ReferenceLogps,
+    first_turn,
     read_logps,
     reference_logps,
     rows_as_scored,
     saturation_warning,
+    starting_point,
     with_reference,
     write_logps,
 )
@@ -89,6 +91,72 @@ def test_the_reference_is_the_sum_over_the_agents_tokens(
             )
         ]
         assert [logps.chosen[number], logps.rejected[number]] == pytest.approx(by_hand, abs=1e-4)
+
+
+def by_turns(row: PairRow, model: Any) -> list[list[float]]:
+    """Sums of log p over the first turn and over all later ones, of the chosen and the rejected."""
+    sums = []
+    for ids, mask in ((row.chosen_ids, row.chosen_mask), (row.rejected_ids, row.rejected_mask)):
+        logp = logps_by_hand(model, row.prompt_ids, ids, mask)
+        first = 0
+        while first < len(mask) and mask[first]:
+            first += 1
+        sums.append([sum(logp[:first]), sum(logp[first:])])
+    return sums
+
+
+def test_first_turns_are_summed_beside_whole_continuations(
+    plain: list[PairRow], weaker: Path, tmp_path: Path
+) -> None:
+    write_logps(reference_logps(weaker, plain, batch=3), tmp_path)
+    logps, model = read_logps(tmp_path), load_model(weaker)
+    assert logps.chosen_turn is not None and logps.rejected_turn is not None
+    for number, row in enumerate(plain):
+        (chosen, _), (rejected, _) = by_turns(row, model)
+        found = [logps.chosen_turn[number], logps.rejected_turn[number]]
+        assert found == pytest.approx([chosen, rejected], abs=1e-4)
+    assert any(0 in row.chosen_mask for row in plain), "some have more than one turn"
+
+
+@pytest.mark.parametrize(
+    ("mask", "tokens"), [([1, 1, 0, 1], 2), ([0, 1, 1], 2), ([1], 1), ([0, 0], 0), ([], 0)]
+)
+def test_a_first_turn_ends_where_the_environment_speaks(mask: list[int], tokens: int) -> None:
+    assert first_turn(mask) == tokens
+
+
+def test_the_start_is_measured_on_every_pair_and_by_turns(
+    policy: Path, weaker: Path, rows: list[PairRow]
+) -> None:
+    every = [replace(row, identity=f"{copy} {row.identity}") for copy in range(3) for row in rows]
+    ours, theirs = load_model(policy), load_model(weaker)
+    first, rest, preferred = [], [], []
+    for row in rows:
+        mine, other = by_turns(row, ours), by_turns(row, theirs)
+        ratios = np.array(mine) - np.array(other)
+        first.append(0.3 * (ratios[0][0] - ratios[1][0]))
+        rest.append(0.3 * (ratios[0][1] - ratios[1][1]))
+        preferred.append(mine[0][0] > mine[1][0])
+    margins = np.array(first) + np.array(rest)
+    share = np.cov(rest, margins)[0][1] / np.var(margins, ddof=1)
+    facts = starting_point(load_model(policy), every, 0.3)
+    assert facts == pytest.approx(
+        {
+            "initial_margin": margins.mean(),
+            "initial_accuracy": (margins > 0).mean(),
+            "initial_saturated": (abs(margins) > 4).mean(),
+            "initial_preferred": np.mean(preferred),
+            "margin_variance_after_first_turn": share,
+        },
+        abs=1e-3,
+    )
+
+
+def test_without_the_references_first_turns_the_share_is_left_out(
+    policy: Path, plain: list[PairRow]
+) -> None:
+    facts = starting_point(load_model(policy), with_reference(plain, logps_of(plain, 0, 0)), 0.1)
+    assert "margin_variance_after_first_turn" not in facts and "initial_preferred" in facts
 
 
 @pytest.mark.parametrize("nll_weight", [0.0, 0.5])
@@ -173,6 +241,18 @@ def test_the_explicit_kl_of_equation_6_is_added(
     assert result.curves["kl"][0][1] == pytest.approx(kl, abs=1e-5)
     by_hand = equation_6(ours, theirs, plain, 0.3) + 0.3 * kl
     assert result.curves["loss"][0][1] == pytest.approx(by_hand, abs=1e-5)
+
+
+def test_preference_training_takes_the_order_of_its_data_seed(
+    policy: Path, rows: list[PairRow], tmp_path: Path
+) -> None:
+    def trained(data_seed: int | None) -> str:
+        config = DPOParams(max_steps=2, batch_size=2, learning_rate=1e-3, data_seed=data_seed)
+        train_dpo(policy, rows, config, tmp_path / f"out-{data_seed}", tmp_path / "work")
+        return digests(tmp_path / f"out-{data_seed}")["model.safetensors"]
+
+    plain, as_seed, other = (trained(seed) for seed in (None, 0, 5))
+    assert plain == as_seed != other
 
 
 def test_an_interrupted_training_resumes_to_the_same_bytes(

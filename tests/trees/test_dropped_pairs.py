@@ -10,6 +10,7 @@ import pytest
 
 from tratree_cli.trees.build import MergePolicy, build_forest
 from tratree_cli.trees.columns import Columns, columns_from_lists
+from tratree_cli.trees.divergence_pairs import mine
 from tratree_cli.trees.pairs import (
     GAP,
     IDENTICAL,
@@ -19,9 +20,8 @@ from tratree_cli.trees.pairs import (
     SAME_ACTION,
     SILENT,
     STOP,
-    mine,
-    mine_whole,
 )
+from tratree_cli.trees.trajectory_pairs import mine_whole
 
 
 def branches(*actions: int, scores: list[float]) -> Columns:
@@ -112,9 +112,9 @@ def test_a_pair_says_how_many_trajectories_its_means_are_over() -> None:
 def test_a_horizon_that_leaves_the_same_words_makes_no_pair() -> None:
     one, other = [(0, 1), (2, 3)], [(0, 1), (2, 4)]
     columns = columns_from_lists(["t", "t"], [one, other], [1.0, 0.0])
-    found = mine_whole(columns, horizon=1)
+    found = mine_whole(columns, horizons=[1])
     assert (len(found), found.dropped) == (0, {IDENTICAL: 1})
-    assert len(mine_whole(columns, horizon=2)) == 1
+    assert len(mine_whole(columns, horizons=[2])) == 1
 
 
 def test_a_trajectory_without_a_step_has_no_words() -> None:

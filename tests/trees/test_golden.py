@@ -11,11 +11,13 @@ from tests.trees.making import SHOP
 from tratree_cli.formats.columns import columns_from_rollouts
 from tratree_cli.trees.build import build_forest
 from tratree_cli.trees.columns import columns_from_lists
+from tratree_cli.trees.divergence_pairs import mine
 from tratree_cli.trees.forest import Forest
-from tratree_cli.trees.pairs import GAP, PER_TASK, STOP, mine, mine_whole
+from tratree_cli.trees.pairs import GAP, PER_TASK, STOP
 from tratree_cli.trees.search.api import best_observed, search
 from tratree_cli.trees.search.ucb import ucb_rule
 from tratree_cli.trees.statistics import forest_statistics
+from tratree_cli.trees.trajectory_pairs import mine_whole
 
 # The tree of "mug", breadth first (the crash counts nowhere):
 #   0 root

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from tests.trees.worlds import similarity, trajectory_sets
 from tratree_cli.trees.build import MergePolicy, build_forest
 from tratree_cli.trees.columns import Columns
+from tratree_cli.trees.divergence_pairs import mine
 from tratree_cli.trees.forest import Forest
-from tratree_cli.trees.pairs import mine, mine_whole
 from tratree_cli.trees.search.api import search
 from tratree_cli.trees.statistics import forest_statistics
+from tratree_cli.trees.trajectory_pairs import mine_whole
 
 FEW = settings(max_examples=25, deadline=None)
 POLICIES = st.sampled_from((MergePolicy(), MergePolicy("similar", 0.5)))

@@ -26,9 +26,10 @@ def complete_recipe(incomplete: str) -> list[str]:
 
 def complete_assignment(incomplete: str) -> list[str]:
     """The keys of ``--set``, up to the equals sign."""
-    from tratree_cli.config import all_keys
+    from tratree_cli.config import all_keys, keys_of_one_role
 
-    return [f"{key}=" for key in _beginning(all_keys(), incomplete)]
+    keys = _beginning([*all_keys(), *keys_of_one_role()], incomplete)
+    return [f"{key}=" for key in keys]
 
 
 def complete_format(incomplete: str) -> list[str]:

@@ -16,6 +16,7 @@ from tratree_cli.config import (
     Config,
     from_dict,
     load_recipe,
+    of_one_role,
     parse_assignment,
     read_toml,
 )
@@ -77,10 +78,13 @@ def _given_values(
         given.append(("--seed", {"seed": options.seed}))
     for dotted, value in flags.items():
         if value is not None:
-            section, _, key = dotted.partition("__")
-            given.append(("command line", {section: {key: value}}))
-    given += [(f"--set {text}", parse_assignment(text)) for text in options.assignments or ()]
-    return given
+            nested: Any = value
+            for part in reversed(dotted.split("__")):
+                nested = {part: nested}
+            given.append(("command line", nested))
+    assigned = [(f"--set {text}", parse_assignment(text)) for text in options.assignments or ()]
+    # What is said of one model counts whatever is said of both, in any order.
+    return [*given, *sorted(assigned, key=lambda said: of_one_role(said[1]))]
 
 
 def _wanted_environment(options: CommonOptions, document: Mapping[str, Any]) -> str:

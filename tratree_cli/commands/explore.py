@@ -57,7 +57,7 @@ def explore(
         typer.Option("--model-revision", help="What a served model's weights are; keyed."),
     ] = None,
     explorer: Annotated[
-        str | None, typer.Option("--explorer", help="Default explorer: weak or strong.")
+        str | None, typer.Option("--explorer", help="Default explorer: weak, strong or both.")
     ] = None,
     engine: Annotated[str, typer.Option("--engine", help="local, or ray (a cluster).")] = "local",
     address: Annotated[

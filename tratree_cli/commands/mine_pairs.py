@@ -39,6 +39,9 @@ def mine_pairs(
     per_task: Annotated[
         int | None, typer.Option("--per-task", help="Pairs per task, 0 for no limit.")
     ] = None,
+    level: Annotated[
+        str | None, typer.Option("--level", help="trajectory, step or mixed: what is compared.")
+    ] = None,
 ) -> None:
     """Pair what diverged from a shared prefix and led to different scores (Eq. 6)."""
     from tratree_cli.errors import InputError
@@ -52,7 +55,14 @@ def mine_pairs(
         pairs__select=select,
         pairs__min_gap=min_gap,
         pairs__per_task=per_task,
+        pairs__level=level,
     )
+    chosen = config.pairs.rule
+    if chosen in config.pairs.rules:
+        # What is typed goes before what a recipe says of this rule alone.
+        typed = {"select": select, "min_gap": min_gap, "per_task": per_task, "level": level}
+        own = {name: value for name, value in typed.items() if value is not None}
+        config = config.with_values({"pairs": {"rules": {chosen: own}}}, "mine-pairs")
     by_kind = {
         kind: [entry for entry in given if entry.kind == kind]
         for kind in ("tree", "rollouts", "demos")

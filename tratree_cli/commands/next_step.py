@@ -37,7 +37,7 @@ def short(entry: Entry) -> str:
 
 def _onwards(entry: Entry, ref: str) -> str:
     if entry.kind == "model":
-        weak = entry.stage == "sft" and entry.provenance.get("role") != "strong"
+        weak = entry.stage in ("sft", "sft-auto") and entry.provenance.get("role") != "strong"
         return f"tratree {'explore' if weak else 'eval'} {ref}"
     command = {
         "demos": "sft",

@@ -112,6 +112,8 @@ def _existing(session: Session) -> list[Entry]:
     found = []
     for entry in session.opened_store.entries(kind="evaluation"):
         made = entry.provenance["config"]
+        if entry.provenance.get("part_of"):
+            continue  # of a model that was tried and is not a policy of its own
         if session.env in (None, made["env"]["name"]) and session.recipe in (None, made["recipe"]):
             found.append(entry)
     if not found:

@@ -26,6 +26,14 @@ def run(
     seeds: Annotated[
         int, typer.Option("--seeds", help="Training seeds, counted from --seed.", min=1)
     ] = 1,
+    orders: Annotated[
+        int | None,
+        typer.Option(
+            "--orders",
+            help="Orders of rows (train.data_seed) a seed, averaged before any test.",
+            min=1,
+        ),
+    ] = None,
     methods: Annotated[
         str | None,
         typer.Option(
@@ -72,6 +80,7 @@ def run(
         config,
         study.chosen_methods(methods, config),
         seeds=seeds,
+        orders=orders,
         sweeps=study.parse_sweeps(sweep or [], config),
         grid=grid,
     )

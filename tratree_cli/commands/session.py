@@ -154,7 +154,7 @@ class Session(CommonOptions):
     def finish(
         self,
         node: Node,
-        summary: Callable[[Entry], RenderableType] | None = None,
+        summary: Callable[[Entry], RenderableType | None] | None = None,
     ) -> None:
         """Realise ``node`` and print its reference; with ``--dry-run`` print the plan instead.
 
@@ -163,8 +163,9 @@ class Session(CommonOptions):
         entry = self.realise(node)
         if entry is not None:
             self.print_entry(entry)
-            if summary is not None and not self.quiet:
-                self.runtime.reporter.show(summary(entry))
+            said = summary(entry) if summary is not None and not self.quiet else None
+            if said is not None:
+                self.runtime.reporter.show(said)
             if follow := next_step(entry, self.name, self.store):
                 self.runtime.reporter.hint(follow)
             if entry.provenance.get("partial"):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tratree_cli.commands.session import Session, stage_command
 from tratree_cli.commands.training import Launch, Processes, Track
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from tratree_store import Entry
 
 app = typer.Typer()
 
@@ -29,8 +33,13 @@ def sft(
         str | None,
         typer.Option("--model", help="Base: embedded name, folder, hub name[@revision], model:…"),
     ] = None,
-    epochs: Annotated[float | None, typer.Option("--epochs", help="sft.epochs")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--lr", help="sft.learning_rate")] = None,
+    epochs: Annotated[
+        str | None,
+        typer.Option("--epochs", metavar="N|auto", help="sft.ROLE.epochs; auto: chosen on dev."),
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--lr", help="sft.ROLE.learning_rate")
+    ] = None,
     diverge_from: Annotated[
         str | None,
         typer.Option("--diverge-from", help="Eq. 5: stay away from this model's trajectories."),
@@ -56,13 +65,16 @@ def sft(
     base = base_model(model)
     config = session.config(
         [*given, *([diverge] if diverge else [])],
-        sft__epochs=epochs,
-        sft__learning_rate=learning_rate,
-        sft__diverge_weight=diverge_weight,
-        **{f"models__{role}": base},
+        **{
+            f"models__{role}": base,
+            # They speak of this model; whoever continues from it finds the other as it was.
+            f"sft__{role}__epochs": _epochs(epochs),
+            f"sft__{role}__learning_rate": learning_rate,
+            f"sft__{role}__diverge_weight": diverge_weight,
+        },
     )
-    if diverge is None and config.sft.diverge_from:
-        diverge = session.entry(config.sft.diverge_from, ("model",))
+    if diverge is None and (other := config.sft.of(role).diverge_from):
+        diverge = session.entry(other, ("model",))
     if diverge is None and diverge_weight is not None:
         raise InputError("--diverge-weight is Eq. 5's; name a model with --diverge-from")
     imported = [importing.node(config, file_of(p, "--demos"), kind="demos") for p in file or []]
@@ -73,4 +85,30 @@ def sft(
         diverge_from=diverge,
         processes=group,
     )
-    session.finish(node)
+    session.finish(node, summary=lambda entry: _length(entry, role))
+
+
+def _epochs(text: str | None) -> float | str | None:
+    """A number as one; of any other word the configuration says what it must be."""
+    try:
+        return text if text is None else float(text)
+    except ValueError:
+        return text
+
+
+def _length(entry: Entry, role: str) -> RenderableType | None:
+    """How the number of epochs was chosen, and what says that there were too few of them."""
+    from rich.text import Text
+
+    from tratree_cli.training import convergence
+
+    search, short = convergence.length_search(entry.summary), convergence.unconverged(entry.summary)
+    lines = [convergence.in_words(search)] if search else []
+    if short and search:
+        longest = search.candidates[-1]
+        more = [*search.candidates, *(round(longest * factor) for factor in (1.5, 2))]
+        longer = ",".join(f"{epochs:g}" for epochs in more)
+        lines.append(f"not converged: {short}; type --set sft.{role}.auto_epochs=[{longer}]")
+    elif short:
+        lines.append(f"not converged: {short}; type tratree sft --role {role} --epochs auto")
+    return Text("\n".join(lines)) if lines else None

@@ -55,7 +55,7 @@ def train_strong(
         str | None, typer.Option("--ref", help="KL reference: weak, strong-sft, none, reference.")
     ] = None,
     explorer: Annotated[
-        str | None, typer.Option("--explorer", help="Learn from the weak or the strong explorer.")
+        str | None, typer.Option("--explorer", help="Learn from the explorer weak, strong or both.")
     ] = None,
     beta: Annotated[float | None, typer.Option("--beta", help="dpo.beta")] = None,
     explicit_kl: Annotated[

@@ -48,6 +48,12 @@ def pairs_view(pairs: PairFile, limit: int = 10) -> RenderableType:
         parts.append(Text(f"mean gap {mean:.2f}; gaps from 0 to 1: {drawn}"))
         common = ", ".join(f"{step + 1}: {steps[step]}" for step in sorted(steps)[:12])
         parts.append(Text(f"they part at step {common}"))
+        kinds = Counter(pair.kind for pair in found if pair.kind)
+        if kinds:
+            ranked = sorted(kinds.items(), key=lambda each: (-each[1], each[0]))
+            words = ", ".join(f"{kind} {count}" for kind, count in ranked)
+            parts.append(Text(one_line(f"what differs: {words}")))
+        parts += [Text(line) for line in _unlike_scores(found)]
     dropped = pairs.meta.get("dropped") or {}
     if dropped:
         words = ", ".join(f"{reason} {count}" for reason, count in dropped.items())
@@ -78,17 +84,32 @@ def pair_view(pair: PairRecord) -> RenderableType:
     return ComparisonText(
         Comparison(
             key="pair",
-            title=f"Task {pair.task}, parting at step {pair.step + 1}",
+            title=f"Task {pair.task}, parting at step {pair.step + 1}"
+            + (f" ({one_line(pair.kind)})" if pair.kind else ""),
             instruction=one_line(pair.prompt[-1]["content"], 600),
             lanes=lanes,
         )
     )
 
 
+def _unlike_scores(found: Sequence[PairRecord]) -> list[str]:
+    """How many pairs are there for another reason than a better score, one line a reason."""
+    basis = Counter(pair.basis for pair in found)
+    lines = {
+        "length": "preferred for its length at equal score",
+        "mirror": "mirror pairs, made at the end of perfect trajectories",
+    }
+    told = [f"{basis[name]} {words}" for name, words in lines.items() if basis[name]]
+    swapped = sum(pair.swapped for pair in found)
+    return told + ([f"{swapped} have their sides exchanged by chance"] if swapped else [])
+
+
 def _lane(
     label: str, messages: Sequence[dict[str, str]], value: float, visits: int, score: float
 ) -> Lane:
     turns = tuple(Turn(action=action, thought=thought) for thought, action in agent_turns(messages))
+    if not visits:
+        return Lane(label=label, turns=turns, outcome="not tried here")
     outcome = f"G {score:.2f}"
     if visits > 1:
         outcome += f" (branch {value:.2f} over {visits})"

@@ -28,9 +28,15 @@ _CURVE_WIDTH = 40
 
 
 def model_card(
-    config: Mapping[str, Any], training: Mapping[str, Any] | None = None, title: str = "Model"
+    config: Mapping[str, Any],
+    training: Mapping[str, Any] | None = None,
+    title: str = "Model",
+    length: Sequence[str] = (),
 ) -> RenderableType:
-    """A model from its ``config.json`` and ``training.json`` (either may be empty)."""
+    """A model from its ``config.json`` and ``training.json`` (either may be empty).
+
+    ``length`` are lines about how long it was trained.
+    """
     parts: list[RenderableType] = [Text(one_line(title), style="bold")]
     known = [
         f"{name} {config[key]}"
@@ -43,6 +49,7 @@ def model_card(
         parts.append(Text("No training record: a base model, or one made elsewhere.", style="dim"))
         return Group(*parts)
     parts += [Text(one_line(line)) for line in _training_lines(training)]
+    parts += [Text(one_line(line)) for line in length]
     curves = training.get("curves") or {}
     if curves:
         parts.append(Text(""))

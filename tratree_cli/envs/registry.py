@@ -7,7 +7,7 @@ noticed instead of mixed in.
 
 Everything else about an environment is optional and found beside its opener, so that a new one can
 be a single file: a folder ``templates/`` (its own recipes and prompts, laid out as the project's),
-a function ``data_files(data)`` and a submodule ``fetch``.
+functions ``data_files(data)`` and ``action_kind(action)``, and a submodule ``fetch``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tratree_cli.envs.action_kinds import ActionKind, first_word
 from tratree_cli.envs.protocol import Environment, EnvironmentSpec
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.registry import declared
@@ -61,6 +62,11 @@ class Plugin:
         except ModuleNotFoundError:
             return None  # the opener's module is a single file
         return importlib.import_module(place)
+
+    def action_kind(self) -> ActionKind:
+        """How it tells its actions apart: its own ``action_kind``, or by the first word."""
+        own: ActionKind = getattr(self.load(), "action_kind", first_word)
+        return own
 
     def code_files(self) -> Sequence[Path]:
         """The source files of the plug-in: its package's, or its single file."""
@@ -104,6 +110,15 @@ def find_plugin(name: str) -> Plugin | None:
         if point.name == name:
             return Plugin(name, point.module, point.attr)
     return None
+
+
+def action_kind_of(environment: str) -> ActionKind:
+    """How the environment of this name tells its actions apart: by the first word if it has no way.
+
+    Raises InputError where the environment is installed and cannot be loaded.
+    """
+    registered = find_plugin(environment) if environment else None
+    return registered.action_kind() if registered is not None else first_word
 
 
 def plugin(name: str) -> Plugin:

@@ -51,7 +51,8 @@ class Descriptor:
     ``label`` is for people; ``method`` is a registered method or any other word (shown
     after the known ones); ``environment`` and ``split`` are where, ``family`` names the strong
     base model, ``weak`` the weak one (Tables 6-7), ``seed`` is the training seed and makes runs
-    comparable across methods. ``parameters`` are the settings a sweep varies (``explore.m``,
+    comparable across methods, and ``data_seed`` the order of rows where it did not follow that.
+    ``parameters`` are the settings a sweep varies (``explore.m``,
     ``dpo.beta``, ...) and ``varied`` names those whose value is not the recipe's own, so that a
     sweep's cells never enter the main tables. ``protocol`` names the evaluation protocol and its
     version, empty where the recipe's own settings hold. ``warnings`` travel into every report:
@@ -65,6 +66,7 @@ class Descriptor:
     family: str = ""
     weak: str = ""
     seed: int | None = None
+    data_seed: int | None = None
     best_of: int | None = None
     budget: Budget = UNKNOWN_BUDGET
     protocol: str = ""
@@ -97,6 +99,8 @@ def write_evaluation(
     described = asdict(descriptor)
     if not descriptor.protocol:
         del described["protocol"]  # as evaluations were written before there were protocols
+    if descriptor.data_seed is None:
+        del described["data_seed"]  # likewise
     document = {
         "format": FORMAT,
         "descriptor": described,

@@ -9,7 +9,7 @@ import numpy as np
 
 from tratree_cli.errors import InputError
 from tratree_cli.formats.rollouts import ENDINGS, UNSCORED, Rollouts
-from tratree_cli.trees.columns import Columns
+from tratree_cli.trees.columns import NO_ACTION, Columns
 
 _ENDING_NUMBER = {name: number for number, name in enumerate(ENDINGS)}
 
@@ -31,6 +31,7 @@ def columns_from_records(records: Iterable[Mapping[str, Any]]) -> Columns:
     thoughts: list[int] = []
     actions: list[int] = []
     outputs: list[int] = []
+    valid: list[bool] = []
     score: list[float] = []
     success: list[bool] = []
     end: list[int] = []
@@ -39,12 +40,14 @@ def columns_from_records(records: Iterable[Mapping[str, Any]]) -> Columns:
         if (
             not len(record["thoughts"])
             == len(record["actions"])
+            == len(record["valid"])
             == steps
             <= len(record["observations"])
         ):
             raise InputError(
-                f"a trajectory of task '{record['task']}' has more or fewer observations, thoughts "
-                "or actions than outputs; the file is damaged or was made by another program"
+                f"a trajectory of task '{record['task']}' has more or fewer observations, "
+                "thoughts, actions or validities than outputs; the file is damaged or was made by "
+                "another program"
             )
         task.append(number.setdefault(record["task"], len(number)))
         offsets.append(offsets[-1] + steps)
@@ -52,6 +55,7 @@ def columns_from_records(records: Iterable[Mapping[str, Any]]) -> Columns:
         thoughts.extend(record["thoughts"])
         actions.extend(record["actions"])
         outputs.extend(record["outputs"])
+        valid.extend(record["valid"])
         counted = record["score"] is not None and record["end"] not in UNSCORED
         score.append(record["score"] if counted else np.nan)
         success.append(record["success"])
@@ -65,6 +69,7 @@ def columns_from_records(records: Iterable[Mapping[str, Any]]) -> Columns:
         thoughts=np.array(thoughts, dtype=np.int32),
         actions=np.array(actions, dtype=np.int32),
         outputs=np.array(outputs, dtype=np.int32),
+        valid=np.array(valid, dtype=np.bool_) & (np.array(actions, dtype=np.int32) != NO_ACTION),
         score=scores,
         success=np.array(success, dtype=np.bool_),
         end=np.array(end, dtype=np.int8),

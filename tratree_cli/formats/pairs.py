@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,14 @@ class PairRecord:
     ``chosen_visits`` and ``rejected_visits`` trajectories). ``chosen_trajectory`` and
     ``rejected_trajectory`` are positions in the input artifacts, ``step`` the turn at which the
     two part and ``node`` the divergence point (-1: whole trajectories). ``horizon`` is the number
-    of turns of each continuation, 0 to the end.
+    of turns of each continuation, 0 to the end. ``kind`` names what differs between the two first
+    actions (``envs.action_kinds``).
+
+    ``basis`` says why the chosen side is preferred: ``score``, at equal scores ``length``, or
+    ``mirror``: then both sides are turns of one trajectory, the rejected one its turn
+    ``rejected_step`` (else -1), with which no recorded trajectory goes on from ``prompt``: the
+    rejected value is the chosen one's, over 0 visits. ``swapped``: the sides were exchanged by
+    chance, so the "chosen" one is what the rule rejects.
     """
 
     task: str
@@ -78,6 +85,10 @@ class PairRecord:
     step: int
     node: int
     horizon: int
+    kind: str = ""
+    basis: str = "score"
+    rejected_step: int = -1
+    swapped: bool = False
 
     @property
     def gap(self) -> float:
@@ -177,13 +188,16 @@ def _record(pair: Pair, rule: str, chosen_from: Rollouts, rejected_from: Rollout
         *history,
         _user(chosen_from, chosen, pair.step),
     ]
-    stop = pair.step + pair.horizon if pair.horizon else max(chosen.steps, rejected.steps)
-    return PairRecord(
+    turned_down, rejected_step = rejected_from, pair.step
+    if pair.rejected_step >= 0:
+        turned_down, rejected_step, rejected = chosen_from, pair.rejected_step, chosen
+    length = pair.horizon or max(chosen.steps, rejected.steps)
+    record = PairRecord(
         task=chosen.task,
         rule=rule,
         prompt=prompt,
-        chosen=turns(chosen_from, chosen, pair.step, stop),
-        rejected=turns(rejected_from, rejected, pair.step, stop),
+        chosen=turns(chosen_from, chosen, pair.step, pair.step + length),
+        rejected=turns(turned_down, rejected, rejected_step, rejected_step + length),
         chosen_score=float(chosen.score or 0.0),
         rejected_score=float(rejected.score or 0.0),
         chosen_value=pair.chosen_value,
@@ -193,11 +207,24 @@ def _record(pair: Pair, rule: str, chosen_from: Rollouts, rejected_from: Rollout
         chosen_trajectory=pair.chosen,
         rejected_trajectory=pair.rejected,
         chosen_source=_source(chosen_from, chosen),
-        rejected_source=_source(rejected_from, rejected),
+        rejected_source=_source(turned_down, rejected),
         step=pair.step,
         node=pair.node,
         horizon=pair.horizon,
+        kind=pair.kind,
+        basis=pair.basis,
+        rejected_step=pair.rejected_step,
     )
+    return _with_sides_exchanged(record) if pair.swapped else record
+
+
+def _with_sides_exchanged(record: PairRecord) -> PairRecord:
+    sides = {
+        f"{to}_{name}": getattr(record, f"{by}_{name}")
+        for name in ("score", "value", "visits", "trajectory", "source")
+        for to, by in (("chosen", "rejected"), ("rejected", "chosen"))
+    }
+    return replace(record, chosen=record.rejected, rejected=record.chosen, swapped=True, **sides)
 
 
 def _source(rollouts: Rollouts, trajectory: Trajectory) -> str:

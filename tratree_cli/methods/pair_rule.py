@@ -11,12 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from tratree_cli.envs.action_kinds import UNPARSABLE, ActionKind, difference_kind, first_word
 from tratree_cli.registry import UNRANKED, Registry
 
 if TYPE_CHECKING:
-    from tratree_cli.formats.rollouts import Rollouts
+    from tratree_cli.formats.rollouts import Rollouts, TextTable
+    from tratree_cli.trees.columns import Columns
     from tratree_cli.trees.forest import Forest
-    from tratree_cli.trees.pairs import BranchSelect, PairSet
+    from tratree_cli.trees.pairs import BranchSelect, KindOf, PairSet, TieBreak
 
 Source: TypeAlias = Literal["tree", "rollouts", "demos"]
 
@@ -33,6 +35,19 @@ class PairSources:
     rollouts: Rollouts
     forest: Forest | None = None
     demos: Rollouts | None = None
+    action_kind: ActionKind = first_word
+
+    def kinds(self, better: Rollouts | None = None, worse: Rollouts | None = None) -> KindOf:
+        """What differs between an action of ``better`` and one of ``worse``, by text numbers.
+
+        Both are those of ``rollouts`` where nothing is given.
+        """
+        first, second = ((given or self.rollouts).texts for given in (better, worse))
+
+        def kind(texts: TextTable, number: int) -> str:
+            return self.action_kind(texts[number]) if number >= 0 else UNPARSABLE
+
+        return lambda one, other: difference_kind(kind(first, one), kind(second, other))
 
 
 @dataclass(frozen=True)
@@ -40,6 +55,7 @@ class MiningParameters:
     """The parameters of a rule: of the section ``pairs``, and ``own`` of the rule's ``settings``.
 
     Limits of 0 are no limits; ``horizon`` counts the steps of each continuation, 0 to the end.
+    With ``mixed`` every pair is made twice, cut and to the end (``horizons``).
     """
 
     min_gap: float = 0.1
@@ -48,8 +64,44 @@ class MiningParameters:
     select: BranchSelect = "best-worst"
     per_node: int = 0
     horizon: int = 0
+    mixed: bool = False
+    min_chosen: float = 0.0
+    keep_invalid: bool = False
+    per_kind: int = 0
+    tie_break: TieBreak = ""
+    mirror: bool = False
+    shuffle_sides: bool = False
     own: Any = None
 
+    @property
+    def horizons(self) -> tuple[int, ...]:
+        """The numbers of steps to which the continuations of a pair are cut, 0: to the end."""
+        return (self.horizon, 0) if self.mixed else (self.horizon,)
+
+    def finished(
+        self, found: PairSet, sources: PairSources, columns: Columns, demos: Columns | None = None
+    ) -> PairSet:
+        """The pairs of a rule with mirror pairs and exchanged sides, as far as these are asked for.
+
+        ``columns`` (and ``demos``) are those of ``sources``, which the rule has at hand.
+        """
+        from tratree_cli.trees.mirror_pairs import with_mirrors, with_shuffled_sides
+
+        if self.mirror:
+            own = sources.demos if found.demonstrated else sources.rollouts
+            found = with_mirrors(found, columns, demos, sources.kinds(own, own))
+        return with_shuffled_sides(found, self.seed) if self.shuffle_sides else found
+
+
+FOR_EVERY_RULE = (
+    "horizon",
+    "min_chosen",
+    "keep_invalid",
+    "per_kind",
+    "mirror",
+    "shuffle_sides",
+)
+"""Parameters of the section ``pairs`` that mean something for the pairs of any rule."""
 
 Mine: TypeAlias = Callable[[PairSources, MiningParameters], "PairSet"]
 
@@ -67,7 +119,12 @@ class PairRule:
     explorer: Literal["", "strong"] = ""
     """Whose exploration it takes where none is given: the configured one, or the strong model's."""
     reads: tuple[str, ...] = ()
-    """Parameters of the section ``pairs`` that it reads beside ``min_gap`` and ``per_task``."""
+    """Parameters of the section ``pairs`` that it reads beside ``min_gap`` and ``per_task``.
+
+    Of ``FOR_EVERY_RULE`` a rule that does not read one refuses values other than the default;
+    ``select``, ``per_node`` and ``tie_break`` are about divergence points, which not all rules
+    have.
+    """
     settings: type[Any] | None = None
     """A frozen dataclass with defaults: its own settings, which ``pairs.parameters.NAME`` sets."""
     version: int = 1

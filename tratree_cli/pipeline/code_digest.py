@@ -52,7 +52,7 @@ def reachable_files(node: Node) -> dict[str, str]:
 
     Of another package (an environment, a trainer, a pair rule, a policy) it is the module alone.
     """
-    modules = [node.stage.body.partition(":")[0], *node.modules]
+    modules = [node.stage.module, *node.modules]
     if node.environment is not None:
         from tratree_cli.envs.registry import find_plugin
 

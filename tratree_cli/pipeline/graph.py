@@ -45,9 +45,15 @@ class Stage:
     parameters: type[Any]
     """The frozen dataclass of its parameters (``pipeline.parameters``)."""
 
+    @property
+    def module(self) -> str:
+        """The module of the body."""
+        return self.body.partition(":")[0]
+
     def load(self) -> Callable[[Job[Any]], Result]:
-        module, _, function = self.body.partition(":")
-        loaded: Callable[[Job[Any]], Result] = getattr(importlib.import_module(module), function)
+        function = self.body.partition(":")[2]
+        body = getattr(importlib.import_module(self.module), function)
+        loaded: Callable[[Job[Any]], Result] = body
         return loaded
 
 
@@ -191,6 +197,8 @@ class Job(Generic[_Parameters]):
     scratch: Callable[[Mapping[str, Any]], Path]
     options: Options
     progress: Progress
+    realise: Callable[[Node], Entry]
+    """The artifact of a node that only the body could decide on: found in the store or computed."""
 
     @property
     def params(self) -> _Parameters:

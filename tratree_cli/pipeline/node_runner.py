@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from tratree_cli.errors import StageError, is_out_of_memory
 from tratree_cli.models.folder_checks import remote_code_allowed
 from tratree_cli.pipeline import code_digest
 from tratree_cli.pipeline.graph import Job, Node, Options, Result
+from tratree_cli.pipeline.reporter import PartReporter
 
 if TYPE_CHECKING:
     from tratree_store import Entry, Store
@@ -39,6 +40,8 @@ class NodeRun:
     wait: float | None = None
     """Seconds to wait for another process that computes the same recipe; None: without limit."""
     command: Sequence[str] = ()
+    part_of: str = ""
+    """The stage whose body asked for the node while it ran; recorded."""
 
     def job(self, out: Path, store: Store, reporter: Reporter) -> Job[Any]:
         """What the node's body is handed."""
@@ -50,11 +53,34 @@ class NodeRun:
             scratch=store.partial,
             options=self.options,
             progress=lambda done, total, note: reporter.progress(self.label, done, total, note),
+            realise=lambda node: _realise_for(self, node, store, reporter),
         )
 
 
-def run_node(run: NodeRun, store: Store, reporter: Reporter) -> tuple[Entry, bool]:
-    """Compute one node under the store's lock; returns the entry and whether it was there."""
+def _realise_for(run: NodeRun, node: Node, store: Store, reporter: Reporter) -> Entry:
+    """The artifact of ``node``, which the body of ``run`` asks for while it runs.
+
+    It is an artifact like all others and outlives a kill of ``run``; people see it as a part of it.
+    """
+    inputs = {
+        role: [
+            _realise_for(run, source, store, reporter) if isinstance(source, Node) else source
+            for source in sources
+        ]
+        for role, sources in node.inputs.items()
+    }
+    asked = run.node.stage.name
+    part = replace(run, node=node, inputs=inputs, label=node.label, forced=False, part_of=asked)
+    return run_node(part, store, PartReporter(reporter, run.label), said=False)[0]
+
+
+def run_node(
+    run: NodeRun, store: Store, reporter: Reporter, *, said: bool = True
+) -> tuple[Entry, bool]:
+    """Compute one node under the store's lock; returns the entry and whether it was there.
+
+    What it warns about is recorded, and ``said`` to people.
+    """
     startup.collect_as_usual()
     node = run.node
     accept = code_digest.code_mismatch if run.strict_code else None
@@ -70,11 +96,12 @@ def run_node(run: NodeRun, store: Store, reporter: Reporter) -> tuple[Entry, boo
         reporter.started(run.label, short_reason(build.reason))
         began, cpu = time.monotonic(), _cpu_seconds()
         result = _called(run, run.job(build.path, store, reporter))
-        for message in result.warnings if result.said else ():
+        for message in result.warnings if said and result.said else ():
             reporter.warn(f"{run.label}: {message}")
         provenance = {
             **_circumstances(run, cpu),
             **node.recorded,
+            **({"part_of": run.part_of} if run.part_of else {}),
             "inputs": {role: [e.recipe for e in entries] for role, entries in run.inputs.items()},
             "code": code_digest.reachable_files(node),
             "config": node.config.to_dict(),

@@ -48,3 +48,21 @@ class SilentReporter:
     def hint(self, command: str) -> None: ...
     def show(self, renderable: Any) -> None: ...
     def close(self) -> None: ...
+
+
+class PartReporter(SilentReporter):
+    """Shows a node that another one asked for while it runs, as a part of that one.
+
+    How much of such parts is to come is not known, so no time that is left is told.
+    """
+
+    def __init__(self, whole: Reporter, label: str) -> None:
+        self._whole = whole
+        self._label = label
+
+    def progress(self, label: str, done: int, total: int, note: str) -> None:
+        of = f"of {total} in {label}" if total else label
+        self._whole.progress(self._label, done, 0, f"{of}  {note}")
+
+    def warn(self, message: str) -> None:
+        self._whole.warn(message)

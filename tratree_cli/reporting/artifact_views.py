@@ -78,13 +78,15 @@ def _model(entry: Entry) -> RenderableType:
     import orjson
 
     from tratree_cli.display.show_model import model_card
+    from tratree_cli.training.convergence import as_lines
 
     documents = [
         orjson.loads(path.read_bytes()) if path.is_file() else {}
         for path in (entry.path / "config.json", entry.path / "training.json")
     ]
     label = str(entry.provenance.get("label", "model"))
-    return model_card(documents[0], documents[1], title=f"{label}  {entry.ref[:24]}")
+    title = f"{label}  {entry.ref[:24]}"
+    return model_card(documents[0], documents[1], title, as_lines(entry.summary))
 
 
 def case_study_view(store: Store, entries: Sequence[Entry], task: str | None) -> RenderableType:

@@ -104,6 +104,8 @@ def _artifacts(data: ReportData) -> tuple[Artifact, ...]:
         label = str(entry.provenance.get("label", entry.stage))
         seed = entry.document.get("params", {}).get("seed")
         label = label if seed is None else f"{label}, seed {seed}"
+        order = entry.document.get("params", {}).get("data_seed")
+        label = label if order is None else f"{label}, order {order}"
         ordered[entry.recipe] = Artifact(entry.ref, label, tuple(e.ref for e in made_from))
 
     for entry in known.values():
@@ -116,6 +118,7 @@ def _source_label(descriptor: Descriptor) -> str:
     where = f"{environment_title(descriptor.environment)} {descriptor.task_set}"
     parts = [descriptor.label, *([where.strip()] if descriptor.environment else [])]
     parts += [f"seed {descriptor.seed}"] if descriptor.seed is not None else []
+    parts += [f"order {descriptor.data_seed}"] if descriptor.data_seed is not None else []
     parts += [f"{name}={descriptor.parameters.get(name)}" for name in descriptor.varied]
     return ", ".join(parts)
 

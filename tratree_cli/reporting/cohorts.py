@@ -1,9 +1,11 @@
-"""Evaluations that differ in nothing but the training seed, taken together.
+"""Evaluations that differ in nothing but the training seed and the order of rows, taken together.
 
 A cohort is one cell of a table: a method on an environment, a split, with a strong and a weak
 model and one setting of the swept parameters. Its reward is the mean of the runs' own average
 rewards, each over the tasks that the run has a score on; its interval resamples tasks, its spread
-is the standard deviation over seeds. The two answer different questions and are never mixed.
+is the standard deviation over seeds. The two answer different questions and are never mixed. The
+orders of rows of one seed (``train.data_seed``) are averaged before anything is said over seeds,
+and every seed weighs the same.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import lcm
 from statistics import fmean, stdev
 
 import numpy as np
@@ -25,7 +28,7 @@ from tratree_cli.reporting.rows import EvaluationRow
 
 @dataclass(frozen=True)
 class Cohort:
-    """Runs of one method that differ only in the training seed, ordered by seed."""
+    """Runs of one method that differ only in training seed and order of rows, sorted by them."""
 
     runs: tuple[EvaluationRow, ...]
 
@@ -48,25 +51,50 @@ class Cohort:
 
     @property
     def seeds(self) -> tuple[int | None, ...]:
-        return tuple(run.descriptor.seed for run in self.runs)
+        """The training seeds, each once."""
+        return tuple(self._by_seed)
+
+    @property
+    def orders(self) -> tuple[int, ...]:
+        """How many orders of rows each seed has."""
+        return tuple(map(len, self._by_seed.values()))
 
     @cached_property
+    def _by_seed(self) -> dict[int | None, list[EvaluationRow]]:
+        by_seed: dict[int | None, list[EvaluationRow]] = {}
+        for run in self.runs:
+            by_seed.setdefault(run.descriptor.seed, []).append(run)
+        return by_seed
+
+    @cached_property
+    def _weighted(self) -> tuple[EvaluationRow, ...]:
+        """The runs, repeated where seeds have unequally many of them, so that seeds weigh alike."""
+        most = lcm(*self.orders)
+        groups = self._by_seed.values()
+        return tuple(run for group in groups for run in group for _ in range(most // len(group)))
+
+    @cached_property
+    def _rewards(self) -> dict[int | None, float]:
+        """Average reward times 100 of each seed that has one: the mean over its orders."""
+        rewards = {
+            seed: [
+                run.evaluation.metrics.reward.value
+                for run in group
+                if run.evaluation.metrics.reward is not None
+            ]
+            for seed, group in self._by_seed.items()
+        }
+        return {seed: fmean(values) for seed, values in rewards.items() if values}
+
+    @property
     def rewards(self) -> tuple[float, ...]:
-        """Average reward times 100 of each run that has one."""
-        return tuple(
-            run.evaluation.metrics.reward.value
-            for run in self.runs
-            if run.evaluation.metrics.reward is not None
-        )
+        """Average reward times 100 of each training seed that has one."""
+        return tuple(self._rewards.values())
 
-    @cached_property
+    @property
     def rewards_by_seed(self) -> dict[int, float]:
         """Average reward times 100 by training seed, for tests that pair seeds."""
-        return {
-            run.descriptor.seed: run.evaluation.metrics.reward.value
-            for run in self.runs
-            if run.descriptor.seed is not None and run.evaluation.metrics.reward is not None
-        }
+        return {seed: reward for seed, reward in self._rewards.items() if seed is not None}
 
     @cached_property
     def task_rewards(self) -> dict[str, float]:
@@ -101,11 +129,11 @@ class Cohort:
     @cached_property
     def curve(self) -> tuple[Interval, ...]:
         """Average reward times 100 after each step, mean over seeds, intervals over tasks."""
-        curves = [run.evaluation.metrics.curve for run in self.runs]
+        curves = [run.evaluation.metrics.curve for run in self._weighted]
         if len(curves) == 1:
             return curves[0]
         length = max(map(len, curves))
-        tables = [task_curves(run.evaluation.results, length) for run in self.runs]
+        tables = [task_curves(run.evaluation.results, length) for run in self._weighted]
         if not length or not any(tables):
             return ()
         return self._intervals(tables, length)
@@ -113,7 +141,9 @@ class Cohort:
     @cached_property
     def _tables(self) -> list[dict[str, float]]:
         """Reward per task of each run; tasks that it has no score on are missing."""
-        return [task_rewards(run.evaluation.results, run.descriptor.best_of) for run in self.runs]
+        return [
+            task_rewards(run.evaluation.results, run.descriptor.best_of) for run in self._weighted
+        ]
 
     def _mean_over_runs(self, tables: Sequence[Mapping[str, float]]) -> Interval:
         return self._intervals([{t: [r] for t, r in table.items()} for table in tables], 1)[0]
@@ -144,7 +174,7 @@ class Cohort:
         """The mean over runs of one of the metrics: ``success``, ``perfect``, ``steps``, ..."""
         values = [
             interval.value
-            for run in self.runs
+            for run in self._weighted
             if (interval := getattr(run.evaluation.metrics, name)) is not None
         ]
         return fmean(values) if values else None
@@ -196,6 +226,23 @@ def _identity(descriptor: Descriptor) -> tuple[str, ...]:
     )
 
 
-def _seed(row: EvaluationRow) -> tuple[bool, int]:
-    seed = row.descriptor.seed
-    return (seed is None, seed or 0)
+def _seed(row: EvaluationRow) -> tuple[bool, int, int]:
+    """Sorts by seed; of one seed the order that follows it comes first."""
+    seed, order = row.descriptor.seed, row.descriptor.data_seed
+    return (seed is None, seed or 0, -1 if order is None else order)
+
+
+def seeds_in_words(groups: Sequence[Cohort]) -> str:
+    """``3``, ``3 to 5`` or ``5 × 3 orders``: the training seeds behind each figure.
+
+    Policies without a seed take no part, and with one order for each seed none in the orders.
+    """
+    seeded = [group for group in groups if group.seeds != (None,)]
+    seeds = {len(group.seeds) for group in seeded} or {1}
+    orders = {number for group in seeded if max(group.orders) > 1 for number in group.orders}
+    return f"{_span(seeds)} × {_span(orders)} orders" if orders else _span(seeds)
+
+
+def _span(numbers: set[int]) -> str:
+    least, most = min(numbers), max(numbers)
+    return str(most) if least == most else f"{least} to {most}"

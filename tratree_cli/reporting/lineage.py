@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tratree_cli.reporting.rows import RowLineage
 
+SFT_STAGES = ("sft", "sft-auto")
+"""The stages that make an SFT model: of a given length, and of one that is chosen on dev."""
 _ROLES_BY_LABEL = {"SFT weak model": "weak", "SFT strong model": "strong"}
 
 
@@ -57,7 +59,7 @@ def sft_role(model: Entry) -> str | None:
 
     It is what the stage recorded, and for a model made before that was recorded its label.
     """
-    if model.stage != "sft":
+    if model.stage not in SFT_STAGES:
         return None
     recorded = model.provenance.get("role")
     return str(recorded) if recorded else _ROLES_BY_LABEL.get(str(model.provenance.get("label")))

@@ -34,6 +34,7 @@ def read_row(store: Store, row: RowLineage) -> EvaluationRow:
         family=models["strong"] if _names_strong(row.method) else "",
         weak=models["weak"] if _names_weak(row.method) else "",
         seed=policy.document["params"].get("seed") if policy else None,
+        data_seed=policy.document["params"].get("data_seed") if policy else None,
         budget=lineage.budget(store, policy) if policy else Budget(),
         parameters={
             **keyed_settings(row.method, lineage.behind_row(store, row), config),

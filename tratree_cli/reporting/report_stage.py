@@ -79,7 +79,11 @@ def of_evaluations(
     from tratree_cli.reporting.read_rows import method_of, policies_of
 
     store = CachedLineage(store)
-    models = list(store.entries(kind="model")) if all_policies else []
+    models: list[Entry] = []
+    if all_policies:
+        # A model that was only tried is known by the one that was chosen.
+        made = store.entries(kind="model")
+        models = [entry for entry in made if not entry.provenance.get("part_of")]
     accuracies: dict[str, Entry] = {}
     for entry in store.entries(stage=preference_accuracy.STAGE.name):
         for digest in entry.inputs["policy"]:
@@ -283,10 +287,13 @@ def _heading(rows: Sequence[EvaluationRow]) -> tuple[str, str]:
     where = dict.fromkeys(environment_title(config["env"]["name"]) for config in configs)
     recipes = dict.fromkeys(str(config["recipe"]) for config in configs)
     splits = dict.fromkeys(row.descriptor.task_set for row in rows)
-    seeds = {row.descriptor.seed for row in rows if row.lineage and row.lineage.policy}
+    trained = [row.descriptor for row in rows if row.lineage and row.lineage.policy]
+    seeds = {descriptor.seed for descriptor in trained}
+    orders = {descriptor.data_seed for descriptor in trained} - {None}
     parts = [
         f"recipe {', '.join(recipes)}",
         f"split {', '.join(splits)}",
         *([f"{len(seeds)} training seeds"] if len(seeds) > 1 else []),
+        *([f"{len(orders)} orders of rows a seed"] if len(orders) > 1 else []),
     ]
     return f"Weak-to-strong on {', '.join(where)}", ", ".join(parts)

@@ -12,6 +12,7 @@ from tratree_cli.config import Config, from_dict, load_recipe
 from tratree_cli.errors import InputError
 from tratree_cli.methods.registry import is_method
 from tratree_cli.reporting.rows import RowLineage
+from tratree_cli.sections import SFT_ROLES
 
 if TYPE_CHECKING:
     from tratree_store import Entry
@@ -53,6 +54,10 @@ def _assignments(row: RowLineage, maker: Entry) -> list[str]:
     shipped = recipe.to_dict()
     # How the model was made counts over how a shared evaluation happened to be asked for.
     effective = from_dict(maker.provenance["config"], "").to_dict()
+    for role in SFT_ROLES:
+        # What the recipe says of one model and was taken back is said of it again.
+        taken_back = {key: effective["sft"][key] for key in shipped["sft"][role]}
+        effective["sft"][role] = {**taken_back, **effective["sft"][role]}
     effective["eval"] = from_dict(row.evaluation.provenance["config"], "").to_dict()["eval"]
     return [
         f"--set {section}.{key}={_typed(value)}"

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tratree_cli.methods.registry import METHODS
+from tratree_cli.reporting.lineage import SFT_STAGES
 
 if TYPE_CHECKING:
     from tratree_store import Entry
@@ -55,7 +56,7 @@ def keyed_settings(
     for ancestor in entries:
         params = ancestor.document.get("params", {})
         for name, (stage, path) in KEYED.items():
-            if ancestor.stage == stage and (value := _at(params, path)) is not None:
+            if _setting_stage(ancestor) == stage and (value := _at(params, path)) is not None:
                 settings.setdefault(name, []).append(value)
         if ancestor.stage == "train-strong":
             started = "base" if "base" in ancestor.document.get("models", {}) else "sft"
@@ -67,6 +68,11 @@ def keyed_settings(
     return {
         name: values[0] for name, values in settings.items() if values == values[:1] * len(values)
     }
+
+
+def _setting_stage(entry: Entry) -> str:
+    """The stage whose settings these are; SFT of a chosen length has those of SFT."""
+    return "sft" if entry.stage in SFT_STAGES else entry.stage
 
 
 def differing_settings(
@@ -82,7 +88,7 @@ def differing_settings(
 def _explorer(rollouts: Entry, config: Mapping[str, Any]) -> str:
     """Whose exploration it is: a role of the recipe, or the policies that were named instead."""
     policies = rollouts.document.get("params", {}).get("policies", ["model"])
-    if policies != ["model"]:
+    if set(policies) != {"model"}:
         return ", ".join(map(str, policies))
     return str(config.get("explore", {}).get("explorer", "weak"))
 
@@ -90,12 +96,13 @@ def _explorer(rollouts: Entry, config: Mapping[str, Any]) -> str:
 def _flat(entries: Sequence[Entry]) -> dict[str, Any]:
     """Every parameter of these artifacts as section.key; what several disagree on becomes a list.
 
-    Training seeds are left out: they tell the runs of one row apart, not one row from another.
+    Seeds, of training and of the rows' order, are left out: they tell the runs of one row apart,
+    not one row from another.
     """
     flat: dict[str, list[Any]] = {}
     for entry in entries:
         for path, value in _leaves(entry.document.get("params", {}), ()):
-            if path[-1] == "seed":
+            if path[-1] in ("seed", "data_seed"):
                 continue
             steps = path if len(path) > 1 else (entry.stage, *path)
             values = flat.setdefault(".".join(steps[-2:]), [])

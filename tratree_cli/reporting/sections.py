@@ -31,6 +31,7 @@ from tratree_cli.reporting.tables import (
     endings,
     informativeness,
     sampling,
+    sft_length,
     summary,
     sweep,
     table_1,
@@ -89,6 +90,6 @@ SECTIONS = (
     SectionPlan("tree", "Trajectory tree", (tree.tables,)),
     SectionPlan("outlines", "Informative trees and pairs", (outlines.blocks,)),
     SectionPlan("theory", "What Theorem 1 rests on", (theory.table, informativeness.tables)),
-    SectionPlan("training", "Training", (training_curves.figures,)),
+    SectionPlan("training", "Training", (sft_length.table, training_curves.figures)),
     SectionPlan("case", "Case study", (case_study.blocks,)),
 )

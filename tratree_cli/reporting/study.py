@@ -18,8 +18,10 @@ from tratree_cli.config import Config, parse_assignment
 from tratree_cli.errors import InputError
 from tratree_cli.methods.registry import method, methods
 from tratree_cli.pipeline.graph import Node, order
+from tratree_cli.sections import AS_SEED
 from tratree_cli.stages import method_graph
 
+DATA_SEED = "train.data_seed"
 IDENTITY = ("env", "models", "eval.split", "eval.protocol")
 """Sections and parameters that a table has rows or columns of its own for: never 'varied'."""
 
@@ -65,6 +67,8 @@ class StudyCell:
     settings: Mapping[str, Any] = field(default_factory=dict)
     varied: tuple[str, ...] = ()
     seed: int = 0
+    data_seed: int | None = None
+    """The order of rows, where the study has several and the method depends on it."""
 
     @property
     def policy(self) -> Node | None:
@@ -79,6 +83,10 @@ def parse_sweep(text: str, config: Config) -> Sweep:
     key = path.strip()
     if key == "seed":
         raise InputError(f"--sweep {text}: use --seeds N for training seeds")
+    if key == DATA_SEED:
+        raise InputError(
+            f"--sweep {text}: use --orders N for orders of rows, which are averaged within a seed"
+        )
     if not equals or "." not in key or not all(literals):
         raise InputError(f"--sweep {text}: expected section.key=value,value,...")
     if key == "env.name":
@@ -130,51 +138,74 @@ def cells(
     names: Sequence[str],
     *,
     seeds: int = 1,
+    orders: int | None = None,
     sweeps: Sequence[Sweep] = (),
     grid: bool = False,
 ) -> list[StudyCell]:
     """Every distinct cell: per seed the recipe itself, then the swept settings around it.
 
-    ``config.seed`` is the first seed. Scripted policies know no training seed, and methods that do
-    not depend on a swept parameter have no cell of their own for it.
+    ``config.seed`` is the first seed. ``orders`` trains what depends on the order of rows with so
+    many of them (``train.data_seed`` from 0 on); None leaves it to the configuration. Scripted
+    policies know no training seed, and methods that do not depend on a swept parameter have no cell
+    of their own for it.
     """
     distinct: dict[tuple[str, str], StudyCell] = {}
     effective: set[str] = set()
-    for seed in range(config.seed, config.seed + seeds):
-        own = replace(config, seed=seed)
+    for own, name, data_seed in _rows(config, names, seeds, orders):
         recipe_values = {sweep.key: sweep.value_in(own) for sweep in sweeps}
-        plans = list(_plans(own, sweeps, grid))
-        for name in names:
-            base = method_graph.evaluation(own, name)
-            swept = [
-                (settings, method_graph.evaluation(changed, name)) for settings, changed in plans
-            ]
-            # Only where nothing else differs does a changed graph show what it depends on.
-            dependent = {
+        base = method_graph.evaluation(own, name)
+        swept = [
+            (settings, method_graph.evaluation(changed, name))
+            for settings, changed in _plans(own, sweeps, grid)
+        ]
+        # Only where nothing else differs does a changed graph show what it depends on.
+        dependent = {
+            key
+            for settings, node in swept
+            for key in settings
+            if node.key != base.key and _only(key, settings, recipe_values)
+        }
+        effective |= dependent
+        dependent_values = {key: value for key, value in recipe_values.items() if key in dependent}
+        for settings, node in [({}, base), *swept]:
+            own_settings = {
+                **dependent_values,
+                **{k: v for k, v in settings.items() if k in dependent_values},
+            }
+            varied = tuple(
                 key
-                for settings, node in swept
-                for key in settings
-                if node.key != base.key and _only(key, settings, recipe_values)
-            }
-            effective |= dependent
-            dependent_values = {
-                key: value for key, value in recipe_values.items() if key in dependent
-            }
-            for settings, node in [({}, base), *swept]:
-                own_settings = {
-                    **dependent_values,
-                    **{k: v for k, v in settings.items() if k in dependent_values},
-                }
-                varied = tuple(
-                    key
-                    for key, value in own_settings.items()
-                    if value != recipe_values[key] and not _identifies(key)
-                )
-                distinct.setdefault(
-                    (name, node.key), StudyCell(name, node, own_settings, varied, seed)
-                )
+                for key, value in own_settings.items()
+                if value != recipe_values[key] and not _identifies(key)
+            )
+            distinct.setdefault(
+                (name, node.key), StudyCell(name, node, own_settings, varied, own.seed, data_seed)
+            )
     _refuse_ineffective(config, names, sweeps, effective)
     return list(distinct.values())
+
+
+def _rows(
+    config: Config, names: Sequence[str], seeds: int, orders: int | None
+) -> Iterator[tuple[Config, str, int | None]]:
+    """The configuration of each seed, method and order of rows that the method depends on."""
+    for seed in range(config.seed, config.seed + seeds):
+        own = replace(config, seed=seed)
+        for name in names:
+            if orders is None or not _depends_on_order(own, name):
+                yield own, name, None
+                continue
+            for data_seed in range(orders):
+                yield _ordered(own, data_seed), name, data_seed
+
+
+def _depends_on_order(config: Config, name: str) -> bool:
+    """Whether rows are learned in ``train.data_seed``'s order anywhere in the method's graph."""
+    given, as_seed = (_ordered(config, data_seed) for data_seed in (0, AS_SEED))
+    return method_graph.evaluation(given, name).key != method_graph.evaluation(as_seed, name).key
+
+
+def _ordered(config: Config, data_seed: int) -> Config:
+    return replace(config, train=replace(config.train, data_seed=data_seed))
 
 
 def labels(cells: Sequence[StudyCell]) -> dict[str, str]:
@@ -185,7 +216,9 @@ def labels(cells: Sequence[StudyCell]) -> dict[str, str]:
     marks: dict[str, list[tuple[str, ...]]] = {}
     nodes: dict[str, Node] = {}
     for cell in cells:
-        mark = (f"seed {cell.seed}", *(f"{key}={cell.settings[key]}" for key in cell.varied))
+        order_of_rows = () if cell.data_seed is None else (f"order {cell.data_seed}",)
+        varied = (f"{key}={cell.settings[key]}" for key in cell.varied)
+        mark = (f"seed {cell.seed}", *order_of_rows, *varied)
         for node in order([cell.evaluation]):
             nodes[node.key] = node
             marks.setdefault(node.key, []).append(mark)

@@ -111,6 +111,7 @@ def _description(descriptor: Descriptor) -> Hashable:
         descriptor.method,
         descriptor.best_of,
         descriptor.seed,
+        descriptor.data_seed,
         repr(sorted(descriptor.parameters.items())),
     )
 

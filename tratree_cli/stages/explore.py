@@ -68,12 +68,14 @@ def node(
 ) -> Node:
     """Exploration by the SFT model of ``explorer`` (default: the configuration's), or by policies.
 
-    A policy is a model (a node or an artifact) or the name of a scripted or served one.
+    ``both`` are the weak and the strong one in one exploration, so that whatever is made of it is
+    made of both; their episodes are those that each plays alone, and are shared with these. A
+    policy is a model (a node or an artifact) or the name of a scripted or served one.
     """
     section = config.explore
     require_training_split(config, section.split, "explore", allowed=allow_test)
     role = explorer or section.explorer
-    given = tuple(policies) if policies else (sft.node(config, role),)
+    given = tuple(policies) if policies else tuple(sft.node(config, one) for one in explorers(role))
     models = [policy for policy in given if not isinstance(policy, str)]
     names = tuple(policy if isinstance(policy, str) else MODEL for policy in given)
     params = ExploreParameters(
@@ -88,10 +90,10 @@ def node(
         roles=distinct_roles(given),
         task_ids=tuple(section.task_ids),
     )
-    who = "strong" if policies is None and role == "strong" else ""
+    who = {"strong": " by the strong model", "both": " by both models"}.get(role, "")
     return Node(
         stage=STAGE,
-        label="exploration" + (f" by the {who} model" if who else ""),
+        label="exploration" + ("" if policies else who),
         config=config,
         params=params,
         inputs={"policy": tuple(models)} if models else {},
@@ -100,6 +102,11 @@ def node(
         locations=locations(config),
         modules=policy_modules(config, names),
     )
+
+
+def explorers(explorer: str) -> tuple[str, ...]:
+    """The roles of the SFT models that explore."""
+    return sft.ROLES if explorer == "both" else (explorer,)
 
 
 def distinct_roles(policies: Sequence[Node | Entry | str]) -> tuple[str, ...]:

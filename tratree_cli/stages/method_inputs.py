@@ -9,7 +9,7 @@ from tratree_cli.errors import InputError
 from tratree_cli.methods.method import Method
 from tratree_cli.methods.registry import METHODS, method, trained_methods
 from tratree_cli.pipeline.graph import Node
-from tratree_cli.stages import build_tree, demos, explore, mcts, mine_pairs
+from tratree_cli.stages import build_tree, demos, explore, mcts, mine_pairs, skip_preferred
 from tratree_cli.training.trainer import Trainer, trainer
 
 if TYPE_CHECKING:
@@ -70,12 +70,20 @@ def _learns_from(record: Method, entry: Entry) -> bool:
         return False
     params = entry.document["params"]
     if entry.kind == "pairs":
-        rule = "" if entry.stage == "import" else str(params.get("rule", "tree"))
-        return record.pair_rule == rule
+        return record.pair_rule == _rule_of(entry)
     if entry.kind == "paths":
         observed = str(params.get("select")) == mcts.BEST_OBSERVED
         return observed == (record.path_rule == mcts.BEST_OBSERVED)
     return True
+
+
+def _rule_of(pairs: Entry) -> str:
+    """The rule that pairs were mined by; empty for pairs from elsewhere."""
+    if pairs.stage == "import":
+        return ""
+    if pairs.stage == skip_preferred.STAGE.name:
+        return str(pairs.summary["rule"])
+    return str(pairs.document["params"].get("rule", "tree"))
 
 
 def learned_from(config: Config, record: Method) -> Node:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tratree_cli.config import Config
 from tratree_cli.methods.pair_rule import (
@@ -17,19 +18,22 @@ from tratree_cli.methods.pair_rule import (
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages import build_tree, demos, explore
+from tratree_cli.stages.pair_settings import horizon_of, section_of
 from tratree_cli.stages.plugin_settings import own_settings
 
 if TYPE_CHECKING:
     from tratree_store import Entry
 
     from tratree_cli.formats.rollouts import Rollouts
+    from tratree_cli.trees.pairs import PairSet, TieBreak
 
 
 @dataclass(frozen=True)
 class MinePairsParameters:
-    """``select``, ``per_node`` and ``horizon`` are there where the rule reads them.
+    """``select`` and ``per_node`` are there where the rule reads them.
 
-    ``parameters`` are all settings of a rule that has its own.
+    ``horizon`` is 0 where continuations go to the end, with ``mixed`` every pair is there cut and
+    to the end. ``parameters`` are all settings of a rule that has its own.
     """
 
     rule: str
@@ -38,12 +42,19 @@ class MinePairsParameters:
     seed: int
     select: str | None = keyed_unless(None)
     per_node: int | None = keyed_unless(None)
-    horizon: int | None = keyed_unless(None)
+    horizon: int = keyed_unless(0, since=4)
+    mixed: bool = keyed_unless(False, since=4)
+    min_chosen: float = keyed_unless(0.0, since=4)
+    keep_invalid: bool = keyed_unless(False, since=4)
+    per_kind: int = keyed_unless(0, since=4)
+    tie_break: str = keyed_unless("", since=4)
+    mirror: bool = keyed_unless(False, since=4)
+    shuffle_sides: bool = keyed_unless(False, since=4)
     parameters: Mapping[str, Any] | None = keyed_unless(None)
     rule_version: int = keyed_unless(1)
 
 
-STAGE = Stage("mine-pairs", 3, "pairs", "tratree_cli.stages.mine_pairs:run", MinePairsParameters)
+STAGE = Stage("mine-pairs", 4, "pairs", "tratree_cli.stages.mine_pairs:run", MinePairsParameters)
 
 
 def node(
@@ -82,7 +93,8 @@ def node(
 
 
 def _parameters(config: Config, rule: PairRule) -> MinePairsParameters:
-    section = config.pairs
+    section = section_of(config, rule)
+    horizon, mixed = horizon_of(section)
     return MinePairsParameters(
         rule=rule.name,
         min_gap=section.min_gap,
@@ -90,7 +102,14 @@ def _parameters(config: Config, rule: PairRule) -> MinePairsParameters:
         seed=config.seed,
         select=section.select if "select" in rule.reads else None,
         per_node=section.per_node if "per_node" in rule.reads else None,
-        horizon=section.horizon if "horizon" in rule.reads else None,
+        horizon=horizon,
+        mixed=mixed,
+        min_chosen=section.min_chosen,
+        keep_invalid=section.keep_invalid,
+        per_kind=section.per_kind,
+        tie_break=section.tie_break if "tie_break" in rule.reads else "",
+        mirror=section.mirror,
+        shuffle_sides=section.shuffle_sides,
         parameters=own_settings(
             PAIR_RULES, rule.name, rule.settings, section.parameters, "pairs.parameters"
         ),
@@ -104,6 +123,8 @@ def run(job: Job[MinePairsParameters]) -> Result:
     rule = pair_rule(job.params.rule)
     sources = _sources(job)
     mined = rule.load()(sources, _mining(job.params, rule))
+    if not job.params.keep_invalid and "keep_invalid" not in rule.reads:
+        mined = _valid(mined, sources)
     dropped = {reason: count for reason, count in mined.dropped.items() if count}
     write_pairs(
         render_pairs(mined, sources.rollouts, sources.demos, rule=rule.name),
@@ -111,24 +132,43 @@ def run(job: Job[MinePairsParameters]) -> Result:
         meta={"rule": rule.name, "dropped": dropped, "divergences": mined.divergences},
     )
     gaps = [pair.gap for pair in mined.pairs]
+    kinds = Counter(pair.kind for pair in mined.pairs)
+    other = Counter(pair.basis for pair in mined.pairs if pair.basis != "score")
     summary = {
         "pairs": len(mined.pairs),
         "tasks_with_pairs": len({pair.task for pair in mined.pairs}),
         "divergences": mined.divergences,
         "mean_gap": round(sum(gaps) / len(gaps), 3) if gaps else 0.0,
+        "kinds": dict(sorted(kinds.items(), key=lambda each: (-each[1], each[0]))),
+        **{f"by_{basis}": count for basis, count in sorted(other.items())},
         "dropped": dropped,
     }
+    if job.params.shuffle_sides:
+        summary["swapped"] = sum(pair.swapped for pair in mined.pairs)
     return Result(summary, warnings=[] if mined.pairs else [_uninformative(job.params.min_gap)])
 
 
 def _sources(job: Job[MinePairsParameters]) -> PairSources:
+    from tratree_cli.envs.registry import action_kind_of
     from tratree_cli.formats.trees import read_tree
 
     demonstrations = _merged(job, "demos") if "demos" in job.inputs else None
     if "tree" in job.inputs:
         tree = read_tree(job.one("tree").path)
-        return PairSources(tree.rollouts, tree.forest, demonstrations)
-    return PairSources(_merged(job, "rollouts"), None, demonstrations)
+        rollouts, forest = tree.rollouts, tree.forest
+    else:
+        rollouts, forest = _merged(job, "rollouts"), None
+    kind = action_kind_of(str(rollouts.environment.get("name", "")))
+    return PairSources(rollouts, forest, demonstrations, kind)
+
+
+def _valid(mined: PairSet, sources: PairSources) -> PairSet:
+    """The pairs of a rule that keeps whatever it finds, without those of turns without effect."""
+    from tratree_cli.formats.columns import columns_from_rollouts
+    from tratree_cli.trees.pair_limits import without_invalid_sides
+
+    demos = columns_from_rollouts(sources.demos) if mined.demonstrated and sources.demos else None
+    return without_invalid_sides(mined, columns_from_rollouts(sources.rollouts), demos)
 
 
 def _merged(job: Job[MinePairsParameters], role: str) -> Rollouts:
@@ -140,12 +180,20 @@ def _merged(job: Job[MinePairsParameters], role: str) -> Rollouts:
 
 def _mining(params: MinePairsParameters, rule: PairRule) -> MiningParameters:
     """The keyed parameters as the rule reads them."""
-    given = {name: getattr(params, name) for name in ("select", "per_node", "horizon")}
+    given = {name: getattr(params, name) for name in ("select", "per_node")}
     own = rule.settings(**params.parameters or {}) if rule.settings is not None else None
     return MiningParameters(
         min_gap=params.min_gap,
         per_task=params.per_task,
         seed=params.seed,
+        horizon=params.horizon,
+        mixed=params.mixed,
+        min_chosen=params.min_chosen,
+        keep_invalid=params.keep_invalid,
+        per_kind=params.per_kind,
+        tie_break=cast("TieBreak", params.tie_break),
+        mirror=params.mirror,
+        shuffle_sides=params.shuffle_sides,
         own=own,
         **{name: value for name, value in given.items() if value is not None},
     )

@@ -37,7 +37,9 @@ SPLIT = "dev"
 def held_out_pairs(config: Config) -> Node:
     """Pairs of the weak model's trees on ``report.held_out`` tasks of the dev split."""
     section = replace(config.explore, split=SPLIT, tasks=config.report.held_out, explorer="weak")
-    elsewhere = replace(config, explore=section)
+    # Exchanged sides are a control of the training alone.
+    pairs = replace(config.pairs, shuffle_sides=False)
+    elsewhere = replace(config, explore=section, pairs=pairs)
     # Nothing is trained on it, so the split may be one that is there to evaluate on.
     explored = explore.node(elsewhere, allow_test=True)
     rollouts = replace(explored, label="held-out exploration")
@@ -51,7 +53,7 @@ def node(config: Config, policy: Node | Entry, title: str) -> Node:
         stage=STAGE,
         label=f"preference accuracy of {title}",
         config=config,
-        params=PreferenceAccuracyParameters(config.sft.max_length),
+        params=PreferenceAccuracyParameters(config.sft.of("strong").max_length),
         inputs={
             "policy": (policy,),
             "reference": (sft.node(config, "weak"),),

@@ -31,7 +31,7 @@ class RefLogpsParameters:
     dtype: str
 
 
-STAGE = Stage("ref-logps", 3, "ref-logps", "tratree_cli.stages.ref_logps:run", RefLogpsParameters)
+STAGE = Stage("ref-logps", 4, "ref-logps", "tratree_cli.stages.ref_logps:run", RefLogpsParameters)
 
 
 def node(
@@ -47,7 +47,7 @@ def node(
         models["policy"] = base_identity(config.models.strong)
     else:
         inputs["policy"] = (policy,)
-    section = config.sft
+    section = config.sft.of("strong")
     of = pairs.label if isinstance(pairs, Node) else str(pairs.provenance.get("label", "pairs"))
     return Node(
         stage=STAGE,

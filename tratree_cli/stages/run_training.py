@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job, Result
-from tratree_cli.sections import DpoSection, SftSection, TrainingSection
+from tratree_cli.sections import AS_SEED, DpoSection, SftSection, TrainingSection
 from tratree_cli.stages.distributed import train_distributed
 from tratree_cli.stages.training_inputs import (
     base_folder,
@@ -50,7 +50,8 @@ class TrainingRun:
     """What a stage asks of a trainer.
 
     ``dpo`` is there for pairs only, ``other`` where the trainer takes a second model, and
-    ``max_steps`` above 0 where a number of optimizer steps replaces the epochs.
+    ``max_steps`` above 0 where a number of optimizer steps replaces the epochs. ``data_seed``
+    orders the rows where it is not ``AS_SEED``.
     """
 
     trainer: Trainer
@@ -59,6 +60,7 @@ class TrainingRun:
     dpo: DpoSection | None = None
     other: Path | None = None
     max_steps: int = 0
+    data_seed: int = AS_SEED
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -119,9 +121,11 @@ def training_config(job: Job[Any], run: TrainingRun) -> SFTParams | DPOParams:
     from tratree_cli.training.params import DPOParams, SFTParams
 
     training, dpo = run.training, run.dpo
+    data_seed = None if run.data_seed == AS_SEED else run.data_seed
     if dpo is not None:
         return DPOParams(
             **training_arguments(job, training, dpo),
+            data_seed=data_seed,
             beta=dpo.beta,
             nll_weight=dpo.nll_weight,
             explicit_kl=dpo.explicit_kl,
@@ -131,6 +135,7 @@ def training_config(job: Job[Any], run: TrainingRun) -> SFTParams | DPOParams:
     assert isinstance(training, SftSection), "imitation has a schedule of its own"
     return SFTParams(
         **training_arguments(job, training, training),
+        data_seed=data_seed,
         packing=training.packing,
         max_steps=run.max_steps,
         diverge_weight=training.diverge_weight,

@@ -10,9 +10,10 @@ from tratree_cli.config import Config
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
 from tratree_cli.pipeline.parameters import keyed_unless
-from tratree_cli.sections import SftSection
-from tratree_cli.stages import demos
+from tratree_cli.sections import AUTO, SFT_ROLES, EvalSection, SftSection
+from tratree_cli.stages import demos, evaluate
 from tratree_cli.stages.distributed import SINGLE_PROCESS, ProcessGroupParameters, ProcessGroupSpec
+from tratree_cli.stages.evaluate import EvalParameters
 from tratree_cli.stages.training_inputs import base_identity, merge_version
 from tratree_cli.training.trainer import Trainer, trainer
 
@@ -30,8 +31,27 @@ class SftParameters:
     merge_version: int = keyed_unless(1)
 
 
+@dataclass(frozen=True)
+class SftAutoParameters:
+    """SFT whose length is chosen: what is tried, and the evaluation on dev that decides.
+
+    ``versions`` are those of the stages ``sft`` and ``eval``.
+    """
+
+    sft: SftSection
+    seed: int
+    candidates: tuple[float, ...]
+    patience: int
+    evaluation: EvalParameters
+    versions: tuple[int, ...]
+    world: ProcessGroupParameters | None = keyed_unless(None)
+    merge_version: int = keyed_unless(1)
+
+
 STAGE = Stage("sft", 2, "model", "tratree_cli.stages.sft:run", SftParameters)
-ROLES = ("weak", "strong")
+AUTO_STAGE = Stage("sft-auto", 1, "model", "tratree_cli.stages.sft_auto:run", SftAutoParameters)
+"""Its body is ``stages.sft_auto``; it is declared here, where its nodes are made."""
+ROLES = SFT_ROLES
 
 
 def node(
@@ -42,30 +62,71 @@ def node(
     diverge_from: Node | Entry | None = None,
     processes: ProcessGroupSpec = SINGLE_PROCESS,
 ) -> Node:
-    """SFT of the weak or the strong base model on the demonstrations."""
+    """SFT of the weak or the strong base model on the demonstrations.
+
+    Where ``sft.epochs`` is ``auto`` for it, the node is one that chooses the length on dev.
+    """
+    section = config.sft.of(role)
     inputs: dict[str, Sequence[Node | Entry]] = {
         "demos": tuple(demonstrations or (demos.node(config),))
     }
     if diverge_from is not None:
         inputs["diverge_from"] = (diverge_from,)
     base = config.models.weak if role == "weak" else config.models.strong
-    return Node(
+    trained = Node(
         stage=STAGE,
         label=f"SFT {role} model" + (" (explorer, Eq. 5)" if diverge_from is not None else ""),
         config=config,
         params=SftParameters(
-            sft=config.sft if diverge_from is not None else plain(config.sft),
+            sft=section if diverge_from is not None else plain(section),
             seed=config.seed,
             world=processes.params,
-            merge_version=merge_version(config.sft),
+            merge_version=merge_version(section),
         ),
         inputs=inputs,
         models={"base": base_identity(base)},
         files=processes.files,
         locations=Locations(base_models=(base,)),
         recorded={"role": role},
-        modules=_trainer(diverge_from is not None).modules,
+        modules=trainer_modules(diverge_from is not None),
     )
+    return _of_chosen_length(trained, config, section) if section.epochs == AUTO else trained
+
+
+def _of_chosen_length(trained: Node, config: Config, section: SftSection) -> Node:
+    """The node that tries several lengths of ``trained`` and takes the best on dev."""
+    for source in trained.inputs["demos"]:
+        if (source.stage.name if isinstance(source, Node) else source.stage) == "import":
+            raise InputError(
+                "sft.epochs = auto plays the dev tasks of the demonstrations' environment, and "
+                "conversations of one's own have none; say a number, as in --epochs 24"
+            )
+    params: SftParameters = trained.params
+    played = evaluate.node(on_dev(config, section.auto_tasks), policy=trained)
+    return replace(
+        trained,
+        stage=AUTO_STAGE,
+        params=SftAutoParameters(
+            sft=params.sft,
+            seed=params.seed,
+            candidates=tuple(sorted(set(section.auto_epochs))),
+            patience=section.auto_patience,
+            evaluation=played.params,
+            versions=(STAGE.version, evaluate.STAGE.version),
+            world=params.world,
+            merge_version=params.merge_version,
+        ),
+        environment=played.environment,
+        templates=played.templates,
+        locations=replace(played.locations, base_models=trained.locations.base_models),
+        modules=(STAGE.module, evaluate.STAGE.module, *trained.modules, *played.modules),
+    )
+
+
+def on_dev(config: Config, tasks: int) -> Config:
+    """The configuration in which dev tasks are played greedily, once each."""
+    section = EvalSection(split="dev", tasks=tasks)
+    return replace(config, eval=section)
 
 
 def plain(section: SftSection) -> SftSection:
@@ -76,6 +137,11 @@ def plain(section: SftSection) -> SftSection:
 def _packed_once(section: SftSection) -> SftSection:
     """Sequences of several conversations are no rows of a tree, whatever is asked for."""
     return replace(section, tree_packing="off") if section.packing else section
+
+
+def trainer_modules(diverging: bool) -> tuple[str, ...]:
+    """The modules of the trainer, which is another one for Eq. 5."""
+    return _trainer(diverging).modules
 
 
 def _trainer(diverging: bool) -> Trainer:

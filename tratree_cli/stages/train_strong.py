@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError
 from tratree_cli.methods.method import Method
+from tratree_cli.methods.pair_rule import pair_rule
 from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
 from tratree_cli.pipeline.lineage import ONLY_COUNTED
 from tratree_cli.pipeline.parameters import keyed_unless
-from tratree_cli.sections import DpoSection, SftSection, TrainingSection
-from tratree_cli.stages import ref_logps, sft
+from tratree_cli.sections import AS_SEED, AUTO, DpoSection, SftSection, TrainingSection
+from tratree_cli.stages import ref_logps, sft, skip_preferred
 from tratree_cli.stages.distributed import SINGLE_PROCESS, ProcessGroupParameters, ProcessGroupSpec
 from tratree_cli.stages.method_inputs import (
     INPUTS,
@@ -27,6 +28,7 @@ from tratree_cli.stages.method_inputs import (
     trained_method,
     trainer_of,
 )
+from tratree_cli.stages.pair_settings import section_of
 from tratree_cli.stages.plugin_settings import own_settings
 from tratree_cli.stages.training_inputs import base_identity, merge_version
 from tratree_cli.training.trainer import TRAINERS, Trainer, trainer
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 class TrainStrongParameters:
     """``training`` is whole for imitation; preference training has a schedule of its own.
 
+    ``data_seed`` orders the rows where it is not ``AS_SEED``.
     ``trainer`` is absent where it follows from the rest: ``preference`` with ``dpo``, else
     ``imitation``. ``settings`` are all settings of a trainer that has its own.
     """
@@ -55,6 +58,7 @@ class TrainStrongParameters:
     settings: Mapping[str, Any] | None = keyed_unless(None)
     trainer_version: int = keyed_unless(1)
     merge_version: int = keyed_unless(1)
+    data_seed: int = keyed_unless(AS_SEED)
 
 
 STAGE = Stage(
@@ -88,6 +92,12 @@ def node(
             f"train.init must be sft or base here, not '{config.train.init}'; a model of the store "
             "is named to train-strong itself (--init)"
         )
+    if role == "pairs":
+        start = next(iter(inputs.get("init", ())), None)
+        section = config.pairs
+        if record.pair_rule:
+            section = section_of(config, pair_rule(record.pair_rule))
+        examples = skip_preferred.node(config, section, pairs=examples, model=start)
     inputs[role] = (examples,)
     if declared.reference:
         policy = next(iter(inputs.get("init", ())), None)
@@ -116,7 +126,7 @@ def _parameters(
     return TrainStrongParameters(
         method=record.name,
         seed=config.seed,
-        training=config.sft.shared if on_pairs else imitation(config),
+        training=config.sft.of("strong").shared if on_pairs else imitation(config),
         dpo=config.dpo if on_pairs else None,
         world=processes.params,
         trainer=None if declared.name == implied else declared.name,
@@ -128,17 +138,19 @@ def _parameters(
             "train.parameters",
         ),
         trainer_version=declared.version,
-        merge_version=merge_version(config.sft),
+        merge_version=merge_version(config.sft.of("strong")),
+        data_seed=config.train.data_seed,
     )
 
 
 def imitation(config: Config) -> SftSection:
-    """The parameters of imitation: those of SFT, with its own epochs and learning rate."""
+    """The parameters of imitation: the strong model's SFT, with other epochs and learning rate."""
+    section = config.sft.of("strong")
     return replace(
-        sft.plain(config.sft),
+        sft.plain(section),
         epochs=config.train.epochs,
         learning_rate=config.train.learning_rate,
-        tree_packing="off" if config.sft.packing else config.train.tree_packing,
+        tree_packing="off" if section.packing else config.train.tree_packing,
     )
 
 
@@ -197,6 +209,7 @@ def run(job: Job[TrainStrongParameters]) -> Result:
         training=params.training,
         dpo=params.dpo,
         max_steps=max_steps,
+        data_seed=params.data_seed,
         settings=params.settings or {},
     )
     return run_training(job, asked, examples)
@@ -236,4 +249,5 @@ def _steps_of_paths(job: Job[TrainStrongParameters]) -> int:
 
 def steps_on(rows: int, training: SftSection) -> int:
     """Optimizer steps that training on ``rows`` rows takes (``trainer_args.total_steps``)."""
+    assert training.epochs != AUTO, "imitation has epochs of its own"
     return math.ceil(training.epochs * math.ceil(rows / training.batch_size))

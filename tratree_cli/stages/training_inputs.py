@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job
 from tratree_cli.sections import DpoSection, SftSection, TrainingSection
+from tratree_cli.training.convergence import LOSS_FALL, loss_fall
 
 if TYPE_CHECKING:
     from tratree_cli.models.load import BaseModel
@@ -171,6 +172,9 @@ def training_summary(
     }
     if result.curves.get("loss"):
         summary["final_loss"] = round(result.curves["loss"][-1][1], 4)
+    if isinstance(training, SftSection):
+        fall = loss_fall(result.curves.get("loss", ()))
+        summary |= {} if fall is None else {LOSS_FALL: round(fall, 4)}
     summary.update({name: round(value, 4) for name, value in result.facts.items()})
     if training.save_dtype in result.update_kept:
         summary["update_kept"] = result.update_kept[training.save_dtype]

@@ -64,7 +64,8 @@ class PairRow:
     rows of its own, and the two meet by it. ``tree`` is equal for pairs of one task (``tree_of``).
     ``removed`` exchanges were taken from the prompt so
     that it fits. ``ref_*_logps`` are the reference's summed log-probabilities (nats) of the agent's
-    tokens in each continuation, or None before ``reference.with_reference``.
+    tokens in each continuation, and ``ref_*_turn_logps`` those of its first turn alone, or None
+    before ``reference.with_reference``.
     """
 
     prompt_ids: list[int]
@@ -77,6 +78,8 @@ class PairRow:
     removed: int = 0
     ref_chosen_logps: float | None = None
     ref_rejected_logps: float | None = None
+    ref_chosen_turn_logps: float | None = None
+    ref_rejected_turn_logps: float | None = None
 
     @property
     def length(self) -> int:

@@ -169,10 +169,10 @@ class DeterministicTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         if self.row_trees is not None:
-            return BatchesByTree(self.row_trees, self.args.seed)
+            return BatchesByTree(self.row_trees, self.args.data_seed)
         if self.row_lengths is None:
             return super()._get_train_sampler(train_dataset)
-        return BatchesByLength(self.row_lengths, self.args.train_batch_size, self.args.seed)
+        return BatchesByLength(self.row_lengths, self.args.train_batch_size, self.args.data_seed)
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         # Gradients may overflow one step before the loss shows it, and what follows a loss that is

@@ -115,6 +115,9 @@ def finish(
     if not hasattr(trainer, "cap"):
         # Eq. 5's settings decided nothing: their defaults must not change a plain model's bytes.
         decisive = {name: value for name, value in decisive.items() if "diverge" not in name}
+    if config.data_seed is None:
+        # The order followed the seed, as it always did before there was a data seed.
+        decisive = {name: value for name, value in decisive.items() if name != "data_seed"}
     # Sharded weights are gathered by all processes together; the first one writes.
     sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
     state = trainer.accelerator.get_state_dict(trainer.model) if sharded else None

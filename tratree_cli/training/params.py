@@ -54,6 +54,7 @@ class TrainingParams:
     the rows unless ``max_steps`` > 0 says how many optimizer steps to take. ``warmup`` is a share
     of the steps (< 1) or their number. ``dtype`` is the precision of the arithmetic: ``auto`` is
     bfloat16 on a GPU and float32 elsewhere; weights are stored in ``save_dtype``.
+    ``data_seed`` orders the rows where that is not to follow ``seed``.
     ``track`` names services that transformers reports to (none unless asked for), ``run_name``
     what the run is called there.
     ``tree_packing`` computes tokens that rows of one tree share once (``training.tree_packing``);
@@ -80,6 +81,7 @@ class TrainingParams:
     tree_packing: str = "off"
     checkpoint_every: float = 0.2
     seed: int = 0
+    data_seed: int | None = None
     threads: int = 1
     track: tuple[str, ...] = ()
     run_name: str = ""

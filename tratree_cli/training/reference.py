@@ -24,17 +24,17 @@ from tratree_cli.training.params import LOWER, Progress, TrainingParams, silent
 LOGPS_FILE = "ref-logps.safetensors"
 SATURATED = 4.0
 """A margin |beta * (difference of log-ratios)| beyond which under 2 % of the gradient is left."""
-SAMPLE = 16
-"""Pairs that are scored to know where a training starts."""
 
 
 @dataclass(frozen=True)
 class ReferenceLogps:
     """Summed log-probabilities (nats) of each pair's continuations.
 
-    ``chosen`` and ``rejected`` (float32) are the sums, both of shape (pairs,). ``identities`` are
-    the pairs' (``PairMessages.identity``), and ``removed`` says how many exchanges each was
-    shortened by before it was scored. ``remarks`` are sentences about how, for people.
+    ``chosen`` and ``rejected`` (float32) are the sums, both of shape (pairs,); ``chosen_turn`` and
+    ``rejected_turn`` are those over the continuations' first turns, where they are known.
+    ``identities`` are the pairs' (``PairMessages.identity``), and ``removed`` says how many
+    exchanges each was shortened by before it was scored. ``remarks`` are sentences about how, for
+    people.
     """
 
     chosen: npt.NDArray[np.float32]
@@ -42,11 +42,14 @@ class ReferenceLogps:
     identities: Sequence[str]
     removed: Sequence[int]
     remarks: tuple[str, ...] = ()
+    chosen_turn: npt.NDArray[np.float32] | None = None
+    rejected_turn: npt.NDArray[np.float32] | None = None
 
     @staticmethod
     def empty() -> ReferenceLogps:
         """The scores of no pair."""
-        return ReferenceLogps(np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.float32), (), ())
+        none = np.zeros(0, dtype=np.float32)
+        return ReferenceLogps(none, none, (), (), (), none, none)
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -75,7 +78,8 @@ def reference_logps(
 
     where = config or TrainingParams(device="cpu", dtype="float32")
     ids, masks = scored_sequences(rows)
-    sums = np.zeros(len(ids), dtype=np.float32)
+    leading = [first_turn(mask) for mask in masks]
+    sums = np.zeros((2, len(ids)), dtype=np.float32)
     with silence_libraries(), devices.threads(threads), devices.explain_out_of_memory(LOWER):
         scorer = model
         if isinstance(model, str | Path):
@@ -86,15 +90,18 @@ def reference_logps(
         done = 0
         with FrozenModel(scorer, batch, by_trees) as frozen:
             for piece in pieces(ids, masks, frozen.tokens):
-                summed_log_probs(frozen, piece, sums)
+                summed_log_probs(frozen, piece, sums, leading)
                 done += len(piece.rows)
                 progress(done // 2, len(rows), {})
+    (chosen, chosen_turn), (rejected, rejected_turn) = sums[:, : len(rows)], sums[:, len(rows) :]
     return ReferenceLogps(
-        sums[: len(rows)],
-        sums[len(rows) :],
+        chosen,
+        rejected,
         [row.identity for row in rows],
         [row.removed for row in rows],
         (frozen.remark,) if frozen.remark else (),
+        chosen_turn,
+        rejected_turn,
     )
 
 
@@ -107,11 +114,17 @@ def with_reference(rows: Sequence[PairRow], reference: ReferenceLogps) -> list[P
             f"the reference has no log-probabilities for {len(missing)} of {len(rows)} pairs "
             f"(first: pair {missing[0]}); score the same pairs, with a context that fits them"
         )
+
+    def score(values: npt.NDArray[np.float32] | None, row: PairRow) -> float | None:
+        return None if values is None else float(values[place[row.identity]])
+
     return [
         replace(
             row,
-            ref_chosen_logps=float(reference.chosen[place[row.identity]]),
-            ref_rejected_logps=float(reference.rejected[place[row.identity]]),
+            ref_chosen_logps=score(reference.chosen, row),
+            ref_rejected_logps=score(reference.rejected, row),
+            ref_chosen_turn_logps=score(reference.chosen_turn, row),
+            ref_rejected_turn_logps=score(reference.rejected_turn, row),
         )
         for row in rows
     ]
@@ -143,21 +156,52 @@ def rows_as_scored(
 
 
 def starting_point(policy: Any, rows: Sequence[PairRow], beta: float) -> dict[str, float]:
-    """Where training starts, on up to ``SAMPLE`` pairs spread over the rows.
+    """Where training starts, over all rows; rounded to six places.
 
-    ``initial_margin`` is the mean of beta * (log-ratio of the chosen - of the rejected), not zero
-    when the reference is another model; ``initial_accuracy`` the share above zero and
-    ``initial_saturated`` the share beyond ``SATURATED`` on either side.
+    The margin of a pair is beta * (log-ratio of the chosen - of the rejected), not zero when the
+    reference is another model. ``initial_margin`` is its mean, ``initial_accuracy`` the share above
+    zero and ``initial_saturated`` the share beyond ``SATURATED`` on either side.
+    ``initial_preferred`` is the share of pairs whose chosen first turn is likelier than the
+    rejected one under the policy alone: those it already prefers.
+    ``margin_variance_after_first_turn`` is cov(margin of all later turns, margin) / var(margin), so
+    that the first turns' share and this one are 1 together; 0 where no margin differs. It is left
+    out where the reference's scores of the first turns are not known.
     """
-    sample = rows[:: max(1, len(rows) // SAMPLE)][:SAMPLE]
-    policy_logps = reference_logps(policy, sample)
-    stored = np.array([[row.ref_chosen_logps, row.ref_rejected_logps] for row in sample])
-    margins = beta * ((policy_logps.chosen - stored[:, 0]) - (policy_logps.rejected - stored[:, 1]))
-    return {
-        "initial_margin": round(float(margins.mean()), 6),
-        "initial_accuracy": round(float((margins > 0).mean()), 6),
-        "initial_saturated": round(float((np.abs(margins) > SATURATED).mean()), 6),
+    scored = reference_logps(policy, rows)
+    assert scored.chosen_turn is not None and scored.rejected_turn is not None, "it was just scored"
+    stored = np.array([[row.ref_chosen_logps, row.ref_rejected_logps] for row in rows])
+    margins = beta * ((scored.chosen - stored[:, 0]) - (scored.rejected - stored[:, 1]))
+    facts = {
+        "initial_margin": float(margins.mean()),
+        "initial_accuracy": float((margins > 0).mean()),
+        "initial_saturated": float((np.abs(margins) > SATURATED).mean()),
+        "initial_preferred": float((scored.chosen_turn > scored.rejected_turn).mean()),
     }
+    turns = [[row.ref_chosen_turn_logps, row.ref_rejected_turn_logps] for row in rows]
+    if all(value is not None for row in turns for value in row):
+        known = np.array(turns, dtype=np.float64)
+        first = (scored.chosen_turn - known[:, 0]) - (scored.rejected_turn - known[:, 1])
+        facts["margin_variance_after_first_turn"] = _share_after(beta * first, margins)
+    return {name: round(value, 6) for name, value in facts.items()}
+
+
+def _share_after(
+    first: npt.NDArray[np.floating[Any]], whole: npt.NDArray[np.floating[Any]]
+) -> float:
+    """cov(whole - first, whole) / var(whole), 0 where ``whole`` is constant."""
+    centred = whole - whole.mean()
+    rest = whole - first
+    spread = float((centred**2).sum())
+    return float(((rest - rest.mean()) * centred).sum()) / spread if spread > 0 else 0.0
+
+
+def preferred(scores: ReferenceLogps, margin: float) -> frozenset[str]:
+    """The identities of pairs whose chosen first turn is likelier by more than ``margin`` nats."""
+    assert scores.chosen_turn is not None and scores.rejected_turn is not None, "no first turns"
+    likelier = scores.chosen_turn - scores.rejected_turn > margin
+    return frozenset(
+        identity for identity, yes in zip(scores.identities, likelier, strict=True) if yes
+    )
 
 
 def saturation_warning(facts: Mapping[str, float]) -> str | None:
@@ -177,6 +221,7 @@ def write_logps(reference: ReferenceLogps, folder: Path) -> None:
     from safetensors.numpy import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
+    turns = {"chosen_turn": reference.chosen_turn, "rejected_turn": reference.rejected_turn}
     save_file(
         {
             "pairs": np.frombuffer(
@@ -185,6 +230,7 @@ def write_logps(reference: ReferenceLogps, folder: Path) -> None:
             "removed": np.array(reference.removed, dtype=np.int64),
             "chosen": reference.chosen,
             "rejected": reference.rejected,
+            **{name: values for name, values in turns.items() if values is not None},
         },
         str(folder / LOGPS_FILE),
     )
@@ -204,8 +250,21 @@ def read_logps(folder: Path) -> ReferenceLogps:
         )
     identities = [row.tobytes().hex() for row in arrays["pairs"]]
     return ReferenceLogps(
-        arrays["chosen"], arrays["rejected"], identities, arrays["removed"].tolist()
+        arrays["chosen"],
+        arrays["rejected"],
+        identities,
+        arrays["removed"].tolist(),
+        chosen_turn=arrays.get("chosen_turn"),
+        rejected_turn=arrays.get("rejected_turn"),
     )
+
+
+def first_turn(mask: Sequence[int]) -> int:
+    """How many tokens are scored before the first one after them that is not."""
+    if 1 not in mask:
+        return 0
+    start = mask.index(1)
+    return (mask.index(0, start) if 0 in mask[start:] else len(mask)) - start
 
 
 def scored_sequences(rows: Sequence[PairRow]) -> tuple[list[list[int]], list[list[int]]]:

@@ -22,5 +22,6 @@ PREFERENCE = Trainer(
     rows="pairs",
     body="tratree_cli.training.preference:train",
     reference=True,
+    version=2,
     rank=30,
 )

@@ -22,6 +22,8 @@ NO_ACTION = -1
 """The action of an output that could not be parsed; the environment answers all of them alike, so
 they count as one and the same action."""
 NO_THOUGHT = -1
+DONE_END = 0
+"""The number of the ending "the environment ended the episode"."""
 ROOT_ACTION = -2
 """The action column of a root: a root is an instruction and no step."""
 
@@ -33,6 +35,7 @@ class Columns:
     ``tasks`` names the tasks (labels only); ``task[T]`` is the number of each trajectory's task.
     The steps of trajectory t are ``offsets[t]:offsets[t + 1]`` of ``observations``,
     ``thoughts``, ``actions``, ``outputs`` (each ``[S]``; observation i precedes action i).
+    ``valid[S]``: whether the action had an effect (False for one that could not be parsed).
     ``score[T]`` is G in [0, 1], NaN where there is none; ``counted[T]`` is False for trajectories
     that an environment or policy error ended: they keep their place here and stay out of trees.
     ``end[T]`` numbers the ending (the order of ``formats.rollouts.ENDINGS``).
@@ -45,6 +48,7 @@ class Columns:
     thoughts: IntArray
     actions: IntArray
     outputs: IntArray
+    valid: BoolArray
     score: FloatArray
     success: BoolArray
     end: IntArray
@@ -81,6 +85,7 @@ class Columns:
             thoughts=self.thoughts[steps],
             actions=self.actions[steps],
             outputs=self.outputs[steps],
+            valid=self.valid[steps],
             score=self.score[trajectories],
             success=self.success[trajectories],
             end=self.end[trajectories],
@@ -96,12 +101,14 @@ def columns_from_lists(
     success: Iterable[bool] | None = None,
     thoughts: Sequence[Sequence[int]] | None = None,
     outputs: Sequence[Sequence[int]] | None = None,
+    valid: Sequence[Sequence[bool]] | None = None,
     end: Sequence[int] | None = None,
 ) -> Columns:
     """Columns from plain lists: ``steps[t]`` holds ``(observation, action)`` per step.
 
     A score of None means uncounted. Without ``outputs`` an output is numbered like its action,
-    without ``success`` a trajectory succeeds when its score is 1.
+    without ``success`` a trajectory succeeds when its score is 1, without ``valid`` every action
+    that was parsed has an effect.
     """
     names = tuple(dict.fromkeys(tasks))
     number = {name: position for position, name in enumerate(names)}
@@ -116,6 +123,7 @@ def columns_from_lists(
         thoughts=_flat(thoughts, len(flat), NO_THOUGHT),
         actions=actions,
         outputs=actions if outputs is None else _flat(outputs, len(flat), 0),
+        valid=(actions != NO_ACTION) & _flat(valid, len(flat), 1).astype(np.bool_),
         score=score,
         success=score >= 1.0 if success is None else np.array(list(success), dtype=np.bool_),
         end=np.array(end if end is not None else [0] * len(scores), dtype=np.int8),
@@ -148,6 +156,7 @@ def joined_columns(parts: Sequence[Columns]) -> Columns:
         thoughts=column("thoughts", np.int32),
         actions=column("actions", np.int32),
         outputs=column("outputs", np.int32),
+        valid=column("valid", np.bool_),
         score=column("score", np.float64),
         success=column("success", np.bool_),
         end=column("end", np.int8),

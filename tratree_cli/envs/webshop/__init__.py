@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tratree_cli.envs.protocol import Environment
     from tratree_cli.envs.webshop.shop import WebShop
 
-__all__ = ["WebShop", "data_files", "open_environment"]
+__all__ = ["WebShop", "action_kind", "data_files", "open_environment"]
 
 
 def open_environment(data: str = "embedded", **parameters: Any) -> Environment:
@@ -35,6 +35,13 @@ def data_files(data: str) -> Sequence[Path]:
         return [path for path in data_files(Path(data).expanduser()) if path]
     except InputError:
         return []
+
+
+def action_kind(action: str) -> str:
+    """What an action is about: a search, an item, an option, buying, or moving around."""
+    from tratree_cli.envs.webshop.action_kinds import action_kind
+
+    return action_kind(action)
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tratree_cli.methods.pair_rule import MiningParameters, PairRule, PairSources
+from tratree_cli.methods.pair_rule import FOR_EVERY_RULE, MiningParameters, PairRule, PairSources
 
 if TYPE_CHECKING:
     from tratree_cli.trees.pairs import PairSet
@@ -14,6 +14,7 @@ RULE = PairRule(
     summary="a task's demonstration against each trajectory of the strong model that scored lower",
     sources=("rollouts", "demos"),
     explorer="strong",
+    reads=FOR_EVERY_RULE,
     body="tratree_cli.methods.pair_rules.ceiling:mine_against_expert",
     rank=40,
 )
@@ -22,13 +23,21 @@ RULE = PairRule(
 def mine_against_expert(sources: PairSources, parameters: MiningParameters) -> PairSet:
     """Pairs of the demonstrations with the rollouts' trajectories."""
     from tratree_cli.formats.columns import columns_from_rollouts
-    from tratree_cli.trees.pairs import mine_whole
+    from tratree_cli.trees.trajectory_pairs import mine_whole
 
     assert sources.demos is not None, "the rule takes demonstrations"
-    return mine_whole(
-        columns_from_rollouts(sources.rollouts),
-        demos=columns_from_rollouts(sources.demos),
+    columns = columns_from_rollouts(sources.rollouts)
+    experts = columns_from_rollouts(sources.demos)
+    found = mine_whole(
+        columns,
+        demos=experts,
         min_gap=parameters.min_gap,
+        min_chosen=parameters.min_chosen,
+        keep_invalid=parameters.keep_invalid,
+        per_kind=parameters.per_kind,
         per_task=parameters.per_task,
+        horizons=parameters.horizons,
         seed=parameters.seed,
+        kind_of=sources.kinds(better=sources.demos),
     )
+    return parameters.finished(found, sources, columns, experts)

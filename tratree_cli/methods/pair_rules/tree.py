@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tratree_cli.methods.pair_rule import MiningParameters, PairRule, PairSources
+from tratree_cli.methods.pair_rule import FOR_EVERY_RULE, MiningParameters, PairRule, PairSources
 
 if TYPE_CHECKING:
     from tratree_cli.trees.pairs import PairSet
@@ -13,7 +13,7 @@ RULE = PairRule(
     name="tree",
     summary="the better against the worse branch where the trajectories of a tree diverge",
     sources=("tree",),
-    reads=("select", "per_node", "horizon"),
+    reads=("select", "per_node", "tie_break", *FOR_EVERY_RULE),
     body="tratree_cli.methods.pair_rules.tree:mine_divergences",
     rank=10,
 )
@@ -21,15 +21,21 @@ RULE = PairRule(
 
 def mine_divergences(sources: PairSources, parameters: MiningParameters) -> PairSet:
     """Pairs at the divergence points of the forest."""
-    from tratree_cli.trees.pairs import mine
+    from tratree_cli.trees.divergence_pairs import mine
 
     assert sources.forest is not None, "the rule takes trees"
-    return mine(
+    found = mine(
         sources.forest,
         select=parameters.select,
         min_gap=parameters.min_gap,
+        min_chosen=parameters.min_chosen,
+        keep_invalid=parameters.keep_invalid,
+        tie_break=parameters.tie_break,
         per_node=parameters.per_node,
+        per_kind=parameters.per_kind,
         per_task=parameters.per_task,
-        horizon=parameters.horizon,
+        horizons=parameters.horizons,
         seed=parameters.seed,
+        kind_of=sources.kinds(),
     )
+    return parameters.finished(found, sources, sources.forest.columns)

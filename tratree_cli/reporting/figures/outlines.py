@@ -24,7 +24,7 @@ def outlines(tree: Entry) -> tuple[Block, ...]:
     from tratree_cli.display.tree_outline import informative_outlines, pair_comparison
     from tratree_cli.formats.pairs import render_pairs
     from tratree_cli.formats.trees import read_tree
-    from tratree_cli.trees.pairs import mine
+    from tratree_cli.trees.divergence_pairs import mine
     from tratree_cli.trees.search.api import search
 
     read = read_tree(tree.path)

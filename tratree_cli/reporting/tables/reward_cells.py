@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tratree_cli.display.blocks import BEST, SECOND, Cell, Row
-from tratree_cli.reporting.cohorts import Cohort
+from tratree_cli.reporting.cohorts import Cohort, seeds_in_words
 from tratree_cli.reporting.published import Published, published
 from tratree_cli.reporting.selection import EvalSet
 
@@ -83,8 +83,9 @@ def ranked(rows: Sequence[Row]) -> tuple[Row, ...]:
 
 def spread_note(groups: Sequence[Cohort]) -> tuple[str, ...]:
     """How many training seeds stand behind the figures."""
-    seeds = sorted({len(group.runs) for group in groups})
-    if seeds == [1]:
-        return ("One training seed; intervals are over tasks.",)
-    span = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    return (f"Mean ± standard deviation over {span} training seeds; intervals are over tasks.",)
+    seeds, _, orders = seeds_in_words(groups).partition(" × ")
+    if seeds == "1":
+        one = "One training seed" + (f" × {orders}" if orders else "")
+        return (f"{one}; intervals are over tasks.",)
+    span = f"{seeds} training seeds" + (f" × {orders}, averaged within a seed" if orders else "")
+    return (f"Mean ± standard deviation over {span}; intervals are over tasks.",)

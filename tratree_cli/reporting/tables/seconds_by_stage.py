@@ -10,11 +10,13 @@ from tratree_cli.reporting.policy_cost import PolicyCost
 PIPELINE = (
     "demos",
     "sft",
+    "sft-auto",
     "explore",
     "build-tree",
     "mine-pairs",
     "mcts",
     "ref-logps",
+    "skip-preferred",
     "train-strong",
     "eval",
 )

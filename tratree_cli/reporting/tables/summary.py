@@ -18,7 +18,7 @@ from tratree_cli.display.blocks import (
     Row,
     Table,
 )
-from tratree_cli.reporting.cohorts import Cohort
+from tratree_cli.reporting.cohorts import Cohort, seeds_in_words
 from tratree_cli.reporting.report_data import ReportData
 from tratree_cli.reporting.selection import environment_title
 
@@ -42,8 +42,7 @@ def _table(groups: Sequence[Cohort], key: str) -> Table:
     environments = {group.descriptor.environment for group in groups}
     splits = {group.descriptor.task_set for group in groups}
     several = len(environments) > 1 or len(splits) > 1
-    counts = {len(group.runs) for group in groups if group.seeds != (None,)}
-    unequal = len(counts) > 1
+    unequal = len({_seeds_cell(group) for group in groups if group.seeds != (None,)}) > 1
     where = ", ".join(
         sorted(
             f"{environment_title(environment)} ({split})"
@@ -85,10 +84,18 @@ def _cells(group: Cohort, several: bool, unequal: bool) -> tuple[Cell, ...]:
         Cell() if reward is None else Cell(reward.value, reward.low, reward.high, sd=group.spread),
         Cell(group.mean("success")),
         # A scripted policy has no training seed; where all others have equally many a note says so.
-        Cell(len(group.runs) if unequal and group.seeds != (None,) else None),
+        Cell(_seeds_cell(group) if unequal and group.seeds != (None,) else None),
         Cell(group.budget.demonstrations),
         Cell(group.budget.episodes),
     )
+
+
+def _seeds_cell(group: Cohort) -> int | str:
+    """The number of training seeds, and of orders of rows where they have several."""
+    orders = sorted(set(group.orders))
+    if orders == [1]:
+        return len(group.seeds)
+    return f"{len(group.seeds)} × {' to '.join(map(str, dict.fromkeys((orders[0], orders[-1]))))}"
 
 
 def _eval_sets(groups: Sequence[Cohort]) -> set[tuple[str, str]]:
@@ -102,7 +109,7 @@ def _eval_sets(groups: Sequence[Cohort]) -> set[tuple[str, str]]:
 def _notes(groups: Sequence[Cohort], with_budget: bool) -> tuple[str, ...]:
     counts = {run.evaluation.metrics.tasks for group in groups for run in group.runs}
     tasks = str(*counts) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
-    seeds = max(len(group.runs) for group in groups)
+    seeds = max(len(group.seeds) for group in groups)
     # Over one task there is no interval, and the table's warnings say so.
     over = "of one task" if counts == {1} else f"with a 95 % bootstrap interval over {tasks} tasks"
     notes = [f"Reward times 100 {over}; success is the environment's own definition, in percent."]
@@ -111,8 +118,15 @@ def _notes(groups: Sequence[Cohort], with_budget: bool) -> tuple[str, ...]:
             "Demos and episodes: expert demonstrations learned from, and episodes whose reward "
             "was read before the evaluation."
         )
+    orders = seeds_in_words(groups).partition(" × ")[2]
     if seeds > 1:
-        fewer = min(len(group.runs) for group in groups if group.seeds != (None,)) < seeds
+        fewer = min(len(group.seeds) for group in groups if group.seeds != (None,)) < seeds
         span = "the training seeds of a row" if fewer else f"{seeds} training seeds"
         notes.append(f"Mean over {span}, ± the standard deviation over them.")
+    if orders:
+        words = f"{seeds} seeds" if seeds > 1 else "1 seed"
+        notes.append(
+            f"{words} × {orders}: the orders in which a seed's rows are learned are averaged "
+            "before anything is said over seeds."
+        )
     return tuple(notes)

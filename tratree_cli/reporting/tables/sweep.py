@@ -12,7 +12,7 @@ from operator import attrgetter
 
 from tratree_cli.display.blocks import PERCENT, TEXT, Cell, Column, Row, Table
 from tratree_cli.methods.registry import rank
-from tratree_cli.reporting.cohorts import Cohort, setting_order
+from tratree_cli.reporting.cohorts import Cohort, seeds_in_words, setting_order
 from tratree_cli.reporting.report_data import ReportData
 from tratree_cli.reporting.selection import EvalSet, eval_sets, several_within
 from tratree_cli.reporting.tables.reward_cells import first, reward_cell, success_cell
@@ -48,8 +48,6 @@ def table(data: ReportData) -> Table | None:
     for eval_set in where:
         columns.append(Column(f"{eval_set.title} reward"))
         columns.append(Column(f"{eval_set.title} success", PERCENT))
-    seeds = sorted({len(group.runs) for group in varied})
-    span = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     return Table(
         "sweep",
         "Settings that were varied",
@@ -59,8 +57,8 @@ def table(data: ReportData) -> Table | None:
             for (policy, setting), members in rows.items()
         ),
         (
-            f"Training seeds per row: {span} (the recipe's own may have more). Described, not "
-            "tested: the best of many settings looks better than it is.",
+            f"Training seeds per row: {seeds_in_words(varied)} (the recipe's own may have more). "
+            "Described, not tested: the best of many settings looks better than it is.",
         ),
     )
 

@@ -180,12 +180,22 @@ class FrozenModel:
 
 
 def summed_log_probs(
-    model: FrozenModel, piece: Piece, into: np.ndarray[Any, np.dtype[np.float32]]
+    model: FrozenModel,
+    piece: Piece,
+    into: np.ndarray[Any, np.dtype[np.float32]],
+    leading: Sequence[int] = (),
 ) -> None:
-    """Write each row's sum over its scored tokens (nats) into its place of ``into``."""
+    """Write each row's sum over its scored tokens (nats) into its place of ``into``, (rows,).
+
+    With ``leading``, a number for every row, ``into`` is (2, rows): the second sum is over that
+    many of the row's first scored tokens.
+    """
     logp = model.log_probs(piece).double()
     for row, entry in zip(piece.rows, piece.where.entries, strict=True):
-        into[row] = float(logp[entry].sum())
+        if leading:
+            into[:, row] = float(logp[entry].sum()), float(logp[entry[: leading[row]]].sum())
+        else:
+            into[row] = float(logp[entry].sum())
 
 
 def _path(piece: Piece, number: int) -> np.ndarray:
