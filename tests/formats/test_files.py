@@ -19,7 +19,7 @@ from tratree_cli.formats.rollouts import TRAJECTORIES, read_jsonl, write_jsonl, 
 from tratree_cli.formats.streaming import blocks
 from tratree_cli.formats.trees import write_tree
 from tratree_cli.trees.build import build_forest
-from tratree_cli.trees.pairs import mine
+from tratree_cli.trees.divergence_pairs import mine
 
 NO_SHIFT = Shift(None, 0, 0)
 

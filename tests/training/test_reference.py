@@ -24,9 +24,10 @@ from tratree_cli.training.lengths import LengthPolicy
 from tratree_cli.training.params import TrainingParams
 from tratree_cli.training.reference import (
     LOGPS_FILE,
-    SAMPLE,
     SATURATED,
     ReferenceLogps,
+    first_turn,
+    preferred,
     read_logps,
     reference_logps,
     rows_as_scored,
@@ -71,31 +72,71 @@ def test_the_start_is_beta_times_the_difference_of_log_ratios(
 ) -> None:
     by = [1.0, 1.0, 1.0, -1.0, 30.0, -30.0, 2.0, 2.0]
     facts = starting_point(weaker, shifted(plain, scored, by), beta=0.5)
+    assert scored.chosen_turn is not None and scored.rejected_turn is not None
     assert facts == {
         "initial_margin": pytest.approx(0.5 * sum(by) / 8, abs=1e-5),
         "initial_accuracy": 6 / 8,
         "initial_saturated": 2 / 8,
+        "initial_preferred": float((scored.chosen_turn > scored.rejected_turn).mean()),
     }
+
+
+def test_all_pairs_are_looked_at(
+    weaker: Path, plain: list[PairRow], scored: ReferenceLogps
+) -> None:
+    many = plain * 5
+    by = [float(number) for number in range(len(many))]
+    facts = starting_point(weaker, shifted(many, scored, by), beta=1.0)
+    assert facts["initial_margin"] == pytest.approx(np.mean(by), abs=1e-4)
+
+
+def test_what_the_later_turns_add_to_the_spread_of_the_margins_is_told_by_hand_computation(
+    weaker: Path, plain: list[PairRow], scored: ReferenceLogps
+) -> None:
+    """Whole margins 1, 2, 3 and 6, of which the first turns give 1, 1, 2 and 4."""
+    assert scored.chosen_turn is not None and scored.rejected_turn is not None
+    whole, first = [1.0, 2.0, 3.0, 6.0], [1.0, 1.0, 2.0, 4.0]
+    rows = [
+        replace(
+            row,
+            ref_chosen_turn_logps=float(scored.chosen_turn[number]) - first[number],
+            ref_rejected_turn_logps=float(scored.rejected_turn[number]),
+        )
+        for number, row in enumerate(shifted(plain[:4], scored, whole))
+    ]
+    # Later turns: 0, 1, 1, 2 (mean 1); margins around their mean 3: -2, -1, 0, 3.
+    share = (2 + 0 + 0 + 3) / (4 + 1 + 0 + 9)
+    for beta in (1.0, 0.1):
+        told = starting_point(weaker, rows, beta)["margin_variance_after_first_turn"]
+        assert told == pytest.approx(share, abs=1e-4)
+    partly = [replace(rows[0], ref_chosen_turn_logps=None), *rows[1:]]
+    assert "margin_variance_after_first_turn" not in starting_point(weaker, partly, 1.0)
+
+
+def test_pairs_that_a_model_already_prefers_are_those_likelier_by_more_than_the_margin() -> None:
+    turn = np.array([1.0, 2.0, 3.5, 0.0], "f4")
+    zero = np.zeros(4, "f4")
+    scores = ReferenceLogps(zero, zero, ["a", "b", "c", "d"], [0] * 4, (), turn, zero)
+    assert preferred(scores, 0.0) == {"a", "b", "c"}
+    assert preferred(scores, 2.0) == {"c"}
+
+
+@pytest.mark.parametrize(
+    ("mask", "tokens"),
+    [([0, 1, 1, 0, 1], 2), ([1, 1], 2), ([0, 0], 0), ([], 0), ([0, 1], 1), ([1, 0, 0, 1, 1], 1)],
+)
+def test_the_first_turn_ends_with_the_first_token_that_is_not_scored(
+    mask: list[int], tokens: int
+) -> None:
+    assert first_turn(mask) == tokens
 
 
 def test_a_reference_that_is_the_policy_starts_at_nothing(
     weaker: Path, plain: list[PairRow], scored: ReferenceLogps
 ) -> None:
     facts = starting_point(load_model(weaker), with_reference(plain, scored), beta=0.1)
-    assert facts == {"initial_margin": 0.0, "initial_accuracy": 0.0, "initial_saturated": 0.0}
-
-
-def test_the_start_is_looked_at_on_pairs_spread_over_all(
-    weaker: Path, plain: list[PairRow], scored: ReferenceLogps
-) -> None:
-    many = plain * (2 * SAMPLE // len(plain))
-    by = [float(number) for number in range(len(many))]
-    facts = starting_point(weaker, shifted(many, scored, by), beta=1.0)
-    assert facts["initial_margin"] == pytest.approx(np.mean(by[::2]), abs=1e-4)
-    few = plain[:3]
-    assert starting_point(weaker, shifted(few, scored, [1.0, 2.0, 6.0]), 1.0)[
-        "initial_margin"
-    ] == pytest.approx(3.0, abs=1e-5)
+    zero = ("initial_margin", "initial_accuracy", "initial_saturated")
+    assert [facts[name] for name in (*zero, "margin_variance_after_first_turn")] == [0.0] * 4
 
 
 def test_a_margin_counts_as_saturated_beyond_the_bound_on_either_side(
@@ -211,6 +252,7 @@ def test_the_scores_of_no_pair_are_a_file_like_any_other(tmp_path: Path) -> None
     assert len(again) == 0
     assert list(again.identities) == list(again.removed) == []
     assert again.chosen.shape == again.rejected.shape == (0,)
+    assert again.chosen_turn is not None and again.chosen_turn.shape == (0,)
 
 
 def test_scores_that_are_missing_or_of_an_earlier_version_are_a_sentence(tmp_path: Path) -> None:
@@ -264,6 +306,7 @@ def scored_by_stage(
         scratch=lambda _: tmp_path,
         options=Options(device="cpu"),
         progress=lambda *_: None,
+        realise=lambda _: inputs["model"],
     )
     return ref_logps.run(job), read_logps(out)
 

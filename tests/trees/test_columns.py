@@ -15,6 +15,7 @@ COLUMNS = columns_from_lists(
     [1.0, None, 0.25, 0.0],
     thoughts=[[5, -1], [], [6, 7, 8], [-1]],
     outputs=[[10, 11], [], [12, 13, 14], [15]],
+    valid=[[True, False], [], [True, True, False], [True]],
     end=[0, 3, 1, 1],
 )
 
@@ -26,7 +27,7 @@ def trajectories(columns: Columns) -> list[dict[str, Any]]:
             "task": columns.tasks[columns.task[number]],
             **{
                 name: getattr(columns, name)[columns.span(number)].tolist()
-                for name in ("observations", "thoughts", "actions", "outputs")
+                for name in ("observations", "thoughts", "actions", "outputs", "valid")
             },
             **{
                 name: getattr(columns, name)[number].item()
@@ -41,7 +42,8 @@ def test_columns_say_of_every_trajectory_what_the_lists_said() -> None:
     first, broken, *_ = trajectories(COLUMNS)
     assert first == {
         "task": "a", "observations": [0, 2], "thoughts": [5, -1], "actions": [1, 3],
-        "outputs": [10, 11], "score": 1.0, "success": True, "end": 0, "counted": True,
+        "outputs": [10, 11], "valid": [True, False], "score": 1.0, "success": True, "end": 0,
+        "counted": True,
     }  # fmt: skip
     assert (broken["task"], broken["counted"], broken["end"]) == ("b", False, 3)
     assert np.isnan(broken["score"])
@@ -49,8 +51,15 @@ def test_columns_say_of_every_trajectory_what_the_lists_said() -> None:
     assert COLUMNS.lengths.tolist() == [2, 0, 3, 1]
 
 
+def test_an_output_that_was_not_parsed_had_no_effect_whatever_is_said() -> None:
+    assert trajectories(COLUMNS)[2]["valid"] == [True, False, False]
+
+
 def test_what_lists_leave_out_has_a_default() -> None:
     plain = columns_from_lists(["a", "a"], [[(0, 1)], [(0, 2)]], [1.0, 0.5])
+    unparsed = columns_from_lists(["a"], [[(0, 1), (0, -1)]], [1.0])
+    assert plain.valid.tolist() == [True, True]
+    assert unparsed.valid.tolist() == [True, False]
     assert plain.thoughts.tolist() == [NO_THOUGHT, NO_THOUGHT]
     assert plain.outputs.tolist() == plain.actions.tolist()
     assert plain.success.tolist() == [True, False]
