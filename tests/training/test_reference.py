@@ -56,12 +56,12 @@ def scored(weaker: Path, plain: list[PairRow]) -> ReferenceLogps:
 
 
 def shifted(rows: Sequence[PairRow], scores: ReferenceLogps, by: Sequence[float]) -> list[PairRow]:
-    """Rows whose reference likes the chosen side of row i less than the policy, by ``by[i]``."""
+    """Rows of which row i has the margin ``by[i]`` (at beta 1), a quarter by its rejected side."""
     return [
         replace(
             row,
-            ref_chosen_logps=float(scores.chosen[number % len(scores)]) - by[number],
-            ref_rejected_logps=float(scores.rejected[number % len(scores)]),
+            ref_chosen_logps=float(scores.chosen[number % len(scores)]) - 0.75 * by[number],
+            ref_rejected_logps=float(scores.rejected[number % len(scores)]) + 0.25 * by[number],
         )
         for number, row in enumerate(rows)
     ]
@@ -99,8 +99,8 @@ def test_what_the_later_turns_add_to_the_spread_of_the_margins_is_told_by_hand_c
     rows = [
         replace(
             row,
-            ref_chosen_turn_logps=float(scored.chosen_turn[number]) - first[number],
-            ref_rejected_turn_logps=float(scored.rejected_turn[number]),
+            ref_chosen_turn_logps=float(scored.chosen_turn[number]) - 0.5 * first[number],
+            ref_rejected_turn_logps=float(scored.rejected_turn[number]) + 0.5 * first[number],
         )
         for number, row in enumerate(shifted(plain[:4], scored, whole))
     ]
@@ -279,22 +279,20 @@ def entry(kind: str, path: Path) -> Entry:
 
 
 def scored_by_stage(
-    pairs: Sequence[PairMessages], model: Path, policy: Path, tmp_path: Path, **params: Any
+    pairs: Sequence[PairMessages], model: Path, policy: Path | None, tmp_path: Path, **params: Any
 ) -> tuple[Result, ReferenceLogps]:
     folder = tmp_path / "pairs"
     folder.mkdir()
     write_pairs([record(pair) for pair in pairs], folder)
-    inputs = {
-        "pairs": entry("pairs", folder),
-        "model": entry("model", model),
-        "policy": entry("model", policy),
-    }
+    inputs = {"pairs": entry("pairs", folder), "model": entry("model", model)}
+    trained = None if policy is None else entry("model", policy)
     node = ref_logps.node(
-        load_recipe("micro"),
-        pairs=inputs["pairs"],
-        reference=inputs["model"],
-        policy=inputs["policy"],
+        load_recipe("micro"), pairs=inputs["pairs"], reference=inputs["model"], policy=trained
     )
+    if trained is not None:
+        inputs["policy"] = trained
+    assert set(node.inputs) == set(inputs)
+    assert set(node.models) == ({"policy"} if policy is None else set())
     node = replace(node, params=replace(node.params, **params))
     out = tmp_path / "out"
     out.mkdir()
@@ -338,3 +336,11 @@ def test_a_stage_in_which_no_pair_fits_is_a_sentence(
 ) -> None:
     with pytest.raises(InputError, match="none of 8 pairs is left"):
         scored_by_stage(pairs, weaker, policy, tmp_path, max_length=3, too_long="drop")
+
+
+def test_without_a_policy_the_strong_base_model_is_the_one_that_has_to_read_the_pairs(
+    weaker: Path, pairs: Any, scored: ReferenceLogps, tmp_path: Path
+) -> None:
+    result, kept = scored_by_stage(pairs, weaker, None, tmp_path, too_long="drop", dtype="float32")
+    assert result.summary["pairs"] == len(pairs)
+    assert kept.rejected == pytest.approx(scored.rejected, abs=1e-5)
