@@ -79,6 +79,28 @@ def test_a_template_that_rewrites_earlier_turns_is_read_again(chatml_model: Path
     assert not TurnEncoder(tokenizer).incremental
 
 
+def test_a_template_that_names_the_agent_otherwise_in_what_was_said_is_read_again(
+    chatml_model: Path,
+) -> None:
+    """What acting appended would not be what the template writes of it later."""
+    tokenizer = load(chatml_model)
+    tokenizer.chat_template = (
+        "{% for m in messages %}<|im_start|>{{ 'bot' if m['role'] == 'assistant' else 'user' }}\n"
+        "{{ m['content'] }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    assert not TurnEncoder(tokenizer).incremental
+
+
+def test_blanks_around_a_system_message_stay_or_go_as_the_template_has_it(
+    chatml_model: Path,
+) -> None:
+    tokenizer = load(chatml_model)
+    messages = [{"role": "system", "content": "  Be brief.  "}, *talk(1)]
+    truth = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+    assert TurnEncoder(tokenizer).whole(messages) == truth
+
+
 @pytest.mark.parametrize("name", ["tratree", "qwen2.5", "llama3", "llama2"])
 def test_our_own_templates_can_be_continued(name: str, chatml_model: Path) -> None:
     place = Path(__file__).resolve().parents[2] / "templates" / "chat" / f"{name}.jinja"

@@ -137,6 +137,17 @@ def test_an_answer_that_begins_a_conversation_is_scored() -> None:
     assert scored_texts(tokenizer, Encoded([1, 2], [0, 0])) == []
 
 
+def test_an_answer_with_nothing_before_it_is_scored_from_its_first_token() -> None:
+    tokenizer = make_tokenizer("qwen2.5")
+    tokenizer.chat_template = (
+        "{% for m in messages %}{% if m['role'] == 'assistant' %}{% generation %}{{ m['content'] }}"
+        "<|im_end|>{% endgeneration %}{% else %}{{ m['content'] }}\n{% endif %}{% endfor %}"
+    )
+    encoded = encode_conversation(tokenizer, CONVERSATION[1:2])
+    assert encoded.agent_mask == [1] * len(encoded.input_ids)
+    assert encoded.scored == len(encoded.input_ids)
+
+
 def test_words_in_every_script_are_scored_whole(tokenizer: Any) -> None:
     said = "Action: search[überweiß 红色 👕]"
     messages = [{"role": "user", "content": "红 page"}, {"role": "assistant", "content": said}]
