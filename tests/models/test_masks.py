@@ -155,6 +155,15 @@ def test_words_in_every_script_are_scored_whole(tokenizer: Any) -> None:
     assert texts == [said + tokenizer.eos_token]
 
 
+def test_blanks_before_marks_are_scored_text_too() -> None:
+    tokenizer = make_tokenizer("qwen2.5")
+    said = "Action: say[it 's here , is n't it ?]"
+    messages = [{"role": "user", "content": "Page"}, {"role": "assistant", "content": said}]
+    assert scored_texts(tokenizer, encode_conversation(tokenizer, messages)) == [
+        said + "<|im_end|>"
+    ]
+
+
 BAD_TEMPLATES = {
     "no {% generation %} markers": "{{ messages[0]['content'] }}",
     "end-of-turn token": (

@@ -79,6 +79,19 @@ def test_a_row_may_be_as_long_as_the_limit_and_no_longer(qwen: Any) -> None:
         sft_rows(qwen, [CONVERSATION], LengthPolicy(row.length - 1))
 
 
+def test_a_conversation_that_is_too_long_without_all_that_may_go_is_dropped(qwen: Any) -> None:
+    """The first exchange and the last turns stay, even where the row would fit without them."""
+    messages = roles("uauaua")
+    (opening,), _ = sft_rows(qwen, [messages[:2]])
+    (least,), _ = sft_rows(qwen, [without_exchanges(messages, 0, 1)])
+    good = [messages[:2], messages]
+    _, kept = sft_rows(qwen, good, LengthPolicy(least.length, "keep-last-turns"))
+    assert (kept.rows, kept.shortened, kept.dropped) == (2, 1, 0)
+    _, report = sft_rows(qwen, good, LengthPolicy(least.length - 1, "keep-last-turns"))
+    assert opening.length <= least.length - 1
+    assert (report.rows, report.shortened, report.dropped) == (1, 0, 1)
+
+
 def test_a_row_has_to_fit_every_model() -> None:
     drop, error = LengthPolicy(5, "drop"), LengthPolicy(5)
     assert all_fit([5, 5], [drop, error], "a row")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tratree_cli.trees.build import build_forest
@@ -259,6 +260,13 @@ def test_a_perfect_way_around_the_end_has_its_opposite_at_its_own_end() -> None:
 def test_no_other_pair_has_a_mirror(columns: Columns) -> None:
     found = with_mirrors(mine(build_forest(columns)), columns)
     assert [pair.basis for pair in found.pairs] == ["score"]
+
+
+def test_a_mirror_is_found_wherever_its_trajectory_stands() -> None:
+    columns = shop().take(np.array([1, 0, 1]))
+    pair, mirror = with_mirrors(mine(build_forest(columns)), columns).pairs
+    assert (pair.chosen, pair.rejected) == (1, 0)
+    assert (mirror.chosen, mirror.step, mirror.rejected_step) == (1, 2, 1)
 
 
 def test_both_levels_of_a_pair_have_one_mirror() -> None:
