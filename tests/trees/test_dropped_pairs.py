@@ -90,6 +90,16 @@ def test_a_stop_is_counted_once_for_each_branch_that_it_differs_from() -> None:
     assert STOP not in mine(build_forest(columns), select="all", min_gap=0.5).dropped
 
 
+def test_a_stop_is_worth_the_mean_of_those_that_ended_there() -> None:
+    # Two stop with 0.25 and 0.75; the branches are worth 1.0, 0.5 and 0.0.
+    columns = columns_from_lists(
+        ["t"] * 5,
+        [[(0, 1)], [(0, 1)], [(0, 1), (2, 3)], [(0, 1), (2, 4)], [(0, 1), (2, 5)]],
+        [0.25, 0.75, 1.0, 0.5, 0.0],
+    )
+    assert mine(build_forest(columns), select="all", min_gap=0.1).dropped[STOP] == 2
+
+
 def test_limits_drop_the_rest_and_say_how_many() -> None:
     columns = branches(1, 2, 3, 4, scores=[1.0, 0.6, 0.3, 0.0])
     forest = build_forest(columns)
