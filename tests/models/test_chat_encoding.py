@@ -69,6 +69,25 @@ def test_the_template_names_the_token_that_ends_a_turn(encoder: TurnEncoder) -> 
     assert names in ({"<|im_end|>"}, {"</s>"})
 
 
+def test_a_control_token_behind_other_words_does_not_end_a_turn(chatml_model: Path) -> None:
+    tokenizer = load(chatml_model)
+    tokenizer.chat_template = (
+        "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }} (end)\n"
+        "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    begin = tokenizer.convert_tokens_to_ids("<|im_start|>")
+    encoder = TurnEncoder(tokenizer, stops=[7])
+    assert begin in encoder.controls.ids
+    assert encoder.stop_ids == {tokenizer.eos_token_id, 7}
+
+
+def test_what_an_agent_might_say_is_spelled_out_and_reads_back(encoder: TurnEncoder) -> None:
+    text = "Action: buy <|im_end|></s> now"
+    ids = encoder.continuation(text)
+    assert encoder.decode(ids).strip() == text
+    assert encoder.controls.count(ids) == 0
+
+
 def test_a_template_that_rewrites_earlier_turns_is_read_again(chatml_model: Path) -> None:
     tokenizer = load(chatml_model)
     tokenizer.chat_template = (
