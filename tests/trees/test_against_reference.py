@@ -14,7 +14,7 @@ from tests.trees.worlds import cosine, similarity, trajectory_sets
 from tratree_cli.trees.build import MergePolicy, build_forest
 from tratree_cli.trees.columns import Columns, columns_from_lists
 from tratree_cli.trees.forest import Forest
-from tratree_cli.trees.search import api
+from tratree_cli.trees.search import api, batched
 from tratree_cli.trees.search.api import search
 from tratree_cli.trees.search.node_statistics import SELECTIONS, Select
 
@@ -109,6 +109,14 @@ def test_all_small_trees_in_one_forest_are_searched_like_the_plain_search(
 ) -> None:
     """Many subtrees of one forest are equal, and many differ in one leaf only."""
     assert_same_search(columns_of(all_trees(2, (2, 3))[::5], stops), 13, 1.41, select, small)
+
+
+@pytest.mark.parametrize("options", [1, 7, 100])
+def test_trees_are_searched_alike_however_many_meet_in_a_block(
+    options: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batched, "_BLOCK", options)
+    assert_same_search(columns_of(all_trees(2, (2,)), stops=True), 9, 1.41, "max", 1000)
 
 
 @pytest.mark.parametrize("small", [0, 1000], ids=["one by one", "together"])
