@@ -114,9 +114,9 @@ def test_what_the_later_turns_add_to_the_spread_of_the_margins_is_told_by_hand_c
 
 
 def test_pairs_that_a_model_already_prefers_are_those_likelier_by_more_than_the_margin() -> None:
-    turn = np.array([1.0, 2.0, 3.5, 0.0], "f4")
+    chosen, rejected = np.array([[-4.0, -3.0, -1.5, -5.0], [-5.0] * 4], "f4")
     zero = np.zeros(4, "f4")
-    scores = ReferenceLogps(zero, zero, ["a", "b", "c", "d"], [0] * 4, (), turn, zero)
+    scores = ReferenceLogps(zero, zero, ["a", "b", "c", "d"], [0] * 4, (), chosen, rejected)
     assert preferred(scores, 0.0) == {"a", "b", "c"}
     assert preferred(scores, 2.0) == {"c"}
 

@@ -123,6 +123,21 @@ def test_pairs_of_any_rule_can_be_freed_of_turns_without_effect() -> None:
     assert (sides(found), found.dropped) == ([(0, 2)], {NO_EFFECT: 1, UNPARSABLE_SIDE: 1})
 
 
+def test_the_turn_at_which_a_pair_parts_is_the_one_that_must_have_had_an_effect() -> None:
+    columns = columns_from_lists(
+        ["t"] * 3,
+        [[(0, 1), (5, 2), (6, 3)], [(0, 1), (5, 4), (6, NO_ACTION)], [(0, 1), (5, 6)]],
+        [1.0, 0.5, 0.0],
+        valid=[[False, True, True], [True, False, True], [True, True]],
+    )
+    for step, other, reason in (
+        (0, 2, NO_EFFECT), (1, 2, ""), (1, 1, NO_EFFECT), (2, 1, UNPARSABLE_SIDE), (3, 1, ""),
+    ):  # fmt: skip
+        found = without_invalid_sides(PairSet([Pair(0, step, 0, other, 1.0, 0.0)]), columns)
+        assert dict(found.dropped) == ({reason: 1} if reason else {})
+        assert len(found) == (not reason)
+
+
 # Kinds of what differs
 
 

@@ -107,3 +107,6 @@ def test_columns_of_large_numbers_keep_rows_apart_however_many_there_are() -> No
     for keys in ([same, same, same, large], [same, same, large, same], [large] * 6):
         assert len(set(combine(*keys).tolist())) == 2
     assert len(set(combine(*[same] * 6).tolist())) == 1
+    # As wide as 2^40 each: products of both would be a multiple of 2^64.
+    wide, none = np.full(2, (1 << 40) - 3, dtype=np.int64), np.zeros(2, dtype=np.int64)
+    assert len(set(combine(none, np.array([0, 1]), wide, wide).tolist())) == 2
