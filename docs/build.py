@@ -94,7 +94,8 @@ def methods() -> str:
     """Every method, trainer, pair rule and policy, plug-ins' included."""
     from tratree_cli.agents.registry import POLICIES
     from tratree_cli.methods.pair_rule import PAIR_RULES
-    from tratree_cli.methods.registry import METHODS
+    from tratree_cli.methods.registry import METHODS, derived_controls
+    from tratree_cli.methods.registry import method as named
     from tratree_cli.training.trainer import TRAINERS
 
     lines = [
@@ -107,10 +108,24 @@ def methods() -> str:
         "| name | title | what it is | learns from | trainer | controls |",
         "|---|---|---|---|---|---|",
     ]
-    for method in METHODS.records():
+    known = METHODS.records()
+    for method in known:
         cells = [f"`{method.name}`", method.title, method.summary, method.learns_from]
         trainer = f"`{method.trainer}`" if method.trainer else "–"
         lines.append(_row(*cells, trainer, _names(method.controls)))
+    lines += [
+        "",
+        "## Controls",
+        "",
+        "A control `METHOD/VARIANT` is derived from the method's record "
+        "(`tratree_cli/methods/controls.py`).",
+        "",
+        "| name | title | what it is |",
+        "|---|---|---|",
+    ]
+    for name in [name for method in known for name in derived_controls(method)]:
+        control = named(name)
+        lines.append(_row(f"`{name}`", control.title, control.summary))
     lines += ["", "## Trainers", "", "| name | what it does | reads |", "|---|---|---|"]
     for one in TRAINERS.records():
         lines.append(_row(f"`{one.name}`", one.summary, one.rows))

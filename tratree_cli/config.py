@@ -27,6 +27,7 @@ from tratree_cli.sections import (
     EnvSection,
     EvalSection,
     ExploreSection,
+    JointSection,
     MctsSection,
     ModelsSection,
     PairsSection,
@@ -55,6 +56,7 @@ class Config:
     mcts: MctsSection = field(default_factory=MctsSection)
     train: TrainSection = field(default_factory=TrainSection)
     dpo: DpoSection = field(default_factory=DpoSection)
+    joint: JointSection = field(default_factory=JointSection)
     eval: EvalSection = field(default_factory=EvalSection)
     report: ReportSection = field(default_factory=ReportSection)
 

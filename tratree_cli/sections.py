@@ -34,6 +34,10 @@ LOSSES = (
 )  # fmt: skip
 """TRL's losses on pairs; ``sft``, which it counts among them, is ``nll_weight`` here."""
 
+CONTINUATION = "continuation"
+NLL_ON = ("turn", CONTINUATION, "path")
+"""The tokens of a pair's chosen side that the NLL term is taken over."""
+
 
 @dataclass(frozen=True)
 class EnvSection:
@@ -297,6 +301,15 @@ class DpoSection:
     learning_rate: float = note(2e-5, "peak learning rate (section 4.1)", above=0)
     batch_size: int = note(32, "pairs per optimizer step (section 4.1)", least=1)
     nll_weight: float = note(0.0, "weight of an NLL term on the preferred side (ours)", least=0)
+    nll_on: str = note(
+        CONTINUATION,
+        "its tokens: the first turn, the continuation, or the path from its beginning (ours)",
+        absent=CONTINUATION,
+        choices=NLL_ON,
+    )
+    preference_weight: float = note(
+        1.0, "weight of the loss on pairs; 0 leaves the NLL term alone (ours)", absent=1.0, least=0
+    )
     explicit_kl: bool = note(False, "Eq. 6 as written, with the full KL term beside the DPO loss")
     loss_type: str = note(
         "sigmoid",
@@ -308,6 +321,23 @@ class DpoSection:
     label_smoothing: float = note(
         0.0, "share of pairs assumed to be labelled wrongly (ours)", absent=0.0, least=0
     )
+
+
+@dataclass(frozen=True)
+class JointSection:
+    """Imitation of e* and preferences in every update (the trainer ``joint``)."""
+
+    nll_weight: float = note(3.0, "weight of the NLL of the e* paths (ours)", least=0)
+    preference_weight: float = note(1.0, "weight of the DPO loss on pairs (ours)", least=0)
+    chosen_nll_weight: float = note(
+        0.0,
+        "weight of an NLL term on the pairs' preferred side, as dpo.nll_on says (ours)",
+        least=0,
+    )
+    batch_size: int = note(0, "paths and pairs per update, 0: as sft.batch_size (ours)", least=0)
+    learning_rate: float = note(0.0, "peak learning rate, 0: that of imitation, train's", least=0)
+    epochs: float = note(0.0, "passes over the e* paths, 0: those of imitation, train's", least=0)
+    updates: int = note(0, "optimizer steps in place of epochs, 0: by epochs (ours)", least=0)
 
 
 @dataclass(frozen=True)
@@ -327,6 +357,9 @@ class ReportSection:
     methods: list[str] = note(
         ["expert", "random", "sft-weak", "sft-strong", "tree-dpo", "mcts", "unstructured-dpo"],
         "rows of the report",
+    )
+    controls: list[str] = note(
+        ["all"], "controls put beside their methods: all, none ([]), or these (ours)"
     )
     held_out: int = note(
         0,

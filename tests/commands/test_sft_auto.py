@@ -112,6 +112,8 @@ def test_auto_needs_an_environment_and_a_number_or_the_word(
     own.refused("conversations of one's own have none; say a number, as in --epochs 24")
     tratree(*words, "--epochs", "many").refused("'sft.strong.epochs' must be a number or 'auto'")
     tratree(*words, "--epochs", "0").refused("'sft.strong.epochs' must be above 0")
+    nothing = tratree(*words, "--epochs", "auto", "--set", "sft.auto_epochs=[]")
+    nothing.refused("sft.auto_epochs is empty")
     assert not (tratree.path / ".tratree" / "objects").exists()
 
 

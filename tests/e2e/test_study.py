@@ -60,6 +60,52 @@ def test_existing_evaluations_make_a_report_without_running_anything(studied: Pa
     assert "no evaluation by recipe quick" in narrowed.stderr
 
 
+def test_the_results_of_a_store_are_a_file_with_a_line_an_evaluation(studied: Path) -> None:
+    made = run_tratree(studied, "report", "--existing", "--format", "results", "-o", "results.csv")
+    assert made.returncode == 0, made.stderr
+    header, *lines = (studied / "results.csv").read_text("utf-8").splitlines()
+    assert header.startswith("environment,split,method,variant,seed,data_seed,tasks,reward,")
+    named = {line.split(",")[2]: line.split(",") for line in lines}
+    assert {"expert", "random", "sft-weak", "sft-strong", "tree-dpo", "mcts"} <= named.keys()
+    assert named["expert"][4:6] == ["", ""] and named["mcts"][4:6] == ["0", "0"]
+    script = Path(__file__).parents[2] / "docs" / "study" / "recompute.py"
+    table = subprocess.run(
+        [sys.executable, "-I", script, "results.csv"],
+        cwd=studied,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "| mcts | " in table.stdout and "no test" in table.stdout
+
+
+SAME_ROWS = ("nll-only", "swapped", "unstructured", "mirror-only")
+
+
+@pytest.mark.slow
+def test_a_method_is_studied_beside_its_controls_at_equal_updates(studied: Path) -> None:
+    words = ("report", "--recipe", "micro", "--methods", "sft-strong,tree-joint", "--controls")
+    made = run_tratree(studied, *words, "--format", "json", timeout=900)
+    assert made.returncode == 0, made.stderr
+    rows = json.loads(made.stdout)["sections"][0]["blocks"][0]["rows"]
+    steps = {}
+    for variant in ("", *(f"/{name}" for name in (*SAME_ROWS, "mcts", "sft-more", "mcts-twice"))):
+        method = f"tree-joint{variant}"
+        words = ("train-strong", "--recipe", "micro", "--method", method, "--frozen", "--json")
+        trained = run_tratree(studied, *words)
+        assert trained.returncode == 0, trained.stderr
+        steps[variant.removeprefix("/")] = json.loads(trained.stdout)["summary"]["optimizer_steps"]
+    own = steps[""]
+    assert steps == {name: (2 if name == "mcts-twice" else 1) * own for name in steps}
+    names = {row["cells"][0]["value"] for row in rows}
+    assert names == {
+        "SFT strong", f"SFT strong, +{own} updates", "W2SG MCTS", f"W2SG MCTS, +{2 * own} updates",
+        "tree-joint", "tree-joint, NLL alone",
+        "tree-joint, sides swapped at random", "tree-joint, unstructured pairs",
+        "tree-joint, mirror pairs alone",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

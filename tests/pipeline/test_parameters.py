@@ -99,4 +99,6 @@ def test_what_older_versions_did_is_written_down_for_every_field_that_they_lack(
         "DpoSection.loss_type": "sigmoid",
         "DpoSection.tree_packing": "off",
         "DpoSection.label_smoothing": 0.0,
+        "DpoSection.nll_on": "continuation",
+        "DpoSection.preference_weight": 1.0,
     }

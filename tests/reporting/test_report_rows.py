@@ -255,5 +255,5 @@ def test_the_line_that_makes_a_row_again_says_what_was_taken_back_of_a_role(
 
     assert "--set" not in typed({})
     # [sft] says 8 already, so it is the strong model's own length that has to be typed.
-    assert "--set 'sft.strong={ epochs = 8.0, batch_size = 4 }'" in typed({"epochs": 8})
-    assert "--set 'sft.strong={ epochs = 3.0, batch_size = 4 }'" in typed({"epochs": 3})
+    assert "--set sft.strong='{ epochs = 8.0, batch_size = 4 }'" in typed({"epochs": 8})
+    assert "--set sft.strong='{ epochs = 3.0, batch_size = 4 }'" in typed({"epochs": 3})

@@ -13,11 +13,13 @@ from tratree_cli.reporting.render.screen import screen
 NAMES = ("expert", "random", "SFT weak", "SFT strong", "W2SG tree-DPO", "W2SG MCTS", "unstructured")
 
 
-def document() -> ReportDocument:
+def document(strict: float | None = None, sentences: int = 3) -> ReportDocument:
+    share = () if strict is None else (Column("Strict", PERCENT),)
     columns = (
         Column("Policy", TEXT),
         Column("Avg reward", NUMBER),
         Column("Success", PERCENT),
+        *share,
         Column("Demos", COUNT),
     )
     rows = tuple(
@@ -26,6 +28,7 @@ def document() -> ReportDocument:
                 Cell(name),
                 Cell(40.0 + i, 30.0, 55.5, mark=BEST if name == "W2SG MCTS" else ""),
                 Cell(87.5),
+                *(Cell(strict) for _ in share),
                 Cell(40),
             )
         )
@@ -38,25 +41,25 @@ def document() -> ReportDocument:
         (Column("Policy", TEXT), Column("Difference", NUMBER)),
         (Row((Cell("W2SG MCTS"), Cell(-2.9, -17.2, 10.0))),),
     )
-    sentences = ("W2SG MCTS earns 44.0 and so on, a sentence that is long. " * 4,) * 3
+    text = ("W2SG MCTS earns 44.0 and so on, a sentence that is long. " * 4,) * sentences
     return ReportDocument(
         title="Weak-to-strong on WebShop",
         subtitle="recipe micro",
         sections=(
-            Section("summary", "Results", sentences, (table,)),
+            Section("summary", "Results", text, (table,)),
             Section("comparison", "Against", (), (against,)),
         ),
         warnings=("An interval without a width says nothing about the uncertainty. " * 3,),
     )
 
 
-def shown(width: int, *, color: bool = False) -> list[str]:
+def shown(width: int, *, color: bool = False, report: ReportDocument | None = None) -> list[str]:
     out = io.StringIO()
     system = "standard" if color else None  # whatever the terminal of whoever runs the tests
     console = Console(
         file=out, width=width, force_terminal=color, color_system=system, highlight=False
     )
-    console.print(Group(*screen(document())))
+    console.print(Group(*screen(report or document())))
     return out.getvalue().splitlines()
 
 
@@ -74,3 +77,16 @@ def test_the_best_row_is_bold_and_a_wide_terminal_has_longer_bars() -> None:
     bold = [line for line in shown(80, color=True) if line.startswith("\x1b[1mW2SG MCTS  ")]
     assert len(bold) == 1
     assert sum(line.count("█") for line in shown(120)) > sum(line.count("█") for line in shown(80))
+
+
+def test_strict_success_stands_beside_success_where_there_is_room() -> None:
+    for width, expected in ((100, True), (70, False)):
+        lines = shown(width, report=document(strict=12.5))
+        row = next(line for line in lines if line.startswith("W2SG MCTS  "))
+        assert ("87.5 %" in row, "12.5 %" in row) == (True, expected)
+        assert "−2.9 [−17.2, 10.0]" in row and len(row) <= width
+
+
+def test_the_first_sentences_are_shown_and_the_rest_is_left_to_the_tables() -> None:
+    lines = shown(80, report=document(sentences=12))
+    assert sum(line.startswith("W2SG MCTS earns") for line in lines) == 6

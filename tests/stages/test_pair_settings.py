@@ -95,8 +95,11 @@ def test_values_of_one_rule_are_checked_as_those_of_the_section(rules: Any, said
         keyed("tree", rules=rules)
 
 
-def test_the_held_out_pairs_are_never_exchanged() -> None:
+@pytest.mark.parametrize(
+    "pairs", [{"shuffle_sides": True}, {"rules": {"tree": {"shuffle_sides": True}}}]
+)
+def test_the_held_out_pairs_are_never_exchanged(pairs: dict[str, Any]) -> None:
     from tratree_cli.stages.preference_accuracy import held_out_pairs
 
-    config = load_recipe("bench").with_values({"pairs": {"shuffle_sides": True}}, "the test")
+    config = load_recipe("bench").with_values({"pairs": pairs}, "the test")
     assert "shuffle_sides" not in held_out_pairs(config).key_params

@@ -13,7 +13,6 @@ from tests.tiny_models import digests
 from tratree_cli.errors import InputError, StageError
 from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.models.save import write_model
-from tratree_cli.sections import SftSection
 from tratree_cli.training.data import SFTRow, sft_rows
 from tratree_cli.training.imitation import train_sft
 from tratree_cli.training.params import LoraParams, SFTParams, silent
@@ -196,10 +195,10 @@ def test_gathered_weights_that_are_not_finite_are_never_written(
 def test_the_control_takes_as_many_steps_as_the_training_it_is_compared_with(
     rows: int, epochs: float
 ) -> None:
-    from tratree_cli.stages.train_strong import steps_on
+    from tratree_cli.stages.schedules import steps_on
     from tratree_cli.training.trainer_args import total_steps
 
-    own = steps_on(rows, SftSection(batch_size=32, epochs=epochs))
+    own = steps_on(rows, epochs, 32)
     assert own == total_steps(rows, SFTParams(epochs=epochs, batch_size=8, accumulation=4))
 
 

@@ -17,9 +17,9 @@ import pytest
 from tests.tiny_models import digests
 from tratree_cli.errors import InputError, StageError
 from tratree_cli.models.load import load_tokenizer
-from tratree_cli.training.data import SFTRow, pair_rows, sft_rows
+from tratree_cli.training.data import PairRow, SFTRow, pair_rows, sft_rows
 from tratree_cli.training.launch import _follow, launch, read_task, write_task
-from tratree_cli.training.params import DPOParams, LoraParams, SFTParams
+from tratree_cli.training.params import DPOParams, JointParams, LoraParams, SFTParams
 from tratree_cli.training.reference import reference_logps, with_reference
 from tratree_cli.training.trainer import TrainingTask
 
@@ -42,6 +42,10 @@ def test_a_task_survives_being_written_down(task: TrainingTask[Any, Any], tmp_pa
     given = replace(task, config=config, base={"name": "x"})
     write_task(given, tmp_path / "task.json")
     assert read_task(tmp_path / "task.json") == given
+    pair = PairRow([1], [2, 3], [4], [1, 1], [1], ref_chosen_logps=-1.5, nll_mask=[0, 1, 1])
+    joint = replace(given, trainer="joint", config=JointParams(seed=3), pairs=[pair])
+    write_task(joint, tmp_path / "joint.json")
+    assert read_task(tmp_path / "joint.json") == joint
 
 
 def test_a_report_that_is_half_written_is_read_when_it_is_whole(tmp_path: Path) -> None:
@@ -163,6 +167,22 @@ def test_two_processes_train_on_preferences(
 
 
 @pytest.mark.slow
+def test_two_processes_train_jointly_as_one_that_accumulates(
+    task: TrainingTask[Any, Any], weaker: Path, pairs: Any, tmp_path: Path
+) -> None:
+    plain = pair_rows(load_tokenizer(task.model), pairs)[0]
+    preferences = with_reference(plain, reference_logps(weaker, plain))
+    config = JointParams(learning_rate=1e-3, epochs=2, batch_size=3)
+    joint = replace(task, trainer="joint", pairs=preferences, config=config)
+    both = launch(joint, processes=2)
+    config = replace(config, accumulation=2)
+    alone = launch(replace(joint, config=config, out=tmp_path / "alone", work=tmp_path / "w"))
+    assert both.steps == alone.steps == 4
+    one, two = (dict(result.curves["loss"]) for result in (both, alone))
+    assert one == pytest.approx(two, abs=1e-4)
+
+
+@pytest.mark.slow
 def test_fewer_processes_than_asked_for_publish_nothing(
     task: TrainingTask[Any, Any], tmp_path: Path
 ) -> None:
@@ -182,7 +202,7 @@ def test_what_stops_a_worker_is_raised_here(task: TrainingTask[Any, Any]) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("trainer", ["imitation", "preference", "preference by trees"])
+@pytest.mark.parametrize("trainer", ["imitation", "preference", "preference by trees", "joint"])
 def test_a_training_killed_with_sigkill_resumes_to_the_same_bytes(
     policy: Path, weaker: Path, rows: list[SFTRow], pairs: Any, tmp_path: Path, trainer: str
 ) -> None:
@@ -195,6 +215,9 @@ def test_a_training_killed_with_sigkill_resumes_to_the_same_bytes(
             lora=LoraParams(r=4, alpha=8, dropout=0.1),
         )
         given: Any = rows
+    elif trainer == "joint":
+        config = JointParams(learning_rate=1e-3, epochs=25, batch_size=3, checkpoint_every=5)
+        given = rows
     else:
         config = DPOParams(learning_rate=1e-3, epochs=25, batch_size=2, checkpoint_every=5)
         if trainer == "preference by trees":
@@ -205,6 +228,10 @@ def test_a_training_killed_with_sigkill_resumes_to_the_same_bytes(
         name: TrainingTask(trainer, policy, given, config, tmp_path / name / "out", tmp_path / name)
         for name in ("whole", "cut")
     }
+    if trainer == "joint":
+        plain = pair_rows(load_tokenizer(policy), pairs)[0]
+        beside = with_reference(plain, reference_logps(weaker, plain))
+        tasks = {name: replace(task, pairs=beside) for name, task in tasks.items()}
     for task in tasks.values():
         task.work.mkdir()
         write_task(task, task.work / "task.json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-REPORT_FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
+REPORT_FORMATS = ("terminal", "markdown", "latex", "csv", "results", "json", "html")
 """What ``report --format`` takes."""
 
 

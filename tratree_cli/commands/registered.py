@@ -8,13 +8,20 @@ from typing import Any
 from tratree_cli.agents.registry import POLICIES
 from tratree_cli.errors import InputError
 from tratree_cli.methods.pair_rule import PAIR_RULES
-from tratree_cli.methods.registry import METHODS, methods, trained_methods
+from tratree_cli.methods.registry import METHODS, derived_controls, methods, trained_methods
 from tratree_cli.registry import Registry
 
 
 def study_methods() -> list[str]:
     """The methods that a study can make, in the order of tables."""
     return _in_order(lambda: [record.name for record in methods()], METHODS)
+
+
+def study_controls() -> list[str]:
+    """The controls that are variants of these methods."""
+    return _in_order(
+        lambda: [name for record in methods() for name in derived_controls(record)], METHODS
+    )
 
 
 def strong_methods() -> list[str]:
@@ -47,7 +54,8 @@ def complete_methods(incomplete: str) -> list[str]:
     """The last of several names that are separated by commas."""
     before, comma, last = incomplete.rpartition(",")
     named = before.split(",")
-    known = study_methods() if comma else ["all", *study_methods()]
+    every = [*study_methods(), *study_controls()]
+    known = every if comma else ["all", *every]
     return [before + comma + name for name in known if name.startswith(last) and name not in named]
 
 

@@ -51,6 +51,13 @@ def report(
             autocompletion=complete_methods,
         ),
     ] = None,
+    controls: Annotated[
+        bool | None,
+        typer.Option(
+            "--controls/--no-controls",
+            help="All controls of the methods beside them, or none (default: the recipe's).",
+        ),
+    ] = None,
     existing: Annotated[
         bool,
         typer.Option("--existing", help="All evaluations in the store; --env, --recipe narrow it."),
@@ -59,7 +66,8 @@ def report(
         str | None,
         typer.Option(
             "--format",
-            help="terminal, markdown, latex, csv, json or html (default: by --output's suffix).",
+            help="terminal, markdown, latex, csv (every figure), results (CSV, a line an "
+            "evaluation), json or html (default: by --output's suffix).",
             autocompletion=complete_format,
         ),
     ] = None,
@@ -96,8 +104,8 @@ def report(
             deliver(session, entry, form, output, long)
         return
     config = session.config()
-    names = study.chosen_methods(methods, config)
-    config = config.with_values({"report": {"methods": list(names)}}, "--methods")
+    names = study.chosen_methods(methods, config, controls)
+    config = config.with_values({"report": {"methods": list(names), "controls": []}}, "--methods")
     cells = study.cells(config, names)
     if session.dry_run:
         session.realise(stage.of_cells(config, cells, with_paper=with_paper))

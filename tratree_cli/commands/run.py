@@ -42,6 +42,13 @@ def run(
             autocompletion=complete_methods,
         ),
     ] = None,
+    controls: Annotated[
+        bool | None,
+        typer.Option(
+            "--controls/--no-controls",
+            help="All controls of the methods beside them, or none (default: the recipe's).",
+        ),
+    ] = None,
     sweep: Annotated[
         list[str] | None,
         typer.Option(
@@ -78,7 +85,7 @@ def run(
     config = session.config()
     cells = study.cells(
         config,
-        study.chosen_methods(methods, config),
+        study.chosen_methods(methods, config, controls),
         seeds=seeds,
         orders=orders,
         sweeps=study.parse_sweeps(sweep or [], config),

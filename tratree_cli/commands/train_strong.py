@@ -13,6 +13,8 @@ from tratree_cli.commands.session import Session, stage_command
 from tratree_cli.commands.training import Launch, Processes, Track
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tratree_store import Entry
 
     from tratree_cli.config import Config
@@ -28,7 +30,8 @@ def train_strong(
     source: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Pairs or paths (default: made for the method).", autocompletion=complete_reference
+            help="Pairs, paths or both (default: made for the method).",
+            autocompletion=complete_reference,
         ),
     ] = None,
     file: Annotated[
@@ -71,20 +74,20 @@ def train_strong(
     from tratree_cli.methods.registry import method as method_named
     from tratree_cli.stages import method_inputs
     from tratree_cli.stages import train_strong as stage
+    from tratree_cli.stages.examples import KINDS
 
     group = prepare(session, processes, launch, track)
     words = session.words(source or []) if source or file is None else []
-    given = [session.entry(word, tuple(method_inputs.INPUTS.values())) for word in words]
-    if len(given) + (file is not None) > 1:
-        raise InputError("train-strong takes one artifact or one file of pairs, not several")
-    first = given[0] if given else None
-    chosen = _method(method, first, file)
-    if method_inputs.input_kind(chosen) != "pairs":
+    given = [session.entry(word, KINDS) for word in words]
+    if given and file is not None:
+        raise InputError("train-strong takes artifacts or one file of pairs, not both")
+    chosen = _method(method, given, file)
+    if "pairs" not in method_inputs.input_kinds(chosen):
         near = None if ref == "none" else ref
         for flag, value in (("--ref", near), ("--beta", beta), ("--explicit-kl", explicit_kl)):
             if value is not None:
                 raise InputError(f"{flag} is DPO's, but the method '{chosen}' imitates; drop it")
-    if explorer is not None and (first is not None or file is not None):
+    if explorer is not None and (given or file is not None):
         raise InputError("--explorer chooses what is explored, but what to learn from is given")
     record = method_named(chosen)
     # A method of one's own data comes without this pipeline's models: it starts from the base
@@ -102,28 +105,32 @@ def train_strong(
     )
     start = _model(session, init or config.train.init, ("sft", "base"))
     reference = _model(session, ref or config.dpo.ref, ("weak", "strong-sft", "none", ""))
-    data = _imported(config, file) if file is not None else first
+    data = [_imported(config, file)] if file is not None else given
     node = stage.node(config, chosen, data=data, init=start, reference=reference, processes=group)
     session.finish(node)
 
 
-def _method(asked: str | None, first: Entry | None, file: Path | None) -> str:
+def _method(asked: str | None, given: Sequence[Entry], file: Path | None) -> str:
     """The method asked for, or the one that the input asks for; both must agree on the input."""
     from tratree_cli.errors import InputError
     from tratree_cli.methods.registry import DEFAULT, own_data_method
     from tratree_cli.stages import method_inputs
 
     suggested = own_data_method().name if file else None
-    if first is not None and not asked:
-        suggested = method_inputs.method_of(first)
+    kinds = ["pairs"] if file else [entry.kind for entry in given]
+    for kind in kinds:
+        if kinds.count(kind) > 1:
+            raise InputError(f"train-strong takes one artifact of a kind, not several of {kind}")
+    if given and not asked:
+        suggested = method_inputs.method_of(given)
     chosen = asked or suggested or DEFAULT
-    kind = first.kind if first is not None else ("pairs" if file else None)
-    wanted = method_inputs.input_kind(chosen)
-    if kind not in (None, wanted):
-        raise InputError(
-            f"method '{chosen}' trains on {wanted}, not on {kind}; "
-            "drop --method to let the input decide"
-        )
+    wanted = method_inputs.input_kinds(chosen)
+    for kind in kinds:
+        if kind not in wanted:
+            raise InputError(
+                f"method '{chosen}' trains on {' and '.join(wanted)}, not on {kind}; "
+                "drop --method to let the input decide"
+            )
     return chosen
 
 

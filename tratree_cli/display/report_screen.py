@@ -19,6 +19,8 @@ from tratree_cli.display.text import one_line
 
 _LEAST_BAR = 6
 _MOST_BAR = 24
+_SHARE = 11
+"""The width of a percentage with the space before it."""
 
 
 class ScreenTable:
@@ -32,19 +34,22 @@ class ScreenTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         table, columns = self.table, self.table.columns
         reward = next((i for i, c in enumerate(columns) if c.title.startswith("Avg reward")), 1)
-        success = next((i for i, c in enumerate(columns) if c.title.startswith("Success")), None)
+        shares = [i for i, c in enumerate(columns) if c.title in ("Success", "Strict")]
         names = [_policy(row, reward) for row in table.rows]
         left = max(map(cell_len, [*names, "Policy"]))
         rewards = [_reward(row.cells[reward], columns[reward]) for row in table.rows]
         middle = max(map(cell_len, [*rewards, columns[reward].title]))
         against = f"vs {self.against}" if self.differences else ""
         right = max(map(cell_len, [*self.differences.values(), against]))
-        figures = middle + (11 if success is not None else 0) + (right + 2 if right else 0)
+        figures = middle + (right + 2 if right else 0)
         room = options.max_width - left - figures - 4
+        while shares and room < len(shares) * _SHARE:
+            shares.pop()  # strict success before success
+        room -= len(shares) * _SHARE
         room = 0 if room < _LEAST_BAR else min(room, _MOST_BAR)
         yield Text(one_line(table.title), style="bold", no_wrap=True, overflow="ellipsis")
         head = f"{'Policy':{left}}  {'':{room}}  {columns[reward].title:>{middle}}"
-        head += "    Success" if success is not None else ""
+        head += "".join(f"{columns[share].title:>{_SHARE}}" for share in shares)
         yield Text(f"{head}  {against:>{right}}".rstrip(), style="dim", no_wrap=True)
         highest = max((_value(row.cells[reward]) for row in table.rows), default=100.0)
         for row, name, words in zip(table.rows, names, rewards, strict=True):
@@ -53,8 +58,9 @@ class ScreenTable:
             drawn = bar(value, full, room, ascii_only=options.ascii_only) if room else ""
             line = f"{name}{' ' * (left - cell_len(name))}  {set_cell_size(drawn, room)}"
             line += f"  {' ' * (middle - cell_len(words))}{words}"
-            if success is not None:
-                line += f"  {formatting.figure(row.cells[success], columns[success]):>7} %"
+            for share in shares:
+                percent = f"{formatting.figure(row.cells[share], columns[share])} %"
+                line += f"{percent:>{_SHARE}}"
             line += f"  {self.differences.get(name, ''):>{right}}" if right else ""
             best = row.cells[reward].mark == BEST
             yield Text(line.rstrip(), style="bold" if best else "", no_wrap=True, overflow="crop")

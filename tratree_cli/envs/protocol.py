@@ -7,10 +7,10 @@ same texts, so any state can be rebuilt by replay and a rollout needs no snapsho
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from tratree_cli.errors import InputError
 
@@ -134,6 +134,50 @@ class OptionalFeatures:
     def no_demonstration(self, task: str) -> str:
         """Why the expert cannot demonstrate a task; empty where it can."""
         return ""
+
+
+class ScoredEpisode(Protocol):
+    """What is stored of an episode without its texts: see ``evaluation.results.EpisodeResult``."""
+
+    @property
+    def score(self) -> float | None: ...
+    @property
+    def success(self) -> bool: ...
+    @property
+    def finished(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class RewardPart:
+    """One thing that a reward is made of, in the environment's own word: reports count it.
+
+    ``name`` stands after "share that" (``bought``, ``solved``), ``holds`` says whether an episode
+    belongs to it, ``meaning`` explains it below a table. ``with_reward``: whether the mean reward
+    of these episodes is worth a column of its own. ``better`` is whether a policy should have more
+    or fewer of them, which reports warn about; empty where neither is true.
+
+    A module declares ``REWARD_PARTS``, a sequence of these, beside ``open_environment``; they are
+    read without opening anything. Without the declaration it is ``(FINISHED,)``.
+    """
+
+    name: str
+    holds: Callable[[ScoredEpisode], bool]
+    meaning: str
+    with_reward: bool = True
+    better: Literal["more", "fewer", ""] = ""
+
+
+def _finished(episode: ScoredEpisode) -> bool:
+    return episode.finished
+
+
+FINISHED = RewardPart(
+    "finished",
+    _finished,
+    "ended by the agent's own doing, not by the step limit, overflow or unparsable output",
+    better="more",
+)
+"""What every environment has; ``dataclasses.replace`` gives it the environment's own word."""
 
 
 _DEFAULTS = OptionalFeatures()

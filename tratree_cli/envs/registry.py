@@ -7,7 +7,8 @@ noticed instead of mixed in.
 
 Everything else about an environment is optional and found beside its opener, so that a new one can
 be a single file: a folder ``templates/`` (its own recipes and prompts, laid out as the project's),
-functions ``data_files(data)`` and ``action_kind(action)``, and a submodule ``fetch``.
+functions ``data_files(data)`` and ``action_kind(action)``, a sequence ``REWARD_PARTS`` and a
+submodule ``fetch``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from types import ModuleType
 from typing import Any
 
 from tratree_cli.envs.action_kinds import ActionKind, first_word
-from tratree_cli.envs.protocol import Environment, EnvironmentSpec
+from tratree_cli.envs.protocol import FINISHED, Environment, EnvironmentSpec, RewardPart
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.registry import declared
 from tratree_cli.resources import templates_dir
@@ -79,6 +80,11 @@ class Plugin:
         """Files whose size or time differs when the data may: the plug-in's own list, or all."""
         own: Callable[[str], Iterable[Path]] | None = getattr(self.load(), "data_files", None)
         return sorted(own(data) if own is not None else Path(data).glob("*"))
+
+    def reward_parts(self) -> Sequence[RewardPart]:
+        """What the plug-in declares of its reward, or that an episode finished."""
+        declared_parts: Sequence[RewardPart] = getattr(self.load(), "REWARD_PARTS", (FINISHED,))
+        return declared_parts
 
     def templates(self) -> Path | None:
         """The plug-in's own ``templates/`` folder, if it has one."""
@@ -153,6 +159,18 @@ def open_environment(
             f"{opened.spec.data_digest[:12]} and was {spec.data_digest[:12]}; use the same data"
         )
     return opened
+
+
+def reward_parts(environment: str) -> tuple[RewardPart, ...]:
+    """The parts of its reward that an environment names; of one that is not installed the default.
+
+    A report shows what others evaluated, so it must not need their plug-ins.
+    """
+    try:
+        registered = find_plugin(environment) if environment else None
+        return tuple(registered.reward_parts()) if registered is not None else (FINISHED,)
+    except InputError:
+        return (FINISHED,)
 
 
 def template_folders(environment: str) -> list[Path]:

@@ -166,6 +166,14 @@ def task_curves(results: Sequence[EpisodeResult], length: int) -> dict[str, NDAr
     return {task: _task_curve(group, length) for task, group in _by_task(counted).items()}
 
 
+def chosen_samples(
+    results: Sequence[EpisodeResult], best_of: int | None = None
+) -> dict[str, list[EpisodeResult]]:
+    """The episodes of each task that its figures are of: all scored ones, or the best of N."""
+    counted = [result for result in results if result.counted]
+    return {task: _chosen(samples, best_of) for task, samples in _by_task(counted).items()}
+
+
 def best_of_n(scores: Sequence[float], number: int) -> float:
     """Expected best score of ``number`` of these samples drawn without replacement.
 
@@ -197,11 +205,13 @@ def _split(
     return groups
 
 
+def _chosen(samples: Sequence[EpisodeResult], best_of: int | None) -> list[EpisodeResult]:
+    return list(samples) if best_of is None else [max(samples[:best_of], key=_score)]
+
+
 def _task_row(samples: Sequence[EpisodeResult], best_of: int | None) -> list[float]:
     """Reward, success, perfect, finished, steps and invalid actions of one task."""
-    chosen = list(samples)
-    if best_of is not None:
-        chosen = [max(samples[:best_of], key=_score)]
+    chosen = _chosen(samples, best_of)
     rows = [(_score(s), s.success, s.perfect, s.finished, s.steps, s.invalid) for s in chosen]
     return [fmean(column) for column in zip(*rows, strict=True)]
 

@@ -25,7 +25,9 @@ class EpisodeResult:
     ``score`` is G in [0, 1], None when the episode does not measure the policy (the environment
     or the server broke, or the environment returned something that is not a number). ``curve[i]``
     is the environment's score after step i + 1, in [0, 1]. ``setting`` numbers the sampling
-    setting, ``invalid`` counts actions without effect, unparsable outputs included.
+    setting, ``invalid`` counts actions without effect, unparsable outputs included. ``repeated``
+    and ``malformed`` count turns (``evaluation.turns``); they are read from the episodes and
+    stored nowhere, and None where there are no episodes to read.
     """
 
     task: str
@@ -38,6 +40,8 @@ class EpisodeResult:
     invalid: int
     end: str
     curve: tuple[float, ...] = ()
+    repeated: int | None = None
+    malformed: int | None = None
 
     @property
     def counted(self) -> bool:
@@ -54,8 +58,10 @@ class EpisodeResult:
         return self.end == DONE
 
     def record(self) -> dict[str, Any]:
-        """The JSON line of this episode."""
-        return {**self.__dict__, "curve": list(self.curve)}
+        """The JSON line of this episode; turns are counted from the episodes when it is read."""
+        fields = {**self.__dict__, "curve": list(self.curve)}
+        del fields["repeated"], fields["malformed"]
+        return fields
 
 
 def episode_results(

@@ -29,12 +29,16 @@ META = "pairs.json"
 
 @dataclass(frozen=True)
 class PairMessages:
-    """The messages of a pair; the first ``prefix`` ones of ``prompt`` precede the episode."""
+    """The messages of a pair; the first ``prefix`` ones of ``prompt`` precede the episode.
+
+    ``rest`` is how the chosen trajectory goes on after ``chosen``, where that was cut.
+    """
 
     prompt: Sequence[Mapping[str, str]]
     chosen: Sequence[Mapping[str, str]]
     rejected: Sequence[Mapping[str, str]]
     prefix: int = 0
+    rest: Sequence[Mapping[str, str]] = ()
 
     def sides(self) -> dict[str, Sequence[Mapping[str, str]]]:
         """``prompt``, ``chosen`` and ``rejected`` by their names."""
@@ -57,14 +61,15 @@ class PairRecord:
     ``chosen_visits`` and ``rejected_visits`` trajectories). ``chosen_trajectory`` and
     ``rejected_trajectory`` are positions in the input artifacts, ``step`` the turn at which the
     two part and ``node`` the divergence point (-1: whole trajectories). ``horizon`` is the number
-    of turns of each continuation, 0 to the end. ``kind`` names what differs between the two first
-    actions (``envs.action_kinds``).
+    of turns of each continuation, 0 to the end. ``rest`` is what follows ``chosen`` in its
+    trajectory, beginning with the environment's turn. ``kind`` names what differs between the two
+    first actions (``envs.action_kinds``).
 
     ``basis`` says why the chosen side is preferred: ``score``, at equal scores ``length``, or
     ``mirror``: then both sides are turns of one trajectory, the rejected one its turn
     ``rejected_step`` (else -1), with which no recorded trajectory goes on from ``prompt``: the
     rejected value is the chosen one's, over 0 visits. ``swapped``: the sides were exchanged by
-    chance, so the "chosen" one is what the rule rejects.
+    chance, so the "chosen" one is what the rule rejects, and ``rest`` is not known.
     """
 
     task: str
@@ -85,6 +90,7 @@ class PairRecord:
     step: int
     node: int
     horizon: int
+    rest: list[Message] = field(default_factory=list)
     kind: str = ""
     basis: str = "score"
     rejected_step: int = -1
@@ -104,7 +110,7 @@ class PairRecord:
 
     def messages(self) -> PairMessages:
         """What training reads of the pair."""
-        return PairMessages(self.prompt, self.chosen, self.rejected, self.prefix)
+        return PairMessages(self.prompt, self.chosen, self.rejected, self.prefix, self.rest)
 
 
 @dataclass(frozen=True)
@@ -192,6 +198,7 @@ def _record(pair: Pair, rule: str, chosen_from: Rollouts, rejected_from: Rollout
     if pair.rejected_step >= 0:
         turned_down, rejected_step, rejected = chosen_from, pair.rejected_step, chosen
     length = pair.horizon or max(chosen.steps, rejected.steps)
+    rest = turns(chosen_from, chosen, pair.step + length, chosen.steps)
     record = PairRecord(
         task=chosen.task,
         rule=rule,
@@ -211,6 +218,7 @@ def _record(pair: Pair, rule: str, chosen_from: Rollouts, rejected_from: Rollout
         step=pair.step,
         node=pair.node,
         horizon=pair.horizon,
+        rest=[_user(chosen_from, chosen, pair.step + length), *rest] if rest else [],
         kind=pair.kind,
         basis=pair.basis,
         rejected_step=pair.rejected_step,
@@ -224,7 +232,9 @@ def _with_sides_exchanged(record: PairRecord) -> PairRecord:
         for name in ("score", "value", "visits", "trajectory", "source")
         for to, by in (("chosen", "rejected"), ("rejected", "chosen"))
     }
-    return replace(record, chosen=record.rejected, rejected=record.chosen, swapped=True, **sides)
+    return replace(
+        record, chosen=record.rejected, rejected=record.chosen, rest=[], swapped=True, **sides
+    )
 
 
 def _source(rollouts: Rollouts, trajectory: Trajectory) -> str:

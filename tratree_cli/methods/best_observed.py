@@ -15,4 +15,5 @@ METHOD = Method(
     path_rule="best-observed",
     explorer="weak",
     fixed=("mcts.select",),
+    alternative="imitation of the best observed episodes",
 )

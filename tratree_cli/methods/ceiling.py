@@ -15,5 +15,6 @@ METHOD = Method(
     pair_rule="ceiling",
     reference="strong",
     explorer="strong",
+    controls=("ceiling/nll-only", "ceiling/sft-more"),
     paper=PaperPlaces(table_1=7),
 )

@@ -15,5 +15,6 @@ METHOD = Method(
     pair_rule="eto",
     reference="strong",
     explorer="strong",
+    controls=("eto/nll-only", "eto/sft-more"),
     paper=PaperPlaces(table_1=5),
 )

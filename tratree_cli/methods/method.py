@@ -7,6 +7,7 @@ the record where the method stands in them; no other table of methods exists.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -14,8 +15,14 @@ from tratree_cli.registry import UNRANKED
 
 Group: TypeAlias = Literal["scale", "baseline", "main", "control"]
 """An end of the scale, a baseline, a method in question, or a control of one."""
-LearnsFrom: TypeAlias = Literal["nothing", "demonstrations", "pairs", "paths", "rollouts", "trees"]
+LearnsFrom: TypeAlias = Literal[
+    "nothing", "demonstrations", "pairs", "paths", "pairs and paths", "rollouts", "trees"
+]
 """What its trainer is given. Of rollouts and trees a trainer makes conversations by itself."""
+OfPairs: TypeAlias = Literal["preference", "nll", "swapped", "mirror"]
+"""What is learnt of pairs: which side is preferred; the words of the chosen side alone (an NLL,
+the weight of the preference at 0); a preference between sides that are swapped at random; or the
+preferences of mirror pairs (``pairs.mirror``) alone."""
 Model: TypeAlias = Literal["", "weak", "strong"]
 
 
@@ -72,13 +79,23 @@ class Method:
     explorer: Model = ""
     """Whose exploration it learns from or counts its steps by. ``weak`` is the default, which
     ``explore.explorer`` replaces; ``strong`` belongs to the method and stays."""
+    of_pairs: OfPairs = "preference"
     steps_of: str = ""
     """The method whose number of optimizer steps it takes: a control at equal updates."""
+    steps_times: int = 1
+    """How many times that number it takes."""
     best_of: int = 1
     """Above 1: that many episodes are sampled per task and the best of them counts."""
 
     controls: tuple[str, ...] = ()
-    """Methods that tell what this one adds apart from the data and training that come with it."""
+    """Methods that tell what this one adds apart from the data and training that come with it, and
+    variants of its own (``NAME/VARIANT``, ``methods.controls``)."""
+    alternative: str = ""
+    """As a control: what accounts for a method's gain where this one has it too, for sentences."""
+    control_of: str = ""
+    """The method that this one was derived from as a control."""
+    same_as: str = ""
+    """The method whose place a control takes only where the two would not train alike."""
     fixed: tuple[str, ...] = ()
     """Settings that define the method and are therefore no settings of its rows in a study."""
     theorem: bool = True
@@ -88,7 +105,8 @@ class Method:
     own_data: bool = False
     """Whether it trains on data that a person brings: no study can make it by itself."""
     numbered_title: str = ""
-    """The title where ``best_of`` is known, with ``{n}`` for it."""
+    """The title where a number is known, with ``{n}`` for it: of samples where the best of several
+    counts, else of the optimizer steps that it takes after its init."""
     paper: PaperPlaces = field(default_factory=PaperPlaces)
 
     def __post_init__(self) -> None:
@@ -100,8 +118,17 @@ class Method:
             )
         if not scripted and not (self.trainer and self.init):
             raise ValueError(f"method {self.name}: a model that is trained has a trainer and init")
-        if (self.learns_from == "pairs") != bool(self.pair_rule or self.own_data):
+        if self.learns_from_pairs != bool(self.pair_rule or self.own_data):
             raise ValueError(f"method {self.name}: a pair rule goes with learning from pairs")
+
+    @property
+    def variant(self) -> str:
+        """What is added to the name of the method that it is a control of; empty for a method."""
+        return self.name.partition("/")[2]
+
+    @property
+    def learns_from_pairs(self) -> bool:
+        return self.learns_from in ("pairs", "pairs and paths")
 
     @property
     def supervised(self) -> bool:
@@ -127,10 +154,16 @@ class Method:
         """Whether it learns from the strong model's exploration by definition."""
         return self.explorer == "strong"
 
-    def titled(self, best_of: int | None = None) -> str:
-        """The printed name, with the number of samples where there is one."""
-        return (
-            self.numbered_title.format(n=best_of)
-            if best_of and self.numbered_title
-            else (self.title)
-        )
+    def titled(self, best_of: int | None = None, steps: Collection[int] = ()) -> str:
+        """The printed name, with the number of samples, or of steps, where it has one.
+
+        ``steps`` are those of its runs, of which the title names the least and the most.
+        """
+        if not self.numbered_title:
+            return self.title
+        if self.best_of > 1:
+            return self.numbered_title.format(n=best_of) if best_of else self.title
+        if not steps:
+            return self.title
+        least, most = min(steps), max(steps)
+        return self.numbered_title.format(n=f"{least}" if least == most else f"{least} to {most}")

@@ -5,6 +5,7 @@ from tratree_cli.methods.method import Method
 METHOD = Method(
     name="sft-more",
     title="SFT strong, more steps",
+    numbered_title="SFT strong, +{n} updates",
     summary="SFT continued on the demonstrations for as many updates as mcts takes",
     group="control",
     rank=50,
@@ -14,4 +15,5 @@ METHOD = Method(
     trainer="imitation",
     explorer="weak",
     steps_of="mcts",
+    alternative="more training alone",
 )

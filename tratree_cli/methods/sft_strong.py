@@ -13,5 +13,6 @@ METHOD = Method(
     init="base",
     trainer="imitation",
     compared=False,
+    alternative="its start",
     paper=PaperPlaces(table_1=4, tables_2_4_8=2, table_5=1, figure_3=2, figure_5=2),
 )

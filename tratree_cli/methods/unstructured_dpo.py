@@ -15,5 +15,7 @@ METHOD = Method(
     pair_rule="unstructured",
     reference="weak",
     explorer="weak",
+    alternative="pairing episodes by reward alone",
+    controls=("unstructured-dpo/nll-only", "unstructured-dpo/sft-more"),
     paper=PaperPlaces(table_5=2),
 )

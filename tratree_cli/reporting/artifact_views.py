@@ -66,9 +66,11 @@ def _evaluation(entry: Entry) -> RenderableType:
     from dataclasses import replace
 
     from tratree_cli.evaluation.artifact import read_evaluation
+    from tratree_cli.evaluation.turns import with_turns
     from tratree_cli.reporting.evaluation_view import evaluation_view
 
     read = read_evaluation(entry.path)
+    read = replace(read, results=with_turns(read.results, entry.path))
     label = str(entry.provenance.get("label", "")).removeprefix("evaluation of ")
     descriptor = replace(read.descriptor, label=label or read.descriptor.label)
     return evaluation_view(replace(read, descriptor=descriptor), entry.ref)
@@ -78,6 +80,7 @@ def _model(entry: Entry) -> RenderableType:
     import orjson
 
     from tratree_cli.display.show_model import model_card
+    from tratree_cli.reporting.lineage import SFT_STAGES
     from tratree_cli.training.convergence import as_lines
 
     documents = [
@@ -86,7 +89,8 @@ def _model(entry: Entry) -> RenderableType:
     ]
     label = str(entry.provenance.get("label", "model"))
     title = f"{label}  {entry.ref[:24]}"
-    return model_card(documents[0], documents[1], title, as_lines(entry.summary))
+    length = as_lines(entry.summary) if entry.stage in SFT_STAGES else ()
+    return model_card(documents[0], documents[1], title, length)
 
 
 def case_study_view(store: Store, entries: Sequence[Entry], task: str | None) -> RenderableType:

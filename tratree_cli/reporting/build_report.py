@@ -15,6 +15,7 @@ from tratree_cli.evaluation.artifact import Descriptor
 from tratree_cli.reporting import lineage
 from tratree_cli.reporting.document import Artifact, ReportDocument, Section, Source
 from tratree_cli.reporting.report_data import ReportData
+from tratree_cli.reporting.result_lines import result_lines
 from tratree_cli.reporting.rows import EvaluationRow
 from tratree_cli.reporting.sections import SECTIONS
 from tratree_cli.reporting.selection import environment_title
@@ -64,6 +65,7 @@ def build_report(
         ),
         next_step="tratree show tree@latest" if data.trees else "",
         lineage=_artifacts(data),
+        results=result_lines(data.rows),
     )
     from_paper = any(row.paper for table in document.tables() for row in table.rows)
     return document.with_warnings(

@@ -47,7 +47,8 @@ class Cohort:
         descriptor = self.descriptor
         if not is_method(descriptor.method):
             return descriptor.label
-        return method(descriptor.method).titled(descriptor.best_of)
+        steps = [run.updates for run in self.runs if run.updates is not None]
+        return method(descriptor.method).titled(descriptor.best_of, steps)
 
     @property
     def seeds(self) -> tuple[int | None, ...]:

@@ -55,10 +55,35 @@ class Artifact:
 
 
 @dataclass(frozen=True)
+class ResultLine:
+    """One evaluation of a study: what anyone needs to do its statistics anew.
+
+    ``variant`` is empty for a method as the recipe has it, else what tells this row from that: the
+    name of a control (``nll-only``), varied settings, other base models. ``data_seed`` orders the
+    training rows. ``reward`` is the average reward times 100, the others are percentages of
+    episodes: ``success`` by the environment's own definition, ``strict`` with a reward of 1,
+    ``finished`` ended by themselves. None where there is none.
+    """
+
+    environment: str
+    split: str
+    method: str
+    variant: str
+    seed: int | None
+    data_seed: int | None
+    tasks: int
+    reward: float | None
+    success: float | None
+    strict: float | None
+    finished: float | None
+
+
+@dataclass(frozen=True)
 class ReportDocument:
     """A whole report. ``warnings`` are what a reader must know before believing a figure.
 
-    ``lineage`` has every artifact behind the ``sources`` once, what it was made from before it.
+    ``lineage`` has every artifact behind the ``sources`` once, what it was made from before it;
+    ``results`` has a line for every evaluation, cells of a sweep included.
     """
 
     title: str
@@ -68,6 +93,7 @@ class ReportDocument:
     sources: tuple[Source, ...] = ()
     next_step: str = ""
     lineage: tuple[Artifact, ...] = ()
+    results: tuple[ResultLine, ...] = ()
 
     def section(self, key: str) -> Section | None:
         """The section named ``key``, if the report has it."""
@@ -110,6 +136,7 @@ def document_from(plain: Mapping[str, Any]) -> ReportDocument:
             Artifact(**{**artifact, "inputs": tuple(artifact["inputs"])})
             for artifact in plain.get("lineage", ())
         ),
+        results=tuple(ResultLine(**line) for line in plain.get("results", ())),
     )
 
 

@@ -1,17 +1,18 @@
 """What the tables say, in a few sentences: the first thing that a reader of a report sees.
 
-The sentences are made from the figures by rule and for every method alike, so that nothing which
-disappoints is left out and nothing is praised. What forbids a conclusion (one seed, more data than
-the baseline, an interval that holds 0) stands in the same sentence as the figure.
+First a verdict on each method in question against its strongest control; then what warns of it;
+then its difference from the SFT baseline and from every control. The sentences are made from the
+figures by rule and for every method alike, so that nothing which disappoints is left out and
+nothing is praised. What forbids a conclusion (one seed, more data than the baseline, an interval
+that holds 0) stands in the same sentence as the figure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tratree_cli.evaluation.bootstrap import Interval
-from tratree_cli.evaluation.compare import paired_difference
-from tratree_cli.methods.registry import is_method, method
+from tratree_cli.envs.registry import reward_parts
+from tratree_cli.methods.registry import BASELINE
 from tratree_cli.reporting.baseline_comparison import (
     ALPHA,
     AgainstBaseline,
@@ -19,12 +20,19 @@ from tratree_cli.reporting.baseline_comparison import (
     extra_data,
 )
 from tratree_cli.reporting.cohorts import Cohort
+from tratree_cli.reporting.control_comparison import (
+    AgainstControl,
+    against_controls,
+    in_question,
+)
 from tratree_cli.reporting.report_data import ReportData
 from tratree_cli.reporting.selection import EvalSet, eval_sets, main_cohorts
+from tratree_cli.reporting.verdicts import p_in_words, signed, verdicts
+from tratree_cli.reporting.warnings.found import found_signs
 
 
 def sentences(data: ReportData) -> tuple[str, ...]:
-    """Sentences over the main comparison of every environment; none without a baseline."""
+    """Sentences over the main comparison of every environment and split."""
     main = main_cohorts(data.cohorts)
     several = len(eval_sets(main)) > 1
     return tuple(
@@ -38,25 +46,39 @@ def sentences(data: ReportData) -> tuple[str, ...]:
 
 def _about(groups: Sequence[Cohort], eval_set: EvalSet | None) -> list[str]:
     comparison = against_baseline(groups)
-    if comparison is None or comparison.baseline.reward is None:
-        return []
-    baseline = comparison.baseline
+    controls = against_controls(groups)
+    weighed = verdicts(groups, controls, comparison)
+    sentences = [verdict.sentence for verdict in weighed]
+    sentences += _warnings(groups)
+    for own, control in ((verdict.own, verdict.control) for verdict in weighed):
+        rival = (
+            next((r for r in comparison.rivals if r.cohort is own), None) if comparison else None
+        )
+        # Where the baseline is what it was weighed against, that was said.
+        if rival is not None and comparison and comparison.baseline is not control:
+            sentences += _against(rival, comparison.baseline)
+        sentences += _beside_controls([one for one in controls if one.own is own])
     where = f"{eval_set.title}: " if eval_set else ""
-    sentences = []
-    for rival in comparison.rivals:
-        in_question = is_method(rival.cohort.method) and method(rival.cohort.method).group == "main"
-        if in_question and rival.cohort.reward and rival.difference.difference:
-            sentences.append(where + _against(rival, baseline))
-            sentences += _against_controls(rival.cohort, groups, where)
-    return sentences
+    return [where + sentence for sentence in sentences]
 
 
-def _against(rival: AgainstBaseline, baseline: Cohort) -> str:
-    assert rival.cohort.reward is not None and baseline.reward is not None
-    assert rival.difference.difference is not None
+def _warnings(groups: Sequence[Cohort]) -> list[str]:
+    """What is bad about the methods in question and about the baseline that they start from."""
+    asked = in_question(groups)
+    parts = reward_parts(groups[0].descriptor.environment) if groups else ()
+    return [
+        signs.sentence
+        for signs in found_signs(groups, parts)
+        if signs.sentence and (signs.own in asked or signs.own.method == BASELINE)
+    ]
+
+
+def _against(rival: AgainstBaseline, baseline: Cohort) -> list[str]:
+    if rival.cohort.reward is None or baseline.reward is None or not rival.difference.difference:
+        return []
     sentence = (
         f"{rival.cohort.name} earns {rival.cohort.reward.value:.1f}, {baseline.name} "
-        f"{baseline.reward.value:.1f}: {_signed(rival.difference.difference)} "
+        f"{baseline.reward.value:.1f}: {signed(rival.difference.difference)} "
         f"on the same {rival.difference.tasks} tasks"
     )
     if rival.difference.difference.low is not None and not rival.apart:
@@ -65,7 +87,7 @@ def _against(rival: AgainstBaseline, baseline: Cohort) -> str:
     given = extra_data(rival.cohort, baseline)
     if given and given != "the same":
         sentence += f". Its data beside {baseline.name}'s: {given}"
-    return f"{sentence}."
+    return [f"{sentence}."]
 
 
 def _over_seeds(rival: AgainstBaseline) -> str:
@@ -73,34 +95,17 @@ def _over_seeds(rival: AgainstBaseline) -> str:
     if rival.welch_p is None:
         return "one training seed, so no test" if seeds == 1 else f"{seeds} seeds, no test"
     shown = "a difference is shown" if rival.welch_p < ALPHA else "no difference is shown"
-    p = "p < 0.0001" if rival.welch_p < 0.0001 else f"p = {rival.welch_p:.4f}"
-    return f"over {seeds} training seeds {shown} (Welch, Holm: {p})"
+    return f"over {seeds} training seeds {shown} ({p_in_words(rival.welch_p)})"
 
 
-def _against_controls(own: Cohort, groups: Sequence[Cohort], where: str) -> list[str]:
-    """The same policy against its controls, on the same tasks; described, not tested."""
-    parts = []
-    for name in method(own.method).controls:
-        control = next((g for g in groups if g.method == name and g.reward), None)
-        if control is None or control.reward is None:
-            continue
-        metrics = control.runs[0].evaluation.metrics
-        paired = paired_difference(
-            own.task_rewards,
-            control.task_rewards,
-            resamples=metrics.resamples,
-            level=metrics.level,
-            seed=metrics.seed,
-        )
-        if paired.difference is not None:
-            parts.append(
-                f"{_signed(paired.difference)} against {control.name} ({control.reward.value:.1f})"
-            )
-    return [f"{where}{own.name} beside its controls: {'; '.join(parts)}."] if parts else []
-
-
-def _signed(difference: Interval) -> str:
-    text = f"{difference.value:+.1f}"
-    if difference.low is not None and difference.high is not None:
-        text += f" [{difference.low:.1f}, {difference.high:.1f}]"
-    return text.replace("-", "−")
+def _beside_controls(comparisons: Sequence[AgainstControl]) -> list[str]:
+    """All controls of a policy in one sentence, where there are several."""
+    parts = [
+        f"{signed(one.reward.difference)} against {one.control.name} "
+        f"({one.control.reward.value:.1f})"
+        for one in comparisons
+        if one.reward.difference is not None and one.control.reward is not None
+    ]
+    if len(parts) < 2:
+        return []
+    return [f"{comparisons[0].own.name} beside its controls: {'; '.join(parts)}."]

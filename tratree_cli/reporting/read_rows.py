@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tratree_cli.evaluation.artifact import Budget, read_evaluation
+from tratree_cli.evaluation.turns import with_turns
 from tratree_cli.methods.registry import is_method, method, methods, title
 from tratree_cli.reporting import lineage
 from tratree_cli.reporting.row_commands import command
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 def read_row(store: Store, row: RowLineage) -> EvaluationRow:
     """The row as the report's tables want it."""
     entry, policy = row.evaluation, row.policy
-    evaluation = read_evaluation(entry.path)
+    read = read_evaluation(entry.path)
+    evaluation = replace(read, results=with_turns(read.results, entry.path))
     config = _configured_by(store, row).provenance["config"]
     models = config["models"]
     descriptor = replace(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tratree_cli.config import Config, from_dict, load_recipe
 from tratree_cli.errors import InputError
-from tratree_cli.methods.registry import is_method
+from tratree_cli.methods.registry import is_method, method
 from tratree_cli.reporting.rows import RowLineage
 from tratree_cli.sections import SFT_ROLES
 
@@ -28,7 +28,10 @@ def command(row: RowLineage) -> str:
     seed, recipe = maker.document["params"].get("seed"), shipped_recipe(row.evaluation)
     if seed is not None and (recipe is None or seed != recipe.seed):
         parts.append(f"--seed {seed}")
-    parts += [f"--{option} {_typed(row.method)}", *_assignments(row, maker)]
+    parts.append(f"--{option} {_typed(row.method)}")
+    if verb == "report" and method(row.method).controls:
+        parts.append("--no-controls")
+    parts += _assignments(row, maker)
     return " ".join(parts)
 
 

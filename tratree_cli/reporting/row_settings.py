@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tratree_cli.methods.registry import METHODS
+from tratree_cli.methods.registry import is_method
+from tratree_cli.methods.registry import method as method_named
 from tratree_cli.reporting.lineage import SFT_STAGES
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def keyed_settings(
 
     Whose exploration it was stands in no parameter; the ``config`` that asked for it says so.
     """
-    record = METHODS.get(method) if method in METHODS else None
+    record = method_named(method) if is_method(method) else None
     settings: dict[str, list[Any]] = {}
     for ancestor in entries:
         params = ancestor.document.get("params", {})

@@ -64,6 +64,15 @@ class EvaluationRow:
         """Which policy was evaluated on what."""
         return self.evaluation.descriptor
 
+    @property
+    def updates(self) -> int | None:
+        """Optimizer steps that its policy's own training took; None where it had none."""
+        policy = self.lineage.policy if self.lineage else None
+        if policy is None or "adopted" in policy.summary:
+            return None
+        steps = policy.summary.get("optimizer_steps")
+        return None if steps is None else int(steps)
+
     def described(self, **changes: Any) -> EvaluationRow:
         """The same row with other fields of its descriptor."""
         descriptor = replace(self.descriptor, **changes)

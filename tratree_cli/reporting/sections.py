@@ -28,6 +28,7 @@ from tratree_cli.reporting.tables import (
     baseline_comparison,
     behaviour,
     budget,
+    controls,
     endings,
     informativeness,
     sampling,
@@ -40,6 +41,7 @@ from tratree_cli.reporting.tables import (
     task_types,
     theory,
     tree,
+    warning_signs,
     weak_models,
 )
 
@@ -70,6 +72,7 @@ class SectionPlan:
 SECTIONS = (
     SectionPlan("summary", "Results", (summary.tables,), key_results.sentences),
     SectionPlan("comparison", "Against the baseline", (baseline_comparison.tables,)),
+    SectionPlan("controls", "Against the controls", (controls.tables,)),
     SectionPlan(
         "figures",
         "Figures",
@@ -84,7 +87,7 @@ SECTIONS = (
     SectionPlan(
         "details",
         "Details",
-        (behaviour.table, endings.table, task_types.tables, sampling.table),
+        (behaviour.tables, warning_signs.tables, endings.table, task_types.tables, sampling.table),
     ),
     SectionPlan("cost", "Data and cost", (budget.table,)),
     SectionPlan("tree", "Trajectory tree", (tree.tables,)),

@@ -68,6 +68,16 @@ def of_main_models(groups: Sequence[Cohort]) -> tuple[Cohort, ...]:
     every environment has a recipe of its own. A cohort that names none (an expert, a random policy)
     belongs to every family.
     """
+    main = main_models(groups)
+    # Where the recipe itself was not evaluated, nothing is known to be beside the point.
+    anything = ("", "")
+    return tuple(
+        group for group in groups if _of(group, *main.get(group.descriptor.environment, anything))
+    )
+
+
+def main_models(groups: Sequence[Cohort]) -> dict[str, tuple[str, str]]:
+    """In each environment the main strong family and the main weak model, empty where unnamed."""
     own = [group for group in groups if not group.descriptor.varied]
     main: dict[str, tuple[str, str]] = {}
     for environment in dict.fromkeys(group.descriptor.environment for group in own):
@@ -75,11 +85,7 @@ def of_main_models(groups: Sequence[Cohort]) -> tuple[Cohort, ...]:
         baselines = [g.descriptor.family for g in here if g.method == BASELINE]
         family = _main(baselines) or _main([g.descriptor.family for g in here])
         main[environment] = (family, _main([g.descriptor.weak for g in here]))
-    # Where the recipe itself was not evaluated, nothing is known to be beside the point.
-    anything = ("", "")
-    return tuple(
-        group for group in groups if _of(group, *main.get(group.descriptor.environment, anything))
-    )
+    return main
 
 
 def main_rows(rows: Sequence[EvaluationRow]) -> dict[str, list[EvaluationRow]]:

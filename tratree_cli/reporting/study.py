@@ -16,7 +16,7 @@ from typing import Any
 
 from tratree_cli.config import Config, parse_assignment
 from tratree_cli.errors import InputError
-from tratree_cli.methods.registry import method, methods
+from tratree_cli.methods.registry import ALL, method, methods, with_controls
 from tratree_cli.pipeline.graph import Node, order
 from tratree_cli.sections import AS_SEED
 from tratree_cli.stages import method_graph
@@ -121,16 +121,22 @@ def parse_sweeps(texts: Sequence[str], config: Config) -> tuple[Sweep, ...]:
     return sweeps
 
 
-def chosen_methods(text: str | None, config: Config) -> tuple[str, ...]:
-    """The methods named by ``--methods`` (``all``: every one), or the recipe's."""
+def chosen_methods(
+    text: str | None, config: Config, controls: bool | None = None
+) -> tuple[str, ...]:
+    """The methods named by ``--methods`` (``all``: every one), or the recipe's, and controls.
+
+    ``controls`` puts all of their controls beside them, or none; None leaves it to the recipe.
+    """
     names = [name.strip() for name in text.split(",")] if text else list(config.report.methods)
-    if names == ["all"]:
-        return tuple(record.name for record in methods())
+    if names == [ALL]:
+        names = [record.name for record in methods()]
     for name in names:
         method(name)
         if names.count(name) > 1:
             raise InputError(f"--methods: the method {name} is there twice")
-    return tuple(names)
+    wanted = config.report.controls if controls is None else [ALL] if controls else []
+    return with_controls(names, wanted)
 
 
 def cells(
@@ -177,8 +183,9 @@ def cells(
                 for key, value in own_settings.items()
                 if value != recipe_values[key] and not _identifies(key)
             )
+            row = method_graph.played_as(name, node)
             distinct.setdefault(
-                (name, node.key), StudyCell(name, node, own_settings, varied, own.seed, data_seed)
+                (row, node.key), StudyCell(row, node, own_settings, varied, own.seed, data_seed)
             )
     _refuse_ineffective(config, names, sweeps, effective)
     return list(distinct.values())

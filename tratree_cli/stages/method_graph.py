@@ -22,10 +22,20 @@ def policy(config: Config, name: str) -> Node | str:
 
 def evaluation(config: Config, name: str) -> Node:
     """The evaluation of a method, with everything below it."""
-    record = method(name)
-    return evaluate.node(
-        config, policy=policy(config, name), label=record.title, best_of=record.best_of
-    )
+    record, played = method(name), policy(config, name)
+    label = record.title if isinstance(played, str) else method(_made_as(name, played)).title
+    return evaluate.node(config, policy=played, label=label, best_of=record.best_of)
+
+
+def played_as(name: str, evaluation: Node) -> str:
+    """The method whose row this is: a control may be what another method is as well."""
+    played = next(evaluation.upstream(), None)
+    return name if played is None else _made_as(name, played)
+
+
+def _made_as(name: str, policy: Node) -> str:
+    same = method(name).same_as
+    return same if same and policy.params.method == same else name
 
 
 def tree(config: Config) -> Node:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tratree_cli.config import Config
@@ -10,19 +11,22 @@ from tratree_cli.methods.method import Method
 from tratree_cli.methods.registry import METHODS, method, trained_methods
 from tratree_cli.pipeline.graph import Node
 from tratree_cli.stages import build_tree, demos, explore, mcts, mine_pairs, skip_preferred
-from tratree_cli.training.trainer import Trainer, trainer
+from tratree_cli.training.trainer import Rows, Trainer, trainer
 
 if TYPE_CHECKING:
     from tratree_store import Entry
 
-INPUTS = {
-    "demonstrations": "demos",
-    "pairs": "pairs",
-    "paths": "paths",
-    "rollouts": "rollouts",
-    "trees": "tree",
+INPUTS: dict[str, tuple[str, ...]] = {
+    "demonstrations": ("demos",),
+    "pairs": ("pairs",),
+    "paths": ("paths",),
+    "pairs and paths": ("pairs", "paths"),
+    "rollouts": ("rollouts",),
+    "trees": ("tree",),
 }
-"""What a method learns from → the kind of artifact that holds it, and its role as an input."""
+"""What a method learns from → the kinds of artifact that hold it, and their roles as inputs."""
+ROWS: dict[str, Rows] = {"pairs": "pairs", "pairs and paths": "conversations and pairs"}
+"""What a method learns from → the rows of its trainer, where these are not conversations."""
 
 
 def trained_method(name: str) -> Method:
@@ -39,7 +43,7 @@ def trained_method(name: str) -> Method:
 def trainer_of(record: Method) -> Trainer:
     """The method's trainer; ``InputError`` where it cannot read what the method learns from."""
     declared = trainer(record.trainer)
-    if (record.learns_from == "pairs") != (declared.rows == "pairs"):
+    if ROWS.get(record.learns_from, "conversations") != declared.rows:
         raise InputError(
             f"method '{record.name}' learns from {record.learns_from}, but its trainer "
             f"'{declared.name}' reads {declared.rows}; correct one of the two records"
@@ -52,22 +56,23 @@ def trainer_of(record: Method) -> Trainer:
     return declared
 
 
-def input_kind(name: str) -> str:
-    """The kind of artifact that a method is trained on."""
+def input_kinds(name: str) -> tuple[str, ...]:
+    """The kinds of artifact that a method is trained on."""
     return INPUTS[trained_method(name).learns_from]
 
 
-def method_of(entry: Entry) -> str:
-    """The method that an artifact asks for: the first that learns from such a one."""
+def method_of(entries: Sequence[Entry]) -> str:
+    """The method that artifacts ask for: the first that learns from just such ones."""
+    kinds = sorted(entry.kind for entry in entries)
     for record in METHODS.records():
-        if record.trained and _learns_from(record, entry):
+        asks = record.trained and sorted(INPUTS[record.learns_from]) == kinds
+        if asks and all(_learns_from(record, entry) for entry in entries):
             return record.name
-    raise InputError(f"no method learns from {entry.ref[:20]} by itself; choose one with --method")
+    given = " and ".join(entry.ref[:20] for entry in entries)
+    raise InputError(f"no method learns from {given} by itself; choose one with --method")
 
 
 def _learns_from(record: Method, entry: Entry) -> bool:
-    if INPUTS[record.learns_from] != entry.kind:
-        return False
     params = entry.document["params"]
     if entry.kind == "pairs":
         return record.pair_rule == _rule_of(entry)
@@ -86,32 +91,23 @@ def _rule_of(pairs: Entry) -> str:
     return str(pairs.document["params"].get("rule", "tree"))
 
 
-def learned_from(config: Config, record: Method) -> Node:
-    """The default producer of what a method learns from."""
+def learned_from(config: Config, record: Method, kind: str) -> Node:
+    """The default producer of an artifact of ``kind`` that the method learns from."""
     if record.own_data:
         raise InputError(
             f"method '{record.name}' trains on pairs of your own; give them with --pairs FILE"
         )
-    if record.learns_from == "demonstrations":
+    if kind == "demos":
         return demos.node(config)
     explorer = "strong" if record.own_exploration else ""
-    if record.learns_from == "pairs":
+    if kind == "pairs":
+        if record.of_pairs == "mirror":
+            config = config.with_values({"pairs": {"mirror": True}}, f"method {record.name}")
         return mine_pairs.node(config, rule=record.pair_rule, explorer=explorer)
     rollouts = explore.node(config, explorer=explorer)
-    if record.learns_from == "rollouts":
+    if kind == "rollouts":
         return rollouts
     trees = build_tree.node(config, rollouts=(rollouts,))
-    if record.learns_from == "trees":
+    if kind == "tree":
         return trees
     return mcts.node(config, select=record.path_rule, trees=(trees,))
-
-
-def paths_of_equal_steps(config: Config, record: Method) -> Node:
-    """The paths whose imitation takes as many optimizer steps as ``record`` is to take."""
-    counted = method(record.steps_of)
-    if counted.learns_from != "paths":
-        raise InputError(
-            f"method '{record.name}' takes the steps of '{counted.name}', which learns from "
-            f"{counted.learns_from}; only the steps of a method that learns from paths are known"
-        )
-    return learned_from(config, counted)

@@ -38,8 +38,11 @@ def held_out_pairs(config: Config) -> Node:
     """Pairs of the weak model's trees on ``report.held_out`` tasks of the dev split."""
     section = replace(config.explore, split=SPLIT, tasks=config.report.held_out, explorer="weak")
     # Exchanged sides are a control of the training alone.
-    pairs = replace(config.pairs, shuffle_sides=False)
-    elsewhere = replace(config, explore=section, pairs=pairs)
+    as_found = {"shuffle_sides": False}
+    plain = config.with_values(
+        {"pairs": {**as_found, "rules": {"tree": as_found}}}, "held-out pairs"
+    )
+    elsewhere = replace(plain, explore=section)
     # Nothing is trained on it, so the split may be one that is there to evaluate on.
     explored = explore.node(elsewhere, allow_test=True)
     rollouts = replace(explored, label="held-out exploration")

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job, Result
+from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.sections import AS_SEED, DpoSection, SftSection, TrainingSection
 from tratree_cli.stages.distributed import train_distributed
+from tratree_cli.stages.examples import Examples
 from tratree_cli.stages.training_inputs import (
     base_folder,
     checkpoints,
@@ -34,7 +36,16 @@ if TYPE_CHECKING:
     from tratree_cli.training.params import DPOParams, SFTParams
     from tratree_cli.training.trainer import Conversations, Trainer
 
-Pairs: TypeAlias = "Sequence[PairMessages]"
+
+@dataclass(frozen=True)
+class JointParameters:
+    """What joint training has beside the parameters of DPO, which hold its schedule."""
+
+    nll_weight: float
+    updates: int = keyed_unless(0)
+
+
+IMITATION_ALONE = "no pair is informative, so this is imitation of the paths alone"
 
 
 @dataclass(frozen=True)
@@ -49,9 +60,10 @@ class StartingPoint:
 class TrainingRun:
     """What a stage asks of a trainer.
 
-    ``dpo`` is there for pairs only, ``other`` where the trainer takes a second model, and
-    ``max_steps`` above 0 where a number of optimizer steps replaces the epochs. ``data_seed``
-    orders the rows where it is not ``AS_SEED``.
+    ``dpo`` is there for pairs only, ``joint`` where conversations are learnt beside them,
+    ``other`` where the trainer takes a second model, and ``max_steps`` above 0 where a number of
+    optimizer steps replaces the epochs. ``data_seed`` orders the rows where it is not ``AS_SEED``.
+    ``swapped`` puts the sides of pairs into random order.
     """
 
     trainer: Trainer
@@ -62,6 +74,8 @@ class TrainingRun:
     max_steps: int = 0
     data_seed: int = AS_SEED
     settings: Mapping[str, Any] = field(default_factory=dict)
+    joint: JointParameters | None = None
+    swapped: bool = False
 
 
 def starting_point(job: Job[Any]) -> StartingPoint:
@@ -72,29 +86,31 @@ def starting_point(job: Job[Any]) -> StartingPoint:
     return StartingPoint(*base_folder(job))
 
 
-def run_training(job: Job[Any], run: TrainingRun, examples: Conversations | Pairs) -> Result:
+def run_training(job: Job[Any], run: TrainingRun, examples: Examples) -> Result:
     """Train on ``examples`` and write the model into the node's folder."""
     from tratree_cli.models.load import load_tokenizer
     from tratree_cli.training.reference import saturation_warning
-    from tratree_cli.training.trainer import Conversations, TrainingTask
+    from tratree_cli.training.trainer import TrainingTask
 
     declared, folder = run.trainer, run.start.folder
     config = training_config(job, run)
     job.progress(0, 0, f"encoding {declared.rows}")
     tokenizer = load_tokenizer(folder)
-    rows: Sequence[Any]
-    lengths: LengthReport
-    if isinstance(examples, Conversations):
-        given = len(examples.messages)
-        rows, lengths = _conversation_rows(tokenizer, examples, _length_policy(run))
-    else:
-        given = len(examples)
-        rows, lengths = _pair_rows(job, run, config, tokenizer, examples)
+    made: list[tuple[str, Sequence[Any], LengthReport, int]] = []
+    if (conversations := examples.conversations) is not None:
+        rows, lengths = _conversation_rows(tokenizer, conversations, _length_policy(run))
+        made.append(("conversations", rows, lengths, len(conversations)))
+    pairs: Sequence[PairRow] = ()
+    if examples.pairs:
+        pairs, lengths = _pair_rows(job, run, config, tokenizer, examples.pairs)
+        made.append(("pairs", pairs, lengths, len(examples.pairs)))
+    both = examples.conversations is not None
     with checkpoints(job) as work:
         task = TrainingTask(
             trainer=declared.name,
             model=folder,
-            rows=rows,
+            rows=made[0][1],
+            pairs=pairs if both else [],
             config=config,
             out=job.out,
             work=work,
@@ -104,10 +120,12 @@ def run_training(job: Job[Any], run: TrainingRun, examples: Conversations | Pair
         )
         result = train_distributed(job, task, training_progress(job))
     saturated = saturation_warning(result.facts)
+    counts = {what: len(rows) for what, rows, _, _ in made}
     return Result(
-        {declared.rows: len(rows), **training_summary(result, lengths, run.training)},
+        {**counts, **training_summary(result, made[0][2], run.training)},
         warnings=[
-            *length_warnings(lengths, given, declared.rows),
+            *(w for what, _, lengths, given in made for w in length_warnings(lengths, given, what)),
+            *([IMITATION_ALONE] if run.joint and not pairs else []),
             *shorter_rows(folder, run.training.max_length),
             *template_warnings(tokenizer),
             *([saturated] if saturated else []),
@@ -118,20 +136,26 @@ def run_training(job: Job[Any], run: TrainingRun, examples: Conversations | Pair
 
 def training_config(job: Job[Any], run: TrainingRun) -> SFTParams | DPOParams:
     """The keyed parameters as the trainer reads them."""
-    from tratree_cli.training.params import DPOParams, SFTParams
+    from tratree_cli.training.params import DPOParams, JointParams, SFTParams
 
     training, dpo = run.training, run.dpo
     data_seed = None if run.data_seed == AS_SEED else run.data_seed
     if dpo is not None:
-        return DPOParams(
+        values = {
             **training_arguments(job, training, dpo),
-            data_seed=data_seed,
-            beta=dpo.beta,
-            nll_weight=dpo.nll_weight,
-            explicit_kl=dpo.explicit_kl,
-            loss_type=dpo.loss_type,
-            label_smoothing=dpo.label_smoothing,
-        )
+            "data_seed": data_seed,
+            "beta": dpo.beta,
+            "nll_weight": dpo.nll_weight,
+            "explicit_kl": dpo.explicit_kl,
+            "loss_type": dpo.loss_type,
+            "label_smoothing": dpo.label_smoothing,
+            "preference_weight": dpo.preference_weight,
+            "nll_on": dpo.nll_on,
+            "max_steps": run.max_steps,
+        }
+        if run.joint is not None:
+            return JointParams(**values, imitation_weight=run.joint.nll_weight)
+        return DPOParams(**values)
     assert isinstance(training, SftSection), "imitation has a schedule of its own"
     return SFTParams(
         **training_arguments(job, training, training),
@@ -164,7 +188,30 @@ def _conversation_rows(
 
 
 def _pair_rows(
-    job: Job[Any], run: TrainingRun, config: SFTParams | DPOParams, tokenizer: Any, pairs: Pairs
+    job: Job[Any],
+    run: TrainingRun,
+    config: SFTParams | DPOParams,
+    tokenizer: Any,
+    pairs: Sequence[PairMessages],
+) -> tuple[Sequence[PairRow], LengthReport]:
+    """Rows of tokens as they are trained on: scored, in the order of sides that is asked for."""
+    from tratree_cli.training.nll_tokens import with_nll_mask
+    from tratree_cli.training.swapped_sides import with_swapped_sides
+
+    rows, lengths = _scored_rows(job, run, config, tokenizer, pairs)
+    if run.swapped:
+        rows = with_swapped_sides(rows, config.seed)
+    if run.dpo is not None and run.dpo.nll_weight:
+        rows = with_nll_mask(tokenizer, pairs, rows, run.dpo.nll_on, _length_policy(run))
+    return rows, lengths
+
+
+def _scored_rows(
+    job: Job[Any],
+    run: TrainingRun,
+    config: SFTParams | DPOParams,
+    tokenizer: Any,
+    pairs: Sequence[PairMessages],
 ) -> tuple[Sequence[PairRow], LengthReport]:
     """Rows of tokens, with the reference's log-probabilities as far as they can be had before."""
     from tratree_cli.training.data import pair_rows

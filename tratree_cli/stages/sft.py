@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError
@@ -20,8 +20,6 @@ from tratree_cli.training.trainer import Trainer, trainer
 if TYPE_CHECKING:
     from tratree_store import Entry
 
-    from tratree_cli.training.trainer import Conversations
-
 
 @dataclass(frozen=True)
 class SftParameters:
@@ -35,7 +33,7 @@ class SftParameters:
 class SftAutoParameters:
     """SFT whose length is chosen: what is tried, and the evaluation on dev that decides.
 
-    ``versions`` are those of the stages ``sft`` and ``eval``.
+    ``candidates`` are in rising order, ``versions`` those of the stages ``sft`` and ``eval``.
     """
 
     sft: SftSection
@@ -95,6 +93,8 @@ def node(
 
 def _of_chosen_length(trained: Node, config: Config, section: SftSection) -> Node:
     """The node that tries several lengths of ``trained`` and takes the best on dev."""
+    if not section.auto_epochs:
+        raise InputError("sft.auto_epochs is empty, so sft.epochs = auto has no length to try")
     for source in trained.inputs["demos"]:
         if (source.stage.name if isinstance(source, Node) else source.stage) == "import":
             raise InputError(
@@ -149,6 +149,7 @@ def _trainer(diverging: bool) -> Trainer:
 
 
 def run(job: Job[SftParameters]) -> Result:
+    from tratree_cli.stages.examples import Examples, demonstrations_of
     from tratree_cli.stages.run_training import TrainingRun, run_training, starting_point
 
     diverge_from = job.maybe("diverge_from")
@@ -160,25 +161,5 @@ def run(job: Job[SftParameters]) -> Result:
             training=job.params.sft,
             other=diverge_from.path if diverge_from is not None else None,
         ),
-        demonstrations_of(job.inputs["demos"]),
+        Examples(demonstrations_of(job.inputs["demos"])),
     )
-
-
-def demonstrations_of(entries: Sequence[Entry]) -> Conversations:
-    """The demonstrations of several artifacts as conversations; all have one prompt's length."""
-    from tratree_cli.formats.rollouts import conversation, read_rollouts
-    from tratree_cli.training.trainer import Conversations
-
-    messages: list[Any] = []
-    prefix: list[dict[str, str]] = []
-    for entry in entries:
-        rollouts = read_rollouts(entry.path)
-        before = rollouts.prompt.get("messages", [])
-        if messages and len(before) != len(prefix):
-            raise InputError(
-                f"{entry.ref[:20]} has a prompt of {len(before)} messages, the demonstrations "
-                f"before it one of {len(prefix)}; train on one kind at a time"
-            )
-        prefix = before
-        messages += [conversation(rollouts, t, prefix) for t in rollouts.trajectories]
-    return Conversations(messages, len(prefix))

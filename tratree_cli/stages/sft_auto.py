@@ -27,11 +27,10 @@ STAGE = sft.AUTO_STAGE
 
 
 def run(job: Job[SftAutoParameters]) -> Result:
-    candidates = tuple(sorted(set(job.params.candidates)))
-    search = LengthSearch((), candidates, job.params.evaluation.tasks)
+    search = LengthSearch((), job.params.candidates, job.params.evaluation.tasks)
     models: dict[float, Entry] = {}
     played: dict[float, Entry] = {}
-    for epochs in candidates:
+    for epochs in search.candidates:
         model = models[epochs] = job.realise(_training(job, epochs))
         entry = played[epochs] = job.realise(_evaluation(job, model, epochs))
         tried = TriedLength(

@@ -6,7 +6,6 @@ becomes a node of the graph, and the node's inputs become what the trainer reads
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -15,29 +14,34 @@ from tratree_cli.config import Config
 from tratree_cli.errors import InputError
 from tratree_cli.methods.method import Method
 from tratree_cli.methods.pair_rule import pair_rule
+from tratree_cli.methods.registry import method
 from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
 from tratree_cli.pipeline.lineage import ONLY_COUNTED
 from tratree_cli.pipeline.parameters import keyed_unless
-from tratree_cli.sections import AS_SEED, AUTO, DpoSection, SftSection, TrainingSection
+from tratree_cli.sections import AS_SEED, DpoSection, SftSection, TrainingSection
 from tratree_cli.stages import ref_logps, sft, skip_preferred
 from tratree_cli.stages.distributed import SINGLE_PROCESS, ProcessGroupParameters, ProcessGroupSpec
 from tratree_cli.stages.method_inputs import (
     INPUTS,
     learned_from,
-    paths_of_equal_steps,
     trained_method,
     trainer_of,
 )
 from tratree_cli.stages.pair_settings import section_of
 from tratree_cli.stages.plugin_settings import own_settings
+from tratree_cli.stages.run_training import JointParameters
+from tratree_cli.stages.schedules import (
+    EqualSteps,
+    counted_steps,
+    equal_steps,
+    imitation,
+    preference,
+)
 from tratree_cli.stages.training_inputs import base_identity, merge_version
 from tratree_cli.training.trainer import TRAINERS, Trainer, trainer
 
 if TYPE_CHECKING:
     from tratree_store import Entry
-
-    from tratree_cli.stages.run_training import Pairs
-    from tratree_cli.training.trainer import Conversations
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,10 @@ class TrainStrongParameters:
     """``training`` is whole for imitation; preference training has a schedule of its own.
 
     ``data_seed`` orders the rows where it is not ``AS_SEED``.
-    ``trainer`` is absent where it follows from the rest: ``preference`` with ``dpo``, else
-    ``imitation``. ``settings`` are all settings of a trainer that has its own.
+    ``trainer`` is absent where it follows from the rest: ``joint`` with ``joint``, ``preference``
+    with ``dpo``, else ``imitation``. ``settings`` are all settings of a trainer that has its own.
+    ``steps`` is there for a control at equal steps, ``swapped`` where the sides of pairs are in
+    random order, ``basis`` where only pairs of that basis are learnt from.
     """
 
     method: str
@@ -59,6 +65,16 @@ class TrainStrongParameters:
     trainer_version: int = keyed_unless(1)
     merge_version: int = keyed_unless(1)
     data_seed: int = keyed_unless(AS_SEED)
+    joint: JointParameters | None = keyed_unless(None)
+    steps: EqualSteps | None = keyed_unless(None)
+    swapped: bool = keyed_unless(False)
+    basis: str | None = keyed_unless(None)
+
+    @property
+    def trainer_name(self) -> str:
+        """The trainer by name."""
+        implied = "joint" if self.joint else "preference" if self.dpo else "imitation"
+        return self.trainer or implied
 
 
 STAGE = Stage(
@@ -70,15 +86,34 @@ def node(
     config: Config,
     name: str,
     *,
-    data: Node | Entry | None = None,
+    data: Sequence[Node | Entry] = (),
     init: Node | Entry | None = None,
     reference: Node | Entry | None = None,
     processes: ProcessGroupSpec = SINGLE_PROCESS,
 ) -> Node:
-    """The strong model trained by a method; what is not given has its default producer."""
+    """The strong model trained by a method; what is not given has its default producer.
+
+    A control that would train just as another method does is that method's model.
+    """
     record = trained_method(name)
+    built = _node(config, record, data, init, reference, processes)
+    if record.same_as:
+        other = _node(config, trained_method(record.same_as), data, init, reference, processes)
+        renamed = replace(built, params=replace(built.params, method=record.same_as))
+        if renamed.key == other.key:
+            return other
+    return built
+
+
+def _node(
+    config: Config,
+    record: Method,
+    data: Sequence[Node | Entry],
+    init: Node | Entry | None,
+    reference: Node | Entry | None,
+    processes: ProcessGroupSpec,
+) -> Node:
     declared = trainer_of(record)
-    role, examples = INPUTS[record.learns_from], data or learned_from(config, record)
     inputs: dict[str, Sequence[Node | Entry]] = {}
     models: dict[str, str] = {}
     if init is not None:
@@ -92,23 +127,25 @@ def node(
             f"train.init must be sft or base here, not '{config.train.init}'; a model of the store "
             "is named to train-strong itself (--init)"
         )
-    if role == "pairs":
-        start = next(iter(inputs.get("init", ())), None)
-        section = config.pairs
-        if record.pair_rule:
-            section = section_of(config, pair_rule(record.pair_rule))
-        examples = skip_preferred.node(config, section, pairs=examples, model=start)
-    inputs[role] = (examples,)
+    policy = next(iter(inputs.get("init", ())), None)
+    given = {_kind(one): one for one in data}
+    for kind in INPUTS[record.learns_from]:
+        inputs[kind] = (given.get(kind) or learned_from(config, record, kind),)
+    if "pairs" in inputs:
+        inputs["pairs"] = (_not_preferred(config, record, inputs["pairs"][0], policy),)
     if declared.reference:
-        policy = next(iter(inputs.get("init", ())), None)
-        inputs |= _reference_inputs(config, record, examples, reference, policy)
-    if record.steps_of:
-        inputs[ONLY_COUNTED] = (paths_of_equal_steps(config, record),)
+        (pairs,) = inputs["pairs"]
+        inputs |= _reference_inputs(config, record, pairs, reference, policy)
+    params = _parameters(config, record, declared, processes)
+    if params.steps is not None and not params.steps.updates:
+        counted = method(record.steps_of)
+        kind = next((k for k in ("paths", "pairs") if k in INPUTS[counted.learns_from]), "")
+        inputs[ONLY_COUNTED] = (given.get(kind) or _counted(config, counted, reference, policy),)
     return Node(
         stage=STAGE,
-        label=f"strong model, {name}",
+        label=f"strong model, {record.name}",
         config=config,
-        params=_parameters(config, record, declared, processes),
+        params=params,
         inputs=inputs,
         models=models,
         files=processes.files,
@@ -118,18 +155,47 @@ def node(
     )
 
 
+def _kind(given: Node | Entry) -> str:
+    return given.stage.kind if isinstance(given, Node) else given.kind
+
+
+def _not_preferred(
+    config: Config, record: Method, pairs: Node | Entry, policy: Node | Entry | None
+) -> Node | Entry:
+    """The pairs as far as the model that is trained does not prefer them yet, if that is asked."""
+    section = section_of(config, pair_rule(record.pair_rule)) if record.pair_rule else config.pairs
+    return skip_preferred.node(config, section, pairs=pairs, model=policy)
+
+
+def _counted(
+    config: Config,
+    record: Method,
+    reference: Node | Entry | None,
+    policy: Node | Entry | None,
+) -> Node | Entry:
+    """What has as many rows as ``record`` trains on: its paths, or its pairs as scored."""
+    if "paths" in INPUTS[record.learns_from]:
+        return learned_from(config, record, "paths")
+    pairs = _not_preferred(config, record, learned_from(config, record, "pairs"), policy)
+    scored = (
+        _reference_inputs(config, record, pairs, reference, policy)
+        if trainer_of(record).reference
+        else {}
+    )
+    return next(iter(scored.get("reference", ())), pairs)
+
+
 def _parameters(
     config: Config, record: Method, declared: Trainer, processes: ProcessGroupSpec
 ) -> TrainStrongParameters:
-    on_pairs = declared.rows == "pairs"
-    implied = "preference" if on_pairs else "imitation"
-    return TrainStrongParameters(
+    on_pairs = record.learns_from_pairs
+    joint = record.learns_from == "pairs and paths"
+    params = TrainStrongParameters(
         method=record.name,
         seed=config.seed,
-        training=config.sft.of("strong").shared if on_pairs else imitation(config),
-        dpo=config.dpo if on_pairs else None,
+        training=config.sft.of("strong").shared if on_pairs else imitation(config, record),
+        dpo=preference(config, record) if on_pairs else None,
         world=processes.params,
-        trainer=None if declared.name == implied else declared.name,
         settings=own_settings(
             TRAINERS,
             declared.name,
@@ -140,18 +206,13 @@ def _parameters(
         trainer_version=declared.version,
         merge_version=merge_version(config.sft.of("strong")),
         data_seed=config.train.data_seed,
+        joint=JointParameters(config.joint.nll_weight, config.joint.updates) if joint else None,
+        steps=equal_steps(config, record),
+        swapped=record.of_pairs == "swapped",
+        basis="mirror" if record.of_pairs == "mirror" else None,
     )
-
-
-def imitation(config: Config) -> SftSection:
-    """The parameters of imitation: the strong model's SFT, with other epochs and learning rate."""
-    section = config.sft.of("strong")
-    return replace(
-        sft.plain(section),
-        epochs=config.train.epochs,
-        learning_rate=config.train.learning_rate,
-        tree_packing="off" if section.packing else config.train.tree_packing,
-    )
+    implied = params.trainer_name == declared.name
+    return params if implied else replace(params, trainer=declared.name)
 
 
 def _reference_inputs(
@@ -172,7 +233,8 @@ def _reference_inputs(
     inputs: dict[str, Sequence[Node | Entry]] = {
         "reference": (ref_logps.node(config, pairs=pairs, reference=model, policy=policy),)
     }
-    return {**inputs, "reference_model": (model,)} if config.dpo.explicit_kl else inputs
+    live = config.dpo.explicit_kl and record.of_pairs != "nll"
+    return {**inputs, "reference_model": (model,)} if live else inputs
 
 
 def _reference(config: Config, chosen: str) -> Node:
@@ -186,6 +248,7 @@ def _reference(config: Config, chosen: str) -> Node:
 
 
 def run(job: Job[TrainStrongParameters]) -> Result:
+    from tratree_cli.stages.examples import examples_of
     from tratree_cli.stages.run_training import (
         TrainingRun,
         failure_safe,
@@ -193,61 +256,25 @@ def run(job: Job[TrainStrongParameters]) -> Result:
         starting_point,
     )
 
-    params = job.params
-    declared = trainer(params.trainer or ("preference" if params.dpo else "imitation"))
-    max_steps = 0
-    if ONLY_COUNTED in job.inputs:
-        max_steps = _steps_of_paths(job)
+    params, start = job.params, starting_point(job)
+    declared = trainer(params.trainer_name)
+    max_steps = params.joint.updates if params.joint else 0
+    if params.steps is not None:
+        max_steps = counted_steps(job, params.steps, params.training, start.folder)
         if not max_steps:
-            return failure_safe(job, "no path scores above mcts.min_score, so it has no steps")
-    examples, reason = _examples(job, declared)
+            return failure_safe(job, "what its steps are counted by is empty, so it has no steps")
+    examples, reason = examples_of(job, declared, params.basis)
     if not examples:
         return failure_safe(job, reason)
     asked = TrainingRun(
         trainer=declared,
-        start=starting_point(job),
+        start=start,
         training=params.training,
         dpo=params.dpo,
+        joint=params.joint,
         max_steps=max_steps,
         data_seed=params.data_seed,
         settings=params.settings or {},
+        swapped=params.swapped,
     )
     return run_training(job, asked, examples)
-
-
-def _examples(
-    job: Job[TrainStrongParameters], declared: Trainer
-) -> tuple[Conversations | Pairs, str]:
-    """What the trainer reads, and what it means where there is none of it."""
-    from tratree_cli.formats.pairs import read_pairs
-    from tratree_cli.formats.paths import read_paths
-    from tratree_cli.training.trainer import Conversations
-
-    (role,) = (role for role in INPUTS.values() if role in job.inputs)
-    folder, read = job.one(role).path, declared.load_reader()
-    if declared.rows == "pairs":
-        pairs = read_pairs(folder)
-        return [pair.messages() for pair in pairs.pairs], "no pair is informative"
-    if read is not None:
-        settings = declared.settings(**job.params.settings or {}) if declared.settings else None
-        return read(folder, settings), f"trainer {declared.name} found nothing to learn from"
-    if role == "demos":
-        return sft.demonstrations_of(job.inputs[role]), "there are no demonstrations"
-    paths = read_paths(folder)
-    conversations = Conversations([path.messages for path in paths.paths], paths.prefix)
-    return conversations, "no path scores above mcts.min_score"
-
-
-def _steps_of_paths(job: Job[TrainStrongParameters]) -> int:
-    """As many optimizer steps as training on these paths takes, so that one compares data alone."""
-    from tratree_cli.formats.paths import read_paths
-
-    paths, training = read_paths(job.one(ONLY_COUNTED).path), job.params.training
-    assert isinstance(training, SftSection), "imitation has a schedule of its own"
-    return steps_on(len(paths.paths), training)
-
-
-def steps_on(rows: int, training: SftSection) -> int:
-    """Optimizer steps that training on ``rows`` rows takes (``trainer_args.total_steps``)."""
-    assert training.epochs != AUTO, "imitation has epochs of its own"
-    return math.ceil(training.epochs * math.ceil(rows / training.batch_size))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 from tratree_cli.errors import InputError
@@ -63,9 +63,11 @@ class PairRow:
     ``identity`` is the pair's (``PairMessages.identity``): a reference with another tokenizer makes
     rows of its own, and the two meet by it. ``tree`` is equal for pairs of one task (``tree_of``).
     ``removed`` exchanges were taken from the prompt so
-    that it fits. ``ref_*_logps`` are the reference's summed log-probabilities (nats) of the agent's
-    tokens in each continuation, and ``ref_*_turn_logps`` those of its first turn alone, or None
-    before ``reference.with_reference``.
+    that it fits. ``nll_mask`` marks what the NLL term is taken over, within the prompt and the
+    chosen continuation together; empty: the agent's tokens of the continuation. ``swapped``
+    sides were exchanged after the pair was made. ``ref_*_logps`` are the reference's summed
+    log-probabilities (nats) of the agent's tokens in each continuation, and ``ref_*_turn_logps``
+    those of its first turn alone, or None before ``reference.with_reference``.
     """
 
     prompt_ids: list[int]
@@ -80,6 +82,8 @@ class PairRow:
     ref_rejected_logps: float | None = None
     ref_chosen_turn_logps: float | None = None
     ref_rejected_turn_logps: float | None = None
+    nll_mask: list[int] = field(default_factory=list)
+    swapped: bool = False
 
     @property
     def length(self) -> int:
@@ -224,7 +228,7 @@ def tree_of(messages: Messages, prefix: int) -> str:
     return digest.hexdigest()
 
 
-def dataset_fingerprint(rows: Sequence[SFTRow] | Sequence[PairRow]) -> str:
+def dataset_fingerprint(rows: Sequence[SFTRow | PairRow]) -> str:
     """sha256 of the rows: a checkpoint of other rows must not be resumed."""
     digest = hashlib.sha256()
     for row in rows:

@@ -43,6 +43,8 @@ CURVES = {
     "rewards/rejected": "reward_rejected",
     "logps/chosen": "logps_chosen",
     "logps/rejected": "logps_rejected",
+    "nll": "nll",
+    "preference": "preference",
 }
 """Measures that are kept, by the trainers' names for them. None of them reads a clock."""
 
@@ -236,7 +238,7 @@ def _divergence_message(what: str, step: int, args: Any) -> str:
 
 def prepare_work(
     work: Path,
-    rows: Sequence[SFTRow] | Sequence[PairRow],
+    rows: Sequence[SFTRow | PairRow],
     config: TrainingParams,
     model: str | Path,
 ) -> None:

@@ -16,6 +16,7 @@ from tratree_cli.models import devices, save
 from tratree_cli.models.library_logging import silence_libraries
 from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.models.merge import finished_model, loss_warning
+from tratree_cli.sections import CONTINUATION
 from tratree_cli.training import trainer_args
 from tratree_cli.training.data import SFTRow
 from tratree_cli.training.deterministic_trainer import DeterministicTrainer, curves, prepare_work
@@ -28,6 +29,9 @@ from trl import SFTConfig, SFTTrainer  # isort: skip  (after library_logging)
 
 OF_THE_RUN = ("device", "threads", "track", "run_name", "checkpoint_every")
 """Parameters that belong to a run and not to the model that it makes."""
+LATER = {"preference_weight": 1.0, "nll_on": CONTINUATION}
+"""Parameters that came later, and what they were before: so they go unrecorded."""
+UNSET = object()
 
 
 class AgentSFTTrainer(DeterministicTrainer, SFTTrainer):
@@ -115,6 +119,8 @@ def finish(
     if not hasattr(trainer, "cap"):
         # Eq. 5's settings decided nothing: their defaults must not change a plain model's bytes.
         decisive = {name: value for name, value in decisive.items() if "diverge" not in name}
+    # What is as it was before it could be set must not change a model's bytes either.
+    decisive = {name: v for name, v in decisive.items() if LATER.get(name, UNSET) != v}
     if config.data_seed is None:
         # The order followed the seed, as it always did before there was a data seed.
         decisive = {name: value for name, value in decisive.items() if name != "data_seed"}

@@ -42,7 +42,11 @@ POLL = 0.2
 
 def write_task(task: TrainingTask[Any, Any], path: Path) -> None:
     """Write ``task`` for the workers to read."""
-    document = {**asdict(task), "rows": [asdict(row) for row in task.rows]}
+    document = {
+        **asdict(task),
+        "rows": [asdict(row) for row in task.rows],
+        "pairs": [asdict(row) for row in task.pairs],
+    }
     path.write_text(json.dumps(document, default=str), encoding="utf-8")
 
 
@@ -50,7 +54,7 @@ def read_task(path: Path) -> TrainingTask[Any, Any]:
     """The task that ``write_task`` wrote."""
     document = json.loads(path.read_text(encoding="utf-8"))
     declared = trainer(document["trainer"])
-    row = {"conversations": SFTRow, "pairs": PairRow}[declared.rows]
+    row = PairRow if declared.rows == "pairs" else SFTRow
     config = dict(document["config"], track=tuple(document["config"]["track"]))
     if config["lora"] is not None:
         targets = config["lora"]["targets"]
@@ -66,6 +70,7 @@ def read_task(path: Path) -> TrainingTask[Any, Any]:
         other=Path(document["other"]) if document["other"] else None,
         base=document["base"],
         settings=declared.settings(**document["settings"]) if declared.settings else None,
+        pairs=[PairRow(**values) for values in document["pairs"]],
     )
 
 

@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tratree_cli.errors import InputError, did_you_mean
-from tratree_cli.sections import ATTENTION, DTYPES, LOSSES, SCHEDULERS, TREE_PACKING
+from tratree_cli.sections import (
+    ATTENTION,
+    CONTINUATION,
+    DTYPES,
+    LOSSES,
+    NLL_ON,
+    SCHEDULERS,
+    TREE_PACKING,
+)
 
 TRACKERS = ("tensorboard", "wandb", "trackio", "mlflow", "comet_ml")
 ALL_LINEAR = "all-linear"
@@ -86,6 +94,11 @@ class TrainingParams:
     track: tuple[str, ...] = ()
     run_name: str = ""
 
+    @property
+    def order_seed(self) -> int:
+        """What orders the rows."""
+        return self.seed if self.data_seed is None else self.data_seed
+
     def __post_init__(self) -> None:
         _known("scheduler", self.scheduler, SCHEDULERS)
         _known("dtype", self.dtype, DTYPES)
@@ -122,9 +135,11 @@ class SFTParams(TrainingParams):
 class DPOParams(TrainingParams):
     """Preference training (Eq. 6).
 
-    ``nll_weight`` adds the chosen continuation's mean negative log-likelihood, which keeps small
-    models from drifting; ``explicit_kl`` adds beta * KL(policy || reference) as Eq. 6 writes it (a
-    live reference with the same tokenizer is needed). ``loss_type`` is any of TRL's.
+    ``preference_weight`` is the weight of the loss on pairs; 0 leaves the terms beside it alone.
+    ``nll_weight`` adds the chosen side's mean negative log-likelihood, which keeps small models
+    from drifting, over the tokens that ``nll_on`` names (``training.nll_tokens``); ``explicit_kl``
+    adds beta * KL(policy || reference) as Eq. 6 writes it (a live reference with the same tokenizer
+    is needed). ``loss_type`` is any of TRL's.
     """
 
     learning_rate: float = 2e-5
@@ -133,12 +148,33 @@ class DPOParams(TrainingParams):
     nll_weight: float = 0.0
     explicit_kl: bool = False
     label_smoothing: float = 0.0
+    preference_weight: float = 1.0
+    nll_on: str = CONTINUATION
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _known("loss_type", self.loss_type, LOSSES)
+        _known("nll_on", self.nll_on, NLL_ON)
         if not self.beta > 0:
             raise InputError(f"beta must be above 0, not {self.beta}")
+        _not_negative("preference_weight", self.preference_weight)
+        _not_negative("nll_weight", self.nll_weight)
+
+
+@dataclass(frozen=True)
+class JointParams(DPOParams):
+    """Imitation and preference in every update.
+
+    The loss is ``imitation_weight`` times the NLL of the paths, a mean per token, plus the loss on
+    pairs of ``DPOParams``. ``batch_size`` counts rows of each kind, ``epochs`` passes over the
+    paths.
+    """
+
+    imitation_weight: float = 3.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _not_negative("imitation_weight", self.imitation_weight)
 
 
 @dataclass(frozen=True)
@@ -192,6 +228,11 @@ def check_trackers(names: Sequence[str]) -> None:
         _known("tracker", name, TRACKERS)
         if importlib.util.find_spec(name) is None:
             raise InputError(f"--track {name} needs a package: pip install {name}")
+
+
+def _not_negative(name: str, value: float) -> None:
+    if not value >= 0:
+        raise InputError(f"{name} must be at least 0, not {value}")
 
 
 def _known(name: str, value: str, known: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tratree_cli.errors import InputError
 from tratree_cli.models import devices
 from tratree_cli.models.library_logging import silence_libraries
 from tratree_cli.models.load import load_model, load_tokenizer
+from tratree_cli.sections import CONTINUATION
 from tratree_cli.training import trainer_args
 from tratree_cli.training.data import PairRow
 from tratree_cli.training.deterministic_trainer import DeterministicTrainer, prepare_work
@@ -34,6 +35,8 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference  # isort: skip
 
 COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids", "chosen_mask", "rejected_mask")
 REFERENCE_COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")
+NLL_MASK = "nll_mask"
+"""Where rows name the tokens of the NLL term."""
 
 
 @dataclass
@@ -49,19 +52,50 @@ class TrajectoryPreferenceCollator(DataCollatorForPreference):
             start = len(row["prompt_ids"])
             mask[number, start : start + len(row[side])] = torch.tensor(row[side])
         batch["completion_mask"] *= mask
+        if NLL_MASK in examples[0]:
+            batch[NLL_MASK] = torch.zeros_like(mask)
+            for number, row in enumerate(examples):
+                batch[NLL_MASK][number, : len(row[NLL_MASK])] = torch.tensor(row[NLL_MASK])
         return batch
+
+
+class WithNllTokens:
+    """A model that also scores the tokens of the NLL term, which the preference does not see.
+
+    One forward pass gives both: TRL is handed the log-probabilities of its own labels, and
+    ``log_probs`` keeps all of them, shape (2 * pairs, length - 1).
+    """
+
+    def __init__(self, model: Any, mask: torch.Tensor) -> None:
+        self.model = model
+        self.mask = mask
+        self.log_probs: Any = None
+
+    def __call__(self, *, labels: torch.Tensor, **inputs: Any) -> Any:
+        everything = torch.where(self.mask.bool(), inputs["input_ids"], labels)
+        outputs = self.model(labels=everything, **inputs)
+        self.log_probs = outputs.log_probs
+        return replace(outputs, log_probs=outputs.log_probs * (labels[:, 1:] != IGNORED))
+
+    def nll(self) -> torch.Tensor:
+        """The mean negative log-likelihood (nats) of the tokens of the term."""
+        mask = self.mask[:, 1:]
+        return -(self.log_probs * mask).sum() / mask.sum().clamp(min=1)
 
 
 class TrajectoryDPOTrainer(DeterministicTrainer, DPOTrainer):
     """TRL's DPO trainer on rows of tokens, masks and reference log-probabilities."""
 
     explicit_kl = False
+    preference_weight = 1.0
+    nll_weight = 0.0
+    """Of the NLL term over ``nll_mask``; over the continuation it is one of TRL's losses."""
 
     def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
         return dataset
 
     def _set_signature_columns_if_needed(self) -> None:
-        self._signature_columns = [*COLUMNS, *REFERENCE_COLUMNS]
+        self._signature_columns = [*COLUMNS, *REFERENCE_COLUMNS, NLL_MASK]
 
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
         if REFERENCE_COLUMNS[0] in dataset.column_names:
@@ -69,12 +103,22 @@ class TrajectoryDPOTrainer(DeterministicTrainer, DPOTrainer):
         return super()._precompute_ref_logps(dataset, name, batch_size)
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
-        loss = super()._compute_loss(model, inputs, return_outputs)
+        mask = inputs.pop(NLL_MASK, None)
+        scored = model if mask is None else WithNllTokens(model, mask)
+        loss = super()._compute_loss(scored, inputs, return_outputs)
+        if isinstance(scored, WithNllTokens):
+            loss = loss + self.nll_weight * scored.nll()
         if not self.explicit_kl:
             return loss
         divergence = self._divergence(model, inputs)
         self._metrics["train"]["kl"].append(divergence.item())
-        return loss + self.beta * divergence
+        return loss + self.preference_weight * self.beta * divergence
+
+    def weigh(self, config: DPOParams) -> None:
+        """Take over the weights of the terms that TRL does not know."""
+        self.explicit_kl = config.explicit_kl
+        self.preference_weight = config.preference_weight
+        self.nll_weight = config.nll_weight
 
     def _divergence(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         """KL(policy || reference), Eq. 6's second term: mean over the agent's tokens, in nats."""
@@ -119,6 +163,36 @@ def train_dpo(
     """
     if not rows:
         raise InputError("there is nothing to train on: no pairs were given")
+    known = reference_known(rows, config, reference)
+    with silence_libraries(), devices.threads(config.threads), devices.explain_out_of_memory(LOWER):
+        prepare_work(work, rows, config, model)
+        tokenizer = load_tokenizer(model)
+        policy = load_model(model, trainer_args.weight_dtype(config), config.attention)
+        facts = start_of(policy, rows, config) if known else {}
+        trainer = TrajectoryDPOTrainer(
+            model=policy,
+            ref_model=live_reference(reference, tokenizer, config),
+            args=preference_arguments(rows, config, work, known),
+            train_dataset=_dataset(rows, known),
+            data_collator=TrajectoryPreferenceCollator(pad_token_id=tokenizer.pad_token_id),
+            processing_class=tokenizer,
+            peft_config=trainer_args.lora_config(config.lora),
+        )
+        trainer.weigh(config)
+        trainer.order_rows(rows, decide(config, rows, policy), config.group_by_length)
+        for scored in filter(None, (trainer.model, trainer.ref_model)):
+            score_agent_positions(scored, trainer.args.device.type, packing=trainer.packing)
+        seconds, resumed = trainer_args.run(trainer, progress, sum(row.tokens for row in rows))
+        return finish(trainer, model, rows, config, out, seconds, resumed, base, facts)
+
+
+def reference_known(
+    rows: Sequence[PairRow], config: DPOParams, reference: str | Path | None
+) -> bool:
+    """Whether the rows carry the reference's log-probabilities.
+
+    Raises ``InputError`` where neither they nor a live reference are there, or it has to be live.
+    """
     known = all(row.ref_chosen_logps is not None for row in rows)
     if not known and reference is None:
         raise InputError(
@@ -129,29 +203,10 @@ def train_dpo(
             "--explicit-kl compares whole distributions, so it needs a live reference model with "
             "the same tokenizer; stored log-probabilities are not enough"
         )
-    with silence_libraries(), devices.threads(config.threads), devices.explain_out_of_memory(LOWER):
-        prepare_work(work, rows, config, model)
-        tokenizer = load_tokenizer(model)
-        policy = load_model(model, trainer_args.weight_dtype(config), config.attention)
-        facts = _start(policy, rows, config) if known else {}
-        trainer = TrajectoryDPOTrainer(
-            model=policy,
-            ref_model=_live_reference(reference, tokenizer, config),
-            args=_arguments(rows, config, work, known),
-            train_dataset=_dataset(rows, known),
-            data_collator=TrajectoryPreferenceCollator(pad_token_id=tokenizer.pad_token_id),
-            processing_class=tokenizer,
-            peft_config=trainer_args.lora_config(config.lora),
-        )
-        trainer.explicit_kl = config.explicit_kl
-        trainer.order_rows(rows, decide(config, rows, policy), config.group_by_length)
-        for scored in filter(None, (trainer.model, trainer.ref_model)):
-            score_agent_positions(scored, trainer.args.device.type, packing=trainer.packing)
-        seconds, resumed = trainer_args.run(trainer, progress, sum(row.tokens for row in rows))
-        return finish(trainer, model, rows, config, out, seconds, resumed, base, facts)
+    return known
 
 
-def _start(policy: Any, rows: Sequence[PairRow], config: DPOParams) -> dict[str, float]:
+def start_of(policy: Any, rows: Sequence[PairRow], config: DPOParams) -> dict[str, float]:
     """Where the margins start, unless the policy is yet to be cut into pieces that fit a GPU."""
     if os.environ.get(STRATEGY, "") in SHARDED:
         return {}
@@ -159,9 +214,12 @@ def _start(policy: Any, rows: Sequence[PairRow], config: DPOParams) -> dict[str,
     return starting_point(policy, rows, config.beta)
 
 
-def _arguments(rows: Sequence[PairRow], config: DPOParams, work: Path, known: bool) -> Any:
-    losses, weights = [config.loss_type], [1.0]
-    if config.nll_weight:
+def preference_arguments(rows: Sequence[Any], config: DPOParams, work: Path, known: bool) -> Any:
+    """TRL's arguments; a loss of weight 0 is none of its losses."""
+    losses, weights = [], []
+    if config.preference_weight:
+        losses, weights = [config.loss_type], [config.preference_weight]
+    if config.nll_weight and config.nll_on == CONTINUATION:
         losses, weights = [*losses, "sft"], [*weights, config.nll_weight]
     return trainer_args.arguments(
         DPOConfig,
@@ -176,7 +234,8 @@ def _arguments(rows: Sequence[PairRow], config: DPOParams, work: Path, known: bo
     )
 
 
-def _live_reference(reference: str | Path | None, tokenizer: Any, config: DPOParams) -> Any:
+def live_reference(reference: str | Path | None, tokenizer: Any, config: DPOParams) -> Any:
+    """The model behind ``reference``; ``InputError`` where it has another tokenizer."""
     if reference is None:
         return None
     if load_tokenizer(reference).get_vocab() != tokenizer.get_vocab():
@@ -190,5 +249,11 @@ def _live_reference(reference: str | Path | None, tokenizer: Any, config: DPOPar
 def _dataset(rows: Sequence[PairRow], known: bool) -> Any:
     from datasets import Dataset
 
-    names = COLUMNS + (REFERENCE_COLUMNS if known else ())
-    return Dataset.from_dict({name: [getattr(row, name) for row in rows] for name in names})
+    columns = columns_of(rows, known)
+    return Dataset.from_dict({name: [getattr(row, name) for row in rows] for name in columns})
+
+
+def columns_of(rows: Sequence[PairRow], known: bool) -> tuple[str, ...]:
+    """What the collator reads of each row."""
+    marked = any(row.nll_mask for row in rows)
+    return (*COLUMNS, *(REFERENCE_COLUMNS if known else ()), *((NLL_MASK,) if marked else ()))

@@ -11,20 +11,25 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 from tratree_cli.registry import UNRANKED, Registry
 from tratree_cli.training.params import (
     DPOParams,
+    JointParams,
     Progress,
     SFTParams,
     TrainingParams,
     TrainingResult,
 )
 
+if TYPE_CHECKING:
+    from tratree_cli.training.data import PairRow
+
 Row = TypeVar("Row")
 Params = TypeVar("Params", bound=TrainingParams)
 Messages: TypeAlias = Sequence[Mapping[str, str]]
+Rows: TypeAlias = Literal["conversations", "pairs", "conversations and pairs"]
 
 
 @dataclass(frozen=True)
@@ -33,9 +38,11 @@ class TrainingTask(Generic[Row, Params]):
 
     ``model`` is the folder where training starts, ``rows`` are ``data.SFTRow`` or ``data.PairRow``
     as the trainer reads them, ``config`` is ``SFTParams`` or ``DPOParams`` likewise, and
-    ``settings`` is of the trainer's own type. The trained model goes into ``out``; ``work`` keeps
-    the checkpoints that a killed run resumes from. ``other`` is a second model, where the trainer
-    takes one. ``base`` identifies ``model`` in the record of an adapter that is stored apart.
+    ``settings`` is of the trainer's own type. A trainer that reads both has conversations as
+    ``rows``, ``pairs`` beside them, and ``JointParams``. The trained model goes into ``out``;
+    ``work`` keeps the checkpoints that a killed run resumes from. ``other`` is a second model,
+    where the trainer takes one. ``base`` identifies ``model`` in the record of an adapter that is
+    stored apart.
     """
 
     trainer: str
@@ -47,6 +54,7 @@ class TrainingTask(Generic[Row, Params]):
     other: Path | None = None
     base: Mapping[str, Any] = field(default_factory=dict)
     settings: Any = None
+    pairs: Sequence[PairRow] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -71,10 +79,10 @@ class Trainer:
     name: str
     summary: str
     """One sentence for the documentation."""
-    rows: Literal["conversations", "pairs"]
-    """What a row is: a conversation of which the agent's tokens are learnt, or a preference.
-    Trainers on conversations have the learning rate and epochs of the section ``train``, trainers
-    on pairs those of ``dpo``."""
+    rows: Rows
+    """What a row is: a conversation of which the agent's tokens are learnt, a preference, or some
+    of each. Trainers on conversations have the learning rate and epochs of the section ``train``,
+    trainers on pairs those of ``dpo``, trainers on both those of ``joint``."""
     body: str
     read: str = ""
     """``module:function`` of a ``Read``: the conversations in the folder of what the method learns
@@ -90,7 +98,9 @@ class Trainer:
     @property
     def params(self) -> type[SFTParams] | type[DPOParams]:
         """The type of ``TrainingTask.config``."""
-        return DPOParams if self.rows == "pairs" else SFTParams
+        if self.rows == "conversations":
+            return SFTParams
+        return DPOParams if self.rows == "pairs" else JointParams
 
     @property
     def modules(self) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def arguments(
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
         seed=config.seed,
-        data_seed=config.seed if config.data_seed is None else config.data_seed,
+        data_seed=config.order_seed,
         bf16=bfloat16,
         use_cpu=device == "cpu",
         activation_checkpointing=config.gradient_checkpointing,

@@ -1,4 +1,4 @@
-"""The paper's trainers, declared: imitation (Eq. 4 and 8), the explorer (Eq. 5), DPO (Eq. 6)."""
+"""The trainers, declared: imitation (Eq. 4, 8), the explorer (Eq. 5), DPO (Eq. 6), both at once."""
 
 from tratree_cli.training.trainer import Trainer
 
@@ -24,4 +24,12 @@ PREFERENCE = Trainer(
     reference=True,
     version=2,
     rank=30,
+)
+JOINT = Trainer(
+    name="joint",
+    summary="imitation of paths and DPO on pairs in every update",
+    rows="conversations and pairs",
+    body="tratree_cli.training.joint:train",
+    reference=True,
+    rank=40,
 )

@@ -7,7 +7,10 @@ households.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from tratree_cli.envs.protocol import FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,7 +18,12 @@ if TYPE_CHECKING:
 
     from tratree_cli.envs.protocol import Environment
 
-__all__ = ["data_files", "open_environment"]
+__all__ = ["REWARD_PARTS", "data_files", "open_environment"]
+
+REWARD_PARTS = (
+    replace(FINISHED, name="solved", meaning="ended because the goal was met", with_reward=False),
+)
+"""A game ends when its goal is met and has no other score, so the reward of these is always 1."""
 
 
 def open_environment(data: str = "embedded", **parameters: Any) -> Environment:

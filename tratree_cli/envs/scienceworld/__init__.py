@@ -8,11 +8,36 @@ the simulator's own solutions, shortened and checked (``gold``).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tratree_cli.envs.protocol import FINISHED, RewardPart, ScoredEpisode
+
 if TYPE_CHECKING:
     from tratree_cli.envs.protocol import Environment
+
+
+def _failed(episode: ScoredEpisode) -> bool:
+    return episode.finished and (episode.score or 0.0) < 1.0
+
+
+def _some_subgoal(episode: ScoredEpisode) -> bool:
+    return (episode.score or 0.0) > 0.0
+
+
+REWARD_PARTS = (
+    replace(FINISHED, name="ended", meaning="the simulator ended the task, well or badly"),
+    RewardPart(
+        "failed",
+        _failed,
+        "the simulator ended the task below a score of 1, as after a wrong focus",
+        with_reward=False,
+        better="fewer",
+    ),
+    RewardPart("met a subgoal", _some_subgoal, "a score above 0", with_reward=False, better="more"),
+)
+"""A task ends when it is solved and when it is spoilt; subgoals score either way."""
 
 
 def open_environment(data: str = "embedded", **parameters: Any) -> Environment:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from tratree_cli.envs.protocol import FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -11,7 +14,10 @@ if TYPE_CHECKING:
     from tratree_cli.envs.protocol import Environment
     from tratree_cli.envs.webshop.shop import WebShop
 
-__all__ = ["WebShop", "action_kind", "data_files", "open_environment"]
+__all__ = ["REWARD_PARTS", "WebShop", "action_kind", "data_files", "open_environment"]
+
+REWARD_PARTS = (replace(FINISHED, name="bought", meaning="ended with a purchase"),)
+"""A reward is a purchase times what was bought: either may rise at the other's expense."""
 
 
 def open_environment(data: str = "embedded", **parameters: Any) -> Environment:

@@ -23,26 +23,27 @@ def render(report: ReportDocument) -> str:
     writer.writerow(_HEADER)
     for table in report.tables():
         for number, row in enumerate(table.rows, start=1):
-            first = _inert(str(row.cells[0].value or ""))
+            first = inert(str(row.cells[0].value or ""))
             source = "paper" if row.paper else "own"
             for cell, column in zip(row.cells[1:], table.columns[1:], strict=True):
                 figures = _figures(cell)
-                name = _inert(column.title)
+                name = inert(column.title)
                 writer.writerow((table.key, number, first, name, *figures, cell.mark, source))
     for figure in report.figures():
         for series in figure.series:
             for number, point in enumerate(series.points, start=1):
                 figures = _figures(Cell(point.y, point.low, point.high))
-                name, x = _inert(series.name), _inert(str(point.x))
+                name, x = inert(series.name), inert(str(point.x))
                 writer.writerow((figure.key, number, name, x, *figures, "", "own"))
     return text.getvalue()
 
 
 def _figures(cell: Cell) -> tuple[float | str | None, ...]:
-    value = _inert(cell.value) if isinstance(cell.value, str) else cell.value
+    value = inert(cell.value) if isinstance(cell.value, str) else cell.value
     return (value, cell.low, cell.high, cell.sd)
 
 
-def _inert(text: str) -> str:
+def inert(text: str) -> str:
+    """The text on one line, and quoted where a spreadsheet would take it for a formula."""
     flat = one_line(text)
     return f"'{flat}" if flat[:1] in ("=", "+", "-", "@") else flat

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from tratree_cli.display.blocks import Table
     from tratree_cli.reporting.document import ReportDocument
 
+_SENTENCES = 6
+"""The first ones weigh the methods and warn; what they leave out is in the tables."""
+
 
 def screen(report: ReportDocument) -> Iterator[RenderableType]:
     """Title, the main table with differences in it, and each further sentence in one line."""
@@ -37,7 +40,7 @@ def screen(report: ReportDocument) -> Iterator[RenderableType]:
         yield ScreenTable(block, *_differences(beside if isinstance(beside, Table) else None))
     if results:
         yield Text("")
-        for sentence in results.text:
+        for sentence in results.text[:_SENTENCES]:
             yield _line(one_line(sentence))
     for warning in report.warnings:
         yield _line(f"! {one_line(warning)}")

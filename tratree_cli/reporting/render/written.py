@@ -9,7 +9,7 @@ from tratree_cli.reporting.document import ReportDocument
 
 
 def written(document: ReportDocument, form: str) -> str:
-    """The document as ``form``: terminal, html, markdown, latex, csv or json."""
+    """The document as ``form``: terminal, html, markdown, latex, csv, results or json."""
     if form == "terminal":
         from rich.console import Console
 

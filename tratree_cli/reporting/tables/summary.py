@@ -35,7 +35,7 @@ def tables(data: ReportData) -> Iterator[Table]:
 
 
 def _table(groups: Sequence[Cohort], key: str) -> Table:
-    """One row a cohort: average reward with interval, success rate, data used.
+    """One row a cohort: average reward with interval, success rates, data used.
 
     Where rows have unequally many training seeds, their number stands in the row.
     """
@@ -53,27 +53,30 @@ def _table(groups: Sequence[Cohort], key: str) -> Table:
         Column("Policy", TEXT),
         Column("Avg reward", NUMBER),
         Column("Success", PERCENT),
+        Column("Strict", PERCENT),
         Column("Seeds", COUNT),
         Column("Demos", COUNT),
         Column("Episodes", COUNT),
     )
-    rows = [_cells(group, several, unequal) for group in groups]
+    strict = any(group.mean("perfect") != group.mean("success") for group in groups)
+    rows = [_cells(group, several, unequal, strict) for group in groups]
     # A column in which nothing is known (a single evaluation without lineage) says nothing.
     shown = [
         index
         for index in range(len(columns))
         if index < _ALWAYS or any(row[index].value is not None for row in rows)
     ]
+    titles = [columns[index].title for index in shown]
     return Table(
         key=key,
         title=f"Average reward on {where}" if where else "Average reward",
         columns=tuple(columns[index] for index in shown),
         rows=tuple(Row(tuple(row[index] for index in shown)) for row in rows),
-        notes=_notes(groups, with_budget=_ALWAYS + 1 in shown),
+        notes=_notes(groups, titles),
     )
 
 
-def _cells(group: Cohort, several: bool, unequal: bool) -> tuple[Cell, ...]:
+def _cells(group: Cohort, several: bool, unequal: bool, strict: bool) -> tuple[Cell, ...]:
     reward = group.reward
     name = group.name
     if several:
@@ -83,6 +86,8 @@ def _cells(group: Cohort, several: bool, unequal: bool) -> tuple[Cell, ...]:
         Cell(name),
         Cell() if reward is None else Cell(reward.value, reward.low, reward.high, sd=group.spread),
         Cell(group.mean("success")),
+        # Where the environment's own success is the same as a reward of 1, one column says it.
+        Cell(group.mean("perfect") if strict else None),
         # A scripted policy has no training seed; where all others have equally many a note says so.
         Cell(_seeds_cell(group) if unequal and group.seeds != (None,) else None),
         Cell(group.budget.demonstrations),
@@ -106,14 +111,17 @@ def _eval_sets(groups: Sequence[Cohort]) -> set[tuple[str, str]]:
     }
 
 
-def _notes(groups: Sequence[Cohort], with_budget: bool) -> tuple[str, ...]:
+def _notes(groups: Sequence[Cohort], columns: Sequence[str]) -> tuple[str, ...]:
     counts = {run.evaluation.metrics.tasks for group in groups for run in group.runs}
     tasks = str(*counts) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
     seeds = max(len(group.seeds) for group in groups)
     # Over one task there is no interval, and the table's warnings say so.
     over = "of one task" if counts == {1} else f"with a 95 % bootstrap interval over {tasks} tasks"
-    notes = [f"Reward times 100 {over}; success is the environment's own definition, in percent."]
-    if with_budget:
+    strict = ", strict success a reward of 1" if "Strict" in columns else ""
+    notes = [
+        f"Reward times 100 {over}; success is the environment's own definition{strict}, in percent."
+    ]
+    if "Demos" in columns or "Episodes" in columns:
         notes.append(
             "Demos and episodes: expert demonstrations learned from, and episodes whose reward "
             "was read before the evaluation."

@@ -1,0 +1,176 @@
+"""How long a method trains: its schedule by configuration, and a control's equal steps.
+
+A control takes the number of optimizer steps of the method that it is a control of. That number
+follows from how many rows the method learns from, which is known only when these are there; a
+node names what is counted as an input of its own, and its parameters say how steps follow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from tratree_cli.config import Config
+from tratree_cli.errors import InputError
+from tratree_cli.methods.method import Method
+from tratree_cli.methods.registry import method
+from tratree_cli.pipeline.graph import Job
+from tratree_cli.pipeline.lineage import ONLY_COUNTED
+from tratree_cli.pipeline.parameters import keyed_unless
+from tratree_cli.sections import DpoSection, JointSection, SftSection, TrainingSection
+from tratree_cli.stages import sft
+from tratree_cli.stages.training_inputs import length_policy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tratree_store import Entry
+
+
+@dataclass(frozen=True)
+class EqualSteps:
+    """The steps of a training on the counted rows, or ``updates``, taken so many ``times``."""
+
+    epochs: float
+    batch_size: int
+    updates: int = keyed_unless(0)
+    times: int = keyed_unless(1)
+
+    def steps(self, rows: int) -> int:
+        """Optimizer steps in all."""
+        return self.times * (self.updates or steps_on(rows, self.epochs, self.batch_size))
+
+
+def steps_on(rows: int, epochs: float, batch_size: int) -> int:
+    """Optimizer steps that training on ``rows`` rows takes (``trainer_args.total_steps``)."""
+    return math.ceil(epochs * math.ceil(rows / batch_size))
+
+
+def imitation(config: Config, record: Method | None = None) -> SftSection:
+    """The parameters of imitation: those of SFT, with its own epochs and learning rate.
+
+    A control of joint training has the batches and the learning rate of that.
+    """
+    of = method(record.steps_of) if record is not None and record.steps_of else None
+    strong = config.sft.of("strong")
+    section = replace(
+        sft.plain(strong),
+        epochs=config.train.epochs,
+        learning_rate=config.train.learning_rate,
+        tree_packing="off" if strong.packing else config.train.tree_packing,
+    )
+    if of is None or of.learns_from != "pairs and paths":
+        return section
+    return replace(
+        section,
+        epochs=config.joint.epochs or section.epochs,
+        learning_rate=config.joint.learning_rate or section.learning_rate,
+        batch_size=config.joint.batch_size or section.batch_size,
+    )
+
+
+def require_weights(section: DpoSection, joint: JointSection | None = None) -> None:
+    """``InputError`` where every weight is 0, so that nothing would be learnt."""
+    if section.preference_weight or section.nll_weight or (joint and joint.nll_weight):
+        return
+    if joint is None:
+        raise InputError(
+            "dpo.preference_weight and dpo.nll_weight are both 0, so nothing would be learnt; "
+            "raise one of them"
+        )
+    raise InputError(
+        "joint.nll_weight, joint.preference_weight and joint.chosen_nll_weight are all 0, so "
+        "nothing would be learnt; raise one of them"
+    )
+
+
+def preference(config: Config, record: Method) -> DpoSection:
+    """The parameters of what a method does with pairs, in the schedule that it has."""
+    section = config.dpo
+    if record.learns_from == "pairs and paths":
+        joint, alone = config.joint, imitation(config)
+        section = replace(
+            section,
+            epochs=joint.epochs or config.train.epochs,
+            learning_rate=joint.learning_rate or alone.learning_rate,
+            batch_size=joint.batch_size or alone.batch_size,
+            preference_weight=joint.preference_weight,
+            nll_weight=joint.chosen_nll_weight,
+        )
+    if record.of_pairs == "nll":
+        section = nll_alone(section, joint=record.trainer == "joint")
+    require_weights(section, config.joint if record.trainer == "joint" else None)
+    return section
+
+
+def nll_alone(section: DpoSection, *, joint: bool) -> DpoSection:
+    """The likelihood of the chosen side with the weight that it has, or else with 1.
+
+    What only a preference has is at its default: it decides nothing. In joint training the weight
+    beside the paths' is that of the preference, which the likelihood replaces.
+    """
+    weight = section.preference_weight if joint else section.nll_weight
+    default = DpoSection()
+    return replace(
+        section,
+        preference_weight=0.0,
+        nll_weight=weight or 1.0,
+        beta=default.beta,
+        loss_type=default.loss_type,
+        label_smoothing=default.label_smoothing,
+        explicit_kl=False,
+    )
+
+
+def equal_steps(config: Config, record: Method) -> EqualSteps | None:
+    """How many steps a control takes; None for a method that takes its own.
+
+    So does imitation of the very paths that are counted, unless it takes several times the steps.
+    """
+    if not record.steps_of:
+        return None
+    counted = method(record.steps_of)
+    if counted.learns_from == "paths":
+        batch = imitation(config).batch_size
+        return EqualSteps(config.train.epochs, batch, times=record.steps_times)
+    if not counted.learns_from_pairs:
+        raise InputError(
+            f"method '{record.name}' takes the steps of '{counted.name}', which learns from "
+            f"{counted.learns_from}; only the steps of a method that learns from paths or pairs "
+            "are known"
+        )
+    schedule = preference(config, counted)
+    updates = config.joint.updates if counted.learns_from == "pairs and paths" else 0
+    if record.learns_from == "paths" and record.steps_times == 1 and not updates:
+        return None
+    return EqualSteps(schedule.epochs, schedule.batch_size, updates, record.steps_times)
+
+
+def counted_steps(job: Job[Any], asked: EqualSteps, training: TrainingSection, model: Path) -> int:
+    """The number of steps, from the rows that the counted training has; 0 where it has none."""
+    counted = job.maybe(ONLY_COUNTED)
+    return asked.steps(0 if counted is None else _rows(counted, training, model))
+
+
+def _rows(entry: Entry, training: TrainingSection, model: Path) -> int:
+    """Rows of paths or pairs that fit, or of pairs that a reference scored, which are those."""
+    from tratree_cli.formats.pairs import read_pairs
+    from tratree_cli.formats.paths import read_paths
+    from tratree_cli.models.load import load_tokenizer
+    from tratree_cli.training.data import pair_rows, sft_rows
+    from tratree_cli.training.reference import read_logps
+
+    if entry.kind == "ref-logps":
+        return len(read_logps(entry.path))
+    policy = length_policy(training.max_length, training.too_long, model)
+    rows: Sequence[Any] = ()
+    if entry.kind == "pairs":
+        pairs = [pair.messages() for pair in read_pairs(entry.path).pairs]
+        rows = pair_rows(load_tokenizer(model), pairs, policy)[0] if pairs else ()
+    else:
+        paths = read_paths(entry.path)
+        words = [path.messages for path in paths.paths]
+        rows = sft_rows(load_tokenizer(model), words, policy, paths.prefix)[0] if words else ()
+    return len(rows)
