@@ -52,20 +52,21 @@ def test_a_path_that_is_none_is_named_by_its_line(tmp_path: Path) -> None:
         read_paths(tmp_path)
 
 
+@pytest.mark.parametrize("damaged", [1, 6])
 @pytest.mark.parametrize("size", [1, 700])
 def test_a_damaged_line_is_named_by_its_number_whatever_block_it_is_in(
-    tmp_path: Path, size: int
+    tmp_path: Path, size: int, damaged: int
 ) -> None:
     write_rollouts(SHOP, tmp_path)
     lines = zstandard.ZstdDecompressor().decompressobj().decompress(
         (tmp_path / TRAJECTORIES).read_bytes()
     ).splitlines(keepends=True)  # fmt: skip
-    lines[5] = b"{\n"
+    lines[damaged - 1] = b"{\n"
     (tmp_path / TRAJECTORIES).write_bytes(zstandard.ZstdCompressor().compress(b"".join(lines)))
     pieces = list(blocks(tmp_path, NO_SHIFT, size))
     assert [line for piece in pieces for line in piece.lines] == lines
     assert len(pieces) > 1
-    with pytest.raises(InputError, match="line 6 is not JSON"):
+    with pytest.raises(InputError, match=f"line {damaged} is not JSON"):
         for piece in pieces:
             piece.move()
 

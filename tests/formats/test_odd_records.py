@@ -114,6 +114,21 @@ def test_every_field_of_a_merged_trajectory_refers_to_the_same_text_as_before() 
         assert merged.trajectories[2].actions == (-1,)
 
 
+def test_a_merged_trajectory_keeps_its_own_setting_and_source() -> None:
+    steps = [("a", [("home", "go")], 1.0)]
+    artifacts = [
+        replace(
+            made, settings=[{"temperature": n + 0.1 * k} for k in range(3)],
+            sources=[f"model:{n}{k}" for k in range(2)],
+            trajectories=[replace(made.trajectories[0], setting=2, source=1)],
+        )
+        for n, made in ((n, made_rollouts(steps)) for n in range(3))
+    ]  # fmt: skip
+    merged = merge_rollouts(artifacts)
+    told = [(merged.settings[t.setting], merged.sources[t.source]) for t in merged.trajectories]
+    assert told == [({"temperature": n + 0.2}, f"model:{n}1") for n in range(3)]
+
+
 def test_a_pair_names_the_source_of_each_side_and_none_that_is_unknown() -> None:
     forest = build_forest(columns_from_rollouts(SHOP))
     records = list(render_pairs(mine(forest, min_gap=0.1), SHOP, rule="tree"))

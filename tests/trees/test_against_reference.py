@@ -79,18 +79,20 @@ def all_trees(height: int, widths: tuple[int, ...]) -> list[Tree]:
     return trees
 
 
-def columns_of(trees: list[Tree], stops: bool = False) -> Columns:
+def columns_of(trees: list[Tree], stops: bool = False, again: float | None = None) -> Columns:
     """A task for each tree, trajectories in the order of its leaves.
 
-    With ``stops`` the second option of a decision point, if it is a leaf, ends there.
+    With ``stops`` the second option of a decision point, if it is a leaf, ends there. With
+    ``again`` every leaf is reached by a second trajectory, which has that G.
     """
     tasks, steps, scores = [], [], []
 
     def insert(task: str, tree: Tree, walked: list[tuple[int, int]]) -> None:
         if isinstance(tree, float):
-            tasks.append(task)
-            steps.append(walked)
-            scores.append(tree)
+            for score in (tree,) if again is None else (tree, again):
+                tasks.append(task)
+                steps.append(walked)
+                scores.append(score)
             return
         for action, option in enumerate(tree):
             ends_here = stops and action == 1 and isinstance(option, float)
@@ -128,6 +130,7 @@ def test_decision_points_of_any_width_are_searched_like_the_plain_search(small: 
     uneven: list[Tree] = [(flat[5], flat[0], flat[3], 0.0, flat[7]), (nested[6], nested[9])]
     assert_same_search(columns_of(flat + nested + uneven), 40, 1.41, "mean", small)
     assert_same_search(columns_of([*nested, *uneven], stops=True), 40, 0.3, "max", small)
+    assert_same_search(columns_of([*flat, *uneven], True, again=0.625), 40, 0.5, "mean", small)
 
 
 def assert_same_search(

@@ -138,6 +138,13 @@ def test_the_turn_at_which_a_pair_parts_is_the_one_that_must_have_had_an_effect(
         assert len(found) == (not reason)
 
 
+def test_a_mirror_stays_whatever_its_last_turn_did() -> None:
+    """It teaches not to take that turn, wherever the first one stood."""
+    columns = columns_from_lists(["t"], [[(0, 1), (5, 2)]], [1.0], valid=[[True, False]])
+    mirror = Pair(0, 1, 0, 0, 1.0, 1.0, basis="mirror", rejected_step=0)
+    assert without_invalid_sides(PairSet([mirror]), columns).pairs == [mirror]
+
+
 # Kinds of what differs
 
 
