@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from tests.trees.making import SHOP
+from tests.trees.making import SHOP, made_rollouts
 from tratree_cli.errors import InputError
 from tratree_cli.formats import compressed, record_files
 from tratree_cli.formats.columns import columns_from_rollouts
@@ -20,6 +20,7 @@ from tratree_cli.formats.streaming import blocks
 from tratree_cli.formats.trees import write_tree
 from tratree_cli.trees.build import build_forest
 from tratree_cli.trees.divergence_pairs import mine
+from tratree_cli.trees.pairs import Pair, PairSet
 
 NO_SHIFT = Shift(None, 0, 0)
 
@@ -143,3 +144,20 @@ def test_a_list_may_be_as_large_as_the_limit_and_no_larger(
         else:
             with pytest.raises(InputError, match="JSON list of more than"):
                 list(record_files.records(path))
+
+
+@pytest.mark.parametrize("turned_down", [0, 1])
+def test_a_mirror_pair_turns_down_an_earlier_turn_of_its_own_trajectory(turned_down: int) -> None:
+    steps = [("home", "look"), ("list", "open"), ("item", "buy")]
+    rollouts = made_rollouts([("t", [("home", "leave")], 0.0), ("t", steps, 1.0)])
+    pair = Pair(
+        0, 2, 1, 1, 1.0, 1.0, 2, 0, horizon=1, basis="mirror", rejected_step=turned_down
+    )  # fmt: skip
+    (record,) = render_pairs(PairSet([pair]), rollouts)
+    assert [message["content"] for message in record.chosen] == ["Action: buy"]
+    said = ("look", "open")[turned_down]
+    assert [message["content"] for message in record.rejected] == [f"Action: {said}"]
+    assert record.prompt[-1]["content"] == "item"
+    assert (record.basis, record.rejected_step, record.rejected_visits) == (
+        "mirror", turned_down, 0,
+    )  # fmt: skip
