@@ -238,6 +238,14 @@ def test_pairs_of_which_none_was_scored_are_refused(
         rows_as_scored(tokenizer_of, others, scored)
 
 
+def test_a_pair_that_cannot_be_read_is_named_by_its_place(tokenizer_of: Any, pairs: Any) -> None:
+    broken = [pairs[0], replace(pairs[1], rejected=[])]
+    zero = np.zeros(2, "f4")
+    scores = ReferenceLogps(zero, zero, [pair.identity for pair in broken], [0, 0])
+    with pytest.raises(InputError, match="pair 2 has no 'rejected'"):
+        rows_as_scored(tokenizer_of, broken, scores)
+
+
 def test_the_first_pair_without_scores_is_named(
     plain: list[PairRow], scored: ReferenceLogps
 ) -> None:
