@@ -250,3 +250,11 @@ def test_tasks_that_one_side_lacks_are_counted_and_left_out() -> None:
     assert (same.better, same.worse, same.note) == (0, 0, "Equal on every task.")
     one = paired_difference({"a": 1.0}, {"a": 0.5})
     assert (one.tasks, one.better, one.note) == (1, 1, "One common task only: no interval.")
+
+
+@pytest.mark.parametrize("missing", range(3))
+def test_a_gap_of_which_one_side_is_not_known_is_not_recovered(missing: int) -> None:
+    figures: list[float | None] = [0.5, 0.2, 0.6]
+    figures[missing] = None
+    found = performance_gap_recovered(*figures)
+    assert found.recovered is None and found.note

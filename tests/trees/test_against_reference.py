@@ -133,6 +133,14 @@ def test_decision_points_of_any_width_are_searched_like_the_plain_search(small: 
     assert_same_search(columns_of([*flat, *uneven], True, again=0.625), 40, 0.5, "mean", small)
 
 
+def test_a_deep_tree_is_searched_like_the_plain_search_with_as_many_rollouts_as_meet() -> None:
+    """Counts of 33 heights and 1,000 rollouts need more than 16 bits."""
+    comb: Tree = (0.25, 0.5)
+    for height in range(32):
+        comb = (0.5 + height / 100, comb)
+    assert_same_search(columns_of([comb]), 1000, 1.41, "mean", 1000)
+
+
 def assert_same_search(
     columns: Columns, rollouts: int, gamma: float, select: Select, small: int
 ) -> None:
