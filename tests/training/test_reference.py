@@ -187,16 +187,6 @@ def test_progress_is_told_in_pairs_and_ends_with_all(weaker: Path, plain: list[P
     assert all(0 <= done <= len(plain) for done, _ in told)
 
 
-def test_a_pair_is_told_as_done_when_both_of_its_sides_are(
-    weaker: Path, plain: list[PairRow]
-) -> None:
-    told: list[int] = []
-    reference_logps(
-        weaker, plain[:2], batch=1, by_trees=False, progress=lambda a, b, facts: told.append(a)
-    )
-    assert told == [0, 1, 1, 2]
-
-
 def test_sums_do_not_depend_on_what_is_computed_together(
     weaker: Path, plain: list[PairRow], scored: ReferenceLogps
 ) -> None:
