@@ -16,7 +16,13 @@ from tratree_cli.formats.columns import columns_from_rollouts
 from tratree_cli.formats.merging import Shift
 from tratree_cli.formats.pairs import render_pairs, write_pairs
 from tratree_cli.formats.paths import PathFile, read_paths, render_paths, write_paths
-from tratree_cli.formats.rollouts import TRAJECTORIES, read_jsonl, write_jsonl, write_rollouts
+from tratree_cli.formats.rollouts import (
+    TRAJECTORIES,
+    read_jsonl,
+    write_jsonl,
+    write_lines,
+    write_rollouts,
+)
 from tratree_cli.formats.streaming import blocks
 from tratree_cli.formats.trees import write_tree
 from tratree_cli.trees.build import build_forest
@@ -175,3 +181,17 @@ def test_a_pair_whose_sides_were_exchanged_says_so_and_everything_moves_with_its
         for side, other in (("chosen", "rejected"), ("rejected", "chosen")):
             assert getattr(turned, f"{side}_{name}") == getattr(plain, f"{other}_{name}")
     assert (turned.prompt, turned.step, turned.task) == (plain.prompt, plain.step, plain.task)
+
+
+def test_lines_are_one_frame_of_level_three_however_they_were_handed_over(tmp_path: Path) -> None:
+    lines = [b"%d,%d,%d\n" % (n, n * n % 977, n % 13) for n in range(5000)]
+    for name, pieces in (
+        ("a", lines),
+        ("b", [b"".join(lines)]),
+        ("c", [b"".join(lines[:7]), *lines[7:]]),
+    ):
+        write_lines(tmp_path / name, pieces)
+    packed = {path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(packed) == 1
+    wanted = zstandard.ZstdCompressor(level=3).compressobj()
+    assert packed == {wanted.compress(b"".join(lines)) + wanted.flush()}

@@ -138,6 +138,19 @@ def test_the_turn_at_which_a_pair_parts_is_the_one_that_must_have_had_an_effect(
         assert len(found) == (not reason)
 
 
+def test_a_demonstrated_side_is_looked_up_among_the_demonstrations() -> None:
+    explored = columns_from_lists(["t"], [[(0, 1)]], [0.0], valid=[[True]])
+    demos = columns_from_lists(["t"], [[(0, 2)]], [1.0], valid=[[False]])
+    pair = Pair(0, 0, 0, 0, 1.0, 0.0)
+    shown = PairSet([pair], demonstrated=True)
+    assert dict(without_invalid_sides(shown, explored, demos).dropped) == {NO_EFFECT: 1}
+    for plain in (
+        without_invalid_sides(shown, explored),
+        without_invalid_sides(PairSet([pair]), explored, demos),
+    ):
+        assert (plain.pairs, dict(plain.dropped)) == ([pair], {})
+
+
 def test_a_mirror_stays_whatever_its_last_turn_did() -> None:
     """It teaches not to take that turn, wherever the first one stood."""
     columns = columns_from_lists(["t"], [[(0, 1), (5, 2)]], [1.0], valid=[[True, False]])
