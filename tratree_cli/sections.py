@@ -273,6 +273,9 @@ class MctsSection:
         choices=("mean", "visits", "max", "best-observed"),
     )
     min_score: float = note(0.0, "e* with a score at or below this is dropped (ours)")
+    min_walks: int = note(
+        1, "e* ends where at least so many trajectories do, if any leaf has them (ours)", least=1
+    )
 
 
 @dataclass(frozen=True)
@@ -280,6 +283,13 @@ class TrainSection:
     init: str = note("sft", "where the strong model starts: sft, base, or a reference")
     epochs: float = note(3.0, "passes over the e* paths (ours)", above=0)
     learning_rate: float = note(1e-5, "peak learning rate of imitation (section 4.1)", above=0)
+    demo_share: float = note(
+        0.0,
+        "share of demonstrations among the rows of a pass over paths, 0 for none (ours)",
+        absent=0.0,
+        least=0,
+        most=0.95,
+    )
     tree_packing: str = packing_note()
     data_seed: int = note(
         AS_SEED,

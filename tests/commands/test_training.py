@@ -11,6 +11,7 @@ import pytest
 
 from tests.command_line import QUICK, Folder
 from tests.tiny_models import make_model
+from tratree_cli.stages.training_inputs import base_identity
 
 
 @pytest.fixture
@@ -265,6 +266,39 @@ def test_parameters_at_their_old_values_leave_the_key_as_it_was() -> None:
     assert not {"loss_type", "label_smoothing", "ref"} & set(key_document(config.dpo))
     changed = config.with_values({"sft": {"packing": True, "checkpoint_every": 0.5}}, "test")
     assert set(key_document(changed.sft)) - before == {"packing"}
+
+
+@pytest.mark.slow
+def test_an_adapter_names_the_folder_of_its_base_by_digest_and_without_a_path(
+    tratree: Folder, policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRATREE_CACHE", str(tratree.path / "cache"))
+    base = tratree.path / "bases" / "small"
+    shutil.copytree(policy, base)
+    apart = ("--set", "sft.lora_r=4", "--set", "sft.lora_merge=false")
+    sft = ("sft", "--demos", "demos.jsonl", "--model", str(base), *QUICK, *apart, "--json")
+    made = tratree(*sft)
+    assert made.code == 0, made.err
+    folder = tratree.path / made.json["path"]
+    assert json.loads((folder / "base.json").read_text())["name"] == "small"
+    for file in folder.rglob("*"):
+        assert not file.is_file() or str(tratree.path).encode() not in file.read_bytes(), file
+    # From another folder of the same content it is the same object, and the newest place is known.
+    other = tratree.path / "elsewhere" / "small"
+    shutil.copytree(base, other)
+    again = tratree(*(str(other) if word == str(base) else word for word in sft), "--force")
+    assert again.json["object"] == made.json["object"]
+    shutil.rmtree(base)
+    on_top = ("train-strong", "--pairs", "pairs.jsonl", "--init", made.json["ref"], *QUICK)
+    trained = tratree(*on_top, "--set", "sft.lora_r=0")
+    assert trained.code == 0, trained.err
+    # Where nobody has named the folder, the digest is told, and what makes it known.
+    shutil.rmtree(tratree.path / "cache")
+    base_identity.cache_clear()  # as in a process that has not seen the folder yet
+    unknown = tratree(*on_top, "--set", "sft.lora_r=0", "--force")
+    assert unknown.code != 0 and "name its folder once" in unknown.err
+    assert tratree("sft", "--model", str(other), "--demos", "demos.jsonl", "--dry-run").code == 0
+    assert tratree(*on_top, "--set", "sft.lora_r=0", "--force").code == 0
 
 
 def test_adapters_stack_on_a_merged_model_and_the_engine_plays_them(

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from tests.reporting.test_report_text import printed
-from tratree_cli.display.summaries import evaluation_summary
+from tratree_cli.display.summaries import evaluation_summary, paths_summary
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,29 @@ def test_an_evaluation_of_one_task_has_no_interval(interval: list[Any], expected
     }
     entry = cast(Any, SimpleNamespace(summary=summary))
     assert expected in printed(evaluation_summary(entry))
+
+
+def test_paths_say_what_was_dropped_why_and_how_often_they_are_not_the_best_observed() -> None:
+    summary = {
+        "paths": 119,
+        "average_reward": 100.0,
+        "best_observed_reward": 100.0,
+        "dropped": {"score too low": 121},
+        "against_best_observed": {"trees": 240, "below": 2, "other_words": 5, "uneven": 0},
+    }
+    entry = cast(Any, SimpleNamespace(summary=summary, document={"params": {"min_score": 0.99}}))
+    text = " ".join(printed(paths_summary(entry)).split())
+    assert "121 score too low (mcts.min_score 0.99: G at or below it)" in text
+    assert "other words in 5 of 240 trees, lower G in 2" in text
+    assert "every leaf has one score" in text
+    summary["against_best_observed"] = {"trees": 9, "below": 4, "other_words": 4, "uneven": 7}
+    assert "in 7 a leaf has several scores, which e* averages" in " ".join(
+        printed(paths_summary(entry)).split()
+    )
+
+
+def test_the_control_that_searches_nothing_is_compared_with_nothing() -> None:
+    summary = {"paths": 1, "average_reward": 50.0, "best_observed_reward": 50.0, "dropped": {}}
+    entry = cast(Any, SimpleNamespace(summary=summary, document={"params": {"min_score": 0.0}}))
+    text = printed(paths_summary(entry))
+    assert "none" in text and "best observed words" not in text and "trees" not in text

@@ -99,6 +99,18 @@ def test_paths_are_recorded_trajectories_with_the_best_observed_beside_them(
     assert [r.rule for r in control] == ["best-observed"] * 2
 
 
+def test_a_least_score_of_99_hundredths_keeps_perfect_paths_alone() -> None:
+    steps = [("home", "search[mug]"), ("item", "buy")]
+    scores = {"a": 1.0, "b": 0.99, "c": 0.9999, "d": 0.5, "e": 0.0, "f": None}
+    rollouts = made_rollouts([(task, steps, score) for task, score in scores.items()])
+    grown = build_forest(columns_from_rollouts(rollouts))
+    for source in (search(grown), grown):
+        records, dropped = render_paths(source, rollouts, min_score=0.99)
+        # At or below is dropped: 0.99 itself goes, what is above it stays.
+        assert [record.task for record in records] == ["a", "c"]
+        assert dropped == {"nothing explored": 1, "score too low": 3}
+
+
 def test_the_expert_is_preferred_to_lower_explorations() -> None:
     demos = made_rollouts([("mug", [("home", "search[red mug]"), ("item", "buy")], 1.0)])
     own = merge_rollouts([SHOP])

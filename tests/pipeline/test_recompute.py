@@ -12,6 +12,7 @@ from tratree_cli.errors import InputError
 from tratree_cli.pipeline import recompute
 from tratree_cli.pipeline.node_runner import NodeRun
 from tratree_cli.pipeline.registry import stage_named
+from tratree_cli.stages.mcts import STAGE
 from tratree_cli.stages.recorded import recorded_node
 
 PARAMS = {"rollouts": 7, "gamma": 1.41, "select": "mean", "min_score": 0.0}
@@ -22,7 +23,7 @@ def entry(**provenance: Any) -> Any:
         stage="mcts",
         ref="paths:ab",
         summary={},
-        document={"stage_version": 1, "params": PARAMS, "inputs": {"tree": "one"}},
+        document={"stage_version": STAGE.version, "params": PARAMS, "inputs": {"tree": "one"}},
         provenance={"config": Config().to_dict(), **provenance},
     )
 
@@ -52,7 +53,9 @@ def test_an_input_that_is_gone_is_named() -> None:
 def test_what_an_earlier_version_of_a_stage_made_is_not_made_again_by_another() -> None:
     made = entry()
     made.document["stage_version"] = 0
-    with pytest.raises(InputError, match=r"version 0 of the stage 'mcts'.*has version 1"):
+    with pytest.raises(
+        InputError, match=rf"version 0 of the stage 'mcts'.*has version {STAGE.version}"
+    ):
         recorded_node(made, {})
 
 

@@ -298,8 +298,9 @@ def test_an_unmerged_adapter_names_its_base_and_loads_again(
     ]
     one, two = load_model(tmp_path / "True").state_dict(), load_model(adapter).state_dict()
     assert all(torch.allclose(one[name], two[name], atol=1e-6) for name in one)
-    (adapter / "base.json").write_text(json.dumps({**base, "name": "./gone"}))
-    with pytest.raises(InputError, match=r"adapter of '\./gone', which is missing"):
+    gone = {"name": "./gone", "identity": f"sha256:{'0' * 64}"}
+    (adapter / "base.json").write_text(json.dumps(gone))
+    with pytest.raises(InputError, match=r"adapter of '\./gone' \(sha256:0+….*is missing"):
         load_model(adapter)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,6 +31,11 @@ class Node:
     stop: Node | None = None
     trajectories: list[int] = field(default_factory=list)
     first: int = -1
+
+    def passing(self) -> list[int]:
+        """The trajectories that pass through here or end here."""
+        below = [t for child in self.children for t in child.passing()]
+        return [*self.trajectories, *below]
 
 
 def build(columns: Columns, cosine: Cosine | None = None, threshold: float = 2.0) -> list[Node]:
@@ -84,8 +89,19 @@ def _child(
     return child
 
 
-def search(root: Node, rollouts: int, gamma: float, select: str = "mean") -> Node:
-    """Eq. 7 on linked nodes; returns the leaf (or stop leaf) at which e* ends."""
+def search(
+    columns: Columns,
+    root: Node,
+    rollouts: int,
+    gamma: float,
+    select: str = "mean",
+    walks: int = 1,
+) -> Node:
+    """Eq. 7 on linked nodes; returns the leaf (or stop leaf) at which e* ends.
+
+    e* ends only where at least ``walks`` trajectories do, and where nothing is walked so often at
+    the best trajectory's leaf.
+    """
     logs = log_table(rollouts)
     prepare(root)
     for _ in range(rollouts):
@@ -98,10 +114,26 @@ def search(root: Node, rollouts: int, gamma: float, select: str = "mean") -> Nod
             node.count += 1
             node.returned += value
             node.highest = max(node.highest, value)
-    node = root
+    found = _read(columns, root, select, lambda node: _walked(node, walks))
+    if found is None:
+        lucky = best_of(columns, root.passing())
+        found = _read(columns, root, "any", lambda node: lucky in node.passing())
+    assert found is not None
+    return found
+
+
+def _read(
+    columns: Columns, node: Node, select: str, allowed: Callable[[Node], bool]
+) -> Node | None:
+    """The leaf that the greedy reading ends at; None where no visited option is allowed."""
     while node.order:
-        merits = [_merit(child, select) for child in node.order]
-        node = node.order[int(np.argmax(merits))]
+        merits = [_merit(child, select) if allowed(child) else -np.inf for child in node.order]
+        highest = max(merits)
+        if highest == -np.inf:
+            return None
+        equal = [c for c, merit in zip(node.order, merits, strict=True) if merit == highest]
+        best = best_of(columns, [t for child in equal for t in child.passing()])
+        (node,) = (child for child in equal if best in child.passing())
     return node
 
 
@@ -135,9 +167,28 @@ def _choose(node: Node, gamma: float, logs: np.ndarray) -> Node:
 
 
 def _merit(node: Node, select: str) -> float:
+    if select == "any":
+        return 0.0
     if not node.count:
         return -np.inf
     return {"mean": node.returned / node.count, "visits": node.count, "max": node.highest}[select]
+
+
+def _walked(node: Node, walks: int) -> bool:
+    """Whether so many trajectories end at one leaf here or further down."""
+    return node.endings >= walks or any(_walked(child, walks) for child in node.children)
+
+
+def best_of(columns: Columns, trajectories: Sequence[int]) -> int:
+    """The highest G, then no ineffective step, then the fewest steps, then the first."""
+
+    def rank(trajectory: int) -> tuple[float, bool, int, int]:
+        span = columns.span(trajectory)
+        steps = span.stop - span.start
+        ineffective = not all(columns.valid[span])
+        return -float(columns.score[trajectory]), ineffective, steps, trajectory
+
+    return min(trajectories, key=rank)
 
 
 def breadth_first(root: Node) -> list[Node]:

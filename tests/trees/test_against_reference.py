@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import product
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -60,11 +59,12 @@ def test_similar_building_equals_inserting_one_by_one(columns: Columns, threshol
     st.sampled_from((0.0, 0.7, 1.41)),
     st.sampled_from(SELECTIONS),
     st.sampled_from((0, 4, 1000)),
+    st.sampled_from((1, 1, 2, 3)),
 )
 def test_search_is_bit_equal_to_the_plain_search(
-    columns: Columns, rollouts: int, gamma: float, select: Select, small: int
+    columns: Columns, rollouts: int, gamma: float, select: Select, small: int, walks: int
 ) -> None:
-    assert_same_search(columns, rollouts, gamma, select, small)
+    assert_same_search(columns, rollouts, gamma, select, small, walks)
 
 
 Tree = float | tuple["Tree", ...]
@@ -142,24 +142,23 @@ def test_a_deep_tree_is_searched_like_the_plain_search_with_as_many_rollouts_as_
 
 
 def assert_same_search(
-    columns: Columns, rollouts: int, gamma: float, select: Select, small: int
+    columns: Columns, rollouts: int, gamma: float, select: Select, small: int, walks: int = 1
 ) -> None:
     """Trees of up to ``small`` trajectories are searched together, the others one by one."""
     forest = build_forest(columns)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(api, "_SMALL", small)
         patch.setattr(api, "_MANY", 1)
-        result = search(forest, rollouts, gamma, select)
+        result = search(forest, rollouts, gamma, select, walks)
     for tree, root in enumerate(reference.build(columns)):
         if not root.visits:
             assert result.best_trajectory[tree] == -1
             continue
-        leaf = reference.search(root, rollouts, gamma, select)
+        leaf = reference.search(columns, root, rollouts, gamma, select, walks)
         for here, node in zip(forest.nodes(tree), reference.breadth_first(root), strict=True):
             assert result.visits[here] == node.count
             assert result.reward[here] == node.returned
             if node.stop is not None:
                 assert result.stop_visits[here] == node.stop.count
                 assert result.stop_reward[here] == node.stop.returned
-        scores = columns.score[leaf.trajectories]
-        assert result.best_trajectory[tree] == leaf.trajectories[int(np.argmax(scores))]
+        assert result.best_trajectory[tree] == reference.best_of(columns, leaf.trajectories)

@@ -19,6 +19,7 @@ from tratree_cli.trees.pairs import GAP, PER_TASK, STOP
 from tratree_cli.trees.search.api import best_observed, search
 from tratree_cli.trees.search.ucb import ucb_rule
 from tratree_cli.trees.statistics import forest_statistics
+from tratree_cli.trees.trajectory_order import best_last
 from tratree_cli.trees.trajectory_pairs import mine_whole
 
 # The tree of "mug", breadth first (the crash counts nowhere):
@@ -92,6 +93,36 @@ def test_the_search_ends_at_the_recorded_success(forest: Forest) -> None:
     assert best_observed(forest).tolist() == [0, 6]
     assert result.visits[0] == 100 and result.visits[9] == 100
     assert result.reward[9] == 50.0
+
+
+def test_of_equal_trajectories_the_effective_then_the_shorter_then_the_first_is_the_best() -> None:
+    # One task; all score 1. The first clicks in vain, the second looks at something on its way, the
+    # third and the fourth are the shortest and the same.
+    steps = [
+        [(0, 1), (1, 9), (1, 2)],
+        [(0, 1), (1, 3), (4, 5), (1, 2)],
+        [(0, 1), (1, 2)],
+        [(0, 1), (1, 2)],
+        [(0, 1), (1, 6)],
+    ]
+    valid = [[True, False, True], [True] * 4, [True] * 2, [True] * 2, [True] * 2]
+    columns = columns_from_lists(["t"] * 5, steps, [1.0, 1.0, 1.0, 1.0, 0.5], valid=valid)
+    assert best_last(columns, np.arange(5)).tolist() == [4, 0, 1, 3, 2]
+    forest = build_forest(columns)
+    assert best_observed(forest).tolist() == [2]
+    # The values of the three perfect branches are equal, so e* follows the better trajectory.
+    result = search(forest)
+    assert result.best_trajectory.tolist() == [2]
+    assert search(forest, select="max").best_trajectory.tolist() == [2]
+
+
+def test_a_higher_score_goes_before_fewer_steps() -> None:
+    columns = columns_from_lists(
+        ["t"] * 2, [[(0, 1)], [(0, 1), (1, 2)]], [0.5, 1.0], valid=[[True], [False, True]]
+    )
+    forest = build_forest(columns)
+    assert best_observed(forest).tolist() == [1]
+    assert search(forest).best_trajectory.tolist() == [1]
 
 
 def test_pairs_part_where_one_state_was_answered_differently(forest: Forest) -> None:

@@ -20,6 +20,7 @@ from tratree_cli.envs.protocol import (
     Episode,
     Outcome,
     UnplayableTaskError,
+    begin_episode,
 )
 from tratree_cli.errors import InputError
 from tratree_cli.formats.agent_text import UNPARSABLE_LIMIT, parse, storable
@@ -195,7 +196,8 @@ class LiveEpisode:
     def _restore(self) -> str:
         """A fresh episode, brought to the present state by replaying the actions so far."""
         self._restoring, self._generation = True, self.holder.generation
-        episode = self.holder.current.episode(self.request.task)
+        request = self.request
+        episode = begin_episode(self.holder.current, request.task, request.seed)
         first = storable(episode.reset())
         seen = [first]
         done = len(self.scores)

@@ -30,11 +30,20 @@ def _settings(assignments: list[str] | None) -> dict[str, Any]:
     """``page_size=5`` to a dictionary; numbers are numbers."""
     settings: dict[str, Any] = {}
     for key, value in pairs(assignments, "--set").items():
-        try:
-            settings[key] = int(value)
-        except ValueError:
-            settings[key] = value
+        settings[key] = _number(value)
     return settings
+
+
+def _number(text: str) -> int | float | str:
+    """What is written with digits as a number; anything else, ``nan`` and ``inf`` too, as it is."""
+    if not any(character.isdigit() for character in text):
+        return text
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def pairs(assignments: list[str] | None, option: str) -> dict[str, str]:

@@ -31,8 +31,9 @@ def mcts(
     ] = None,
 ) -> None:
     """Search the trees offline (Eq. 7) and keep the best path of each task."""
+    from tratree_cli.display.summaries import paths_summary
     from tratree_cli.stages import mcts as stage
 
     given = session.entries(tree or [], ("tree",))
     config = session.config(given, mcts__rollouts=rollouts, mcts__gamma=gamma, mcts__select=select)
-    session.finish(stage.node(config, trees=given or None))
+    session.finish(stage.node(config, trees=given or None), summary=paths_summary)

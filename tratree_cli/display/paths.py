@@ -20,7 +20,10 @@ _NAMES = {"mcts": "e* of the search", "best-observed": "best observed"}
 
 
 def paths_view(paths: PathFile, limit: int = 15) -> RenderableType:
-    """All paths: how good they are, how often e* is not the best observed, what was dropped."""
+    """All paths: how good they are, how often e* is not the best observed, what was dropped.
+
+    Tasks whose path was dropped are not compared here; the stage's summary counts all trees.
+    """
     found = paths.paths
     rule = str(paths.meta.get("rule", found[0].rule if found else ""))
     parts: list[RenderableType] = [
@@ -28,18 +31,22 @@ def paths_view(paths: PathFile, limit: int = 15) -> RenderableType:
     ]
     if found:
         below = sum(path.score < path.best_score for path in found)
+        other = sum(agent_turns(path.messages) != agent_turns(path.best_messages) for path in found)
         mean = sum(path.score for path in found) / len(found)
         best = sum(path.best_score for path in found) / len(found)
         parts.append(
             Text(
-                f"mean G {mean:.2f} (best observed {best:.2f}); {below} of {len(found)} score "
-                "below the best trajectory of their task"
+                f"mean G {mean:.2f} (best observed {best:.2f}); {other} of {len(found)} are not "
+                f"word for word the best observed trajectory of their task, {below} score below it"
             )
         )
     dropped = paths.meta.get("dropped") or {}
     if dropped:
         words = ", ".join(f"{reason} {count}" for reason, count in dropped.items())
-        parts.append(Text(one_line(f"tasks without a path: {words}"), style="dim"))
+        least = (paths.meta.get("params") or {}).get("min_score")
+        limit_told = f" (mcts.min_score {least:g})" if isinstance(least, int | float) else ""
+        words = f"tasks without a path: {words}{limit_told}"
+        parts.append(Text(one_line(words), style="dim"))
     if found:
         parts += [Text(""), FittingTable(_table(found, limit))]
     return Group(*parts)

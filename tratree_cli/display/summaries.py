@@ -62,6 +62,36 @@ def evaluation_summary(entry: Entry) -> Group:
     )
 
 
+def paths_summary(entry: Entry) -> Table:
+    """The paths, what was dropped and why, and how often e* is not the best recorded one."""
+    summary, params = entry.summary, entry.document["params"]
+    found = {
+        "paths": f"{spoken(summary['paths'])}, average reward {summary['average_reward']:.1f} "
+        f"(best observed {summary['best_observed_reward']:.1f})",
+        "dropped": dropped_paths(summary["dropped"], float(params["min_score"])),
+    }
+    if against := summary.get("against_best_observed"):
+        found["e* and the best observed"] = against_best(against)
+    return facts(found)
+
+
+def dropped_paths(dropped: Mapping[str, int], min_score: float) -> str:
+    """Tasks without a path, by reason."""
+    if not dropped:
+        return "none"
+    words = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())
+    return f"{words} (mcts.min_score {min_score:g}: G at or below it)"
+
+
+def against_best(against: Mapping[str, int]) -> str:
+    """In how many trees e* is another trajectory than the best recorded one, and why not."""
+    trees = counted(against["trees"], "tree")
+    told = f"other words in {against['other_words']:,} of {trees}, lower G in {against['below']:,}"
+    if against["uneven"]:
+        return f"{told}; in {against['uneven']:,} a leaf has several scores, which e* averages"
+    return f"{told}; every leaf has one score, so there is nothing to average"
+
+
 def tree_summary(entry: Entry) -> Table:
     """The forest's statistics, for people, when ``build-tree`` is done."""
     return facts(tree_facts(entry.summary))

@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from tratree_cli.envs.protocol import Environment, Episode, Outcome
+from tratree_cli.envs.protocol import Environment, Episode, Outcome, begin_episode, optional
 from tratree_cli.envs.registry import open_environment
 from tratree_cli.errors import InputError
 from tratree_cli.processes import Pool
@@ -90,6 +90,11 @@ def check(
             "it is fast enough": lambda: _speed(environment, recordings),
             "closing twice is safe": lambda: _closing(opener),
         }
+        if optional(environment, "stochastic"):
+            promises = {
+                **promises,
+                "a seed gives the same episode": lambda: _seeded(environment, opener, recordings),
+            }
         for promise, keep in promises.items():
             yield _finding(promise, keep)
     finally:
@@ -229,6 +234,25 @@ def _replayed(opener: Callable[[], Environment], recordings: Sequence[RecordedEp
     finally:
         second.close()
     return "in a second environment"
+
+
+def _seeded(
+    environment: Environment,
+    opener: Callable[[], Environment],
+    recordings: Sequence[RecordedEpisode],
+) -> str:
+    """Episodes of two seeds, side by side, in two environments."""
+    second = opener()
+    try:
+        for recording in recordings:
+            for seed in (1, 2**62):
+                one, two = (begin_episode(e, recording.task, seed) for e in (environment, second))
+                _same(recording, 0, one.reset(), two.reset())
+                for step, action in enumerate(recording.actions, 1):
+                    _same(recording, step, one.step(action), two.step(action))
+    finally:
+        second.close()
+    return f"{len(recordings)} tasks, two seeds each"
 
 
 def _elsewhere(environment: Environment, recordings: Sequence[RecordedEpisode]) -> str:

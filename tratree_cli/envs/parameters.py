@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
+from math import isfinite
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -11,6 +12,14 @@ from tratree_cli.errors import InputError, did_you_mean
 
 _Parameters = TypeVar("_Parameters")
 _NONE: Mapping[str, Any] = MappingProxyType({})
+_WANTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = MappingProxyType(
+    {
+        "int": ("whole number", lambda value: type(value) is int),
+        "float": ("number", lambda value: type(value) in (int, float) and isfinite(value)),
+        "str": ("text", lambda value: isinstance(value, str)),
+    }
+)
+"""By a field's annotation, how its type is called and which values are of it."""
 
 
 def checked_parameters(
@@ -19,11 +28,12 @@ def checked_parameters(
     given: Mapping[str, Any],
     *,
     choices: Mapping[str, Collection[str]] = _NONE,
-    least: Mapping[str, int] = _NONE,
+    least: Mapping[str, float] = _NONE,
+    most: Mapping[str, float] = _NONE,
 ) -> _Parameters:
-    """``kind(**given)``, a dataclass of whole numbers and texts.
+    """``kind(**given)``, a dataclass of whole numbers, numbers and texts.
 
-    ``choices`` lists the allowed texts of a parameter, ``least`` the smallest number.
+    ``choices`` lists the allowed texts of a parameter, ``least`` and ``most`` bound its number.
     ``InputError`` names the nearest parameter or what is wrong with the value.
     """
     types = {field.name: field.type for field in fields(kind)}  # type: ignore[arg-type]
@@ -33,9 +43,8 @@ def checked_parameters(
                 f"{environment} has no parameter '{name}'{did_you_mean(name, types)}; "
                 f"it has {', '.join(types)}"
             )
-        number = types[name] in ("int", int)
-        if not (type(value) is int if number else isinstance(value, str)):
-            wanted = "whole number" if number else "text"
+        wanted, fits = _WANTED[str(types[name])]
+        if not fits(value):
             raise InputError(f"{environment}'s parameter {name} is a {wanted}, not {value!r}")
         allowed = choices.get(name, (value,))
         if value not in allowed:
@@ -44,4 +53,7 @@ def checked_parameters(
             )
         if name in least and value < least[name]:
             raise InputError(f"{environment}'s {name} must be at least {least[name]}")
-    return kind(**given)
+        if name in most and value > most[name]:
+            raise InputError(f"{environment}'s {name} must be at most {most[name]}")
+    numbers = {name: float(value) for name, value in given.items() if types[name] == "float"}
+    return kind(**{**given, **numbers})

@@ -1,8 +1,9 @@
 """What the rest of tratree needs of an environment: tasks in splits, and episodes over text.
 
 An ``Environment`` is opened once per process and shared by many ``Episode`` objects, which are
-independent of each other. Everything is deterministic: the same task and the same actions give the
-same texts, so any state can be rebuilt by replay and a rollout needs no snapshot of it.
+independent of each other. Everything is deterministic: the same task, the same seed where the
+environment is stochastic, and the same actions give the same texts, so any state can be rebuilt by
+replay and a rollout needs no snapshot of it.
 """
 
 from __future__ import annotations
@@ -131,6 +132,10 @@ class OptionalFeatures:
     """Whether everything lies in this process's memory: a step waits for no other process, and a
     forked process may go on with it (``tratree env serve``)."""
 
+    stochastic: bool = False
+    """Whether pages or scores depend on an episode's seed: then ``seeded_episode(task, seed)``
+    gives the episode of a seed, and ``episode(task)`` always the same one."""
+
     def no_demonstration(self, task: str) -> str:
         """Why the expert cannot demonstrate a task; empty where it can."""
         return ""
@@ -186,6 +191,14 @@ _DEFAULTS = OptionalFeatures()
 def optional(environment: Environment, name: str) -> Any:
     """The attribute ``name`` of ``OptionalFeatures`` as the environment has it, or its default."""
     return getattr(environment, name, getattr(_DEFAULTS, name))
+
+
+def begin_episode(environment: Environment, task: str, seed: int) -> Episode:
+    """A fresh episode of a task; where the environment is stochastic, that of ``seed``."""
+    if not optional(environment, "stochastic"):
+        return environment.episode(task)
+    seeded: Callable[[str, int], Episode] = environment.seeded_episode  # type: ignore[attr-defined]
+    return seeded(task, seed)
 
 
 INVALID_FORMAT = "Observation: Invalid format. The input must contains 'Action: '"

@@ -15,6 +15,7 @@ from typing import Any
 
 import tratree_cli.models.library_logging  # noqa: F401  (sets what the libraries read at import time)
 from tratree_cli.errors import InputError, did_you_mean, is_out_of_memory
+from tratree_cli.models import base_folders
 from tratree_cli.models.embedded import SHAPES
 from tratree_cli.models.fast_imports import MODELS, TOKENIZERS, import_fast
 from tratree_cli.models.folder_checks import (
@@ -29,11 +30,12 @@ from tratree_cli.resources import templates_dir, tree_digest
 EMBEDDED = tuple(SHAPES)
 ADAPTER_FILE = "adapter_config.json"
 BASE_FILE = "base.json"
-"""In an adapter's folder: the model it belongs to (``name`` and ``identity``, or the ``object`` of
-the same store)."""
+"""In an adapter's folder: the model it belongs to (``name``, of a folder the last one alone, and
+``identity``, or the ``object`` of the same store)."""
 UNRESOLVED = "unresolved"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 OBJECT = re.compile(r"[0-9a-f]{64}")
+SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 HUB_SECONDS = 10.0
 
 
@@ -48,6 +50,11 @@ class BaseModel:
     name: str
     folder: Path
     identity: str
+
+
+def is_own_folder(name: str) -> bool:
+    """Whether a base model's name is that of a folder, neither embedded nor on the hub."""
+    return name not in EMBEDDED and Path(name).is_dir()
 
 
 def require_resolved(identity: str) -> None:
@@ -79,7 +86,9 @@ def resolve_base(name: str, revision: str | None = None, download: bool = True) 
                 "adapter_config.json"
             )
         require_plain_folder(folder)
-        return BaseModel(name, folder, f"sha256:{tree_digest(folder)}")
+        base = BaseModel(name, folder, f"sha256:{tree_digest(folder)}")
+        base_folders.remember(base.identity, folder)
+        return base
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise InputError(
             f"there is no model '{name}'{did_you_mean(name, EMBEDDED)}; give an embedded name "
@@ -251,7 +260,9 @@ def load_model(
             adapted = PeftModel.from_pretrained(model, str(folder.resolve()))
         if not merge:
             return adapted.base_model.model.eval()
-        return adapted.merge_and_unload().to(getattr(torch, dtype)).eval()
+        merged = adapted.merge_and_unload().to(getattr(torch, dtype)).eval()
+        # Under an adapter weights are frozen; a model of its own can be trained.
+        return merged.requires_grad_(True)
     weight_bytes = require_weights(folder)
     options: dict[str, Any] = {
         "dtype": getattr(torch, dtype),
@@ -290,27 +301,39 @@ def readable(what: str, folder: Path) -> Iterator[None]:
 def adapter_base(folder: Path) -> BaseModel:
     """The model that the adapter in ``folder`` belongs to: of the same store, a folder, or the hub.
 
-    Raises ``InputError`` when it is gone or is not what it was when the adapter was trained.
+    A folder is known by its digest, and found where it was last named as a base model. Raises
+    ``InputError`` when it is gone or is not what it was when the adapter was trained.
     """
     base = read_config(folder / BASE_FILE) if (folder / BASE_FILE).is_file() else {}
     if "object" in base:
         return _stored_base(folder, str(base["object"]))
     config = read_config(folder / ADAPTER_FILE)
     name = str(base.get("name") or config.get("base_model_name_or_path") or "")
+    identity = str(base.get("identity") or "")
+    here = base_folders.remembered(identity) if SHA256.fullmatch(identity) else None
+    if here is not None and name not in EMBEDDED and not Path(name).is_dir():
+        name = str(here)
     try:
         commit = pinned_commit(str(base.get("identity", "")), name)
         resolved = resolve_base(name, commit or config.get("revision"))
     except InputError as error:
         raise InputError(
-            f"{folder} is an adapter of '{name}', which is missing here: {error}"
+            f"{folder} is an adapter of '{name}'{_unknown(identity, name)}, which is missing here: "
+            f"{error}"
         ) from error
-    identity = str(base.get("identity") or "")
     if identity and identity != resolved.identity:
         raise InputError(
             f"{folder} is an adapter of '{name}' as it was ({identity[:19]}…), but that is "
             f"now {resolved.identity[:19]}…; restore the base model it was trained on"
         )
     return resolved
+
+
+def _unknown(identity: str, name: str) -> str:
+    """How a base that was a folder is made known where only its digest is."""
+    if not SHA256.fullmatch(identity) or name in EMBEDDED:
+        return ""
+    return f" ({identity[:19]}…; name its folder once: tratree sft --model FOLDER --dry-run)"
 
 
 def _stored_base(folder: Path, digest: str) -> BaseModel:

@@ -35,6 +35,8 @@ KEYED: dict[str, tuple[str, tuple[str, ...]]] = {
     "mcts.rollouts": ("mcts", ("rollouts",)),
     "mcts.gamma": ("mcts", ("gamma",)),
     "mcts.select": ("mcts", ("select",)),
+    "mcts.min_walks": ("mcts", ("min_walks",)),
+    "train.demo_share": ("train-strong", ("demo_share",)),
     "dpo.beta": ("train-strong", ("dpo", "beta")),
     "dpo.epochs": ("train-strong", ("dpo", "epochs")),
     "dpo.learning_rate": ("train-strong", ("dpo", "learning_rate")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from tratree_cli.config import Config
@@ -30,9 +30,10 @@ class SearchParameters:
     min_score: float
     rollouts: int | None = keyed_unless(None)
     gamma: float | None = keyed_unless(None)
+    min_walks: int = keyed_unless(1)
 
 
-STAGE = Stage("mcts", 1, "paths", "tratree_cli.stages.mcts:run", SearchParameters)
+STAGE = Stage("mcts", 2, "paths", "tratree_cli.stages.mcts:run", SearchParameters)
 
 
 def node(config: Config, *, select: str = "", trees: Sequence[Node | Entry] | None = None) -> Node:
@@ -41,7 +42,12 @@ def node(config: Config, *, select: str = "", trees: Sequence[Node | Entry] | No
     params = SearchParameters(select or section.select, section.min_score)
     searched = params.select != BEST_OBSERVED
     if searched:
-        params = replace(params, rollouts=section.rollouts, gamma=section.gamma)
+        params = replace(
+            params,
+            rollouts=section.rollouts,
+            gamma=section.gamma,
+            min_walks=section.min_walks,
+        )
     return Node(
         stage=STAGE,
         label="MCTS paths" if searched else "best observed paths",
@@ -55,12 +61,16 @@ def run(job: Job[SearchParameters]) -> Result:
     from tratree_cli.formats.paths import render_paths, write_paths
     from tratree_cli.formats.trees import read_tree
     from tratree_cli.trees.search.api import search
+    from tratree_cli.trees.search.comparison import compared_with_best
 
     params = job.params
     tree = read_tree(job.one("tree").path)
     source: Forest | SearchResult = tree.forest
+    against_best: dict[str, int] = {}
     if params.rollouts is not None and params.gamma is not None:
-        source = search(tree.forest, params.rollouts, params.gamma, cast("Select", params.select))
+        select = cast("Select", params.select)
+        source = search(tree.forest, params.rollouts, params.gamma, select, params.min_walks)
+        against_best = asdict(compared_with_best(source))
     records, dropped = render_paths(source, tree.rollouts, params.min_score)
     meta = {"params": key_document(params), "dropped": dropped}
     write_paths(records, job.out, meta=meta)
@@ -72,5 +82,7 @@ def run(job: Job[SearchParameters]) -> Result:
         "steps": sum((len(r.messages) - r.prefix) // 2 for r in records),
         "dropped": dropped,
     }
+    if against_best:
+        summary["against_best_observed"] = against_best
     warnings = [] if records else ["no task has a path that scores above mcts.min_score"]
     return Result(summary, warnings=warnings)

@@ -21,6 +21,7 @@ from tratree_cli.pipeline.lineage import ONLY_COUNTED
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.sections import DpoSection, JointSection, SftSection, TrainingSection
 from tratree_cli.stages import sft
+from tratree_cli.stages.demonstration_share import demonstrations_beside
 from tratree_cli.stages.training_inputs import length_policy
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class EqualSteps:
     batch_size: int
     updates: int = keyed_unless(0)
     times: int = keyed_unless(1)
+    demo_share: float = keyed_unless(0.0)
 
     def steps(self, rows: int) -> int:
         """Optimizer steps in all."""
@@ -124,6 +126,12 @@ def nll_alone(section: DpoSection, *, joint: bool) -> DpoSection:
     )
 
 
+def demo_share(config: Config, record: Method) -> float:
+    """The share of demonstrations beside paths that are imitated for as long as these take."""
+    imitated = record.learns_from == "paths" and record.trainer == "imitation"
+    return config.train.demo_share if imitated and not record.steps_of else 0.0
+
+
 def equal_steps(config: Config, record: Method) -> EqualSteps | None:
     """How many steps a control takes; None for a method that takes its own.
 
@@ -134,7 +142,8 @@ def equal_steps(config: Config, record: Method) -> EqualSteps | None:
     counted = method(record.steps_of)
     if counted.learns_from == "paths":
         batch = imitation(config).batch_size
-        return EqualSteps(config.train.epochs, batch, times=record.steps_times)
+        share = demo_share(config, counted)
+        return EqualSteps(config.train.epochs, batch, times=record.steps_times, demo_share=share)
     if not counted.learns_from_pairs:
         raise InputError(
             f"method '{record.name}' takes the steps of '{counted.name}', which learns from "
@@ -151,11 +160,16 @@ def equal_steps(config: Config, record: Method) -> EqualSteps | None:
 def counted_steps(job: Job[Any], asked: EqualSteps, training: TrainingSection, model: Path) -> int:
     """The number of steps, from the rows that the counted training has; 0 where it has none."""
     counted = job.maybe(ONLY_COUNTED)
-    return asked.steps(0 if counted is None else _rows(counted, training, model))
+    if counted is None:
+        return asked.steps(0)
+    return asked.steps(_rows(counted, training, model, asked.demo_share))
 
 
-def _rows(entry: Entry, training: TrainingSection, model: Path) -> int:
-    """Rows of paths or pairs that fit, or of pairs that a reference scored, which are those."""
+def _rows(entry: Entry, training: TrainingSection, model: Path, share: float) -> int:
+    """Rows of paths or pairs that fit, or of pairs that a reference scored, which are those.
+
+    Demonstrations beside paths are counted by all paths, as they are mixed in before any is cut.
+    """
     from tratree_cli.formats.pairs import read_pairs
     from tratree_cli.formats.paths import read_paths
     from tratree_cli.models.load import load_tokenizer
@@ -173,4 +187,5 @@ def _rows(entry: Entry, training: TrainingSection, model: Path) -> int:
         paths = read_paths(entry.path)
         words = [path.messages for path in paths.paths]
         rows = sft_rows(load_tokenizer(model), words, policy, paths.prefix)[0] if words else ()
+        return len(rows) + demonstrations_beside(len(words), share)
     return len(rows)

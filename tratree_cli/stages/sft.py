@@ -79,7 +79,7 @@ def node(
             sft=section if diverge_from is not None else plain(section),
             seed=config.seed,
             world=processes.params,
-            merge_version=merge_version(section),
+            merge_version=merge_version(section, base),
         ),
         inputs=inputs,
         models={"base": base_identity(base)},

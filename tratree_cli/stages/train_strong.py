@@ -19,7 +19,8 @@ from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
 from tratree_cli.pipeline.lineage import ONLY_COUNTED
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.sections import AS_SEED, DpoSection, SftSection, TrainingSection
-from tratree_cli.stages import ref_logps, sft, skip_preferred
+from tratree_cli.stages import demos, ref_logps, sft, skip_preferred
+from tratree_cli.stages.demonstration_share import DEMONSTRATIONS, with_demonstrations
 from tratree_cli.stages.distributed import SINGLE_PROCESS, ProcessGroupParameters, ProcessGroupSpec
 from tratree_cli.stages.method_inputs import (
     INPUTS,
@@ -33,6 +34,7 @@ from tratree_cli.stages.run_training import JointParameters
 from tratree_cli.stages.schedules import (
     EqualSteps,
     counted_steps,
+    demo_share,
     equal_steps,
     imitation,
     preference,
@@ -52,7 +54,8 @@ class TrainStrongParameters:
     ``trainer`` is absent where it follows from the rest: ``joint`` with ``joint``, ``preference``
     with ``dpo``, else ``imitation``. ``settings`` are all settings of a trainer that has its own.
     ``steps`` is there for a control at equal steps, ``swapped`` where the sides of pairs are in
-    random order, ``basis`` where only pairs of that basis are learnt from.
+    random order, ``basis`` where only pairs of that basis are learnt from. ``demo_share`` is that
+    of the paths that are imitated.
     """
 
     method: str
@@ -64,6 +67,7 @@ class TrainStrongParameters:
     settings: Mapping[str, Any] | None = keyed_unless(None)
     trainer_version: int = keyed_unless(1)
     merge_version: int = keyed_unless(1)
+    demo_share: float = keyed_unless(0.0)
     data_seed: int = keyed_unless(AS_SEED)
     joint: JointParameters | None = keyed_unless(None)
     steps: EqualSteps | None = keyed_unless(None)
@@ -133,10 +137,12 @@ def _node(
         inputs[kind] = (given.get(kind) or learned_from(config, record, kind),)
     if "pairs" in inputs:
         inputs["pairs"] = (_not_preferred(config, record, inputs["pairs"][0], policy),)
+    if demo_share(config, record):
+        inputs[DEMONSTRATIONS] = (demos.node(config),)
     if declared.reference:
         (pairs,) = inputs["pairs"]
         inputs |= _reference_inputs(config, record, pairs, reference, policy)
-    params = _parameters(config, record, declared, processes)
+    params = _parameters(config, record, declared, processes, from_base="base" in models)
     if params.steps is not None and not params.steps.updates:
         counted = method(record.steps_of)
         kind = next((k for k in ("paths", "pairs") if k in INPUTS[counted.learns_from]), "")
@@ -186,7 +192,12 @@ def _counted(
 
 
 def _parameters(
-    config: Config, record: Method, declared: Trainer, processes: ProcessGroupSpec
+    config: Config,
+    record: Method,
+    declared: Trainer,
+    processes: ProcessGroupSpec,
+    *,
+    from_base: bool,
 ) -> TrainStrongParameters:
     on_pairs = record.learns_from_pairs
     joint = record.learns_from == "pairs and paths"
@@ -204,7 +215,10 @@ def _parameters(
             "train.parameters",
         ),
         trainer_version=declared.version,
-        merge_version=merge_version(config.sft.of("strong")),
+        merge_version=merge_version(
+            config.sft.of("strong"), config.models.strong if from_base else ""
+        ),
+        demo_share=demo_share(config, record),
         data_seed=config.train.data_seed,
         joint=JointParameters(config.joint.nll_weight, config.joint.updates) if joint else None,
         steps=equal_steps(config, record),
@@ -248,7 +262,7 @@ def _reference(config: Config, chosen: str) -> Node:
 
 
 def run(job: Job[TrainStrongParameters]) -> Result:
-    from tratree_cli.stages.examples import examples_of
+    from tratree_cli.stages.examples import demonstrations_of, examples_of
     from tratree_cli.stages.run_training import (
         TrainingRun,
         failure_safe,
@@ -266,6 +280,14 @@ def run(job: Job[TrainStrongParameters]) -> Result:
     examples, reason = examples_of(job, declared, params.basis)
     if not examples:
         return failure_safe(job, reason)
+    mixed_in = {}
+    if DEMONSTRATIONS in job.inputs:
+        assert examples.conversations is not None, "paths are imitated"
+        paths = examples.conversations
+        demonstrations = demonstrations_of(job.inputs[DEMONSTRATIONS])
+        mixed = with_demonstrations(paths, demonstrations, params.demo_share, params.seed)
+        examples = replace(examples, conversations=mixed)
+        mixed_in = {"demonstrations_mixed_in": len(mixed) - len(paths)}
     asked = TrainingRun(
         trainer=declared,
         start=start,
@@ -277,4 +299,5 @@ def run(job: Job[TrainStrongParameters]) -> Result:
         settings=params.settings or {},
         swapped=params.swapped,
     )
-    return run_training(job, asked, examples)
+    result = run_training(job, asked, examples)
+    return replace(result, summary={**result.summary, **mixed_in})

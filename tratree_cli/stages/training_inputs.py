@@ -43,13 +43,19 @@ def base_folder(job: Job[Any], role: str = "base") -> tuple[Path, dict[str, str]
 
 
 def _recorded(job: Job[Any], base: BaseModel) -> dict[str, str]:
-    """How an adapter names the model it belongs to: an object of its store goes without a path."""
+    """How an adapter names the model it belongs to, without a path of this machine.
+
+    An object of its store by digest, a folder by digest and last name (``models.base_folders``).
+    """
+    from tratree_cli.models.load import is_own_folder
+
     objects = (job.store_root / "objects").resolve()
     folder = base.folder.resolve()
     if folder.is_relative_to(objects):
         first, rest, *_ = folder.relative_to(objects).parts
         return {"object": first + rest}
-    return {"name": base.name, "identity": base.identity}
+    name = folder.name if is_own_folder(base.name) else base.name
+    return {"name": name, "identity": base.identity}
 
 
 def training_arguments(
@@ -105,12 +111,19 @@ def _lora(training: TrainingSection) -> LoraParams:
     )
 
 
-def merge_version(training: TrainingSection) -> int:
-    """Keyed where it is above 1: how an adapter becomes part of the model.
+def merge_version(training: TrainingSection, base: str = "") -> int:
+    """Keyed where it is above 1: how an adapter becomes part of the model, or names its base.
 
-    2: added in float32 to the stored weights of its base.
+    2: added in float32 to the stored weights of its base. 3: stored apart, with no path of the
+    folder that is its ``base``.
     """
-    return 2 if training.lora_r and training.lora_merge else 1
+    from tratree_cli.models.load import is_own_folder
+
+    if not training.lora_r:
+        return 1
+    if training.lora_merge:
+        return 2
+    return 3 if is_own_folder(base) else 1
 
 
 def length_policy(max_length: int, too_long: str, model: Path) -> Any:

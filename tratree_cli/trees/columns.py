@@ -67,6 +67,12 @@ class Columns:
         """Steps per trajectory, ``[T]``."""
         return np.diff(self.offsets)
 
+    @property
+    def effective(self) -> BoolArray:
+        """Whether every step of a trajectory had an effect, ``[T]``."""
+        ineffective = np.concatenate(([0], np.cumsum(~self.valid)))
+        return np.equal(np.diff(ineffective[self.offsets]), 0)
+
     def span(self, trajectory: int) -> slice:
         """The slice of the step columns that holds the steps of one trajectory."""
         return slice(int(self.offsets[trajectory]), int(self.offsets[trajectory + 1]))

@@ -25,6 +25,7 @@ from tratree_cli.envs.webshop.search import OnProgress
 from tratree_cli.envs.webshop.session import ShopSession
 from tratree_cli.envs.webshop.shop import WebShop
 from tratree_cli.envs.webshop.splits import choose_splits, eto_findings
+from tratree_cli.envs.webshop.stochastic import Chance, StochasticSession
 from tratree_cli.errors import InputError
 
 EMBEDDED = "embedded"
@@ -40,7 +41,8 @@ class Parameters:
     ``goals`` is ``human``, ``synthetic`` or ``auto`` (human where there are at least 100);
     ``nouns`` is ``closed-words``, ``spacy:MODEL`` or ``auto`` (a spaCy model for data folders if
     one is installed, else the rule); ``seed`` draws price bounds. ``auto`` is resolved when the
-    environment opens, so that lineage names what was used.
+    environment opens, so that lineage names what was used. ``out_of_stock`` and ``score_noise``
+    make the embedded catalogue stochastic (``stochastic.Chance``).
     """
 
     page_size: int = 10
@@ -49,6 +51,21 @@ class Parameters:
     goals: str = "auto"
     nouns: str = "auto"
     seed: int = 0
+    out_of_stock: float = 0.0
+    score_noise: float = 0.0
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether an episode depends on its seed."""
+        return bool(self.out_of_stock or self.score_noise)
+
+    def record(self) -> dict[str, Any]:
+        """As lineage has them: without those of chance where there is none."""
+        values = asdict(self)
+        for name in ("out_of_stock", "score_noise"):
+            if not values[name]:
+                del values[name]
+        return values
 
 
 class ShopEpisode:
@@ -83,13 +100,19 @@ class ShopEpisode:
 
 
 class WebShopEnvironment:
-    """The tasks of one catalogue. Episodes share it and nothing else."""
+    """The tasks of one catalogue. Episodes share it and nothing else.
+
+    ``stochastic``: pages and scores depend on the episode's seed; ``episode`` has the seed 0.
+    """
 
     in_memory = True
 
     def __init__(self, shop: WebShop, spec: EnvironmentSpec, splits: Mapping[str, Sequence[int]]):
         self.shop = shop
         self.spec = spec
+        self._out_of_stock = float(spec.parameters.get("out_of_stock", 0.0))
+        self._score_noise = float(spec.parameters.get("score_noise", 0.0))
+        self.stochastic = bool(self._out_of_stock or self._score_noise)
         self.notes = _notes(shop, splits)
         products = shop.inventory
         self.sizes = {
@@ -112,7 +135,14 @@ class WebShopEnvironment:
         return int(self.spec.parameters["max_steps"])
 
     def episode(self, task: str) -> ShopEpisode:
-        return ShopEpisode(self.shop.session(), self._index(task))
+        return self.seeded_episode(task, 0)
+
+    def seeded_episode(self, task: str, seed: int) -> ShopEpisode:
+        """An episode whose chance is drawn from ``seed``; without chance all seeds are alike."""
+        if not self.stochastic:
+            return ShopEpisode(self.shop.session(), self._index(task))
+        chance = Chance(self._out_of_stock, self._score_noise, seed)
+        return ShopEpisode(StochasticSession(self.shop, chance), self._index(task))
 
     def expert(self, task: str) -> Expert:
         from tratree_cli.envs.webshop.expert import PageExpert
@@ -150,10 +180,16 @@ def open_webshop(
         "WebShop",
         parameters,
         choices={"goals": ("auto", "human", "synthetic")},
-        least={"page_size": 1, "hit_cap": 1, "max_steps": 1},
+        least={"page_size": 1, "hit_cap": 1, "max_steps": 1, "out_of_stock": 0, "score_noise": 0},
+        most={"out_of_stock": 1, "score_noise": 1},
     )
     if data == EMBEDDED:
         return _open_embedded(chosen)
+    if chosen.stochastic:
+        raise InputError(
+            "out_of_stock and score_noise are parameters of WebShop's embedded catalogue alone; a "
+            "folder's shop stays as the original is"
+        )
     folder = Path(data).expanduser().absolute()
     content = read_folder(folder)
     products, dropped = clean_products(content.products, content.attributes, str(content.files[0]))
@@ -201,7 +237,7 @@ def _environment(
             f"the catalogue {data} has no {shop.goal_kind} goals; its instruction file names none "
             "of its products"
         )
-    resolved = asdict(replace(chosen, goals=shop.goal_kind))
+    resolved = replace(chosen, goals=shop.goal_kind).record()
     return WebShopEnvironment(shop, EnvironmentSpec("webshop", data, digest, resolved), splits)
 
 

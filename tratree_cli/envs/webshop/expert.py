@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from tratree_cli.envs.webshop.pages import OUT_OF_STOCK
+
 SEP = " [SEP] "
 MAX_PAGES = 3
 SHORT_QUERY = 3
@@ -66,6 +68,7 @@ class PageExpert:
         self.query = _query(text)
         self.best: ResultLine | None = None
         self.clicked: set[str] = set()
+        self.hurried = False
 
     def act(self, observation: str) -> tuple[str, str]:
         """Return ``(thought, action)`` for the newest page."""
@@ -82,13 +85,20 @@ class PageExpert:
     def _on_results(self, segments: list[str]) -> tuple[str, str]:
         results = self._result_lines(segments)
         number = _page_number(segments)
+        if OUT_OF_STOCK in segments[: segments.index("Next >")]:
+            # Its choice is not to be had: it takes the best of what this page has left.
+            self.best, self.hurried = None, True
         for result in results:
             if self.best is None or result.rank > self.best.rank:
                 self.best = result
         if self.best is None:
             return "search", f"search[{self.query[-1]}]"
         satisfied = self.best.affordable and self.best.overlap >= len(self.query)
-        searching = not satisfied and self.best.page + MAX_PAGES > number + 1 and number < MAX_PAGES
+        searching = (
+            not (satisfied or self.hurried)
+            and self.best.page + MAX_PAGES > number + 1
+            and number < MAX_PAGES
+        )
         if searching and len(self.query) <= SHORT_QUERY and results and number >= self.best.page:
             return self._read_aloud(results, None), "click[Next >]"
         if self.best.asin not in segments and number > 1:

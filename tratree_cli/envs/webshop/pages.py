@@ -18,6 +18,8 @@ PREVIOUS = "< prev"
 NEXT = "next >"
 BUY = "buy now"
 SEARCH = "search"
+OUT_OF_STOCK = "Out of stock"
+"""Said of a product that a stochastic shop does not have (``stochastic``); ours."""
 SUBPAGES = ("description", "features", "reviews")
 _HTML_BLANKS = " \n\t\f\r"
 _SCRIPT_SAFE = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "'": "\\u0027"})

@@ -2,7 +2,9 @@
 
 One rollout descends from a root to a leaf: at each decision point the first unvisited option in
 insertion order, else the one with the highest UCB, ties to the lower. The leaf returns the mean G
-of the trajectories that end there, and the options on the path are updated. Nothing is random. Many
+of the trajectories that end there, and the options on the path are updated. Nothing is random. e*
+is then read off from the root down; among options of equal merit it follows the better recorded
+trajectory (``trees.trajectory_order``). Many
 small trees are searched together as arrays (``batched``), others one by one (``sequential``, the
 readable form); both give the same bits.
 """
@@ -25,6 +27,8 @@ from tratree_cli.trees.search.node_statistics import (
 )
 from tratree_cli.trees.search.sequential import search_tree
 from tratree_cli.trees.search.ucb import ucb_rule
+from tratree_cli.trees.search.walked_leaves import WalkedLeaves
+from tratree_cli.trees.trajectory_order import best_last
 
 _SMALL = 128
 """A tree of at most so many trajectories is small (it has fewer decision points than that)."""
@@ -40,8 +44,8 @@ class SearchResult:
 
     ``visits[N]`` is c_M and ``reward[N]`` r_M of every node of the forest; ``stop_visits[N]`` and
     ``stop_reward[N]`` those of its virtual stop leaf. ``best_leaf[K]`` is the node at which e*
-    ends and ``best_trajectory[K]`` the recorded trajectory it is rendered from (highest G of those
-    ending there, then the first inserted); both are -1 for trees without trajectories.
+    ends and ``best_trajectory[K]`` the recorded trajectory it is rendered from (``best_last`` of
+    those ending there); both are -1 for trees without trajectories.
     """
 
     forest: Forest
@@ -72,28 +76,40 @@ class SearchResult:
 
 
 def search(
-    forest: Forest, rollouts: int = 100, gamma: float = 1.41, select: Select = "mean"
+    forest: Forest,
+    rollouts: int = 100,
+    gamma: float = 1.41,
+    select: Select = "mean",
+    min_walks: int = 1,
 ) -> SearchResult:
     """Search every tree with ``rollouts`` rollouts and exploration weight ``gamma``.
 
     e* is read off greedily by ``select``: the highest r_M / c_M, the most visits, or the highest
-    return that ever came back through the option. Raises ValueError for parameters out of range.
+    return that ever came back through the option. Above 1, ``min_walks`` leads e* only to leaves
+    at which so many trajectories end; where the reading meets none, the tree gives its best
+    observed trajectory.
+    Raises ValueError for parameters out of range.
     """
     if rollouts < 1:
         raise ValueError(f"a search needs at least one rollout per tree, not {rollouts}")
     if select not in SELECTIONS:
         raise ValueError(f"there is no selection '{select}'; there are {', '.join(SELECTIONS)}")
-    statistics = NodeStatistics(forest)
+    walked = WalkedLeaves.of(forest, min_walks) if min_walks > 1 else None
+    statistics = NodeStatistics(forest, walked)
     together = _small_trees(forest, rollouts)
     if together.any():
         points = decision_points(forest, together)
         top = np.where(together, points.point[points.bottom[forest.roots]], -1)
         counts = search_together(points, top[top >= 0], rollouts, gamma, keep_best=select == "max")
-        statistics.leaf[:] = greedy_leaves(forest, points, counts, top, select)
+        statistics.leaf[:] = greedy_leaves(statistics, points, counts, top, select)
         statistics.spread(points, counts, top, together, rollouts)
     rule = ucb_rule(rollouts, float(gamma))
     for tree in np.flatnonzero(~together & (forest.visits[forest.roots] > 0)).tolist():
         statistics.enter(tree, search_tree(forest, tree, rollouts, rule), select, rollouts)
+    if walked is not None:
+        luckiest = best_observed(forest)
+        bare = np.flatnonzero((luckiest >= 0) & (statistics.leaf < 0))
+        statistics.leaf[bare] = forest.end_node[luckiest[bare]]
     return SearchResult(
         forest=forest,
         rollouts=rollouts,
@@ -118,16 +134,16 @@ def _small_trees(forest: Forest, rollouts: int) -> BoolArray:
 
 
 def endings_of(forest: Forest, leaf: IntArray) -> IntArray:
-    """Of the trajectories ending at each of these nodes the one with the highest G, then the first.
+    """Of the trajectories ending at each of these nodes the best (``best_last``).
 
     -1 where a node is -1.
     """
-    score, end_node = forest.columns.score, forest.end_node
+    end_node = forest.end_node
     wanted = np.zeros(len(forest), dtype=np.bool_)
     wanted[leaf[leaf >= 0]] = True
     ending = np.flatnonzero(forest.columns.counted)
     ending = ending[wanted[end_node[ending]]]
-    order = ending[np.lexsort((-ending, score[ending]))]
+    order = best_last(forest.columns, ending)
     places = np.unique(leaf)
     best = np.full(len(places), -1, dtype=np.int64)
     best[np.searchsorted(places, end_node[order])] = order  # the last one stays
@@ -135,9 +151,8 @@ def endings_of(forest: Forest, leaf: IntArray) -> IntArray:
 
 
 def best_observed(forest: Forest) -> IntArray:
-    """The trajectory with the highest G of every tree, then the first, ``[K]``; -1: none."""
+    """The best trajectory of every tree (``best_last``), ``[K]``; -1: none."""
     best = np.full(forest.trees, -1, dtype=np.int64)
-    counted = np.flatnonzero(forest.columns.counted)
-    order = np.lexsort((-counted, forest.columns.score[counted]))
-    best[forest.columns.task[counted[order]]] = counted[order]
+    order = best_last(forest.columns, np.flatnonzero(forest.columns.counted))
+    best[forest.columns.task[order]] = order
     return best
