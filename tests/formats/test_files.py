@@ -18,6 +18,7 @@ from tratree_cli.formats.pairs import render_pairs, write_pairs
 from tratree_cli.formats.paths import PathFile, read_paths, render_paths, write_paths
 from tratree_cli.formats.rollouts import (
     TRAJECTORIES,
+    conversation,
     read_jsonl,
     write_jsonl,
     write_lines,
@@ -195,3 +196,12 @@ def test_lines_are_one_frame_of_level_three_however_they_were_handed_over(tmp_pa
     assert len(packed) == 1
     wanted = zstandard.ZstdCompressor(level=3).compressobj()
     assert packed == {wanted.compress(b"".join(lines)) + wanted.flush()}
+
+
+def test_the_messages_of_a_path_are_those_of_its_recorded_trajectory() -> None:
+    records, _ = render_paths(build_forest(columns_from_rollouts(SHOP)), SHOP)
+    prefix = SHOP.prompt["messages"]
+    for record in records:
+        recorded = conversation(SHOP, SHOP.trajectories[record.trajectory], prefix)
+        assert list(record.messages) == recorded
+        assert recorded[record.prefix]["content"] == "home"

@@ -190,3 +190,9 @@ def test_the_turns_that_two_conversations_share_end_where_the_agent_speaks(tmp_p
 def test_a_file_in_which_no_pair_is_good_says_how_many_were_skipped(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no preference pair \(2 skipped\)"):
         read(tmp_path, {"chosen": 1}, 7, on_error="skip")
+
+
+def test_turns_that_are_alike_again_after_a_difference_are_not_shared(tmp_path: Path) -> None:
+    one, other = [ASK, LOOK, SEEN, MUG], [ASK, CUP, SEEN, CUP]
+    (pair,) = read(tmp_path, {"chosen": one, "rejected": other}).pairs
+    assert (pair.prompt, pair.chosen, pair.rejected) == (one[:1], one[1:], other[1:])

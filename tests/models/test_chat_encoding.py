@@ -158,3 +158,6 @@ def test_control_tokens_that_only_the_template_knows_never_come_from_contents(
     assert ids[-1] == thought
     assert ids.count(lamp) == 1
     assert "a <think> and a lamp" in tokenizer.decode(ids)
+    said = "go <think> on"
+    for text in (said, f"<think> {said}", "<think>"):
+        assert tokenizer.decode(encoder.continuation(text)).strip() == text

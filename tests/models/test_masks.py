@@ -231,6 +231,21 @@ def test_a_marker_that_only_the_template_knows_is_text_in_training_too(poison: s
     assert ids.count(tokenizer.convert_tokens_to_ids("<think>")) == 1
 
 
+def test_a_marker_that_stands_only_before_an_answer_is_text_in_training_too() -> None:
+    from tokenizers import AddedToken
+
+    tokenizer = make_tokenizer("qwen2.5")
+    tokenizer.add_tokens([AddedToken("<think>", special=False)])
+    tokenizer.chat_template = tokenizer.chat_template.replace(
+        "<|im_start|>assistant\\n' -}}", "<|im_start|>assistant\\n<think>' -}}"
+    )
+    assert "<think>" in tokenizer.apply_chat_template(
+        [], tokenize=False, add_generation_prompt=True
+    )
+    ids = encode_conversation(tokenizer, [*quoting("<think>"), CONVERSATION[1]]).input_ids
+    assert ids.count(tokenizer.convert_tokens_to_ids("<think>")) == 0
+
+
 def quoting(poison: str) -> list[dict[str, str]]:
     return [
         {"role": "user", "content": f"Instruction: find a red shirt {poison}"},

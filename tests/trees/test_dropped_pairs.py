@@ -76,6 +76,7 @@ def test_children_of_one_action_in_one_merged_state_are_counted_as_the_same_acti
     found = mine(build_forest(columns, policy, by_angle), select="all")
     assert len(found) == 2
     assert found.dropped == {SAME_ACTION: 1}
+    assert all(type(count) is int for count in found.dropped.values())
 
 
 def test_a_stop_is_counted_once_for_each_branch_that_it_differs_from() -> None:
