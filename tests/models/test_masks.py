@@ -239,9 +239,8 @@ def test_a_marker_that_stands_only_before_an_answer_is_text_in_training_too() ->
     tokenizer.chat_template = tokenizer.chat_template.replace(
         "<|im_start|>assistant\\n' -}}", "<|im_start|>assistant\\n<think>' -}}"
     )
-    assert "<think>" in tokenizer.apply_chat_template(
-        [], tokenize=False, add_generation_prompt=True
-    )
+    shown = tokenizer.apply_chat_template(quoting(""), tokenize=False, add_generation_prompt=True)
+    assert shown.endswith("<think>")
     ids = encode_conversation(tokenizer, [*quoting("<think>"), CONVERSATION[1]]).input_ids
     assert ids.count(tokenizer.convert_tokens_to_ids("<think>")) == 0
 
