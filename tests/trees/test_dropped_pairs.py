@@ -120,6 +120,16 @@ def test_a_pair_says_how_many_trajectories_its_means_are_over() -> None:
     assert (pair.chosen, pair.rejected) == (0, 3)
 
 
+def test_equal_continuations_of_different_beginnings_are_two_pairs() -> None:
+    columns = columns_from_lists(
+        ["t"] * 4,
+        [[(0, first), (5, last)] for first in (1, 4) for last in (2, 3)],
+        [1.0, 0.0, 1.0, 0.0],
+    )
+    found = mine(build_forest(columns))
+    assert [(pair.chosen, pair.rejected) for pair in found.pairs] == [(0, 1), (2, 3)]
+
+
 def test_a_horizon_that_leaves_the_same_words_makes_no_pair() -> None:
     one, other = [(0, 1), (2, 3)], [(0, 1), (2, 4)]
     columns = columns_from_lists(["t", "t"], [one, other], [1.0, 0.0])
