@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tratree_cli.training.convergence import (
-    FALLING,
     LengthSearch,
     TriedLength,
     as_lines,
@@ -80,10 +79,5 @@ def test_the_fall_of_the_loss_is_taken_from_the_third_quarter_to_the_last() -> N
     assert loss_fall([]) is None
 
 
-def test_a_loss_that_still_falls_is_said_with_its_share() -> None:
-    falling = {"loss_fall": 0.4, "optimizer_steps": 64}
-    assert unconverged(falling) == (
-        "the loss still fell by 40% over the last quarter of its 64 updates"
-    )
-    assert unconverged({"loss_fall": FALLING, "optimizer_steps": 64}) == ""
-    assert unconverged({"optimizer_steps": 64}) == ""
+def test_the_loss_alone_does_not_say_that_a_training_was_too_short() -> None:
+    assert unconverged({"loss_fall": 0.4, "optimizer_steps": 64}) == ""
