@@ -77,8 +77,8 @@ def test_the_curve_of_auto_is_told_and_its_evaluations_are_no_rows_of_a_report(
     tried = auto.json["summary"]["auto"]["tried"]
     assert [(length["epochs"], length["updates"]) for length in tried] == [(1, 1), (2, 2)]
     assert f"auto: {auto.json['summary']['auto']['epochs']:g} epochs of 1, 2; dev" in auto.err
-    longer = "type --set sft.strong.auto_epochs=[1,2,3,4]"
-    assert (longer in auto.err) is auto.json["summary"]["auto"]["rising"]
+    longer = "--set sft.strong.auto_epochs=[1,2,3,4]"
+    assert (longer in " ".join(auto.err.split())) is auto.json["summary"]["auto"]["rising"]
     shown = tratree("show", auto.json["ref"])
     assert "1 epochs, 1 updates: loss" in shown.out
     assert "dev reward" in shown.out

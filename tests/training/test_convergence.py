@@ -71,6 +71,13 @@ def test_a_longest_length_that_is_the_best_has_not_converged() -> None:
     assert as_lines({"auto": rising.record()})[-1] == f"not converged: {words}"
 
 
+def test_where_nothing_was_earned_no_reward_is_said_to_rise() -> None:
+    nothing = search(0.0, 0.0, 0.0, 0.0)
+    assert unconverged({"auto": nothing.record()}) == (
+        "no dev task had any reward up to 40 epochs, the longest tried"
+    )
+
+
 def test_the_fall_of_the_loss_is_taken_from_the_third_quarter_to_the_last() -> None:
     curve = [(step, 1.0 if step <= 30 else 0.6) for step in range(1, 41)]
     assert loss_fall(curve) == pytest.approx(0.4)

@@ -97,7 +97,7 @@ def _epochs(text: str | None) -> float | str | None:
 
 
 def _length(entry: Entry, role: str) -> RenderableType | None:
-    """How ``auto`` chose the number of epochs, and whether it had too few of them to choose from."""
+    """How ``auto`` chose the number of epochs, and what to type where it ended too early."""
     from rich.text import Text
 
     from tratree_cli.training import convergence

@@ -105,7 +105,10 @@ def unconverged(summary: Mapping[str, Any]) -> str:
     search = length_search(summary)
     if search is None or not search.rising:
         return ""
-    return f"dev reward was still rising at {search.candidates[-1]:g} epochs, the longest tried"
+    longest = f"{search.candidates[-1]:g} epochs, the longest tried"
+    if not search.best.reward:
+        return f"no dev task had any reward up to {longest}"
+    return f"dev reward was still rising at {longest}"
 
 
 def as_lines(summary: Mapping[str, Any]) -> list[str]:
