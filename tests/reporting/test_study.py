@@ -167,6 +167,18 @@ def test_a_bad_sweep_is_refused_in_one_sentence(config: Config, text: str, sente
     assert sentence in str(refused.value)
 
 
+def test_a_sweep_of_both_models_is_refused_where_the_recipe_tells_them_apart() -> None:
+    quick = load_recipe("quick")
+    with pytest.raises(InputError, match=r"sweep sft\.weak\.epochs or sft\.strong\.epochs"):
+        study.parse_sweep("sft.epochs=8,16", quick)
+    # The recipe's own value of the one model is known, so its cell is no second one.
+    found = cells(quick, "sft-strong", sweep="sft.strong.epochs=8,40")
+    assert [(dict(cell.settings), cell.varied) for cell in found] == [
+        ({"sft.strong.epochs": 40.0}, ()),
+        ({"sft.strong.epochs": 8.0}, ("sft.strong.epochs",)),
+    ]
+
+
 def test_a_sweep_that_changes_no_method_is_refused(config: Config) -> None:
     with pytest.raises(InputError, match="none of the methods"):
         cells(config, "sft-weak", sweep="dpo.beta=0.5")

@@ -18,7 +18,7 @@ from tratree_cli.config import Config, parse_assignment
 from tratree_cli.errors import InputError
 from tratree_cli.methods.registry import ALL, method, methods, with_controls
 from tratree_cli.pipeline.graph import Node, order
-from tratree_cli.sections import AS_SEED
+from tratree_cli.sections import AS_SEED, SFT_ROLES
 from tratree_cli.stages import method_graph
 
 DATA_SEED = "train.data_seed"
@@ -86,6 +86,13 @@ def parse_sweep(text: str, config: Config) -> Sweep:
     if key == DATA_SEED:
         raise InputError(
             f"--sweep {text}: use --orders N for orders of rows, which are averaged within a seed"
+        )
+    section, _, name = key.partition(".")
+    own = [role for role in SFT_ROLES if section == "sft" and name in getattr(config.sft, role)]
+    if own:
+        instead = " or ".join(f"sft.{role}.{name}" for role in own)
+        raise InputError(
+            f"--sweep {text}: the recipe has values of its own for single models; sweep {instead}"
         )
     if not equals or "." not in key or not all(literals):
         raise InputError(f"--sweep {text}: expected section.key=value,value,...")
