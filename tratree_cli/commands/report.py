@@ -87,11 +87,14 @@ def report(
     from tratree_cli.reporting import study
 
     form = check_output(form, output)
-    if existing and (evaluations or methods):
-        other = "evaluations that are named" if evaluations else "--methods"
+    made = "--methods" if methods else "--controls" if controls is not None else ""
+    if existing and (evaluations or made):
+        other = "evaluations that are named" if evaluations else made
         raise InputError(f"--existing takes all that is in the store; drop it, or drop {other}")
     named = evaluations or []
     given = _existing(session) if existing else session.entries(named, ("evaluation",))
+    if given and made:
+        raise InputError(f"{made} says what to evaluate, but evaluations are given; drop it")
     if given:
         # Evaluations of several environments may stand in one report, so nothing is inherited
         # from the first but what the store records of it anyway.
