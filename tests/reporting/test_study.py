@@ -71,6 +71,11 @@ def test_orders_of_rows_are_trained_from_the_same_models_and_data(config: Config
     assert named[found[2].evaluation.key].endswith(", seed 0, order 1")
 
 
+def test_orders_are_counted_from_the_configured_data_seed(config: Config) -> None:
+    later = config.with_values({"train": {"data_seed": 5}}, "the test")
+    assert [cell.data_seed for cell in cells(later, "mcts", orders=2)] == [5, 6]
+
+
 def test_a_data_seed_is_keyed_only_where_it_is_given(config: Config) -> None:
     plain = method_graph.evaluation(config, "mcts")
     assert all("data_seed" not in node.key_params for node in order([plain]))

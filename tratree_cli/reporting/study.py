@@ -158,9 +158,9 @@ def cells(
     """Every distinct cell: per seed the recipe itself, then the swept settings around it.
 
     ``config.seed`` is the first seed. ``orders`` trains what depends on the order of rows with so
-    many of them (``train.data_seed`` from 0 on); None leaves it to the configuration. Scripted
-    policies know no training seed, and methods that do not depend on a swept parameter have no cell
-    of their own for it.
+    many of them, counted from ``train.data_seed`` or from 0; None leaves it to the configuration.
+    Scripted policies know no training seed, and methods that do not depend on a swept parameter
+    have no cell of their own for it.
     """
     distinct: dict[tuple[str, str], StudyCell] = {}
     effective: set[str] = set()
@@ -208,7 +208,8 @@ def _rows(
             if orders is None or not _depends_on_order(own, name):
                 yield own, name, None
                 continue
-            for data_seed in range(orders):
+            first = max(config.train.data_seed, 0)
+            for data_seed in range(first, first + orders):
                 yield _ordered(own, data_seed), name, data_seed
 
 
