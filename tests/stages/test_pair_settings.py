@@ -79,6 +79,15 @@ def test_one_rule_may_have_values_of_its_own() -> None:
     assert mine_pairs.node(again, rule="eto").params.per_task == 3
 
 
+def test_turns_of_all_rules_are_none_of_one_that_takes_whole_trajectories() -> None:
+    rules: dict[str, Any] = {"unstructured": {"level": "trajectory"}}
+    assert keyed("tree", level="step", horizon=2, rules=rules)["horizon"] == 2
+    assert "horizon" not in keyed("unstructured", level="step", horizon=2, rules=rules)
+    rules["unstructured"]["horizon"] = 2
+    with pytest.raises(InputError, match="takes them to the end"):
+        keyed("unstructured", level="step", rules=rules)
+
+
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
