@@ -84,6 +84,13 @@ def test_the_curve_of_auto_is_told_and_its_evaluations_are_no_rows_of_a_report(
     assert "dev reward" in shown.out
     tratree("report", "--existing").refused("holds no evaluation")
 
+    # The chosen model was played already, and is not missing beside others on the same tasks.
+    assert tratree("eval", auto.json["ref"], "--split", "dev", "--limit", "2").code == 0
+    dev = ("eval", "--policy", "expert", "--env", "webshop", "--split", "dev", "--limit", "2")
+    assert tratree(*dev).code == 0
+    beside = tratree("report", "--existing", "--format", "results")
+    assert [line.split(",")[2] for line in beside.out.splitlines()[1:]] == ["expert", "sft-strong"]
+
 
 @pytest.mark.slow
 def test_a_killed_search_goes_on_where_it_was(tratree: Folder, words: tuple[str, ...]) -> None:
