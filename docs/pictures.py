@@ -3,8 +3,7 @@
     python docs/pictures.py [FOLDER]
 
 FOLDER holds the stores (``quick`` and ``micro``); what is in them is not made again. Without it
-both recipes run in a temporary folder, which takes minutes. The pages of the study have a script of
-their own, ``docs/study/pictures.sh``.
+both recipes run in a temporary folder, which takes minutes.
 """
 
 from __future__ import annotations

@@ -54,6 +54,8 @@ def test_the_format_follows_the_suffix(monkeypatch: pytest.MonkeyPatch) -> None:
         assert check_output(None, Path(name)) == form
     assert check_output(None, Path("r.weird")) == "terminal"
     assert check_output("csv", Path("r.html")) == "csv"
+    with pytest.raises(InputError, match=r"a browser prints of the page; write report.html"):
+        check_output(None, Path("r.pdf"))
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     with pytest.raises(InputError, match="--output"):
         check_output("html", None)

@@ -86,6 +86,7 @@ def show(
 def _show_tree(entry: Entry, task: str | None, depth: int, min_visits: int, form: str) -> None:
     from tratree_cli.display import forest
     from tratree_cli.display.tree_rows import tree_rows
+    from tratree_cli.display.valid_actions import most_informative
     from tratree_cli.formats.trees import read_tree
     from tratree_cli.reporting import artifact_views as views
     from tratree_cli.reporting.render import tree_exports
@@ -100,7 +101,7 @@ def _show_tree(entry: Entry, task: str | None, depth: int, min_visits: int, form
     if task is None and form == "terminal":
         print_content(forest.render_forest(tree, search=found, max_depth=depth))
         return
-    ranked = forest.most_informative(tree)
+    ranked = most_informative(tree)
     if not ranked:
         raise InputError(f"{entry.ref[:24]} has no tree with a scored trajectory to draw")
     number = views.tree_number(tree, task, entry) if task is not None else ranked[0]

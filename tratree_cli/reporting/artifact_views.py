@@ -215,7 +215,8 @@ def typical_tree_view(tree: Entry) -> RenderableType:
     """The most informative tree of a forest, cut to what fits under a table."""
     from rich.text import Text
 
-    from tratree_cli.display.forest import most_informative, render_tree
+    from tratree_cli.display.forest import render_tree
+    from tratree_cli.display.valid_actions import most_informative
     from tratree_cli.formats.trees import read_tree
     from tratree_cli.trees.search.api import search
 
