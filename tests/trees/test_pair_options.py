@@ -11,7 +11,7 @@ import pytest
 from tratree_cli.trees.build import build_forest
 from tratree_cli.trees.columns import DONE_END, NO_ACTION, Columns, columns_from_lists
 from tratree_cli.trees.divergence_pairs import mine
-from tratree_cli.trees.mirror_pairs import with_mirrors, with_shuffled_sides
+from tratree_cli.trees.mirror_pairs import with_mirrors
 from tratree_cli.trees.pair_limits import without_invalid_sides
 from tratree_cli.trees.pairs import (
     DUPLICATE,
@@ -308,15 +308,3 @@ def test_both_levels_of_a_pair_have_one_mirror() -> None:
     columns = shop()
     found = with_mirrors(mine(build_forest(columns), horizons=[1, 0]), columns)
     assert Counter(pair.basis for pair in found.pairs) == {"score": 2, "mirror": 1}
-
-
-# Exchanged sides
-
-
-def test_sides_are_exchanged_by_the_seed_and_nothing_else_changes() -> None:
-    columns = branches(*range(1, 9), scores=[n / 8 for n in range(8)])
-    found = mine(build_forest(columns), select="all", min_gap=0.0)
-    one, again, other = (with_shuffled_sides(found, seed) for seed in (1, 1, 2))
-    assert one == again != other
-    assert 0 < sum(pair.swapped for pair in one.pairs) < len(found)
-    assert sides(one) == sides(found)
