@@ -237,20 +237,18 @@ def scoring_memory(
 
 
 def conversations_at_once(
-    shape: ModelShape, free: int, longest: int, *, bfloat16: bool, most: int
+    shape: ModelShape, free: int, longest: int, *, device: str, bfloat16: bool, most: int
 ) -> int:
     """How many conversations of ``longest`` tokens fit into ``free`` bytes: a power of two.
 
     At least 1, at most ``most``. A tenth of the memory stays free.
     """
-    number = BFLOAT16 if bfloat16 else FLOAT32
-    rows, room = 1, free * 9 // 10
 
-    def needed(conversations: int) -> int:
-        task = Playing(conversations, conversations * longest, longest, bfloat16=bfloat16)
-        parts = playing_memory(shape, task).parts
-        return sum(parts.values()) - (0 if number == FLOAT32 else parts["libraries"])
+    def needed(rows: int) -> int:
+        task = Playing(rows, rows * longest, longest, device=device, bfloat16=bfloat16)
+        return playing_memory(shape, task).total
 
-    while 2 * rows <= most and needed(2 * rows) <= room:
+    rows = 1
+    while 2 * rows <= most and needed(2 * rows) <= free * 9 // 10:
         rows *= 2
     return rows

@@ -62,7 +62,7 @@ def of_training(node: Node, options: Options, found: Found) -> Forecast | None:
         Training(
             rows=rows,
             device=device,
-            bfloat16=_bfloat16(training.dtype, device),
+            bfloat16=computes_in_bfloat16(training.dtype, device),
             rank=training.lora_r,
             checkpointing=training.gradient_checkpointing,
             accumulates=micro < share,
@@ -103,7 +103,7 @@ def of_playing(node: Node, options: Options, found: Found) -> Forecast | None:
                     tokens=at_once * tokens,
                     opening=opening,
                     device=device,
-                    bfloat16=_bfloat16(engine.dtype, device),
+                    bfloat16=computes_in_bfloat16(engine.dtype, device),
                     workers=workers,
                     known=bool(mean),
                 ),
@@ -125,7 +125,7 @@ def of_scoring(node: Node, options: Options, found: Found) -> Forecast | None:
         shape,
         rows or at_the_limit(64, limit),
         device=device,
-        bfloat16=_bfloat16(params.dtype, device),
+        bfloat16=computes_in_bfloat16(params.dtype, device),
     )
 
 
@@ -138,17 +138,16 @@ def model_folder(source: Any, role: str, found: Found, depth: int = 0) -> Path |
     entry = found(source) if depth else None
     if entry is not None or not isinstance(source, Node):
         entry = entry or source
-        if (entry.path / ADAPTER).is_file():
-            return _adapter_base(entry.path)
         return Path(entry.path)
     for name in source.locations.base_models if "base" in source.models else ():
-        return _base(name)
+        return base_place(name)
     for before in source.inputs.get(role, ()) or source.inputs.get("init", ()):
         return model_folder(before, "init", found, depth + 1)
     return None
 
 
-def _base(name: str) -> Path | str:
+def base_place(name: str) -> Path | str:
+    """The folder of a base model, or its name on the hub."""
     if name in SHAPES:
         return templates_dir() / "models" / name
     return Path(name) if Path(name).is_dir() else name
@@ -168,6 +167,8 @@ def shape_in(place: Path | str | None) -> ModelShape | None:
     """The shape of the model in a folder, or on the hub as far as it is known or was fetched."""
     if place is None:
         return None
+    if isinstance(place, Path) and (place / ADAPTER).is_file():
+        place = _adapter_base(place)
     if isinstance(place, Path) and place.is_dir():
         return folder_shape(place)
     name = str(place)
@@ -181,10 +182,11 @@ def shape_in(place: Path | str | None) -> ModelShape | None:
 
 def _outside(name: str, options: Options) -> Path | str | None:
     place = options.policies.get(name)
-    return None if place is None else _base(place)
+    return None if place is None else base_place(place)
 
 
-def _bfloat16(dtype: str, device: str) -> bool:
+def computes_in_bfloat16(dtype: str, device: str) -> bool:
+    """Whether ``dtype`` means bfloat16 on ``device``, as ``models.devices.precision`` has it."""
     return dtype == "bfloat16" or (dtype == "auto" and device.startswith("cuda"))
 
 
