@@ -46,7 +46,7 @@ def measure(model: Path, context: Context) -> dict[str, float]:
     found["engine"] = speed(engine, rows, turns, prompt, context.device)
     sizes = folder_shape(model)
     assert sizes is not None, "it is a Llama"
-    # On a GPU the cache has as many columns for every row as the longest needed, doubled as it grows.
+    # On a GPU every row of the cache has as many columns as the longest needed.
     task = Playing(rows, rows * longest, longest // 2, context.device, bfloat16=not context.toy)
     forecast = playing_memory(sizes, task).total
     peak = peak_bytes(context.device)
@@ -66,7 +66,7 @@ def measure(model: Path, context: Context) -> dict[str, float]:
 
 
 def speed(policy: Any, rows: int, turns: int, prompt: int, device: str) -> float:
-    """New tokens a second over ``turns`` turns of ``rows`` conversations, after one that warms up."""
+    """New tokens a second over ``turns`` turns of ``rows`` conversations; one before warms up."""
     played(policy, 1, 1, prompt)
     finish(device)
     started = time.monotonic()

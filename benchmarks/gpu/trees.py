@@ -36,8 +36,8 @@ def measure(context: Context, shape: Shape) -> dict[str, float]:
     end, trunk, steps = (4, 24, 3) if context.toy else (END, 700, 6)
     rows = pairs(trunk, end, steps)
     config = DPOParams(
-        batch_size=PAIRS, epochs=1, checkpoint_every=0, device=context.device, save_dtype="bfloat16",
-        lora=LoraParams(r=shape.rank, alpha=2 * shape.rank, merge=False),
+        batch_size=PAIRS, epochs=1, checkpoint_every=0, device=context.device,
+        save_dtype="bfloat16", lora=LoraParams(r=shape.rank, alpha=2 * shape.rank, merge=False),
     )  # fmt: skip
     rows = with_reference(rows, reference_logps(model, rows, config=config))
     found: dict[str, float] = {}

@@ -124,7 +124,15 @@ def training_memory(shape: ModelShape, task: Training) -> Forecast:
     }
     if not on_gpu:
         parts["libraries"] = LIBRARIES["train"]
+        if task.rank and task.merged:
+            parts = max(parts, _merging(shape, parts), key=lambda held: sum(held.values()))
     return Forecast(task.device, parts, at_most=not task.rows.known)
+
+
+def _merging(shape: ModelShape, parts: Mapping[str, int]) -> dict[str, int]:
+    """What lies in memory while an adapter is added to the weights of its base in float32."""
+    held = {name: size for name, size in parts.items() if name not in ("activations", "logits")}
+    return held | {"merged model": shape.weights * FLOAT32}
 
 
 def activation_bytes(shape: ModelShape, task: Training) -> int:
@@ -206,10 +214,21 @@ def playing_memory(shape: ModelShape, task: Playing) -> Forecast:
         "activations": working_bytes(shape, chunk, number) + mask,
         "logits": 3 * task.conversations * shape.vocabulary * FLOAT32,
     }
-    if not on_gpu:
+    if on_gpu:
+        parts["cache as it grows"] = kv_bytes(shape, _columns_before(task), number)
+    else:
         parts["libraries"] = LIBRARIES["play"]
     each = {name: size * task.workers for name, size in parts.items()}
     return Forecast(task.device, each, at_most=not task.known)
+
+
+def _columns_before(task: Playing) -> int:
+    """Tokens for which a GPU's cache had room before its last growth, which copies it.
+
+    It doubles until it grows by 1,024 columns at a time (``agents.local.kv_cache``).
+    """
+    columns = -(-task.tokens // max(1, task.conversations))
+    return max(1, task.conversations) * max(columns // 2, columns - 1024)
 
 
 def working_bytes(shape: ModelShape, tokens: int, number: int) -> int:

@@ -64,6 +64,7 @@ def of_training(node: Node, options: Options, found: Found) -> Forecast | None:
             device=device,
             bfloat16=computes_in_bfloat16(training.dtype, device),
             rank=training.lora_r,
+            merged=training.lora_merge,
             checkpointing=training.gradient_checkpointing,
             accumulates=micro < share,
             reference=live,
