@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -72,18 +73,27 @@ def test_a_missing_piece_or_model_is_a_reason_to_skip(
         Context(tmp_path, toy=True).real("smollm2")
 
 
-def test_a_part_that_fails_or_hangs_costs_itself_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import time
-
+def test_a_part_that_fails_costs_itself_alone(tmp_path: Path) -> None:
     nothing = script.Part("nothing", 60, "nowhere:run")
-    monkeypatch.setattr(script, "PARTS", (nothing,))
-    ends = time.monotonic() + 600
-    failed = script.run_part(nothing, tmp_path, ends, toy=False)
-    assert failed["state"] == "failed" and "nothing" in failed["reason"]
+    failed = script.run_part(nothing, tmp_path, time.monotonic() + 600, toy=False)
+    assert failed["state"] == "failed" and "exit code 1" in failed["reason"]
     late = script.run_part(nothing, tmp_path, time.monotonic(), toy=False)
     assert late["state"] == "skipped" and late["reason"] == "no time was left"
+
+
+@pytest.mark.slow
+def test_a_part_that_hangs_is_ended_with_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = tmp_path / "python"
+    hanging.write_text(f"#!/bin/sh\nsleep 600 & echo $! > {tmp_path}/child\nwait\n")
+    hanging.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(hanging))
+    part = script.Part("hangs", 6, "nowhere:run")
+    ended = script.run_part(part, tmp_path, time.monotonic() + 600, toy=False)
+    assert ended["state"] == "failed" and ended["reason"].startswith("not done after 6 s")
+    child = Path("/proc") / (tmp_path / "child").read_text().strip()
+    assert not child.exists() or "State:\tZ" in (child / "status").read_text()
 
 
 @pytest.mark.slow
