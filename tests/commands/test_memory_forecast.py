@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.command_line import Answer, Folder
+from tests.command_line import Answer, Folder, run_tratree
 from tests.peak_memory import forecast, measured
+from tests.test_startup import HEAVY, loaded
 from tests.tiny_models import make_model
 from tratree_cli.models import free_memory
+from tratree_cli.stages import memory_forecast
 
 GB = 10**9
 
@@ -31,6 +33,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Any:
     def set_to(gigabytes: float) -> None:
         monkeypatch.setattr(free_memory, "main_memory", lambda: round(gigabytes * GB))
         monkeypatch.setattr(free_memory, "gpu_memory", list)
+        memory_forecast.device_of.cache_clear()
 
     set_to(16)
     return set_to
@@ -73,6 +76,17 @@ def test_a_model_of_unknown_shape_has_no_forecast(tratree: Folder, memory: Any) 
 
 def test_served_and_scripted_policies_take_no_memory_of_ours(tratree: Folder, memory: Any) -> None:
     assert forecasts(tratree("explore", "--policy", "random", "-n", "--json"))["explore"] is None
+
+
+def test_a_forecast_counts_texts_that_exist_without_importing_anything_heavy(
+    tmp_path: Path,
+) -> None:
+    made = run_tratree(tmp_path, "explore", "--policy", "expert", "--limit", "2", "-m", "1")
+    words = ("sft", made.stdout.strip(), "--model", "tratree-s")
+    planned = run_tratree(tmp_path, *words, "-n", "--json", "--no-stdin")
+    assert planned.returncode == 0, planned.stderr
+    assert json.loads(planned.stdout.splitlines()[-1])["memory"]["at_most"] is False
+    assert not loaded(tmp_path, *words, "-n") & set(HEAVY)
 
 
 def block(answer: Answer) -> int:

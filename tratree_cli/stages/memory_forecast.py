@@ -7,6 +7,7 @@ that it can be. Nothing heavy is imported and nothing is downloaded.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,14 @@ from tratree_cli.stages.text_lengths import (
     conversations_in,
     longest_batch,
     pair_sides,
+    shared_batch,
 )
 
 LONGER = 1.25
 """Tokens of a played conversation over those of a demonstrated one, where these are known."""
 ADAPTER = "adapter_config.json"
+WORTH_IT = 1.5
+"""As ``training.tree_packing.scorer`` has it, which imports PyTorch."""
 
 
 def of_training(node: Node, options: Options, found: Found) -> Forecast | None:
@@ -54,7 +58,7 @@ def of_training(node: Node, options: Options, found: Found) -> Forecast | None:
     assert isinstance(schedule, DpoSection | SftSection), "imitation has a schedule of its own"
     share = max(1, schedule.batch_size // process_count(params.world))
     micro = min(training.micro_batch or share, share)
-    device = device_memory(options.device).device
+    device = device_of(options.device)
     rows = _rows(node, found, folder, training, micro, dpo is not None, _limit(shape, training))
     live = (dpo is not None and dpo.explicit_kl) or "diverge_from" in node.inputs
     return training_memory(
@@ -85,7 +89,7 @@ def of_playing(node: Node, options: Options, found: Found) -> Forecast | None:
         backend_of(n) is None or n == MODEL for n in params.policies
     ):
         return None
-    device = device_memory(options.device).device
+    device = device_of(options.device)
     limit = min([engine.max_context, *(s.positions for s, _ in shapes if s.positions)])
     tasks = [n for n in (params.tasks, len(getattr(params, "task_ids", ()))) if n]
     at_once = min([engine.block, *tasks])
@@ -119,7 +123,7 @@ def of_scoring(node: Node, options: Options, found: Found) -> Forecast | None:
     shape = shape_in(folder)
     if shape is None:
         return None
-    device = device_memory(options.device).device
+    device = device_of(options.device)
     limit = min(filter(None, (params.max_length, shape.positions)), default=shape.positions)
     rows = _pair_rows(node, found, folder, 1 << 30, limit, params.too_long == "drop")
     return scoring_memory(
@@ -181,6 +185,12 @@ def shape_in(place: Path | str | None) -> ModelShape | None:
     return folder_shape(Path(file).parent) if isinstance(file, str) else None
 
 
+@lru_cache(maxsize=8)
+def device_of(wanted: str) -> str:
+    """The device that ``wanted`` means here; the driver is asked once for a whole plan."""
+    return device_memory(wanted).device
+
+
 def _outside(name: str, options: Options) -> Path | str | None:
     place = options.policies.get(name)
     return None if place is None else base_place(place)
@@ -207,6 +217,9 @@ def _rows(
     """The rows of a forward pass: of the longest texts where they are there, else at the limit."""
     dropped = training.too_long == "drop"
     if pairs:
+        shared = _packed_pairs(node, found, folder, training, micro)
+        if shared is not None:
+            return shared
         known = _pair_rows(node, found, folder, micro, limit, dropped)
         return known or at_the_limit(2 * micro, limit)
     packed = getattr(training, "packing", False)
@@ -222,8 +235,11 @@ def _conversations(
 ) -> list[RowLength]:
     if not isinstance(folder, Path):
         return []
-    entries = {role: entry for role in ("paths", "demos") if (entry := _entry(node, role, found))}
-    messages = conversations_in(entries)
+    kind, entry = next(
+        ((role, entry) for role in ("paths", "demos") if (entry := _entry(node, role, found))),
+        ("", None),
+    )
+    messages = conversations_in(entry.path, kind, entry.size) if entry is not None else None
     return conversation_lengths(folder, messages, limit, dropped) if messages else []
 
 
@@ -234,7 +250,7 @@ def _pair_rows(
     entry = _entry(node, "pairs", found)
     if entry is None or not isinstance(folder, Path):
         return None
-    sides = pair_sides(entry)
+    sides = pair_sides(entry.path, entry.size)
     if not sides:
         return None
     lengths = conversation_lengths(
@@ -245,6 +261,22 @@ def _pair_rows(
         return None
     # Only what follows the divergence is scored, which is at most the continuation.
     return Rows(min(2 * micro, 2 * len(sides)), known.longest, known.scored)
+
+
+def _packed_pairs(
+    node: Node, found: Found, folder: Path | str | None, training: TrainingSection, micro: int
+) -> Rows | None:
+    """The pairs as trees, where training computes them so (``tree_packing.decision``)."""
+    entry, mode = _entry(node, "pairs", found), node.params.dpo.tree_packing
+    plain = training.attention in ("auto", "sdpa") and not (
+        training.lora_r and training.lora_dropout
+    )
+    if entry is None or not isinstance(folder, Path) or mode == "off":
+        return None
+    if mode == "auto" and not plain:
+        return None
+    sides = pair_sides(entry.path, entry.size)
+    return shared_batch(folder, sides, micro, WORTH_IT if mode == "auto" else 0) if sides else None
 
 
 def _demonstrated(

@@ -6,7 +6,7 @@ that a plan stays quick. A chat template's own tokens are an allowance for each 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 from tratree_cli.models.memory import Rows
 
 if TYPE_CHECKING:
-    from tratree_store import Entry
-
     from tratree_cli.training.trainer import Messages
 
 OF_A_MESSAGE = 4
 """Tokens of a chat template around a message: ChatML has five, the embedded models two."""
 COUNTED = 64
 """So many of the longest texts are counted."""
+AT_ONCE = 8192
+"""Distinct tokens that tree packing keeps activations of (``tree_packing.depth_first``)."""
 READ = 32 << 20
 """Bytes of a compressed artifact beyond which it is not read for a plan."""
 
@@ -79,7 +79,12 @@ def _tokens(folder: Path, text: str) -> int:
     tokenizer = _tokenizer(folder)
     if tokenizer is None:
         return len(text) // 3
-    return len(tokenizer.encode(text, add_special_tokens=False).ids)
+    return len(_ids(folder, text))
+
+
+@lru_cache(maxsize=20_000)
+def _ids(folder: Path, text: str) -> tuple[int, ...]:
+    return tuple(_tokenizer(folder).encode(text, add_special_tokens=False).ids)
 
 
 @lru_cache(maxsize=4)
@@ -94,25 +99,79 @@ def _tokenizer(folder: Path) -> Any:
         return None
 
 
-def conversations_in(entries: Mapping[str, Entry]) -> Sequence[Messages] | None:
-    """The conversations that are learnt from, by kind of artifact; None: too large to look at."""
+@lru_cache(maxsize=32)
+def conversations_in(folder: Path, kind: str, size: int) -> Sequence[Messages] | None:
+    """The conversations of an artifact of ``size`` bytes; None: too large to look at."""
     from tratree_cli.formats.paths import read_paths
-    from tratree_cli.stages.examples import demonstrations_of
+    from tratree_cli.formats.rollouts import conversation, read_rollouts
 
-    if any(entry.size > READ for entry in entries.values()):
+    if size > READ:
         return None
-    if "paths" in entries:
-        return [path.messages for path in read_paths(entries["paths"].path).paths]
-    if "demos" in entries:
-        return demonstrations_of([entries["demos"]]).messages
-    return None
+    if kind == "paths":
+        return [path.messages for path in read_paths(folder).paths]
+    rollouts = read_rollouts(folder)
+    prefix = rollouts.prompt.get("messages", [])
+    return [conversation(rollouts, one, prefix) for one in rollouts.trajectories]
 
 
-def pair_sides(entry: Entry) -> list[tuple[Messages, Messages]] | None:
+@lru_cache(maxsize=32)
+def pair_sides(folder: Path, size: int) -> list[tuple[Messages, Messages]] | None:
     """Both sides of every pair as whole conversations; None: too large to look at."""
     from tratree_cli.formats.pairs import read_pairs
 
-    if entry.size > READ:
+    if size > READ:
         return None
-    pairs = [record.messages() for record in read_pairs(entry.path).pairs]
+    pairs = [record.messages() for record in read_pairs(folder).pairs]
     return [([*p.prompt, *p.chosen], [*p.prompt, *p.rejected]) for p in pairs]
+
+
+def shared_batch(
+    folder: Path, sides: Sequence[tuple[Messages, Messages]], micro: int, least: float
+) -> Rows | None:
+    """The largest batch of ``micro`` pairs as trees: each distinct token once (``tree_packing``).
+
+    Trees are those of the pairs' first messages; only trees of the longest pairs are looked at.
+    None where less than ``least`` flat tokens come to a distinct one, or the tokenizer is unknown.
+    """
+    from tratree_cli.training.tree_packing.trie import build_tries
+
+    if _tokenizer(folder) is None:
+        return None
+    trees: dict[str, list[tuple[Messages, Messages]]] = {}
+    for pair in sides:
+        trees.setdefault(_opening(pair[0]), []).append(pair)
+    longest = sorted(sides, key=lambda pair: -_characters(pair[0]))[:COUNTED]
+    chosen = [
+        pair for name in dict.fromkeys(_opening(p[0]) for p in longest) for pair in trees[name]
+    ]
+    flat = unique = most = longest_row = scored = 0
+    for start in range(0, len(chosen), micro):
+        batch = [side for pair in chosen[start : start + micro] for side in pair]
+        rows = [_sequence(folder, side) for side in batch]
+        size = sum(map(len, build_tries(rows)))
+        flat += sum(map(len, rows))
+        unique += size
+        if size > most:
+            most, longest_row = size, max(map(len, rows))
+            scored = (
+                sum(_length(folder, side).scored for side in batch) * size // sum(map(len, rows))
+            )
+    if not unique or flat < least * unique:
+        return None
+    # Larger trees are computed depth first, in the memory of a path.
+    return Rows(1, min(most, max(AT_ONCE, 2 * longest_row)), scored)
+
+
+def _opening(messages: Messages) -> str:
+    """What the pairs of one tree have in common: all before the agent's first word."""
+    first = next((n for n, one in enumerate(messages) if one["role"] == "assistant"), 0)
+    return "\n".join(message["content"] for message in messages[: first or 1])
+
+
+def _sequence(folder: Path, messages: Messages) -> list[int]:
+    """Token ids of a conversation, with as many more as a template puts around each message."""
+    row: list[int] = []
+    for message in messages:
+        row += [0] * OF_A_MESSAGE
+        row += _ids(folder, message["content"])
+    return row
