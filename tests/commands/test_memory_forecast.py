@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.command_line import Answer, Folder, run_tratree
+from tests.command_line import QUICK, Answer, Folder, run_tratree
 from tests.peak_memory import forecast, measured
 from tests.test_startup import HEAVY, loaded
 from tests.tiny_models import make_model
@@ -18,6 +18,7 @@ from tratree_cli.models import free_memory
 from tratree_cli.stages import memory_forecast
 
 GB = 10**9
+TALK = [{"role": "user", "content": "Red?"}, {"role": "assistant", "content": "Action: buy"}]
 
 
 @pytest.fixture
@@ -81,8 +82,11 @@ def test_served_and_scripted_policies_take_no_memory_of_ours(tratree: Folder, me
 def test_a_forecast_counts_texts_that_exist_without_importing_anything_heavy(
     tmp_path: Path,
 ) -> None:
-    made = run_tratree(tmp_path, "explore", "--policy", "expert", "--limit", "2", "-m", "1")
-    words = ("sft", made.stdout.strip(), "--model", "tratree-s")
+    (tmp_path / "demos.jsonl").write_text(json.dumps({"messages": TALK}) + "\n")
+    words = ("sft", "--demos", "demos.jsonl", "--model", "tratree-s", *QUICK)
+    # It is trained once, so that the demonstrations are in the store.
+    assert run_tratree(tmp_path, *words, "--no-stdin").returncode == 0
+    words = (*words, "--force")
     planned = run_tratree(tmp_path, *words, "-n", "--json", "--no-stdin")
     assert planned.returncode == 0, planned.stderr
     assert json.loads(planned.stdout.splitlines()[-1])["memory"]["at_most"] is False
