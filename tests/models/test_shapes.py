@@ -66,6 +66,13 @@ def test_an_embedded_model_has_the_weights_that_are_in_its_file(name: str) -> No
     assert shape is not None and shape.weights == counted
 
 
+def test_nonsense_in_a_configuration_is_no_error() -> None:
+    odd = {**GEMMA, "head_dim": "wide", "num_key_value_heads": [], "layer_types": {}}
+    shape = shape_of({**odd, "max_position_embeddings": None, "sliding_window": "all"})
+    assert shape is not None and (shape.head, shape.kv_heads, shape.positions) == (160, 4, 0)
+    assert shape_of({**GEMMA, "hidden_size": -1}) is None
+
+
 def test_another_kind_of_model_has_no_shape() -> None:
     assert shape_of({"model_type": "gpt2", "n_embd": 768, "n_layer": 12}) is None
     assert known_shape("someone/unknown") is None

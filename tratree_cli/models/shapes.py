@@ -103,10 +103,10 @@ def shape_of(config: Mapping[str, Any]) -> ModelShape | None:
         inner=mlp,
         layers=layers,
         heads=heads,
-        kv_heads=int(text.get("num_key_value_heads") or heads),
-        head=int(text.get("head_dim") or hidden // heads),
+        kv_heads=_whole(text.get("num_key_value_heads"), heads),
+        head=_whole(text.get("head_dim"), hidden // heads),
         vocabulary=vocabulary,
-        positions=int(text.get("max_position_embeddings") or 0),
+        positions=_whole(text.get("max_position_embeddings"), 0),
         tied=bool(text.get("tie_word_embeddings", family in TIED_FAMILIES)),
         norms=4 if family in FOUR_NORMS else 2,
         normed_heads=family in NORMED_HEADS,
@@ -114,6 +114,11 @@ def shape_of(config: Mapping[str, Any]) -> ModelShape | None:
         window=window,
         windowed=windowed,
     )
+
+
+def _whole(value: Any, otherwise: int) -> int:
+    """``value`` where it is a number of things; what people write there may be anything."""
+    return value if isinstance(value, int) and value > 0 else otherwise
 
 
 def _windows(text: Mapping[str, Any], layers: int) -> tuple[int, int]:

@@ -59,7 +59,12 @@ def of_training(node: Node, options: Options, found: Found) -> Forecast | None:
     share = max(1, schedule.batch_size // process_count(params.world))
     micro = min(training.micro_batch or share, share)
     device = device_of(options.device)
-    rows = _rows(node, found, folder, training, micro, dpo is not None, _limit(shape, training))
+    limit = _limit(shape, training)
+    rows = _rows(node, found, folder, training, micro, dpo is not None, limit)
+    if getattr(params, "joint", None) is not None:
+        # As many paths as pairs in every update.
+        paths = _rows(node, found, folder, training, micro, False, limit)
+        rows = _together(rows, paths)
     live = (dpo is not None and dpo.explicit_kl) or "diverge_from" in node.inputs
     return training_memory(
         shape,
@@ -228,6 +233,12 @@ def _rows(
     if known is None:
         return at_the_limit(micro, limit)
     return Rows(micro, known.longest, known.scored) if packed else known
+
+
+def _together(first: Rows, second: Rows) -> Rows:
+    """Two batches whose activations are kept until one backward pass."""
+    tokens, scored = first.tokens + second.tokens, first.scored + second.scored
+    return Rows(1, tokens, scored, first.known and second.known)
 
 
 def _conversations(

@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tratree_cli.errors import InputError
 from tratree_cli.models.memory import Rows
 
 if TYPE_CHECKING:
@@ -107,9 +108,12 @@ def conversations_in(folder: Path, kind: str, size: int) -> Sequence[Messages] |
 
     if size > READ:
         return None
-    if kind == "paths":
-        return [path.messages for path in read_paths(folder).paths]
-    rollouts = read_rollouts(folder)
+    try:
+        if kind == "paths":
+            return [path.messages for path in read_paths(folder).paths]
+        rollouts = read_rollouts(folder)
+    except InputError:
+        return None  # The stage that reads it will say what is wrong.
     prefix = rollouts.prompt.get("messages", [])
     return [conversation(rollouts, one, prefix) for one in rollouts.trajectories]
 
@@ -121,7 +125,10 @@ def pair_sides(folder: Path, size: int) -> list[tuple[Messages, Messages]] | Non
 
     if size > READ:
         return None
-    pairs = [record.messages() for record in read_pairs(folder).pairs]
+    try:
+        pairs = [record.messages() for record in read_pairs(folder).pairs]
+    except InputError:
+        return None
     return [([*p.prompt, *p.chosen], [*p.prompt, *p.rejected]) for p in pairs]
 
 
