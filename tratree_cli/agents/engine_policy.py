@@ -1,4 +1,4 @@
-"""A model of the store or the hub as a policy, played by a serving engine that is started for it."""
+"""A model of the store or the hub as a policy, played by an engine that is started for it."""
 
 from __future__ import annotations
 

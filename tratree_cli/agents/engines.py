@@ -89,6 +89,11 @@ class ServingEngine:
     environment: tuple[tuple[str, str], ...] = ()
     ready: str = "/health"
 
+    @property
+    def has_key(self) -> bool:
+        """Whether its server wants a key; ``transformers serve`` knows none."""
+        return self.protocol != "chat"
+
     def words(self) -> list[str]:
         """The beginning of its command line: the variable's, or the program."""
         return shlex.split(os.environ.get(self.variable, "")) or [self.program]

@@ -42,8 +42,8 @@ class ServerCommand:
     """How one server is started; equal commands share it.
 
     ``argv`` has ``{port}`` where the port belongs, and ``{key_file}`` where a file with the key
-    does. ``key_variable`` is the environment variable from which the engine reads its key. ``ready``
-    is the path that it answers with 200 once it can be used.
+    does. ``key_variable`` is the environment variable from which the engine reads its key.
+    ``ready`` is the path that it answers with 200 once it can be used.
     """
 
     engine: str
