@@ -81,6 +81,8 @@ class ServingEngine:
     variable: str
     program: str
     install: str
+    elsewhere: str
+    """A command that starts it without an installation."""
     protocol: Literal["vllm", "sglang", "chat"]
     arguments: Arguments
     load_path: str
@@ -107,7 +109,7 @@ class ServingEngine:
             raise InputError(
                 f"--engine {self.name}: there is no command '{program}' here; type "
                 f"{self.install}, or say how it is started: "
-                f'export {self.variable}="uvx {self.program}"'
+                f'export {self.variable}="{self.elsewhere}"'
             )
         return found
 
@@ -211,6 +213,7 @@ ENGINES: Mapping[str, ServingEngine] = {
             variable="TRATREE_VLLM",
             program="vllm",
             install="pip install vllm",
+            elsewhere="uvx vllm",
             protocol="vllm",
             arguments=_vllm,
             load_path="/v1/load_lora_adapter",
@@ -223,6 +226,7 @@ ENGINES: Mapping[str, ServingEngine] = {
             variable="TRATREE_SGLANG",
             program="sglang",
             install="pip install sglang",
+            elsewhere="uvx sglang",
             protocol="sglang",
             arguments=_sglang,
             load_path="/load_lora_adapter",
@@ -233,6 +237,7 @@ ENGINES: Mapping[str, ServingEngine] = {
             variable="TRATREE_TRANSFORMERS",
             program="transformers",
             install="pip install 'transformers[serving]'",
+            elsewhere="uvx --from transformers[serving] transformers",
             protocol="chat",
             arguments=_transformers,
             load_path="/load_model",
