@@ -16,7 +16,7 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 NOTES = Path(os.environ.get("FAKE_VLLM_NOTES", "."))
 HOW = set(os.environ.get("FAKE_VLLM", "").split(","))
@@ -29,9 +29,14 @@ def note(name: str, content: Any) -> None:
         file.write(json.dumps(content) + "\n")
 
 
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    adapters: set[str] = set()
+    adapters: ClassVar[set[str]] = set()
 
     def do_GET(self) -> None:
         known: dict[str, Any] = {"/health": {}, "/version": {"version": VERSION}}
@@ -55,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
             ids = json.loads(os.environ["FAKE_VLLM_IDS"])
             self.answer(200, {"choices": [{"text": "ignored", "token_ids": ids}]})
             if "die-later" in HOW:
-                print("CUDA error: the card fell off the bus", flush=True)
+                say("CUDA error: the card fell off the bus")
                 os._exit(3)
 
     def answer(self, status: int, content: Any) -> None:
@@ -77,9 +82,9 @@ def main() -> None:
     if "fork" in HOW:
         helper = subprocess.Popen([sys.executable, "-c", HELPER], start_new_session=True)
         note("processes", helper.pid)
-    print("loading weights", os.environ["VLLM_API_KEY"], flush=True)
+    say(f"loading weights {os.environ['VLLM_API_KEY']}")
     if "die" in HOW:
-        print("ValueError: no room for the KV cache", flush=True)
+        say("ValueError: no room for the KV cache")
         sys.exit(1)
     if "hang" in HOW:
         threading.Event().wait()

@@ -238,7 +238,7 @@ def test_an_adapter_that_is_refused_ends_the_server(
 ) -> None:
     engine.behave("refuse")
     folder = adapter(tmp_path / "adapter", chatml_model)
-    with pytest.raises(StageError, match="refuses the adapter .*rank 64 is greater than 16"):
+    with pytest.raises(StageError, match=r"refuses the adapter .*rank 64 is greater than 16"):
         open_vllm(str(folder), {}, 1)
     assert not engine.alive()
 

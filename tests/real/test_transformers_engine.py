@@ -132,7 +132,7 @@ def test_a_published_model_says_what_it_says_in_the_local_engine(tmp_path: Path)
         model = model_folder()
     except NotAvailableError as reason:
         pytest.skip(str(reason))
-    words = ("--recipe", "small", "--limit", "1", "--set", "explore.max_new_tokens=24")
+    words = ("--recipe", "small", "--limit", "1", "--set", "explore.max_new_tokens=12")
     here, _ = explored(tmp_path, model, "local", *words)
     there, _ = explored(tmp_path, model, "transformers", *words)
     assert agreed(model, here, there) >= 2

@@ -271,21 +271,18 @@ def _visible_gpu(device: str) -> str:
 
 
 def _with_base(model: ServedModel) -> Path:
-    """A folder from which transformers loads the adapter: its files, and where its base is."""
+    """A folder of links to the files of both, which transformers loads as a model with an adapter.
+
+    The adapter's own come last: its tokenizer is the one that it was trained with.
+    """
     root = Path(os.environ.get("TRATREE_CACHE") or Path.home() / ".cache" / "tratree")
     place = root / "engines" / model.adapter
     place.mkdir(parents=True, exist_ok=True)
-    for source in (model.base, model.folder):
-        for file in source.iterdir():
-            weights = source == model.base and file.suffix == ".safetensors"
-            if not file.is_file() or weights or file.name.endswith(".index.json"):
-                continue
-            (place / file.name).unlink(missing_ok=True)
-            (place / file.name).symlink_to(file.resolve())
-    config = dict(read_config(model.folder / load.ADAPTER_FILE))
-    config["base_model_name_or_path"] = str(model.base)
-    (place / load.ADAPTER_FILE).unlink(missing_ok=True)
-    (place / load.ADAPTER_FILE).write_text(json.dumps(config), "utf-8")
+    files = {file.name: file for folder in (model.base, model.folder) for file in folder.iterdir()}
+    for name, file in files.items():
+        fresh = place / f".{name}.{os.getpid()}"
+        fresh.symlink_to(file.resolve())
+        fresh.replace(place / name)
     return place
 
 

@@ -25,9 +25,7 @@ def serve(
             autocompletion=complete_reference,
         ),
     ],
-    engine: Annotated[
-        str, typer.Option("--engine", help="vllm, sglang or transformers.")
-    ] = "vllm",
+    engine: Annotated[str, typer.Option("--engine", help="vllm, sglang or transformers.")] = "vllm",
     max_context: Annotated[
         int, typer.Option("--max-context", min=1, help="Longest conversation in tokens.")
     ] = 4096,
