@@ -1,4 +1,4 @@
-"""A program that speaks vLLM's protocol and repeats one action, for the tests of its supervisor.
+"""A program that speaks vLLM's protocol, or SGLang's, and always samples the same ids.
 
 ``FAKE_VLLM`` says how it misbehaves, comma-separated: ``die`` in warm-up, ``hang`` without an
 answer, ``stubborn`` (SIGTERM is ignored), ``fork`` (a helper in a group of its own that ignores
@@ -22,11 +22,21 @@ NOTES = Path(os.environ.get("FAKE_VLLM_NOTES", "."))
 HOW = set(os.environ.get("FAKE_VLLM", "").split(","))
 HELPER = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
 VERSION = "0.33.0+fake"
+KEY = ""
 
 
 def note(name: str, content: Any) -> None:
     with (NOTES / name).open("a", encoding="utf-8") as file:
         file.write(json.dumps(content) + "\n")
+
+
+def key() -> str:
+    """As vLLM is told, in the environment, or as SGLang is, in a file."""
+    if "--config" not in sys.argv:
+        return os.environ["VLLM_API_KEY"]
+    file = Path(sys.argv[sys.argv.index("--config") + 1])
+    note("key-file", file.stat().st_mode & 0o777)
+    return file.read_text(encoding="utf-8").removeprefix("api-key: ").strip()
 
 
 def say(line: str) -> None:
@@ -39,15 +49,16 @@ class Handler(BaseHTTPRequestHandler):
     adapters: ClassVar[set[str]] = set()
 
     def do_GET(self) -> None:
-        known: dict[str, Any] = {"/health": {}, "/version": {"version": VERSION}}
+        version = {"version": VERSION}
+        known: dict[str, Any] = {"/health": {}, "/version": version, "/server_info": version}
         self.answer(200 if self.path in known else 404, known.get(self.path, {}))
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         note("requests", {"path": self.path, **request})
-        if self.headers["Authorization"] != f"Bearer {os.environ['VLLM_API_KEY']}":
+        if self.headers["Authorization"] != f"Bearer {KEY}":
             self.answer(401, {"error": "Unauthorized"})
-        elif self.path == "/v1/load_lora_adapter":
+        elif self.path.endswith("/load_lora_adapter"):
             name = request["lora_name"]
             if "refuse" in HOW:
                 self.answer(400, {"error": {"message": "LoRA rank 64 is greater than 16"}})
@@ -58,7 +69,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.answer(200, {})
         else:
             ids = json.loads(os.environ["FAKE_VLLM_IDS"])
-            self.answer(200, {"choices": [{"text": "ignored", "token_ids": ids}]})
+            choice = {"text": "ignored", "token_ids": ids}
+            self.answer(200, {"choices": [choice], "output_ids": ids})
             if "die-later" in HOW:
                 say("CUDA error: the card fell off the bus")
                 os._exit(3)
@@ -82,7 +94,9 @@ def main() -> None:
     if "fork" in HOW:
         helper = subprocess.Popen([sys.executable, "-c", HELPER], start_new_session=True)
         note("processes", helper.pid)
-    say(f"loading weights {os.environ['VLLM_API_KEY']}")
+    global KEY
+    KEY = key()
+    say(f"loading weights {KEY}")
     if "die" in HOW:
         say("ValueError: no room for the KV cache")
         sys.exit(1)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 
 from tests.agents.fake_vllm import VERSION
 from tests.command_line import run_tratree
-from tratree_cli.agents.engine_policy import open_vllm
+from tratree_cli.agents.engine_policy import open_sglang, open_vllm
 from tratree_cli.agents.engines import ENGINES, Limits, ServedModel
 from tratree_cli.agents.managed_server import STOP_SECONDS, Lease, ServerCommand, join
 from tratree_cli.agents.policy import Opening, PolicyOutageError, Turn
@@ -56,6 +57,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
         "FAKE_VLLM_NOTES": str(notes),
         "FAKE_VLLM_IDS": "[1, 2, 3]",
         "TRATREE_VLLM": shlex.join([sys.executable, str(FAKE)]),
+        "TRATREE_SGLANG": shlex.join([sys.executable, str(FAKE)]),
         # Another cache is another server: no test meets one of another.
         "TRATREE_CACHE": str(tmp_path / "cache"),
         STOP_SECONDS: "1",
@@ -97,6 +99,15 @@ def test_a_server_is_gone_when_its_last_lease_is_closed(engine: Engine) -> None:
     first.close()
     assert engine.alive()
     second.close()
+    assert not engine.alive()
+
+
+def test_all_who_start_at_once_get_one_server(engine: Engine) -> None:
+    with ThreadPoolExecutor(6) as threads:
+        leases = list(threads.map(lambda _: use(), range(6)))
+        assert len({lease.url for lease in leases}) == 1
+        list(threads.map(Lease.close, leases))
+    assert len(engine.noted("processes")) == 1
     assert not engine.alive()
 
 
@@ -179,7 +190,7 @@ def test_an_engine_that_cannot_be_started_is_one_sentence(engine: Engine) -> Non
 def adapter(folder: Path, base: Path, rank: int = 8) -> Path:
     """An adapter's folder without weights, which the program does not read."""
     folder.mkdir()
-    for file in base.glob("token*"):
+    for file in [*base.glob("token*"), *base.glob("*.jinja")]:
         (folder / file.name).write_bytes(file.read_bytes())
     config = {"r": rank, "base_model_name_or_path": str(base)}
     (folder / "adapter_config.json").write_text(json.dumps(config))
@@ -230,6 +241,25 @@ def test_adapters_of_one_base_share_a_server(
     assert words[words.index("--max-lora-rank") + 1] == "64"
     for policy in policies:
         policy.close()
+    assert not engine.alive()
+
+
+def test_sglang_is_sent_ids_and_its_key_in_a_file(
+    engine: Engine, chatml_model: Path, tmp_path: Path
+) -> None:
+    folder = adapter(tmp_path / "adapter", chatml_model)
+    policy = open_sglang(str(folder), {"max_new_tokens": 7}, 1)
+    policy.begin([Opening(0, seed=5, setting={"temperature": 0.5})])
+    policy.submit([Turn(0, "You are in the hall.")])
+    assert policy.collect()[0].tokens
+    policy.close()
+    loaded, asked = engine.noted("requests")
+    assert asked["lora_path"] == loaded["lora_name"]
+    assert asked["input_ids"]
+    assert asked["sampling_params"]["max_new_tokens"] == 7
+    assert engine.noted("key-file") == [0o600]
+    (words,) = engine.noted("arguments")
+    assert not Path(words[words.index("--config") + 1]).exists()
     assert not engine.alive()
 
 

@@ -6,7 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tratree_cli.agents.engines import ENGINES, Limits, ServedModel, ServingEngine, served_model
+from tratree_cli.agents.engines import (
+    BASE,
+    ENGINES,
+    Limits,
+    ServedModel,
+    ServingEngine,
+    served_model,
+)
 from tratree_cli.agents.managed_server import Lease, join
 from tratree_cli.agents.policy import Opening, Policy, PolicyOutageError, Reply, Turn
 from tratree_cli.agents.served import ServedPolicy
@@ -93,7 +100,6 @@ def _client(
         "retries": 3,
         "key": lease.key,
     }
-    messages = f"{model}" if engine.protocol != "sglang" else _sglang_name(model)
     if engine.protocol != "chat":
         from tratree_cli.agents.served_tokens import TokenPolicy
         from tratree_cli.models.chat_encoding import TurnEncoder
@@ -103,7 +109,9 @@ def _client(
         try:
             chat = TurnEncoder(tokenizer, _stops(served_model(folder)))
         except InputError:
-            pass  # a template that cannot be followed here; the server renders it
+            # The server can render a template that cannot be followed here, but has only the base's.
+            if model != BASE or not tokenizer.chat_template:
+                raise
         else:
             longest = max((len(token) for token in tokenizer.get_vocab()), default=1)
             return TokenPolicy(
@@ -113,14 +121,10 @@ def _client(
                 protocol=engine.protocol,
                 max_context=min(limits.max_context, context_length(folder) or limits.max_context),
                 longest_token=longest,
-                adapter=model if model != "base" else "",
+                adapter=model if model != BASE else "",
                 **common,
             )
-    return ServedPolicy([f"{lease.url}/v1"], messages, **common)
-
-
-def _sglang_name(model: str) -> str:
-    return model if model == "base" else f"base:{model}"
+    return ServedPolicy([f"{lease.url}/v1"], model, **common)
 
 
 def _stops(model: ServedModel) -> list[int]:
