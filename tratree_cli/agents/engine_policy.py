@@ -109,7 +109,7 @@ def _client(
         try:
             chat = TurnEncoder(tokenizer, _stops(served_model(folder)))
         except InputError:
-            # The server can render a template that cannot be followed here, but has only the base's.
+            # A server can render what cannot be followed here, but has the base's template alone.
             if model != BASE or not tokenizer.chat_template:
                 raise
         else:

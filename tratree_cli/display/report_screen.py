@@ -19,8 +19,8 @@ from tratree_cli.display.text import one_line
 
 _LEAST_BAR = 6
 _MOST_BAR = 24
-_SHARE = 11
-"""The width of a percentage with the space before it."""
+_SHARE = 9
+"""The width of a percentage with two spaces before it."""
 
 
 class ScreenTable:
@@ -43,8 +43,11 @@ class ScreenTable:
         right = max(map(cell_len, [*self.differences.values(), against]))
         figures = middle + (right + 2 if right else 0)
         room = options.max_width - left - figures - 4
-        while shares and room < len(shares) * _SHARE:
-            shares.pop()  # strict success before success
+        # A bar goes before strict success, success before a bar.
+        while len(shares) > 1 and room < len(shares) * _SHARE + _LEAST_BAR:
+            shares.pop()
+        if room < len(shares) * _SHARE:
+            shares.clear()
         room -= len(shares) * _SHARE
         room = 0 if room < _LEAST_BAR else min(room, _MOST_BAR)
         yield Text(one_line(table.title), style="bold", no_wrap=True, overflow="ellipsis")
