@@ -42,7 +42,7 @@ class EnginePolicy:
         except PolicyOutageError as error:
             if why := self._lease.why_ended():
                 name = self._lease.command.engine
-                raise PolicyOutageError(f"{name} stopped: it {why}") from error
+                raise PolicyOutageError(f"{name} stopped: {why}") from error
             raise
 
     def finish(self, slots: Iterable[int]) -> None:

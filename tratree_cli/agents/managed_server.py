@@ -163,14 +163,14 @@ class Lease:
         for line in lines:
             said = json.loads(line)
             if "ended" in said:
-                self._ended = f"{said['ended']}{self._said(said['log'])}"
+                self._ended = f"it {said['ended']}{self._said(said['log'])}"
             else:
                 self._hello = said
 
     def _require_running(self) -> None:
         if self._ended:
             self.close()
-            raise StageError(f"{self.command.engine} stopped: it {self._ended}")
+            raise StageError(f"{self.command.engine} stopped: {self._ended}")
 
     def _log(self) -> str:
         return last_lines(str(self._place), self.key or "\0")

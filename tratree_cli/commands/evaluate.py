@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tratree_cli.commands.completion import complete_reference, complete_split
-from tratree_cli.commands.engines import ENGINE_HELP, use_engine
+from tratree_cli.commands.engines import ENGINE_HELP
 from tratree_cli.commands.registered import complete_policy, listed
 from tratree_cli.commands.registered import policies as policy_forms
 from tratree_cli.commands.session import Session, stage_command
@@ -92,7 +92,6 @@ def evaluate(
         eval__protocol=protocol,
         explore__backend=engine,
     )
-    use_engine(session, config)
     chosen = policies[0] if policies else train_strong.node(config, DEFAULT)
     node = stage.node(config, policy=chosen, label=_label(chosen), best_of=best_of)
     session.finish(node, summary=evaluation_summary)

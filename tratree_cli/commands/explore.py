@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tratree_cli.commands.completion import complete_split
-from tratree_cli.commands.engines import ENGINE_HELP, use_engine
+from tratree_cli.commands.engines import ENGINE_HELP
 from tratree_cli.commands.registered import complete_policy, listed
 from tratree_cli.commands.registered import policies as policy_forms
 from tratree_cli.commands.session import Session, stage_command
@@ -110,7 +110,6 @@ def explore(
         )
     node = stage.node(config, policies=policies or None, allow_test=allow_test)
     session.use(engine=RAY if engine == RAY else "local", address=address)
-    use_engine(session, config)
     if names:
         session.runtime.checks.append(functools.partial(_require_tasks, names))
     if is_interactive([policy for policy in policies if isinstance(policy, str)]):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tratree_cli.commands.completion import REPORT_FORMATS, complete_format
-from tratree_cli.commands.engines import ENGINE_HELP, use_engine
+from tratree_cli.commands.engines import ENGINE_HELP
 from tratree_cli.commands.next_step import short
 from tratree_cli.commands.output import print_text
 from tratree_cli.commands.registered import complete_methods
@@ -111,7 +111,6 @@ def report(
             deliver(session, entry, form, output, long)
         return
     config = session.config(explore__backend=engine)
-    use_engine(session, config)
     names = study.chosen_methods(methods, config, controls)
     config = config.with_values({"report": {"methods": list(names), "controls": []}}, "--methods")
     cells = study.cells(config, names)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from tratree_cli.commands.completion import complete_format
-from tratree_cli.commands.engines import ENGINE_HELP, use_engine
+from tratree_cli.commands.engines import ENGINE_HELP
 from tratree_cli.commands.registered import complete_methods, listed, study_methods
 from tratree_cli.commands.report import check_output, deliver_cells
 from tratree_cli.commands.session import Session, stage_command
@@ -85,7 +85,6 @@ def run(
 
     form = check_output(form, output)
     config = session.config(explore__backend=engine)
-    use_engine(session, config)
     cells = study.cells(
         config,
         study.chosen_methods(methods, config, controls),

@@ -63,7 +63,7 @@ def serve(
             key = f", its key {lease.key}" if chosen.has_key else ", and it takes no key"
             say(f"{engine} {version} answers; the model is called {name}{key}; Ctrl-C ends it")
         sys.stdout.flush()
-        raise StageError(f"{engine} stopped: it {lease.wait_until_ended()}")
+        raise StageError(f"{engine} stopped: {lease.wait_until_ended()}")
     finally:
         lease.close()
 
