@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tratree_cli.commands.session import Session
     from tratree_cli.pipeline.graph import Node
+    from tratree_cli.pipeline.runtime import Runtime
 
 ENGINE_HELP = "What plays models: local, vllm, sglang or transformers."
 
 
-def use_engine(session: Session, name: str) -> None:
+def use_engine(runtime: Runtime, name: str, *, jobs: int, dry_run: bool) -> None:
     """Look for the engine before anything runs, and run one stage at a time beside it.
 
-    Two engines, or an engine and a training, would meet in the memory of one GPU; ``--jobs``
-    says that there is room.
+    Two engines, or an engine and a training, would meet in the memory of one GPU; ``jobs``
+    (``--jobs``, 0 where it was not given) says that there is room.
     """
     from tratree_cli.agents.engines import ENGINES
     from tratree_cli.agents.registry import engine_backend
@@ -24,12 +24,12 @@ def use_engine(session: Session, name: str) -> None:
     engine = ENGINES.get(engine_backend(name).name)
     if engine is None:
         return
-    if not session.jobs:
-        session.runtime.jobs = 1
+    if not jobs:
+        runtime.jobs = 1
 
     def require_engine(missing: Sequence[Node]) -> None:
         plays = [getattr(getattr(node.params, "engine", None), "backend", "") for node in missing]
-        if engine.name in plays and not session.dry_run:
+        if engine.name in plays and not dry_run:
             engine.executable()
 
-    session.runtime.checks.append(require_engine)
+    runtime.checks.append(require_engine)

@@ -104,7 +104,7 @@ class Session(CommonOptions):
         config = configured(self, inputs, flags)
         require_fitting_recipe(config, sys.argv[1:])
         if config.explore.backend != LOCAL:
-            use_engine(self, config.explore.backend)
+            use_engine(self.runtime, config.explore.backend, jobs=self.jobs, dry_run=self.dry_run)
         return self._stored_models(config)
 
     def _stored_models(self, config: Config) -> Config:
