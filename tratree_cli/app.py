@@ -58,6 +58,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Write a Makefile and tratree.toml here.",
         "Looking",
     ),
+    "serve": ("tratree_cli.commands.serve", "Serve a model to other programs.", "More"),
     "pretrain": ("tratree_cli.commands.pretrain", "Make a base model from nothing.", "More"),
     "import": ("tratree_cli.commands.import_", "Read others' trajectories.", "More"),
     "export": ("tratree_cli.commands.export", "Write files that other trainers read.", "More"),

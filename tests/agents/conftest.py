@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.agents.started_engine import FAKE, Engine
+from tratree_cli.agents.managed_server import STOP_SECONDS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 if str(REPOSITORY) not in sys.path:
@@ -77,3 +81,21 @@ def chatml_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def inst_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with a template in the manner of Llama 2: trimmed contents, text around them."""
     return make_model(tmp_path_factory.mktemp("inst"), INST, ["<s>", "</s>"], "</s>")
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """Engines are this program, which behaves well unless it is told not to."""
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    for name, value in {
+        "FAKE_VLLM_NOTES": str(notes),
+        "FAKE_VLLM_IDS": "[1, 2, 3]",
+        "TRATREE_VLLM": shlex.join([sys.executable, str(FAKE)]),
+        "TRATREE_SGLANG": shlex.join([sys.executable, str(FAKE)]),
+        # Another cache is another server: no test meets one of another.
+        "TRATREE_CACHE": str(tmp_path / "cache"),
+        STOP_SECONDS: "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return Engine(notes, monkeypatch)

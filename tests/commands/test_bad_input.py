@@ -192,7 +192,7 @@ class TestWrongArtifacts:
         (["eval", "model@latest", "--policy", "random"], "not both"),
         (["explore", "--policy", "random", "--explorer", "strong"], "--explorer"),
         (["explore", "--policy", "random", "--address", "host:6379"], "--engine ray"),
-        (["explore", "--engine", "rya"], "there is no engine 'rya'"),
+        (["explore", "--engine", "rya"], "no engine is called 'rya'"),
         (["sft", "--diverge-weight", "0.5"], "--diverge-from"),
         (["train-strong", "--method", "mcts", "--beta", "0.2"], "--beta"),
         (["train-strong", "--method", "best-observed", "--ref", "weak"], "--ref"),

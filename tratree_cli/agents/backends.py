@@ -51,3 +51,30 @@ LOCAL_ENGINE = PolicyBackend(
     body="tratree_cli.agents.local.policy:open_local",
     rank=60,
 )
+VLLM = PolicyBackend(
+    name="vllm",
+    summary="a model's folder or hub name, played by a vLLM server that is started for it",
+    kind="engine",
+    argument="FOLDER",
+    body="tratree_cli.agents.engine_policy:open_vllm",
+    external=True,
+    rank=70,
+)
+SGLANG = PolicyBackend(
+    name="sglang",
+    summary="the same with an SGLang server",
+    kind="engine",
+    argument="FOLDER",
+    body="tratree_cli.agents.engine_policy:open_sglang",
+    external=True,
+    rank=80,
+)
+TRANSFORMERS = PolicyBackend(
+    name="transformers",
+    summary="the same with `transformers serve`",
+    kind="engine",
+    argument="FOLDER",
+    body="tratree_cli.agents.engine_policy:open_transformers",
+    external=True,
+    rank=90,
+)

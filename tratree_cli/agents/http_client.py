@@ -42,7 +42,7 @@ class HttpAnswer:
 
 
 class JsonClient:
-    """Posts JSON to the servers in turn; thread-safe.
+    """Asks the servers in turn, in JSON; thread-safe.
 
     A request is tried ``1 + retries`` times, each on the next server, with pauses that double from
     ``pause`` seconds (or the value of ``Retry-After``), shortened at random so that many requests
@@ -72,7 +72,13 @@ class JsonClient:
 
     def post(self, path: str, content: Any) -> HttpAnswer:
         """POST ``content``; raises ``Unreachable`` when all tries failed."""
-        body = orjson.dumps(content)
+        return self._ask("POST", path, orjson.dumps(content))
+
+    def get(self, path: str) -> HttpAnswer:
+        """GET ``path``; raises ``Unreachable`` when all tries failed."""
+        return self._ask("GET", path, None)
+
+    def _ask(self, method: str, path: str, body: bytes | None) -> HttpAnswer:
         first, why = next(self._turn), ""
         for attempt in range(self._retries + 1):
             if self._closed.is_set():
@@ -81,7 +87,7 @@ class JsonClient:
             url = self._urls[(first + attempt) % len(self._urls)]
             wait = None
             try:
-                answer, after = self._once(url, path, body)
+                answer, after = self._once(url, method, path, body)
                 if answer.status not in RETRIED:
                     return answer
                 why, wait = f"{url} answered {answer.status}", after
@@ -101,17 +107,19 @@ class JsonClient:
             with contextlib.suppress(OSError):
                 connection.close()
 
-    def _once(self, url: str, path: str, body: bytes) -> tuple[HttpAnswer, float | None]:
+    def _once(
+        self, url: str, method: str, path: str, body: bytes | None
+    ) -> tuple[HttpAnswer, float | None]:
         connection, fresh = self._connection(url)
         try:
             try:
-                response = self._send(connection, url, path, body)
+                response = self._send(connection, url, method, path, body)
             except (ConnectionError, http.client.BadStatusLine):
                 # A server may close an idle connection at any time; that is no failure yet.
                 if fresh:
                     raise
                 connection.close()
-                response = self._send(connection, url, path, body)
+                response = self._send(connection, url, method, path, body)
             read = response.read(LARGEST_ANSWER)
             if response.read(1):
                 connection.close()
@@ -122,9 +130,14 @@ class JsonClient:
         return HttpAnswer(response.status, read, url), float(after) if after.isdigit() else None
 
     def _send(
-        self, connection: http.client.HTTPConnection, url: str, path: str, body: bytes
+        self,
+        connection: http.client.HTTPConnection,
+        url: str,
+        method: str,
+        path: str,
+        body: bytes | None,
     ) -> http.client.HTTPResponse:
-        connection.request("POST", urlsplit(url).path + path, body, self._headers)
+        connection.request(method, urlsplit(url).path + path, body, self._headers)
         return connection.getresponse()
 
     def _connection(self, url: str) -> tuple[http.client.HTTPConnection, bool]:

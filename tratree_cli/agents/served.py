@@ -35,10 +35,18 @@ _TOO_LONG = re.compile(r"context.?length|maximum context|too many tokens|prompt 
 
 
 @dataclass
-class _Dialogue:
+class Dialogue:
+    """One conversation; ``ids`` are its tokens for servers that take tokens."""
+
     seed: int
     setting: Mapping[str, Any]
     messages: list[Mapping[str, str]] = field(default_factory=list)
+    ids: list[int] = field(default_factory=list)
+
+    @property
+    def turn_seed(self) -> int:
+        """One seed per turn: servers start their generator anew with each request."""
+        return (self.seed + len(self.messages)) % (1 << 31)
 
 
 class ServedPolicy:
@@ -46,8 +54,11 @@ class ServedPolicy:
 
     ``concurrency`` requests run at once, each with ``timeout`` seconds and ``retries`` repetitions.
     ``extra`` is merged into every request body (for servers with their own fields). Refusals are
-    kept in ``refusals`` and handed to ``on_refusal`` as they come.
+    kept in ``refusals`` and handed to ``on_refusal`` as they come. ``key`` is used instead of the
+    environment's.
     """
+
+    path = "/chat/completions"
 
     def __init__(
         self,
@@ -61,8 +72,11 @@ class ServedPolicy:
         max_new_tokens: int = 128,
         extra: Mapping[str, Any] | None = None,
         on_refusal: Callable[[Mapping[str, Any]], None] | None = None,
+        key: str | None = None,
     ) -> None:
-        key = next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), None)
+        key = key or next(
+            (os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), None
+        )
         self._key = key
         self._client = JsonClient(urls, key=key, timeout=timeout, retries=retries, pause=pause)
         self._model = model
@@ -72,7 +86,7 @@ class ServedPolicy:
         self.refusals: list[dict[str, Any]] = []
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="served")
         self._turns = itertools.count()
-        self._dialogues: dict[int, _Dialogue] = {}
+        self._dialogues: dict[int, Dialogue] = {}
         self._ready: queue.SimpleQueue[tuple[int, Reply | BaseException]] = queue.SimpleQueue()
         self._submitted: dict[int, int] = {}
 
@@ -94,7 +108,7 @@ class ServedPolicy:
 
     def begin(self, openings: Sequence[Opening]) -> None:
         for opening in openings:
-            self._dialogues[opening.slot] = _Dialogue(
+            self._dialogues[opening.slot] = Dialogue(
                 opening.seed, opening.setting, list(opening.prefix)
             )
 
@@ -134,32 +148,30 @@ class ServedPolicy:
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._client.close()
 
-    def _ask(self, number: int, slot: int, dialogue: _Dialogue) -> None:
+    def _ask(self, number: int, slot: int, dialogue: Dialogue) -> None:
         """One request, in a thread of the pool."""
         try:
-            answer = self._client.post("/chat/completions", self._body(dialogue))
-            self._ready.put((number, self._reply(slot, answer)))
+            answer = self._client.post(self.path, self._body(dialogue))
+            self._ready.put((number, self._reply(slot, dialogue, answer)))
         except Unreachable as error:
             self._ready.put((number, PolicyOutageError(f"the policy server gave up: {error}")))
         # An exception in a pool thread would be lost: replies carry it to ``collect``.
         except BaseException as error:  # noqa: BLE001
             self._ready.put((number, error))
 
-    def _body(self, dialogue: _Dialogue) -> dict[str, Any]:
-        turn = len(dialogue.messages)
+    def _body(self, dialogue: Dialogue) -> dict[str, Any]:
         return {
             "model": self._model,
             "messages": list(dialogue.messages),
             "temperature": dialogue.setting.get("temperature", 1.0),
             "top_p": dialogue.setting.get("top_p", 1.0),
             "max_tokens": self._max_new_tokens,
-            # One seed per turn: servers start their generator anew with each request.
-            "seed": (dialogue.seed + turn) % (1 << 31),
+            "seed": dialogue.turn_seed,
             "stream": False,
             **self._extra,
         }
 
-    def _reply(self, slot: int, answer: HttpAnswer) -> Reply:
+    def _reply(self, slot: int, dialogue: Dialogue, answer: HttpAnswer) -> Reply:
         if answer.status in (401, 403):
             where = " or ".join(KEY_VARIABLES)
             raise PolicyOutageError(
@@ -174,6 +186,10 @@ class ServedPolicy:
             if _TOO_LONG.search(text):
                 return Reply(slot, end=CONTEXT_OVERFLOW)
             return self._refused(slot, f"{answer.status}: {text[:200]}")
+        return self._said(slot, dialogue, answer)
+
+    def _said(self, slot: int, dialogue: Dialogue, answer: HttpAnswer) -> Reply:
+        """The reply in an answer with status 200."""
         try:
             # The standard library's parser, because orjson refuses lone surrogates.
             choice = json.loads(answer.body)["choices"][0]

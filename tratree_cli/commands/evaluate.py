@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tratree_cli.commands.completion import complete_reference, complete_split
+from tratree_cli.commands.engines import ENGINE_HELP
 from tratree_cli.commands.registered import complete_policy, listed
 from tratree_cli.commands.registered import policies as policy_forms
 from tratree_cli.commands.session import Session, stage_command
@@ -62,6 +63,7 @@ def evaluate(
             metavar="N",
         ),
     ] = 1,
+    engine: Annotated[str | None, typer.Option("--engine", help=ENGINE_HELP)] = None,
 ) -> None:
     """Evaluate a policy: average reward, success rate, intervals."""
     from tratree_cli.commands.policies import open_policies
@@ -88,6 +90,7 @@ def evaluate(
         eval__samples=samples,
         eval__temperature=temperature,
         eval__protocol=protocol,
+        explore__backend=engine,
     )
     chosen = policies[0] if policies else train_strong.node(config, DEFAULT)
     node = stage.node(config, policy=chosen, label=_label(chosen), best_of=best_of)

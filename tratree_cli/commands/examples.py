@@ -36,7 +36,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "eval": (
         "tratree eval model@latest",
         "tratree eval --policy expert --limit 20",
-        "tratree eval model@latest --best-of 5",
+        "tratree eval model@latest --engine vllm",
     ),
     "run": (
         "tratree run --seeds 3 --methods sft-strong,tree-dpo,mcts --dry-run",
@@ -79,6 +79,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "store export": ("tratree store export model@latest weak.tar.gz",),
     "store import": ("tratree store import weak.tar.gz",),
     "init": ("tratree init", "tratree init --env alfworld --recipe micro"),
+    "serve": ("tratree serve model@latest --engine vllm", "tratree serve tratree-s --json"),
     "pretrain": ("tratree pretrain s --seed 1 --to models",),
     "import": (
         "tratree import mine.jsonl --format jsonl",

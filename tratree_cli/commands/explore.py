@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tratree_cli.commands.completion import complete_split
+from tratree_cli.commands.engines import ENGINE_HELP
 from tratree_cli.commands.registered import complete_policy, listed
 from tratree_cli.commands.registered import policies as policy_forms
 from tratree_cli.commands.session import Session, stage_command
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from tratree_cli.pipeline.graph import Node
 
 app = typer.Typer()
+
+RAY = "ray"
+"""Where shards are played, whatever plays the models there."""
 
 
 @app.command()
@@ -61,7 +65,9 @@ def explore(
     explorer: Annotated[
         str | None, typer.Option("--explorer", help="Default explorer: weak, strong or both.")
     ] = None,
-    engine: Annotated[str, typer.Option("--engine", help="local, or ray (a cluster).")] = "local",
+    engine: Annotated[
+        str | None, typer.Option("--engine", help=f"{ENGINE_HELP[:-1]}; or ray (a cluster).")
+    ] = None,
     address: Annotated[
         str | None, typer.Option("--address", help="The Ray cluster's address.")
     ] = None,
@@ -80,7 +86,7 @@ def explore(
     from tratree_cli.stages.sampling import is_interactive
 
     part = part_of(shard) if shard is not None else None
-    _check_engine(engine, address)
+    _check_address(engine, address)
     words = [*session.words(model or []), *(policy or [])]
     if words and explorer is not None:
         raise InputError("--explorer chooses the default explorer, but who explores is given")
@@ -95,6 +101,7 @@ def explore(
         explore__tasks=limit,
         explore__task_ids=names,
         explore__explorer=explorer,
+        explore__backend=None if engine == RAY else engine,
     )
     if names and limit is None and 0 < config.explore.tasks < len(names):
         raise InputError(
@@ -102,7 +109,7 @@ def explore(
             "would take the first; say how many with --limit (0: all)"
         )
     node = stage.node(config, policies=policies or None, allow_test=allow_test)
-    session.use(engine=engine, address=address)
+    session.use(engine=RAY if engine == RAY else "local", address=address)
     if names:
         session.runtime.checks.append(functools.partial(_require_tasks, names))
     if is_interactive([policy for policy in policies if isinstance(policy, str)]):
@@ -132,13 +139,8 @@ def _require_tasks(names: Sequence[str], missing: Sequence[Node]) -> None:
         chosen_by_name(open_environment(spec), exploration.params.split, names)
 
 
-def _check_engine(engine: str, address: str | None) -> None:
-    """Refuse an engine that is not there before anything is made for it."""
-    if engine != "local":
-        from tratree_cli.agents.shards import check_engine
-
-        check_engine(engine)
-    elif address is not None:
+def _check_address(engine: str | None, address: str | None) -> None:
+    if engine != RAY and address is not None:
         raise InputError(f"--address {address} is a Ray cluster's; add --engine ray, or drop it")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tratree_cli.commands.completion import REPORT_FORMATS, complete_format
+from tratree_cli.commands.engines import ENGINE_HELP
 from tratree_cli.commands.next_step import short
 from tratree_cli.commands.output import print_text
 from tratree_cli.commands.registered import complete_methods
@@ -80,6 +81,7 @@ def report(
     long: Annotated[
         bool, typer.Option("--long", "-l", help="All tables and notes and a tree, on a terminal.")
     ] = False,
+    engine: Annotated[str | None, typer.Option("--engine", help=ENGINE_HELP)] = None,
 ) -> None:
     """Make the report: the whole pipeline, exactly the evaluations given, or all there are."""
     from tratree_cli.errors import InputError
@@ -92,6 +94,8 @@ def report(
         other = "evaluations that are named" if evaluations else made
         raise InputError(f"--existing takes all that is in the store; drop it, or drop {other}")
     named = evaluations or []
+    if engine and (existing or named):
+        raise InputError("--engine plays models, but only evaluations that exist are reported")
     given = _existing(session) if existing else session.entries(named, ("evaluation",))
     if given and made:
         raise InputError(f"{made} says what to evaluate, but evaluations are given; drop it")
@@ -106,7 +110,7 @@ def report(
         if entry is not None:
             deliver(session, entry, form, output, long)
         return
-    config = session.config()
+    config = session.config(explore__backend=engine)
     names = study.chosen_methods(methods, config, controls)
     config = config.with_values({"report": {"methods": list(names), "controls": []}}, "--methods")
     cells = study.cells(config, names)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from tratree_cli.commands.completion import complete_format
+from tratree_cli.commands.engines import ENGINE_HELP
 from tratree_cli.commands.registered import complete_methods, listed, study_methods
 from tratree_cli.commands.report import check_output, deliver_cells
 from tratree_cli.commands.session import Session, stage_command
@@ -75,6 +76,7 @@ def run(
     long: Annotated[
         bool, typer.Option("--long", "-l", help="All tables and notes and a tree, on a terminal.")
     ] = False,
+    engine: Annotated[str | None, typer.Option("--engine", help=ENGINE_HELP)] = None,
 ) -> None:
     """Run a study over seeds, methods and settings; ends with the report of all cells."""
     from tratree_cli.commands.recipe_fit import require_fitting_recipe
@@ -82,7 +84,7 @@ def run(
     from tratree_cli.reporting import study
 
     form = check_output(form, output)
-    config = session.config()
+    config = session.config(explore__backend=engine)
     cells = study.cells(
         config,
         study.chosen_methods(methods, config, controls),

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from tratree_cli.agents.registry import LOCAL
+from tratree_cli.commands.engines import use_engine
 from tratree_cli.commands.next_step import next_step
 from tratree_cli.commands.options import CommonOptions, with_common_options
 from tratree_cli.commands.output import entry_json, print_json, print_line, say
@@ -101,6 +103,8 @@ class Session(CommonOptions):
 
         config = configured(self, inputs, flags)
         require_fitting_recipe(config, sys.argv[1:])
+        if config.explore.backend != LOCAL:
+            use_engine(self.runtime, config.explore.backend, jobs=self.jobs, dry_run=self.dry_run)
         return self._of_free_memory(self._stored_models(config))
 
     def _of_free_memory(self, config: Config) -> Config:

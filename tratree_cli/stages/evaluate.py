@@ -195,7 +195,7 @@ def run(job: Job[EvalParameters]) -> Result:
         # As the reward counts them: of the best of N, where that was asked for.
         summary["success_rate"] = round(metrics.success.value, 2)
         summary["strict_success_rate"] = round(metrics.perfect.value, 2)
-    summary.update(external(params.policies))
+    summary.update(external(params.policies, params.engine))
     failed = failures(summary)
     hints = playing_warnings(job, job.params.policies, job.params.engine, rollouts)
     return Result(summary, warnings=[*failed, *hints], partial=bool(failed))

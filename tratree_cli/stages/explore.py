@@ -144,7 +144,7 @@ def run(job: Job[ExploreParameters]) -> Result:
     summary = rollouts_summary(rollouts.trajectories, tasks=tasks)
     failed = failures(summary)
     hints = playing_warnings(job, job.params.policies, job.params.engine, rollouts)
-    summary.update(external(job.params.policies))
+    summary.update(external(job.params.policies, job.params.engine))
     return Result(summary, warnings=[*failed, *hints], partial=bool(failed))
 
 

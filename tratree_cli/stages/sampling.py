@@ -76,6 +76,11 @@ def engine_parameters(config: Config, policies: Sequence[str]) -> EngineParamete
     section = config.explore
     assert section.block != AUTO, "a command resolves it before there is a node"
     engine = engine_backend(section.backend)
+    if section.constrain and engine.external:
+        raise InputError(
+            f"explore.constrain needs the local engine: {engine.name} samples any token; "
+            "use --engine local"
+        )
     backends = [backend_of(name) or engine for name in policies]
     versions = {backend.name: backend.version for backend in backends if backend.version > 1}
     return EngineParameters(
@@ -227,9 +232,10 @@ def playing_warnings(
 
         return devices.precision(job.options.device, engine.dtype)
 
+    local = models if engine.backend == LOCAL else []
     return [
         *episode_warnings.shorter_contexts(models, engine.max_context, context_length),
-        *episode_warnings.lost_in_bfloat16(models, precision),
+        *episode_warnings.lost_in_bfloat16(local, precision),
         *episode_warnings.hopeless_episodes(rollouts, engine.max_context),
     ]
 
@@ -253,11 +259,22 @@ def _location(job: Job[Any], name: str) -> str:
     return location
 
 
-def external(policies: Sequence[str]) -> dict[str, bool]:
-    """``{"external": True}`` for a summary, if a policy's episodes cannot be made again here."""
-    backends = [backend_of(name) for name in policies]
-    outside = any(backend is not None and backend.external for backend in backends)
-    return {"external": True} if outside else {}
+def external(policies: Sequence[str], engine: EngineParameters) -> dict[str, Any]:
+    """``external`` for a summary, if a policy's episodes cannot be made again here.
+
+    With it ``engine``: the name of a serving engine that played models and the version that ran.
+    """
+    from tratree_cli.agents.engines import noted_version
+
+    player = engine_backend(engine.backend)
+    models_played = any(backend_of(name) is None for name in policies)
+    backends = [backend_of(name) or player for name in policies]
+    summary: dict[str, Any] = {}
+    if any(backend.external for backend in backends):
+        summary["external"] = True
+    if models_played and player.external:
+        summary["engine"] = {"name": player.name, "version": noted_version(player.name)}
+    return summary
 
 
 def is_interactive(policies: Sequence[str]) -> bool:
