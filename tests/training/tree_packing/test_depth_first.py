@@ -25,6 +25,7 @@ def always(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return True
 
     monkeypatch.setattr(depth_first, "saves_memory", chosen)
+    monkeypatch.setattr(depth_first, "AT_ONCE", 6)
     return sizes
 
 
