@@ -31,7 +31,7 @@ class RefLogpsParameters:
     dtype: str
 
 
-STAGE = Stage("ref-logps", 4, "ref-logps", "tratree_cli.stages.ref_logps:run", RefLogpsParameters)
+STAGE = Stage("ref-logps", 5, "ref-logps", "tratree_cli.stages.ref_logps:run", RefLogpsParameters)
 
 
 def node(

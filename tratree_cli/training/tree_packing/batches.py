@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+Run: TypeAlias = tuple[int, int, npt.NDArray[np.int64]]
+"""Queries ``begin:end`` and the places of their keys."""
 WASTE = 1.5
 """Padded pairs of query and key over real ones, at most."""
 PAIRS = 1 << 22
@@ -85,10 +88,10 @@ def added_mask(hidden: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return mask.masked_fill_(hidden, float("-inf"))
 
 
-def batches(runs: Sequence[tuple[int, int, npt.NDArray[np.int64]]], device: torch.device) -> list[Batch]:
+def batches(runs: Sequence[Run], device: torch.device) -> list[Batch]:
     """Segments ``(begin, end, path)`` in batches."""
     order = sorted(runs, key=lambda run: (run[1] - run[0], len(run[2]), -run[0]), reverse=True)
-    groups: list[list[tuple[int, int, npt.NDArray[np.int64]]]] = []
+    groups: list[list[Run]] = []
     real = reach = 0
     for run in order:
         mine = (run[1] - run[0]) * len(run[2])
@@ -105,7 +108,7 @@ def batches(runs: Sequence[tuple[int, int, npt.NDArray[np.int64]]], device: torc
     return [_batch(group, device) for group in groups]
 
 
-def _batch(group: Sequence[tuple[int, int, npt.NDArray[np.int64]]], device: torch.device) -> Batch:
+def _batch(group: Sequence[Run], device: torch.device) -> Batch:
     sizes = tuple((end - begin, len(path)) for begin, end, path in group)
     wide, reach = (max(size[side] for size in sizes) for side in (0, 1))
     queries = torch.zeros((len(group), wide), dtype=torch.int64)

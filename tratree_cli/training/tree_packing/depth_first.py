@@ -23,8 +23,9 @@ from tratree_cli.training.tree_packing.batches import Heads
 from tratree_cli.training.tree_packing.segments import Plan
 
 AT_ONCE = 8192
-"""Distinct tokens whose activations are kept together; at twice that, keeping them was the slower
-way on a CPU too (docs/tree-training.md)."""
+"""Distinct tokens whose activations are kept together."""
+PART = 2048
+"""Nodes of a part: more were no faster a token on a CPU (docs/tree-training.md)."""
 
 
 def saves_memory(plan: Plan) -> bool:
@@ -62,10 +63,10 @@ class _Part:
 
 
 def _parts(whole: Plan) -> list[_Part]:
-    """The plan in parts of ``AT_ONCE`` nodes; a longer segment is a part of its own."""
+    """The plan in parts of ``PART`` nodes; a longer segment is a part of its own."""
     cuts = [0]
     for one in whole.segments:
-        if one.end - cuts[-1] > AT_ONCE and one.begin > cuts[-1]:
+        if one.end - cuts[-1] > PART and one.begin > cuts[-1]:
             cuts.append(one.begin)
     path = np.zeros(0, dtype=np.int64)
     found: list[_Part] = []
@@ -145,7 +146,10 @@ class _DepthFirst(torch.autograd.Function):
                 torch.set_rng_state(random)
                 if device_random is not None:
                     torch.cuda.set_rng_state(device_random, device)
-                path = [(k.detach().requires_grad_(), v.detach().requires_grad_()) for k, v in above]
+                path = [
+                    (keys.detach().requires_grad_(), values.detach().requires_grad_())
+                    for keys, values in above
+                ]
                 hidden, kept = _compute(ctx.model, part, path)
                 outputs = [hidden, *(tensor for pair in kept for tensor in pair)]
                 given = [gradient[part.begin : part.end], *(of_kept or [None] * 2 * len(kept))]

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from tratree_cli.training.tree_packing.batches import Batch, Heads
+from tratree_cli.training.tree_packing.batches import Batch, Heads, batches
 
+SHORT = 48
+"""Queries of a segment below which it is copied into a batch with others."""
 ADDED_PAIRS = 2048
 """Hidden pairs of query and key that one call of a kernel less is worth."""
 
@@ -61,8 +64,8 @@ def key_blocks(
             continue
         runs = [0, *(np.flatnonzero(np.diff(seen)) + 1).tolist(), len(seen)]
         start = hidden = 0
-        for run, after in zip(runs[:-1], runs[1:], strict=True):
-            hidden += (after - run) * int(seen[start] - seen[run]) 
+        for run, after in pairwise(runs):
+            hidden += (after - run) * int(seen[start] - seen[run])
             if hidden > ADDED_PAIRS:
                 found.append(_block(begin, start, run, first, seen))
                 start, hidden = run, 0
@@ -70,9 +73,19 @@ def key_blocks(
     return found
 
 
-def _block(
-    begin: int, start: int, end: int, first: int, seen: npt.NDArray[np.int64]
-) -> KeyBlock:
+def key_blocks_of(
+    segments: Sequence[tuple[int, int]], before: int, reach: npt.NDArray[np.int64]
+) -> KeyBlocks:
+    """Segments ``(begin, end)`` of queries, below the keys of a path of ``before`` nodes."""
+    spans = [(before + begin, before + end, end) for begin, end in segments]
+    alone = [(begin, end, np.arange(begin, end)) for begin, end in segments]
+    device = torch.device("cpu")
+    own = [batch for run in alone if run[1] - run[0] >= SHORT for batch in batches([run], device)]
+    own += batches([run for run in alone if run[1] - run[0] < SHORT], device)
+    return KeyBlocks(tuple(key_blocks([(0, before, 0), *spans], reach)), tuple(own))
+
+
+def _block(begin: int, start: int, end: int, first: int, seen: npt.NDArray[np.int64]) -> KeyBlock:
     return KeyBlock(begin + start, begin + end, first, first + int(seen[start]), seen[start:end])
 
 
@@ -80,13 +93,11 @@ def _block(
 class KeyBlocks:
     """All attention of N queries, which are the last of the keys.
 
-    ``own`` are the segments, each with itself alone, in batches; ``order[N]`` says where each
-    query's result lies among theirs.
+    ``own`` are the segments, each with itself alone: short ones in batches.
     """
 
     blocks: tuple[KeyBlock, ...]
     own: tuple[Batch, ...]
-    order: torch.Tensor
     masks: dict[tuple[int, torch.dtype], torch.Tensor | None] = field(default_factory=dict)
     """Made by the first layer that needs them."""
 
@@ -100,8 +111,11 @@ class KeyBlocks:
 def serves(query: torch.Tensor, value: torch.Tensor, heads: Heads, longest: int) -> bool:
     """Whether a CPU's kernels compute these heads; a window that reaches all of a path is none."""
     narrow = heads.window is not None and heads.window < longest
-    return query.device.type == "cpu" and not heads.dropout and not narrow and (
-        query.shape[-1] == value.shape[-1]
+    return (
+        query.device.type == "cpu"
+        and not heads.dropout
+        and not narrow
+        and (query.shape[-1] == value.shape[-1])
     )
 
 
@@ -134,14 +148,13 @@ class _Attention(torch.autograd.Function):
         layout: KeyBlocks,
     ) -> torch.Tensor:
         before = key.shape[2] - query.shape[2]
-        parts, sums = [], []
+        merged = query.new_empty((*query.shape[:-1], value.shape[-1]), dtype=torch.float32)
+        total = merged.new_empty(query.shape[:-1])
         for batch in layout.own:
             given = (_rows(query, batch, 0), _rows(key, batch, before), _rows(value, batch, before))
             out, added = _forward(*given, 0.0, True, attn_mask=None, scale=scaling)
-            parts.append(out.transpose(0, 1).flatten(1, 2).index_select(1, batch.places))
-            sums.append(added.transpose(0, 1).flatten(1, 2).index_select(1, batch.places))
-        merged = torch.cat(parts, dim=1).index_select(1, layout.order)[None].float()
-        total = torch.cat(sums, dim=1).index_select(1, layout.order)[None].float()
+            _put(merged, batch, out)
+            _put(total, batch, added)
         for number, block in enumerate(layout.blocks):
             rows, keys = slice(block.first, block.last), slice(block.begin, block.end)
             out, added = _forward(
@@ -164,8 +177,9 @@ class _Attention(torch.autograd.Function):
         layout: KeyBlocks = ctx.layout
         before = key.shape[2] - query.shape[2]
         of_query = torch.empty_like(query)
-        of_key, of_value = torch.zeros_like(key), torch.zeros_like(value)
-        parts: list[list[torch.Tensor]] = [[], [], []]
+        of_key, of_value = torch.empty_like(key), torch.empty_like(value)
+        into = (of_query, of_key[:, :, before:], of_value[:, :, before:])
+        of_key[:, :, :before] = of_value[:, :, :before] = 0
         for batch in layout.own:
             real = batch.real.view(len(batch.sizes), 1, -1)
             # A query that is padding weighs nothing: no gradient, and a sum that is far too large.
@@ -175,12 +189,8 @@ class _Attention(torch.autograd.Function):
                 _rows(result, batch, 0), _rows(total, batch, 0).masked_fill(~real, 1e9),
                 0.0, True, attn_mask=None, scale=ctx.scaling,
             )  # fmt: skip
-            for part, mine in zip(parts, found, strict=True):
-                part.append(mine.transpose(0, 1).flatten(1, 2).index_select(1, batch.places))
-        for part, into in zip(
-            parts, (of_query, of_key[:, :, before:], of_value[:, :, before:]), strict=True
-        ):
-            into.copy_(torch.cat(part, dim=1).index_select(1, layout.order)[None])
+            for side, mine in zip(into, found, strict=True):
+                _put(side, batch, mine)
         for number, block in enumerate(layout.blocks):
             rows, keys = slice(block.first, block.last), slice(block.begin, block.end)
             found = _backward(
@@ -195,12 +205,22 @@ class _Attention(torch.autograd.Function):
 
 
 def _rows(tensor: torch.Tensor, batch: Batch, before: int) -> torch.Tensor:
-    """``[1, heads, N, …]`` to ``[segments, heads, longest, …]``, copied only where there are two."""
+    """``[1, heads, N, …]`` to ``[segments, heads, longest, …]``, copied where there are two."""
     if len(batch.sizes) == 1:
         begin = int(batch.queries[0]) + before
         return tensor[:, :, begin : begin + batch.width]
     taken = tensor[0].index_select(1, batch.queries + before if before else batch.queries)
     return taken.unflatten(1, (len(batch.sizes), -1)).transpose(0, 1)
+
+
+def _put(into: torch.Tensor, batch: Batch, found: torch.Tensor) -> None:
+    """Write ``[segments, heads, longest, …]`` to the segments' places of ``[1, heads, N, …]``."""
+    if len(batch.sizes) == 1:
+        begin = int(batch.queries[0])
+        into[:, :, begin : begin + batch.width] = found
+    else:
+        real = found.transpose(0, 1).flatten(1, 2).index_select(1, batch.places)
+        into[0].index_copy_(1, batch.queries[batch.places], real.to(into.dtype))
 
 
 # PyTorch's own attention on a CPU, which also gives the sums that merging needs.

@@ -22,7 +22,7 @@ from transformers.masking_utils import sdpa_mask
 
 from tratree_cli.training.tree_packing import flex
 from tratree_cli.training.tree_packing.batches import Batch, Heads, batches
-from tratree_cli.training.tree_packing.key_blocks import KeyBlocks, attend, key_blocks, serves
+from tratree_cli.training.tree_packing.key_blocks import KeyBlocks, attend, key_blocks_of, serves
 from tratree_cli.training.tree_packing.trie import TokenTrie
 
 NAME = "tree_segments"
@@ -87,15 +87,14 @@ class Plan:
     def paths(self) -> tuple[tuple[Batch, ...], torch.Tensor]:
         """Segments with their paths in batches, and where each position's result lies in them."""
         runs = [(one.begin, one.end, one.path) for one in self.segments]
-        return _ordered(runs, self.input_ids.device)
+        found = tuple(batches(runs, self.input_ids.device))
+        return found, torch.argsort(torch.cat([batch.queries[batch.places] for batch in found]))
 
     @cached_property
     def key_blocks(self) -> KeyBlocks:
         """The same attention by blocks of keys."""
-        spans = [(self.before + one.begin, self.before + one.end, one.end) for one in self.segments]
-        alone = [(one.begin, one.end, np.arange(one.begin, one.end)) for one in self.segments]
-        blocks = key_blocks([(0, self.before, 0), *spans], self.reach)
-        return KeyBlocks(tuple(blocks), *_ordered(alone, self.input_ids.device))
+        own = [(one.begin, one.end) for one in self.segments]
+        return key_blocks_of(own, self.before, self.reach)
 
     def attend(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: Heads
@@ -138,13 +137,6 @@ class Plan:
             mask = self.masks[name]
         found = _scaled_dot_product(query, key, value, heads, mask)
         return found.transpose(0, 1).flatten(1, 2).index_select(1, batch.places)
-
-
-def _ordered(
-    runs: Sequence[tuple[int, int, npt.NDArray[np.int64]]], device: torch.device
-) -> tuple[tuple[Batch, ...], torch.Tensor]:
-    together = tuple(batches(runs, device))
-    return together, torch.argsort(torch.cat([batch.queries[batch.places] for batch in together]))
 
 
 def plan(tries: Sequence[TokenTrie], device: torch.device) -> Plan:
