@@ -1,6 +1,6 @@
 # make demo   installs, then takes WebShop from demonstrations to a report
 # make test   installs, then runs the core tests
-# make test-all, gpu, fuzz, mutants, check, docs, bench: see below
+# make test-all, dist, gpu, fuzz, mutants, check, docs, site, bench: see below
 
 PY     ?= python3
 VENV   ?= .venv
@@ -15,7 +15,7 @@ CPU_INDEX = $(shell command -v nvidia-smi >/dev/null 2>&1 || $(PY) -c \
   'from urllib.request import urlopen; urlopen("$(CPU_URL)/torch/", timeout=3); \
    print("--extra-index-url $(CPU_URL)")' 2>/dev/null)
 
-.PHONY: demo test test-all gpu fuzz mutants check lint types docs bench reproduce install clean
+.PHONY: demo test test-all dist gpu fuzz mutants check lint types docs pictures site bench reproduce install clean
 .DEFAULT_GOAL := demo
 
 install: $(VENV)/.ok
@@ -40,7 +40,7 @@ OPTIONAL := tests/reporting/test_report_page.py tests/store/test_remote.py tests
 
 # Slow and optional parts. What an optional part needs is installed here, and what cannot be is
 # skipped by its test with the reason.
-test-all: install $(VENV)/.all $(VENV)/.alfworld $(VENV)/.trainers $(VENV)/.clients
+test-all: install $(VENV)/.all $(VENV)/.alfworld $(VENV)/.trainers $(VENV)/.clients $(VENV)/.site
 	$(PYTEST) -n 2 -m "slow and not gpu"
 	$(PYTEST) -n 2 -m "not slow and not gpu" $(OPTIONAL)
 $(VENV)/.all: requirements-all.lock
@@ -65,6 +65,12 @@ $(VENV)/.clients: requirements-clients.lock
 	  || echo "skipped: tests with the clients of other programs"
 	@touch $@
 
+# What an index takes: source distribution and wheel, built from this folder and checked.
+dist: install $(VENV)/.all
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
+
 # On a machine with a CUDA device: the tests that need one, then the speed of a 7B-shaped model.
 gpu: install
 	$(PYTEST) -m gpu tests
@@ -80,6 +86,18 @@ types: install
 
 docs: install
 	$(BIN)/python docs/build.py
+
+# The README's table and tree, drawn anew by both small recipes; minutes.
+pictures: install
+	$(BIN)/python docs/pictures.py
+
+# The pages of docs/ with an API reference, in site/: no page of it asks another server.
+site: $(VENV)/.site
+	NO_MKDOCS_2_WARNING=1 $(VENV)/site/bin/mkdocs build --strict -q -d site
+$(VENV)/.site: requirements-site.lock
+	@$(PY) -m venv $(VENV)/site
+	@$(VENV)/site/bin/pip install -q -r requirements-site.lock || echo "skipped: the site"
+	@touch $@
 
 # Measurements, by hand: ratios in one run, because machines are noisy.
 BENCHES := startup store.bench trees.compare trees.growth trees.command webshop.bench envs.in_process envs.serve rollouts.bench training.bench training.tree_packing
@@ -105,4 +123,4 @@ reproduce: install
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.store.reproduce --recipe $(RECIPE)
 
 clean:
-	rm -rf $(VENV) .tratree .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) .tratree .mypy_cache .ruff_cache .pytest_cache .hypothesis dist site

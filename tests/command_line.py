@@ -52,7 +52,7 @@ class Answer:
         assert self.out == ""
 
 
-PLAIN = ("show", "store")
+PLAIN = ("show", "store", "export")
 """Commands that read no reference from stdin."""
 
 

@@ -16,7 +16,7 @@ LAYERS = (
     {"__main__"},
     {"app"},
     {"commands"},
-    {"reporting"},
+    {"reporting", "publishing"},
     {"stages"},
     {"config"},
     {"methods", "pipeline"},

@@ -51,19 +51,16 @@ def test_the_readme_says_how_to_type_the_command_and_so_does_make_demo() -> None
     assert "activate" in demo.splitlines()[-1]
 
 
-def test_every_command_of_the_readme_exists_with_its_options() -> None:
-    """Each ``tratree`` line of a code block: known words and known options only."""
-    from tratree_cli.app import load
-
+def test_the_pictures_of_the_readme_are_where_their_script_draws_them() -> None:
+    sys.path.insert(0, str(REPOSITORY / "docs"))
+    try:
+        from pictures import drawn, part
+    finally:
+        sys.path.pop(0)
     readme = (REPOSITORY / "README.md").read_text("utf-8")
-    lines = [line for block in readme.split("```")[1::2] for line in block.splitlines()]
-    calls = [part.split() for line in lines for part in line.partition("#")[0].split("|")]
-    seen = 0
-    for words in (call for call in calls if call[:1] == ["tratree"]):
-        command = load(words[1])
-        if inner := getattr(command, "commands", None):
-            command = inner[words[2]]
-        known = {name for param in command.params for name in param.opts}
-        assert {word for word in words if word.startswith("-")} <= known, words
-        seen += 1
-    assert seen > 8
+    for name, start in (("report", "Policy "), ("tree", "task ")):
+        found = drawn(readme, name, "here")
+        assert found != readme and f"<!-- drawn: {name} -->\n```text\nhere\n```" in found
+        shown = readme.partition(f"<!-- drawn: {name} -->\n```text\n")[2].partition("```")[0]
+        assert part(shown, start) == shown.rstrip()
+        assert max(map(len, shown.splitlines())) <= 80

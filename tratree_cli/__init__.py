@@ -1,3 +1,3 @@
 """tratree: a weak agent's successes and failures, turned into supervision for a stronger one."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -99,6 +99,15 @@ class LazyGroup(typer.core.TyperGroup):
         ctx._tratree_dispatch = True
         return super().resolve_command(ctx, args)
 
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if (wrong := _usage_error(error)) is None:
+                raise
+            report_error(wrong, wrong.exit_code)
+            raise typer.Exit(wrong.exit_code) from None
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -110,6 +119,7 @@ class LazyGroup(typer.core.TyperGroup):
             sys.stderr.close()
             raise typer.Exit(0) from None
         except Exception as error:
+            error = _usage_error(error) or error
             code = exit_code(error)
             if code is None or debugging():
                 raise
@@ -124,7 +134,20 @@ def load(name: str) -> Any:
     command = typer.main.get_command(module.app)
     command.name = name
     startup.skip_validation(command)
+    if {"--help", "-h"} & set(sys.argv) or "help" in sys.argv[1:2]:
+        from tratree_cli.commands.help_page import complete
+
+        complete(name, command)
     return command
+
+
+def _usage_error(error: Exception) -> Any:
+    """The error as one of ours if the parser of arguments raised it, else None."""
+    if not hasattr(error, "format_message"):
+        return None
+    from tratree_cli.commands.usage import usage_error
+
+    return usage_error(error)
 
 
 WRONG_NAMES = {errno.ENAMETOOLONG: 2, errno.ELOOP: 2}
@@ -237,15 +260,6 @@ def root(
     pass
 
 
-_STAND_INS = {"−": "-", "–": "-", "±": "+-", "×": "x", "…": "...", "Δ": "d", "β": "beta", "─": "-"}
-
-
-def _encodable(error: UnicodeError) -> tuple[str, int]:
-    """What a stream's encoding lacks, in characters that it has: a minus must stay a minus."""
-    assert isinstance(error, UnicodeEncodeError)
-    return "".join(_STAND_INS.get(c, "?") for c in error.object[error.start : error.end]), error.end
-
-
 def _interrupt(number: int, frame: Any) -> None:
     """What a scheduler or ``kill`` sends counts as Ctrl-C; a second one kills at once."""
     signal.signal(number, signal.SIG_DFL)
@@ -271,7 +285,7 @@ def main() -> None:
     """
     signal.signal(signal.SIGTERM, _interrupt)
     startup.open_closed_streams()
-    codecs.register_error("stand-ins", _encodable)
+    codecs.register_error("stand-ins", startup.stand_ins)
     for stream in (sys.stdout, sys.stderr):
         # A character that a terminal does not know must not cost the whole answer.
         if isinstance(stream, io.TextIOWrapper) and "utf" not in stream.encoding.lower():

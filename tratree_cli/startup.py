@@ -146,3 +146,12 @@ def _path(value: Any, info: Any) -> Any:
     if not isinstance(value, Path):
         return _VALIDATE
     return value if os.access(value, os.R_OK) or not os.path.lexists(value) else _VALIDATE
+
+
+_STAND_INS = {"−": "-", "–": "-", "±": "+-", "×": "x", "…": "...", "Δ": "d", "β": "beta", "─": "-"}
+
+
+def stand_ins(error: UnicodeError) -> tuple[str, int]:
+    """What a stream's encoding lacks, in characters that it has: a minus must stay a minus."""
+    assert isinstance(error, UnicodeEncodeError)
+    return "".join(_STAND_INS.get(c, "?") for c in error.object[error.start : error.end]), error.end

@@ -31,6 +31,8 @@ _LOCAL = {"file", "local"}
 _LASTING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 #: Whose connection answers one question at a time: two threads that share it wait for ever.
 _ONE_THREAD = {"ssh", "sftp", "smb", "ftp"}
+#: Where every file that is written is a commit, and of two at once the hub refuses one.
+_ONE_WRITER = {"hf"}
 
 
 def redacted(text: str, url: str) -> str:
@@ -40,17 +42,18 @@ def redacted(text: str, url: str) -> str:
     return without_secrets(text)
 
 
-_EXTRAS = {
-    "s3": "s3",
-    "s3a": "s3",
-    "gs": "gs",
-    "gcs": "gs",
-    "http": "http",
-    "https": "http",
-    "ssh": "ssh",
-    "sftp": "ssh",
+_PACKAGES = {
+    "s3": "'tratree[s3]'",
+    "s3a": "'tratree[s3]'",
+    "gs": "'tratree[gs]'",
+    "gcs": "'tratree[gs]'",
+    "http": "'tratree[http]'",
+    "https": "'tratree[http]'",
+    "ssh": "'tratree[ssh]'",
+    "sftp": "'tratree[ssh]'",
+    "hf": "huggingface_hub",
 }
-"""The extra of tratree with which a protocol's package is installed."""
+"""What is installed for a protocol."""
 
 
 class Remote:
@@ -64,10 +67,10 @@ class Remote:
         try:
             self._shared, self._root = url_to_fs(url)
         except Exception as error:  # noqa: BLE001 - whatever a constructor raises
-            if (extra := url.partition("://")[0]) in _EXTRAS and isinstance(error, ImportError):
+            package = _PACKAGES.get(url.partition("://")[0])
+            if package and isinstance(error, ImportError):
                 raise StoreError(
-                    f"cannot open {self.shown}: a package is missing; "
-                    f"type: pip install 'tratree[{_EXTRAS[extra]}]'"
+                    f"cannot open {self.shown}: a package is missing; type: pip install {package}"
                 ) from None
             raise StoreError(f"cannot open {self.shown}: {self._words(error)}") from None
         protocol = self._shared.protocol
@@ -75,6 +78,8 @@ class Remote:
         self._hierarchical = bool(protocols & _HIERARCHICAL)
         self._local = bool(protocols & _LOCAL)
         self._one_thread = bool(protocols & _ONE_THREAD)
+        one_writer = bool(protocols & _ONE_WRITER)
+        self._writing = threading.Lock() if one_writer else contextlib.nullcontext()
         self._own = threading.local()
         self._own.fs = self._shared
 
@@ -170,7 +175,12 @@ class Remote:
                 self._fs.mv(place, target)
 
         try:
-            self.patiently("write to", send)
+            with self._writing:
+                self.patiently("write to", send)
+        except FileNotFoundError:
+            raise StoreError(
+                f"cannot write to {self.shown}: there is no such place; make it there first"
+            ) from None
         except (PermissionError, NotImplementedError) as error:
             raise StoreError(
                 f"cannot write to {self.shown} ({self._words(error)}); it is read-only for you"

@@ -58,7 +58,7 @@ def test_listing_prints_content_on_stdout_and_json_lines_when_asked(
     assert "[red]not markup[/red]" in run(store, "ls", "--long").stdout
     assert [row["ref"] for row in json_lines(run(store, "ls", "--json"))] == [two.ref, one.ref]
     assert [row["ref"] for row in json_lines(run(store, "ls", "tree", "--json"))] == [one.ref]
-    assert "-n 0" in run(store, "ls", "-n", "1").stderr
+    assert "--limit 0" in run(store, "ls", "-L", "1").stderr
 
 
 def test_control_characters_of_strangers_do_not_reach_the_terminal(

@@ -19,6 +19,14 @@ from tratree_cli.errors import InputError, did_you_mean
         (["evaluate"], "(did you mean 'eval'?)"),
         (["eval", "tratree-x", "-n"], "(did you mean 'tratree-"),
         (["eval", "--policy", "expertt", "-n"], "(did you mean 'expert'?)"),
+        (
+            ["explore", "--polcy", "x"],
+            "no option '--polcy' of `tratree explore` (did you mean '--policy'?)",
+        ),
+        (["--fersion"], "no option '--fersion' of `tratree` (did you mean '--version'?)"),
+        (["explore", "-m", "0"], "invalid value for '-m' / '--samples'"),
+        (["env", "lst"], "no command 'lst' of `tratree env` (did you mean 'list'?)"),
+        (["store", "name"], "missing argument 'NAME'; `tratree store name --help`"),
         (["report", "--format", "text", "-n"], "(did you mean 'terminal'?)"),
         (["explore", "--tasks", "abc", "-n"], "no task 'abc' in the split 'train'; it has"),
         (["explore", "--tasks", "99999"], "there is no task '99999' in the split 'train'; it has"),
@@ -46,6 +54,8 @@ def test_the_format_follows_the_suffix(monkeypatch: pytest.MonkeyPatch) -> None:
         assert check_output(None, Path(name)) == form
     assert check_output(None, Path("r.weird")) == "terminal"
     assert check_output("csv", Path("r.html")) == "csv"
+    with pytest.raises(InputError, match=r"a browser prints of the page; write report.html"):
+        check_output(None, Path("r.pdf"))
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     with pytest.raises(InputError, match="--output"):
         check_output("html", None)

@@ -53,6 +53,22 @@ def test_without_a_terminal_a_long_run_tells_now_and_then_how_far_it_is(
     assert "\x1b" not in out.getvalue()
 
 
+def test_what_is_waited_for_before_the_length_is_known_is_no_pace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    shown, out = console(terminal=False)
+    reporter = LineReporter(shown)
+    reporter.progress("SFT", 0, 0, "loading libraries")
+    clock.now += 20
+    reporter.progress("SFT", 0, 60, "")
+    for done in range(1, 21):
+        clock.now += 1
+        reporter.progress("SFT", done, 60, "")
+    # A step a second: 40 steps are left, or a few more when the line was last written.
+    assert "ETA 45 s" in out.getvalue()
+
+
 def test_a_stage_of_unknown_length_says_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     shown, out = console(terminal=False)
@@ -136,7 +152,7 @@ def test_before_several_stages_their_number_and_length_are_told_and_each_has_its
 
 
 def test_what_never_ran_before_has_no_estimate() -> None:
-    assert progress.expected([None, None]).startswith("unknown how long")
+    assert progress.expected([None, None]).startswith("no earlier run")
 
 
 @pytest.mark.parametrize(
@@ -154,3 +170,36 @@ def test_another_model_environment_or_recipe_says_nothing_about_the_time(
     assert EarlierRuns(store).seconds(wanted) == 20.0
     (made[section] if section else made)[key] = value
     assert EarlierRuns(store).seconds(wanted) is None
+
+
+def cached(number: int) -> Any:
+    return SimpleNamespace(
+        kind="tree", object=f"{number:064x}", seconds=60.0, created=0.0, summary={}
+    )
+
+
+def test_a_terminal_folds_many_cached_stages_and_keeps_the_last() -> None:
+    shown, out = console(terminal=True)
+    reporter = TerminalReporter(shown)
+    for number in range(20):
+        reporter.finished(f"tree {number}", cached(number), True)
+    reporter.warn("careful")
+    lines = [line for line in out.getvalue().splitlines() if line]
+    assert len(lines) == 3
+    assert "19 stages cached, saved 19 m (-v lists them)" in lines[0]
+    assert "tree 19" in lines[1] and "careful" in lines[2]
+    for number in range(3):
+        reporter.finished(f"tree {number}", cached(number), True)
+    reporter.close()
+    assert out.getvalue().count("tree 0") == 1 and out.getvalue().count("tree 2") == 1
+
+
+def test_a_log_and_a_verbose_terminal_have_every_cached_stage() -> None:
+    for terminal, verbose in ((False, False), (True, True)):
+        shown, out = console(terminal=terminal)
+        kind = TerminalReporter if terminal else LineReporter
+        reporter = kind(shown, verbose=verbose)
+        for number in range(20):
+            reporter.finished(f"tree {number}", cached(number), True)
+        reporter.close()
+        assert out.getvalue().count("= ") == 20

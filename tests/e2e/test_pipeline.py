@@ -136,3 +136,21 @@ def test_a_crash_between_two_stages_costs_only_what_is_missing(
     }
     assert tmp_path.is_dir()
     assert studied.is_dir()
+
+
+def test_the_page_opens_with_what_was_done_in_numbers(studied: Path) -> None:
+    written = run_tratree(studied, "report", "--recipe", "micro", "-o", "page.html")
+    assert written.returncode == 0
+    page = (studied / "page.html").read_text("utf-8")
+    story = page[page.index('<section id="story">') : page.index('<section id="summary">')]
+    steps = re.findall(r'class="number">([\d,+ ]+)</span> <span class="what">(.*?)</span>', story)
+    labels = [re.sub("<[^>]+>", "", label) for _, label in steps]
+    assert labels[:1] == ["demonstrations"] and "rollouts" in labels and "trees" in labels
+    assert labels[-1].startswith("W2SG")
+    assert 'data-drawing="rewards"' in story and "The most telling tree" in story
+    assert re.search(r"Made \d{4}-\d\d-\d\d \d\d:\d\d UTC · tratree \d", page)
+    assert page.count('<section id="gallery">') == 1
+    # What is of this run stands in no artifact.
+    (artifact,) = run_tratree(studied, "report", "--recipe", "micro", "--json").stdout.splitlines()
+    stored = json.loads(Path(json.loads(artifact)["path"], "report.json").read_text("utf-8"))
+    assert stored["origin"] == [] and "UTC" not in json.dumps(stored)

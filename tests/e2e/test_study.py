@@ -11,10 +11,18 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from .conftest import Command, run_tratree
+
+
+def summary_rows(document: dict[str, Any]) -> list[Any]:
+    """The rows of a report's main table."""
+    summary = next(one for one in document["sections"] if one["key"] == "summary")
+    rows: list[Any] = summary["blocks"][0]["rows"]
+    return rows
 
 
 def test_a_study_of_one_seed_is_the_report_and_costs_nothing_after_it(studied: Path) -> None:
@@ -52,7 +60,7 @@ def test_existing_evaluations_make_a_report_without_running_anything(studied: Pa
     found = run_tratree(studied, "report", "--existing", "--format", "json")
     assert found.returncode == 0, found.stderr
     document = json.loads(found.stdout)
-    rows = document["sections"][0]["blocks"][0]["rows"]
+    rows = summary_rows(document)
     names = {row["cells"][0]["value"] for row in rows}
     assert {"expert", "random", "SFT weak", "SFT strong", "W2SG tree-DPO", "W2SG MCTS"} <= names
     narrowed = run_tratree(studied, "report", "--existing", "--recipe", "quick")
@@ -87,7 +95,7 @@ def test_a_method_is_studied_beside_its_controls_at_equal_updates(studied: Path)
     words = ("report", "--recipe", "micro", "--methods", "sft-strong,tree-joint", "--controls")
     made = run_tratree(studied, *words, "--format", "json", timeout=900)
     assert made.returncode == 0, made.stderr
-    rows = json.loads(made.stdout)["sections"][0]["blocks"][0]["rows"]
+    rows = summary_rows(json.loads(made.stdout))
     steps = {}
     for variant in ("", *(f"/{name}" for name in (*SAME_ROWS, "mcts", "sft-more", "mcts-twice"))):
         method = f"tree-joint{variant}"
@@ -133,7 +141,7 @@ def test_a_stage_that_fails_costs_only_the_cells_that_need_it(
     assert "strong model, tree-dpo, dpo.learning_rate=1000000000.0 failed: the loss" in study.stderr
     assert "2 of 3 evaluations" in study.stderr.splitlines()[-1]
     document = json.loads(study.stdout)
-    rows = document["sections"][0]["blocks"][0]["rows"]
+    rows = summary_rows(document)
     assert [row["cells"][0]["value"] for row in rows] == ["SFT strong", "W2SG tree-DPO"]
     assert any("evaluation of W2SG tree-DPO, dpo.learning" in text for text in document["warnings"])
 

@@ -87,6 +87,13 @@ def test_strict_success_stands_beside_success_where_there_is_room() -> None:
         assert "−2.9 [−17.2, 10.0]" in row and len(row) <= width
 
 
+def test_a_bar_stands_before_strict_success_where_only_one_of_them_has_room() -> None:
+    lines = shown(80, report=document(strict=12.5))
+    row = next(line for line in lines if line.startswith("W2SG MCTS  "))
+    assert "█" in row and "87.5 %" in row and "12.5 %" not in row
+    assert len(row) <= 80
+
+
 def test_the_first_sentences_are_shown_and_the_rest_is_left_to_the_tables() -> None:
     lines = shown(80, report=document(sentences=12))
     assert sum(line.startswith("W2SG MCTS earns") for line in lines) == 6

@@ -24,6 +24,7 @@ def trained(method: str, seed: int, recipe: str) -> EvaluationRow:
         recipe=f"{method}{seed}",
         inputs={"paths": [recipe]},
         provenance={"inputs": {"paths": [recipe]}},
+        summary={},
     )
     row = evaluated(method, [0.0, 1.0], seed=seed)
     return replace(row, lineage=RowLineage(method, policy, policy))

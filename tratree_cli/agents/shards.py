@@ -21,7 +21,7 @@ from tratree_cli.agents.sampling_plan import SamplingPlan, Shard
 from tratree_cli.agents.shard_files import ShardFolder
 from tratree_cli.agents.shard_player import PolicySource, RolloutJob, ShardPlayer
 from tratree_cli.envs.protocol import EnvironmentSpec
-from tratree_cli.errors import InputError, StageError
+from tratree_cli.errors import InputError, StageError, did_you_mean
 from tratree_cli.formats.rollouts import UNSCORED, Rollouts, TextTable, Trajectory
 
 ENGINES = ("local", "ray")
@@ -30,7 +30,8 @@ ENGINES = ("local", "ray")
 def check_engine(name: str) -> None:
     """``InputError`` for an engine that does not exist."""
     if name not in ENGINES:
-        raise InputError(f"there is no engine '{name}'; known are {', '.join(ENGINES)}")
+        near = did_you_mean(name, ENGINES)
+        raise InputError(f"there is no engine '{name}'{near}; known are {', '.join(ENGINES)}")
 
 
 def explore(

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 REPORT_FORMATS = ("terminal", "markdown", "latex", "csv", "results", "json", "html")
 """What ``report --format`` takes."""
+TREE_FORMATS = ("terminal", "mermaid", "dot", "json", "html")
+"""What ``show --format`` takes of trees."""
 
 
 def _beginning(names: Iterable[str], incomplete: str) -> list[str]:
@@ -34,6 +36,22 @@ def complete_assignment(incomplete: str) -> list[str]:
 
 def complete_format(incomplete: str) -> list[str]:
     return _beginning(REPORT_FORMATS, incomplete)
+
+
+def complete_export(incomplete: str) -> list[str]:
+    from tratree_cli.formats.exporting import FORMATS
+
+    return _beginning((*FORMATS, "inspect"), incomplete)
+
+
+def complete_tree_format(incomplete: str) -> list[str]:
+    return _beginning(TREE_FORMATS, incomplete)
+
+
+def complete_import(incomplete: str) -> list[str]:
+    from tratree_cli.formats.importing import FORMATS
+
+    return _beginning(FORMATS, incomplete)
 
 
 def complete_split(incomplete: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tratree_cli.commands.completion import complete_split
 from tratree_cli.commands.env_options import EMBEDDED, Data, Name, Parameters, open_named, pairs
 from tratree_cli.commands.env_serve import serve
 from tratree_cli.commands.output import print_content, print_json, print_line, say
@@ -24,7 +25,12 @@ app = typer.Typer(
 )
 app.command("serve")(serve)
 
-Split = Annotated[str, typer.Option("--split", help="Split that the task is taken from.")]
+Split = Annotated[
+    str,
+    typer.Option(
+        "--split", help="Split that the task is taken from.", autocompletion=complete_split
+    ),
+]
 Task = Annotated[str | None, typer.Option("--task", "-t", help="Task, as the split lists it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]

@@ -6,13 +6,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tratree_cli.commands.completion import complete_environment
 from tratree_cli.errors import InputError
 
 if TYPE_CHECKING:
     from tratree_cli.envs.protocol import Environment
 
 EMBEDDED = "embedded"
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Environment, as `env list` shows it.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="Environment, as `env list` shows it.",
+        autocompletion=complete_environment,
+    ),
+]
 Data = Annotated[str, typer.Option("--data", help="`embedded` or a folder with its files.")]
 Parameters = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, page_size=5.")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tratree_cli.commands.completion import complete_split
 from tratree_cli.commands.env_options import EMBEDDED, Data, Name, Parameters, open_named
 from tratree_cli.commands.output import print_line, say
 
@@ -35,7 +36,12 @@ def serve(
         int, typer.Option("--message-bytes", min=1, help="Longest message that is answered.")
     ] = 1 << 20,
     split: Annotated[
-        str, typer.Option("--split", help="Split that is meant where a client names none.")
+        str,
+        typer.Option(
+            "--split",
+            help="Split that is meant where a client names none.",
+            autocompletion=complete_split,
+        ),
     ] = "",
     token: Annotated[
         str,

@@ -20,9 +20,7 @@ def evaluate(
     session: Session,
     model: Annotated[
         list[str] | None,
-        typer.Argument(
-            help="A model (default: the tree-DPO strong model).", autocompletion=complete_reference
-        ),
+        typer.Argument(help="A model (default: W2SG tree-DPO).", autocompletion=complete_reference),
     ] = None,
     policy: Annotated[
         str | None,
@@ -44,7 +42,7 @@ def evaluate(
         int | None, typer.Option("--limit", help="Only the first N tasks, 0: all.", metavar="N")
     ] = None,
     samples: Annotated[
-        int | None, typer.Option("--samples", help="Episodes per task.", min=1)
+        int | None, typer.Option("-m", "--samples", help="Trajectories per task.", min=1)
     ] = None,
     temperature: Annotated[float | None, typer.Option("--temperature", help="0 is greedy.")] = None,
     protocol: Annotated[

@@ -25,7 +25,7 @@ app = typer.Typer()
 def explore(
     session: Session,
     model: Annotated[
-        list[str] | None, typer.Argument(help="Models that explore (default: the SFT weak model).")
+        list[str] | None, typer.Argument(help="Models that explore (default: SFT weak).")
     ] = None,
     policy: Annotated[
         list[str] | None,
@@ -35,7 +35,9 @@ def explore(
             autocompletion=complete_policy,
         ),
     ] = None,
-    m: Annotated[int | None, typer.Option("-m", help="Trajectories per task.", min=1)] = None,
+    samples: Annotated[
+        int | None, typer.Option("-m", "--samples", help="Trajectories per task.", min=1)
+    ] = None,
     temperature: Annotated[
         str | None, typer.Option("--temperature", help="One or more, comma-separated.")
     ] = None,
@@ -86,7 +88,7 @@ def explore(
     names = task_names(tasks)
     config = session.config(
         [p for p in policies if not isinstance(p, str)],
-        explore__m=m,
+        explore__m=samples,
         explore__temperature=numbers(temperature, "--temperature"),
         explore__top_p=numbers(top_p, "--top-p"),
         explore__split=split,

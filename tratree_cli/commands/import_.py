@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tratree_cli.commands.completion import complete_import
 from tratree_cli.commands.session import Session, stage_command
 
 app = typer.Typer()
@@ -18,7 +19,12 @@ def import_(
     session: Session,
     file: Annotated[Path, typer.Argument(help="JSON list or JSON lines, plain or .zst.")],
     form: Annotated[
-        str, typer.Option("--format", help="eto, sharegpt or jsonl (default: told by the file).")
+        str,
+        typer.Option(
+            "--format",
+            help="eto, sharegpt or jsonl (default: told by the file).",
+            autocompletion=complete_import,
+        ),
     ] = "",
     kind: Annotated[str, typer.Option("--as", help="rollouts, demos or pairs.")] = "rollouts",
     on_error: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tratree_cli.commands.completion import complete_environment, complete_recipe
 from tratree_cli.commands.output import print_line, say
 from tratree_cli.commands.project import PROJECT_FILE
 
@@ -15,8 +16,12 @@ app = typer.Typer()
 
 @app.command()
 def init(
-    env: Annotated[str, typer.Option("--env", "-e", help="Environment.")] = "webshop",
-    recipe: Annotated[str, typer.Option("--recipe", "-r", help="Recipe.")] = "quick",
+    env: Annotated[
+        str, typer.Option("--env", "-e", help="Environment.", autocompletion=complete_environment)
+    ] = "webshop",
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", help="Recipe.", autocompletion=complete_recipe)
+    ] = "quick",
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
 ) -> None:
     """Write a Makefile (one target a stage), a tratree.toml and a .gitignore for this folder."""

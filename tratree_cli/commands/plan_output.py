@@ -40,6 +40,8 @@ def print_plan(lines: Sequence[PlanLine], *, as_json: bool, verbose: bool = Fals
     for line in lines:
         cached = line.state == "cached"
         state = f"cached  {line.ref[: line.ref.index(':') + 13]}" if cached else line.state
+        if line.missing:
+            state = "depends on " + ", ".join(called(label, title) for label in line.missing)
         if line.reason:
             state += f" ({line.reason})"
         took = "" if cached else "?" if line.seconds is None else duration(line.seconds)

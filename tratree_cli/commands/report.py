@@ -146,6 +146,11 @@ def check_output(form: str | None, output: Path | None) -> str:
 
     if form is None:
         suffix = output.suffix.removeprefix(".").lower() if output is not None else ""
+        if suffix == "pdf":
+            raise InputError(
+                f"--output {output}: a PDF is what a browser prints of the page; write "
+                f"report.html and print that"
+            )
         form = OTHER_NAMES.get(suffix, suffix if suffix in REPORT_FORMATS else "terminal")
     if form not in REPORT_FORMATS:
         meant = OTHER_NAMES.get(form, form)

@@ -35,10 +35,14 @@ def sft(
     ] = None,
     epochs: Annotated[
         str | None,
-        typer.Option("--epochs", metavar="N|auto", help="sft.ROLE.epochs; auto: chosen on dev."),
+        typer.Option(
+            "--epochs",
+            metavar="N|auto",
+            help="Passes over the demonstrations; auto: chosen on dev.",
+        ),
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option("--lr", help="sft.ROLE.learning_rate")
+        float | None, typer.Option("--lr", help="Learning rate (sft.ROLE.learning_rate).")
     ] = None,
     diverge_from: Annotated[
         str | None,
@@ -53,12 +57,13 @@ def sft(
 ) -> None:
     """Fine-tune a base model on demonstrations (Eq. 4; with --diverge-from, Eq. 5)."""
     from tratree_cli.commands.training import base_model, file_of, prepare
-    from tratree_cli.errors import InputError
+    from tratree_cli.errors import InputError, did_you_mean
     from tratree_cli.stages import importing
     from tratree_cli.stages import sft as stage
 
     if role not in stage.ROLES:
-        raise InputError(f"--role must be weak or strong, not '{role}'")
+        near = did_you_mean(role, stage.ROLES)
+        raise InputError(f"--role must be weak or strong, not '{role}'{near}")
     group = prepare(session, processes, launch, track)
     given = session.entries(demos or [], ("demos",)) if demos or not file else []
     diverge = session.entry(diverge_from, ("model",)) if diverge_from else None

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tratree_cli.commands.completion import complete_reference
+from tratree_cli.commands.completion import (
+    TREE_FORMATS,
+    complete_reference,
+    complete_tree_format,
+)
 from tratree_cli.commands.output import print_content, print_json_lines, print_line, print_text
 from tratree_cli.commands.project import default_store
 from tratree_cli.errors import InputError, did_you_mean
@@ -17,8 +21,6 @@ if TYPE_CHECKING:
 
 
 app = typer.Typer()
-
-TREE_FORMATS = ("terminal", "mermaid", "dot", "json", "html")
 
 
 @app.command()
@@ -35,7 +37,12 @@ def show(
         int, typer.Option("--min-visits", help="Trees: leave out rarer nodes.", min=0)
     ] = 0,
     form: Annotated[
-        str, typer.Option("--format", help="Trees: terminal, mermaid, dot, json or html.")
+        str,
+        typer.Option(
+            "--format",
+            help="Trees: terminal, mermaid, dot, json or html.",
+            autocompletion=complete_tree_format,
+        ),
     ] = "terminal",
     scored: Annotated[
         bool, typer.Option("--scored", help="Pairs, demos: the text that enters the loss.")
@@ -47,7 +54,10 @@ def show(
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Tracebacks.", hidden=True)] = False,
 ) -> None:
-    """Show an artifact: a forest and its trees, a pair, a path, a model card, an evaluation, ..."""
+    """Show what is in an artifact: a forest, its trees, a pair, a path, a model card, ...
+
+    How it was made is what `tratree store show` shows.
+    """
     from tratree_store import Store
 
     if form not in TREE_FORMATS:
@@ -76,6 +86,7 @@ def show(
 def _show_tree(entry: Entry, task: str | None, depth: int, min_visits: int, form: str) -> None:
     from tratree_cli.display import forest
     from tratree_cli.display.tree_rows import tree_rows
+    from tratree_cli.display.valid_actions import most_informative
     from tratree_cli.formats.trees import read_tree
     from tratree_cli.reporting import artifact_views as views
     from tratree_cli.reporting.render import tree_exports
@@ -90,7 +101,7 @@ def _show_tree(entry: Entry, task: str | None, depth: int, min_visits: int, form
     if task is None and form == "terminal":
         print_content(forest.render_forest(tree, search=found, max_depth=depth))
         return
-    ranked = forest.most_informative(tree)
+    ranked = most_informative(tree)
     if not ranked:
         raise InputError(f"{entry.ref[:24]} has no tree with a scored trajectory to draw")
     number = views.tree_number(tree, task, entry) if task is not None else ranked[0]

@@ -48,7 +48,9 @@ def list_artifacts(
     context: typer.Context,
     kind: Annotated[str | None, typer.Argument(help="Only this kind.")] = None,
     stage: Annotated[str | None, typer.Option(help="Only what this stage made.")] = None,
-    limit: Annotated[int, typer.Option("-n", "--limit", min=0, help="0: all.")] = 50,
+    limit: Annotated[
+        int, typer.Option("-L", "--limit", min=0, help="Only the newest N, 0: all.", metavar="N")
+    ] = 50,
     long: Annotated[
         bool, typer.Option("--long", "-l", help="Also stage, recipe, time, size and summary.")
     ] = False,
@@ -74,14 +76,17 @@ def list_artifacts(
 
     print_content(listing(entries, opened.names(), time.time(), long=long, title=title))
     if limit and len(entries) == limit:
-        say(f"the newest {limit}; `-n 0` lists all")
+        say(f"the newest {limit}; `--limit 0` lists all")
 
 
 @app.command()
 def show(
     context: typer.Context, ref: Ref, store: StoreFolder = None, as_json: AsJson = False
 ) -> None:
-    """Show one artifact: recipe, summary, provenance, files."""
+    """Show how an artifact was made: recipe, inputs, provenance, files.
+
+    What is in it is what `tratree show` shows.
+    """
     from tratree_store.objects import read_manifest
 
     opened = open_store(context, store)

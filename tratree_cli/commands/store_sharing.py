@@ -109,7 +109,7 @@ def export_artifact(
     lineage: WithLineage = True,
     store: StoreFolder = None,
 ) -> None:
-    """Write an artifact into one archive file."""
+    """Write an archive for `store import` elsewhere (`tratree export`: for other programs)."""
     from tratree_store import archive
 
     opened = open_store(context, store)

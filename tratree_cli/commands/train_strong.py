@@ -60,7 +60,7 @@ def train_strong(
     explorer: Annotated[
         str | None, typer.Option("--explorer", help="Learn from the explorer weak, strong or both.")
     ] = None,
-    beta: Annotated[float | None, typer.Option("--beta", help="dpo.beta")] = None,
+    beta: Annotated[float | None, typer.Option("--beta", help="Strength of the KL term.")] = None,
     explicit_kl: Annotated[
         bool | None, typer.Option("--explicit-kl", help="Eq. 6 as written.")
     ] = None,

@@ -75,17 +75,19 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """A named line or group of bars."""
+    """A named line, or the points of one ``group`` of policies (``Method.group``)."""
 
     name: str
     points: tuple[Point, ...]
+    group: str = ""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart: ``kind`` is ``lines``, ``bars`` or ``intervals`` (a point with its interval a row).
+    """A chart: ``kind`` is ``lines`` or ``intervals`` (a point with its interval a row).
 
-    ``alt`` says in words what it shows; ``mark`` is a value to compare with, named ``mark_label``.
+    Rows stand from the highest value to the lowest, whatever their series. ``alt`` says in words
+    what it shows; ``mark`` is a value to compare with, named ``mark_label``.
     """
 
     key: str
@@ -106,7 +108,8 @@ class Branch:
 
     ``text`` is the action, ``detail`` what hovering or unfolding shows (observation, thought),
     ``value`` the mean G through the node in [0, 1], ``visits`` its trajectories. ``best`` marks
-    the selected path, ``divergence`` a node where branches part with different outcomes.
+    the selected path, ``divergence`` a node where branches part with different outcomes, by ``gap``
+    in mean G. ``seen`` is what the action showed; ``ineffective`` says that it never had an effect.
     """
 
     text: str
@@ -116,6 +119,9 @@ class Branch:
     best: bool = False
     divergence: bool = False
     children: tuple[Branch, ...] = ()
+    seen: str = ""
+    ineffective: bool = False
+    gap: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -130,13 +136,18 @@ class Outline:
 
 @dataclass(frozen=True)
 class Turn:
-    """One step of one policy in a comparison; ``differs`` from the first difference on."""
+    """One step of one policy in a comparison; ``differs`` from the first difference on.
+
+    A turn may stand for ``times`` equal ones in a row; ``ineffective`` turns changed nothing.
+    """
 
     action: str
     thought: str = ""
     observation: str = ""
     score: float | None = None
     differs: bool = False
+    times: int = 1
+    ineffective: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,4 +170,33 @@ class Comparison:
     notes: tuple[str, ...] = ()
 
 
-Block = Table | Figure | Outline | Comparison
+@dataclass(frozen=True)
+class Gallery:
+    """Comparisons on several tasks, to be folded away; each one's ``title`` says what it shows."""
+
+    key: str
+    title: str
+    tasks: tuple[Comparison, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StripStep:
+    """One step of what was done: its ``figure``, what that counts, and a sentence about it."""
+
+    figure: str
+    label: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """What was done, from left to right, with the number that each step gave."""
+
+    key: str
+    title: str
+    steps: tuple[StripStep, ...]
+    notes: tuple[str, ...] = ()
+
+
+Block = Table | Figure | Outline | Comparison | Gallery | Strip

@@ -7,6 +7,7 @@ it is their own. Actions are compared as strings, because the environment reads 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tratree_cli.display.blocks import Comparison, Lane, Turn
 from tratree_cli.errors import InputError
@@ -94,23 +95,40 @@ def _actions(rollouts: Rollouts, trajectory: Trajectory) -> list[str]:
 
 def _lane(label: str, rollouts: Rollouts, trajectory: Trajectory, parting: int | None) -> Lane:
     texts = rollouts.texts
-    turns = []
+    turns: list[Turn] = []
     for step, action in enumerate(_actions(rollouts, trajectory)):
         thought = trajectory.thoughts[step]
         seen = trajectory.observations[step] if step < len(trajectory.observations) else -1
-        turns.append(
-            Turn(
-                action=action,
-                thought=texts[thought] if thought >= 0 else "",
-                # The first observation is the instruction, which stands above all lanes.
-                observation=texts[seen] if step and seen >= 0 else "",
-                score=trajectory.scores[step],
-                differs=parting is not None and step >= parting,
-            )
+        turn = Turn(
+            action=action,
+            thought=texts[thought] if thought >= 0 else "",
+            # The first observation is the instruction, which stands above all lanes.
+            observation=texts[seen] if step and seen >= 0 else "",
+            score=trajectory.scores[step],
+            differs=parting is not None and step >= parting,
+            ineffective=not trajectory.valid[step] or _tried_again(trajectory, step),
         )
+        if turns and _repeats(turn, turns[-1]):
+            turns[-1] = replace(turns[-1], times=turns[-1].times + 1)
+        else:
+            turns.append(turn)
     reward = "no score" if trajectory.score is None else f"reward {trajectory.score:.2f}"
     success = "success" if trajectory.success else "no success"
     return Lane(label, tuple(turns), f"{reward}, {success}, {trajectory.end}")
+
+
+def _tried_again(trajectory: Trajectory, step: int) -> bool:
+    """Whether a step does once more what the step before did, and nothing new is seen."""
+    actions, seen = trajectory.actions, trajectory.observations
+    if step == 0 or step + 1 >= len(seen):
+        return False
+    return actions[step] == actions[step - 1] and seen[step] == seen[step + 1]
+
+
+def _repeats(turn: Turn, before: Turn) -> bool:
+    """Whether an action is tried again without an effect, as the turn before was."""
+    same = (turn.action, turn.differs, turn.score) == (before.action, before.differs, before.score)
+    return same and turn.ineffective and before.ineffective
 
 
 def _sentence(parting: int | None, lanes: int) -> str:

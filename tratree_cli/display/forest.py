@@ -18,6 +18,7 @@ from rich.text import Text
 from tratree_cli.display.sparkline import bar, sparkline
 from tratree_cli.display.text import counted, one_line
 from tratree_cli.display.tree_rows import TreeRow, node_gaps, tree_rows
+from tratree_cli.display.valid_actions import most_informative, valid_nodes
 from tratree_cli.formats.trees import TreeFile
 from tratree_cli.trees.columns import IntArray
 from tratree_cli.trees.search.api import SearchResult
@@ -25,7 +26,6 @@ from tratree_cli.trees.sharing import sharing_ratio
 from tratree_cli.trees.statistics import (
     ForestStatistics,
     forest_statistics,
-    outcome_entropy,
     tree_informativeness,
 )
 
@@ -120,20 +120,12 @@ def statistics_table(found: ForestStatistics, shared: float) -> Table:
     return table
 
 
-def most_informative(tree: TreeFile) -> list[int]:
-    """Trees by their widest gap, then by entropy of outcomes, then by number; grown ones only."""
-    forest = tree.forest
-    widest, entropy = tree_informativeness(forest), outcome_entropy(forest)
-    grown = np.flatnonzero(forest.visits[forest.roots] > 0)
-    return sorted(grown.tolist(), key=lambda k: (-widest[k], -entropy[k], k))
-
-
 def _ranking(tree: TreeFile, order: Sequence[int]) -> Table:
     forest = tree.forest
-    widest = tree_informativeness(forest)
+    widest = tree_informativeness(forest, valid_nodes(tree))
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("most informative", no_wrap=True, overflow="ellipsis", max_width=40)
-    for name in ("tried", "nodes", "best G", "widest gap"):
+    for name in ("tried", "nodes", "best G", "valid gap"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("outcomes", no_wrap=True)
     for number in order:

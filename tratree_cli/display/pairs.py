@@ -20,11 +20,11 @@ from tratree_cli.display.blocks import (
     Table,
     Turn,
 )
-from tratree_cli.display.paths import agent_turns
+from tratree_cli.display.paths import ACTION, agent_turns
 from tratree_cli.display.sparkline import sparkline
 from tratree_cli.display.terminal_blocks import ComparisonText
 from tratree_cli.display.terminal_tables import FittingTable
-from tratree_cli.display.text import one_line
+from tratree_cli.display.text import counted, one_line
 from tratree_cli.formats.pairs import PairFile, PairRecord
 
 _BINS = 10
@@ -117,7 +117,9 @@ def _lane(
 
 
 def _table(found: Sequence[PairRecord], limit: int) -> Table:
-    widest = sorted(found, key=lambda pair: (-pair.gap, pair.task, pair.step))[:limit]
+    # Between an action and words without one, the gap is wide and says little.
+    ordered = sorted(found, key=lambda p: (not _readable(p), -p.gap, p.task, p.step))
+    widest = ordered[:limit]
     columns = (
         Column("Task", TEXT),
         Column("Step", COUNT),
@@ -139,7 +141,19 @@ def _table(found: Sequence[PairRecord], limit: int) -> Table:
         )
         for pair in widest
     )
-    return Table("pairs", "Widest gaps", columns, rows)
+    unreadable = sum(not _readable(pair) for pair in found)
+    notes = (f"In {counted(unreadable, 'pair')} a side has no readable action.",)
+    return Table("pairs", "Widest gaps", columns, rows, notes if unreadable else ())
+
+
+def _readable(pair: PairRecord) -> bool:
+    """Whether all of the agent's words on both sides hold an action."""
+    words = (m["content"] for side in (pair.chosen, pair.rejected) for m in side if _spoken(m))
+    return all(ACTION in word for word in words)
+
+
+def _spoken(message: dict[str, str]) -> bool:
+    return message["role"] == "assistant"
 
 
 def _first_action(messages: Sequence[dict[str, str]]) -> str:

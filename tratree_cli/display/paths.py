@@ -15,7 +15,7 @@ from tratree_cli.display.terminal_tables import FittingTable
 from tratree_cli.display.text import one_line
 from tratree_cli.formats.paths import PathFile, PathRecord
 
-_ACTION = "Action: "
+ACTION = "Action: "
 _NAMES = {"mcts": "e* of the search", "best-observed": "best observed"}
 
 
@@ -88,7 +88,7 @@ def agent_turns(messages: Sequence[dict[str, str]]) -> list[tuple[str, str]]:
         if message["role"] != "assistant":
             continue
         words = message["content"]
-        before, mark, action = words.partition(_ACTION)
+        before, mark, action = words.partition(ACTION)
         if not mark:
             found.append(("", words))
             continue

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 
 LINE_SECONDS = 15.0
+CACHED_LINES = 6
+"""So many cached stages have a line each on a terminal."""
 
 
 def reporter(title: Callable[[str], str] = str, *, verbose: bool = False) -> LineReporter:
@@ -50,6 +52,13 @@ class Pace:
     began: float
     at_first: int
     told: float
+    counted: bool = False
+    """Whether the stage has said how much there is to do."""
+
+    def counting(self, done: int, total: int, now: float) -> None:
+        """Begin when the length is known first: loading libraries and encoding is no pace."""
+        if total and not self.counted:
+            self.began, self.at_first, self.counted = now, done, True
 
     def left(self, done: int, total: int, now: float) -> str:
         """The time that is left, in words; empty while nothing is known."""
@@ -104,6 +113,7 @@ class LineReporter:
     def progress(self, label: str, done: int, total: int, note: str) -> None:
         now = time.monotonic()
         pace = self._paces.setdefault(label, Pace(now, done, now))
+        pace.counting(done, total, now)
         if now - pace.told < LINE_SECONDS:
             return
         pace.told = now
@@ -176,8 +186,19 @@ class TerminalReporter(LineReporter):
         super().__init__(console, title, verbose=verbose)
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._cached: list[tuple[str, Entry]] = []
+        """What was found and is not told yet: many such lines become one."""
+
+    def planned(self, total: int, seconds: Sequence[float | None]) -> None:
+        self._tell_cached()
+        super().planned(total, seconds)
+
+    def warn(self, message: str) -> None:
+        self._tell_cached()
+        super().warn(message)
 
     def started(self, label: str, reason: str) -> None:
+        self._tell_cached()
         bars = self._bars()
         self._tasks[label] = bars.add_task(self._name(label), total=None, note=reason, left="")
 
@@ -185,7 +206,9 @@ class TerminalReporter(LineReporter):
         task = self._tasks.get(label)
         if task is not None:
             now = time.monotonic()
-            left = self._paces.setdefault(label, Pace(now, done, now)).left(done, total, now)
+            pace = self._paces.setdefault(label, Pace(now, done, now))
+            pace.counting(done, total, now)
+            left = pace.left(done, total, now)
             self._bars().update(
                 task, completed=done, total=total or None, note=_note(note), left=left
             )
@@ -194,9 +217,29 @@ class TerminalReporter(LineReporter):
         task = self._tasks.pop(label, None)
         if task is not None:
             self._bars().remove_task(task)
+        if cached and not self.verbose:
+            self._cached.append((label, entry))
+            return
+        self._tell_cached()
         super().finished(label, entry, cached)
 
+    def _tell_cached(self) -> None:
+        """A line each, or one for all but the last where the screen has better use for them."""
+        found, self._cached = self._cached, []
+        if len(found) > CACHED_LINES:
+            *folded, last = found
+            seconds = sum(entry.seconds for _, entry in folded)
+            self._saved += seconds
+            words = (
+                f"{counted(len(folded), 'stage')} cached, saved {duration(seconds)} (-v lists them)"
+            )
+            self._line(Text.assemble(("= ", "dim"), words))
+            found = [last]
+        for label, entry in found:
+            super().finished(label, entry, True)
+
     def close(self) -> None:
+        self._tell_cached()
         if self._progress is not None:
             for task in list(self._tasks.values()):
                 self._progress.remove_task(task)
@@ -234,7 +277,7 @@ def expected(seconds: Sequence[float | None]) -> str:
     """How long stages will take, going by runs of the same recipe, environment and models."""
     known = [one for one in seconds if one is not None]
     if not known:
-        return "unknown how long (no earlier run of this recipe, environment and model)"
+        return "no earlier run to tell how long"
     words = f"about {duration(sum(known))} from earlier runs"
     unknown = len(seconds) - len(known)
     return words + (f", and {counted(unknown, 'stage')} of unknown length" if unknown else "")

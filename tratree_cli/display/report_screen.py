@@ -43,8 +43,11 @@ class ScreenTable:
         right = max(map(cell_len, [*self.differences.values(), against]))
         figures = middle + (right + 2 if right else 0)
         room = options.max_width - left - figures - 4
-        while shares and room < len(shares) * _SHARE:
-            shares.pop()  # strict success before success
+        # A bar goes before strict success, success before a bar.
+        while len(shares) > 1 and room < len(shares) * _SHARE + _LEAST_BAR:
+            shares.pop()
+        if room < len(shares) * _SHARE:
+            shares.clear()
         room -= len(shares) * _SHARE
         room = 0 if room < _LEAST_BAR else min(room, _MOST_BAR)
         yield Text(one_line(table.title), style="bold", no_wrap=True, overflow="ellipsis")

@@ -33,13 +33,14 @@ def sparkline(
     if not known:
         return ""
     floor = min(known) if low is None else low
-    span = (max(known) if high is None else high) - floor
+    # Halves, because the difference of two large numbers may be none.
+    span = (max(known) if high is None else high) / 2 - floor / 2
     drawn = []
     for point in points:
         if point is None:
             drawn.append(" ")
             continue
-        share = (point - floor) / span if span > 0 else 0.5
+        share = (point / 2 - floor / 2) / span if span > 0 else 0.5
         drawn.append(levels[min(len(levels) - 1, max(0, int(share * len(levels))))])
     return "".join(drawn)
 

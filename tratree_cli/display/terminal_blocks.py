@@ -17,7 +17,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from tratree_cli.display.blocks import Branch, Comparison, Figure, Lane, Outline
-from tratree_cli.display.sparkline import bar, sparkline
+from tratree_cli.display.sparkline import sparkline
 from tratree_cli.display.text import inert, one_line
 
 _BRANCHES_SHOWN = 200
@@ -34,40 +34,17 @@ class FigureText:
         figure = self.figure
         ascii_only = options.ascii_only
         yield Text(one_line(figure.title), style="bold")
-        lines = {"bars": _bars, "intervals": _intervals}.get(figure.kind, _curves)
+        lines = _intervals if figure.kind == "intervals" else _curves
         for line in lines(figure, options.max_width, ascii_only):
             yield Text(line, overflow="fold")
         for note in figure.notes:
             yield Text(one_line(note), style="dim")
 
 
-def _bars(figure: Figure, width: int, ascii_only: bool) -> Iterator[str]:
-    points = [point for series in figure.series for point in series.points]
-    if not points:
-        return
-    names = max(cell_len(one_line(str(point.x), 28)) for point in points)
-    without = " " * len(_bounds(0.0, 0.0))
-    # A narrow terminal loses the intervals first (the tables have them), then the bars.
-    room = width - names - 10 - len(without)
-    bounded = room >= 6
-    room = room if bounded else width - names - 9
-    largest = max(100.0, *(point.y for point in points))
-    for series in figure.series:
-        if len(figure.series) > 1:
-            yield one_line(series.name)
-        for point in series.points:
-            name = one_line(str(point.x), 28)
-            line = f"{name}{' ' * (names - cell_len(name))}  {point.y:5.1f}"
-            if bounded:
-                known = point.low is not None and point.high is not None
-                line += f" {_bounds(point.low or 0.0, point.high or 0.0) if known else without}"
-            drawn = bar(point.y, largest, room, ascii_only=ascii_only) if room > 0 else ""
-            yield f"{line}  {drawn}"
-
-
 def _intervals(figure: Figure, width: int, ascii_only: bool) -> Iterator[str]:
     """One line a point: the figure, then its interval on an axis that the marked value crosses."""
     points = [point for series in figure.series for point in series.points]
+    points.sort(key=lambda point: -point.y)
     if not points:
         return
     names = max(cell_len(one_line(str(point.x), 28)) for point in points)
@@ -75,6 +52,7 @@ def _intervals(figure: Figure, width: int, ascii_only: bool) -> Iterator[str]:
     ends += [figure.mark] if figure.mark is not None else []
     low, high = min(ends), max(ends)
     room = max(0, width - names - 12)
+    sign = "+" if figure.mark == 0 else ""
     dot, line, mark = "o-|" if ascii_only else "●─│"
 
     def at(value: float) -> int:
@@ -82,7 +60,7 @@ def _intervals(figure: Figure, width: int, ascii_only: bool) -> Iterator[str]:
 
     for point in points:
         name = one_line(str(point.x), 28)
-        text = f"{name}{' ' * (names - cell_len(name))}  {point.y:+6.1f}".replace("-", "−")
+        text = f"{name}{' ' * (names - cell_len(name))}  {point.y:{sign}6.1f}".replace("-", "−")
         if room >= 10:
             drawn = [" "] * room
             if figure.mark is not None:
@@ -96,10 +74,6 @@ def _intervals(figure: Figure, width: int, ascii_only: bool) -> Iterator[str]:
     if figure.mark is not None and room >= 10:
         bar = one_line(figure.mark_label, 28)
         yield f"{' ' * (names + 10)}{mark} {bar}; from {low:.1f} to {high:.1f}".replace("-", "−")
-
-
-def _bounds(low: float, high: float) -> str:
-    return f"[{low:5.1f}, {high:5.1f}]"
 
 
 def _curves(figure: Figure, width: int, ascii_only: bool) -> Iterator[str]:
@@ -144,6 +118,10 @@ def _branch_text(branch: Branch) -> Text:
         figures.append(f"n {branch.visits}")
     if figures:
         text.append("  " + ", ".join(figures), style="dim")
+    if branch.seen and not branch.ineffective:
+        text.append(f"  {one_line(branch.seen, 48)}", style="dim italic")
+    if branch.ineffective:
+        text.append("  ✗ no effect", style="dim")
     if branch.best:
         text.append("  * best path", style="bold")
     if branch.divergence:
@@ -186,6 +164,9 @@ def _lane_text(lane: Lane) -> Text:
         if turn.thought:
             text.append(f"   {one_line(turn.thought, 160)}\n", style="dim italic")
         text.append(f"{number}. {one_line(turn.action)}", style="bold" if marked else "")
+        again = f" ×{turn.times}" if turn.times > 1 else ""
+        again += ", no effect" if turn.ineffective else ""
+        text.append(again, style="dim")
         text.append("" if turn.score is None else f"  ({turn.score:.2f})", style="dim")
         text.append("\n")
     text.append(one_line(lane.outcome), style="bold")

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tratree_cli.display.blocks import Branch, Comparison, Lane, Outline, Turn
-from tratree_cli.display.forest import most_informative
 from tratree_cli.display.text import counted, one_line
 from tratree_cli.display.tree_rows import TreeRow, node_gaps, tree_rows
+from tratree_cli.display.valid_actions import most_informative
 from tratree_cli.formats.pairs import PairRecord
 from tratree_cli.formats.trees import TreeFile
 from tratree_cli.trees.search.api import SearchResult
@@ -50,6 +50,7 @@ def tree_outline(
         children.setdefault((row.parent, False), []).append(_branch(row, below))
     first = next((one for one in tree.rollouts.trajectories if one.task == task), None)
     instruction = tree.texts[first.instruction] if first else task
+    root_gap = node_gaps(forest, number).get(root, 0.0)
     left_out = len(forest.nodes(number)) - 1 - sum(not row.stop for row in rows)
     notes = ["G: mean final score of the trajectories through a node; n: their number."]
     if search is not None:
@@ -65,8 +66,9 @@ def tree_outline(
             value=float(forest.mean[root]) if forest.visits[root] else None,
             visits=int(forest.visits[root]),
             best=search is not None,
-            divergence=node_gaps(forest, number).get(root, 0.0) > 0,
+            divergence=root_gap > 0,
             children=tuple(reversed(children.get((root, False), []))),
+            gap=root_gap,
         ),
         notes=tuple(notes),
     )
@@ -106,6 +108,9 @@ def _branch(row: TreeRow, below: Sequence[Branch]) -> Branch:
         best=row.best,
         divergence=row.gap > 0,
         children=tuple(reversed(below)),
+        seen=row.seen,
+        ineffective=row.ineffective,
+        gap=row.gap,
     )
 
 

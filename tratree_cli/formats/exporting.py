@@ -100,6 +100,6 @@ def _turns(messages: Sequence[Message]) -> list[Message]:
 def _check(form: str) -> None:
     if form not in FORMATS:
         raise InputError(
-            f"there is no export format '{form}'{did_you_mean(form, FORMATS)}; "
-            f"there are {', '.join(FORMATS)}"
+            f"there is no export format '{form}'{did_you_mean(form, [*FORMATS, 'inspect'])}; "
+            f"there are {', '.join(FORMATS)}, inspect"
         )

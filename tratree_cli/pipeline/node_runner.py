@@ -7,7 +7,9 @@ import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,6 +157,7 @@ def _circumstances(run: NodeRun, cpu: float) -> dict[str, Any]:
         "command": [without_secrets(word) for word in run.command],
         "cpu_seconds": round(_cpu_seconds() - cpu, 3),
         "gpu": _gpu(),
+        "cpu": _cpu(),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
 
@@ -163,6 +166,17 @@ def _cpu_seconds() -> float:
     """Processor time of this process and of those it started and saw end."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime
+
+
+@cache
+def _cpu() -> str:
+    """The processor by its model; its architecture where the system does not tell the model."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name" and value.strip():
+                return value.strip()
+    return platform.processor() or platform.machine()
 
 
 def _gpu() -> str | None:

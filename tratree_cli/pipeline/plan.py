@@ -25,6 +25,8 @@ class PlanLine:
     ref: str
     seconds: float | None
     reason: str
+    missing: tuple[str, ...] = ()
+    """The labels of inputs that do not exist yet."""
 
 
 class EarlierRuns:

@@ -68,6 +68,8 @@ class Runtime:
     """The artifacts of nodes, by their keys."""
     _changed_code: dict[str, list[str]] = field(default_factory=dict)
     """The source files that changed since, by the keys of cached nodes."""
+    _told_of_code: int = 0
+    """Of how many of them was warned."""
 
     @property
     def store(self) -> Store:
@@ -118,9 +120,10 @@ class Runtime:
                 lines.append(PlanLine(node, "cached", self._entries[node.key].ref, None, ""))
                 continue
             missing = [source for source in node.upstream() if source.key not in self._entries]
-            names = ", ".join(source.label for source in missing)
-            state = f"depends on {names}" if missing else "would run"
-            lines.append(PlanLine(node, state, "", earlier.seconds(node), self._reason(node)))
+            names = tuple(source.label for source in missing)
+            state = f"depends on {', '.join(names)}" if missing else "would run"
+            seconds, reason = earlier.seconds(node), self._reason(node)
+            lines.append(PlanLine(node, state, "", seconds, reason, names))
         if unmade := [line.node for line in lines if line.state != "cached"]:
             for check in self.checks:
                 check(unmade)
@@ -201,7 +204,8 @@ class Runtime:
 
     def _warn_of_other_code(self) -> None:
         files = sorted({file for changed in self._changed_code.values() for file in changed})
-        if files:
+        if len(self._changed_code) > self._told_of_code:
+            self._told_of_code = len(self._changed_code)
             self.reporter.warn(
                 f"{len(self._changed_code)} of the cached artifacts were made by other source code "
                 f"(changed since: {code_digest.join_names(files)}); "

@@ -71,9 +71,18 @@ def _evaluation(entry: Entry) -> RenderableType:
 
     read = read_evaluation(entry.path)
     read = replace(read, results=with_turns(read.results, entry.path))
-    label = str(entry.provenance.get("label", "")).removeprefix("evaluation of ")
+    label = _called(entry, "")
     descriptor = replace(read.descriptor, label=label or read.descriptor.label)
     return evaluation_view(replace(read, descriptor=descriptor), entry.ref)
+
+
+def _called(entry: Entry, otherwise: str) -> str:
+    """What tables call the policy of an evaluation, or a model."""
+    from tratree_cli.display.headlines import called
+    from tratree_cli.methods.registry import title
+
+    label = str(entry.provenance.get("label") or otherwise)
+    return called(label, title).removeprefix("evaluation of ")
 
 
 def _model(entry: Entry) -> RenderableType:
@@ -87,8 +96,7 @@ def _model(entry: Entry) -> RenderableType:
         orjson.loads(path.read_bytes()) if path.is_file() else {}
         for path in (entry.path / "config.json", entry.path / "training.json")
     ]
-    label = str(entry.provenance.get("label", "model"))
-    title = f"{label}  {entry.ref[:24]}"
+    title = f"{_called(entry, 'model')}  {entry.ref[:24]}"
     length = as_lines(entry.summary) if entry.stage in SFT_STAGES else ()
     return model_card(documents[0], documents[1], title, length)
 
@@ -107,7 +115,7 @@ def case_study_view(store: Store, entries: Sequence[Entry], task: str | None) ->
             )
     policies = [
         (
-            str(entry.provenance.get("label", entry.kind)).removeprefix("evaluation of "),
+            _called(entry, entry.kind),
             read_rollouts(entry.path),
         )
         for entry in entries
@@ -207,7 +215,8 @@ def typical_tree_view(tree: Entry) -> RenderableType:
     """The most informative tree of a forest, cut to what fits under a table."""
     from rich.text import Text
 
-    from tratree_cli.display.forest import most_informative, render_tree
+    from tratree_cli.display.forest import render_tree
+    from tratree_cli.display.valid_actions import most_informative
     from tratree_cli.formats.trees import read_tree
     from tratree_cli.trees.search.api import search
 

@@ -58,11 +58,7 @@ def build_report(
         title=title,
         subtitle=subtitle,
         sections=tuple(sections),
-        sources=tuple(
-            Source(row.ref, _source_label(row.descriptor), row.command, row.inputs)
-            for row in data.rows
-            if row.ref
-        ),
+        sources=_sources(data.rows),
         next_step="tratree show tree@latest" if data.trees else "",
         lineage=_artifacts(data),
         results=result_lines(data.rows),
@@ -113,6 +109,45 @@ def _artifacts(data: ReportData) -> tuple[Artifact, ...]:
     for entry in known.values():
         visit(entry)
     return tuple(ordered.values())
+
+
+def _sources(rows: Sequence[EvaluationRow]) -> tuple[Source, ...]:
+    """Every evaluation; those of one label are told apart by the fields in which they differ."""
+    labels = [_source_label(row.descriptor) for row in rows]
+    alike: dict[str, list[Descriptor]] = {}
+    for label, row in zip(labels, rows, strict=True):
+        alike.setdefault(label, []).append(row.descriptor)
+    return tuple(
+        Source(row.ref, _told_apart(label, row.descriptor, alike[label]), row.command, row.inputs)
+        for label, row in zip(labels, rows, strict=True)
+        if row.ref
+    )
+
+
+def _told_apart(label: str, descriptor: Descriptor, alike: Sequence[Descriptor]) -> str:
+    """``label`` with the models, budgets and parameters that not all of ``alike`` share."""
+    own = _distinguishing(descriptor)
+    others = [_distinguishing(other) for other in alike]
+    marks = [
+        f"{name} {value}"
+        for name, value in own.items()
+        if any(other.get(name) != value for other in others)
+    ]
+    return ", ".join([label, *marks])
+
+
+def _distinguishing(descriptor: Descriptor) -> dict[str, object]:
+    budget = descriptor.budget
+    fields = {
+        "strong model": descriptor.family,
+        "weak model": descriptor.weak,
+        "best of": descriptor.best_of,
+        "demonstrations": budget.demonstrations,
+        "episodes": budget.episodes,
+        "optimizer steps": budget.optimizer_steps,
+        **descriptor.parameters,
+    }
+    return {name: value for name, value in fields.items() if value not in ("", None)}
 
 
 def _source_label(descriptor: Descriptor) -> str:

@@ -13,11 +13,14 @@ from tratree_cli.display.blocks import (
     Column,
     Comparison,
     Figure,
+    Gallery,
     Lane,
     Outline,
     Point,
     Row,
     Series,
+    Strip,
+    StripStep,
     Table,
     Turn,
 )
@@ -83,7 +86,9 @@ class ReportDocument:
     """A whole report. ``warnings`` are what a reader must know before believing a figure.
 
     ``lineage`` has every artifact behind the ``sources`` once, what it was made from before it;
-    ``results`` has a line for every evaluation, cells of a sweep included.
+    ``results`` has a line for every evaluation, cells of a sweep included. ``origin`` says when, by
+    which version and where the report was made. It is added when a report is shown and is empty in
+    the artifact, because equal recipes must give equal bytes.
     """
 
     title: str
@@ -93,11 +98,26 @@ class ReportDocument:
     sources: tuple[Source, ...] = ()
     next_step: str = ""
     lineage: tuple[Artifact, ...] = ()
+    origin: tuple[str, ...] = ()
     results: tuple[ResultLine, ...] = ()
 
     def section(self, key: str) -> Section | None:
         """The section named ``key``, if the report has it."""
         return next((section for section in self.sections if section.key == key), None)
+
+    def told_once(self) -> ReportDocument:
+        """The document with each sentence in the first of its sections alone.
+
+        The sections that open a report repeat what stands in a later one, because a terminal shows
+        only the later one.
+        """
+        told: set[str] = set()
+        sections = []
+        for section in self.sections:
+            text = tuple(sentence for sentence in section.text if sentence not in told)
+            told.update(text)
+            sections.append(replace(section, text=text))
+        return replace(self, sections=tuple(sections))
 
     def with_warnings(self, *warnings: str) -> ReportDocument:
         """The document with these warnings after its own."""
@@ -136,6 +156,7 @@ def document_from(plain: Mapping[str, Any]) -> ReportDocument:
             Artifact(**{**artifact, "inputs": tuple(artifact["inputs"])})
             for artifact in plain.get("lineage", ())
         ),
+        origin=tuple(plain.get("origin", ())),
         results=tuple(ResultLine(**line) for line in plain.get("results", ())),
     )
 
@@ -161,14 +182,27 @@ def _block(plain: Mapping[str, Any]) -> Block:
         )
         return Table(**fields)
     if kind == "figure":
+        if fields["kind"] == "bars":  # as earlier versions drew rewards
+            fields["kind"] = "intervals"
         fields["series"] = tuple(
-            Series(series["name"], tuple(Point(**point) for point in series["points"]))
+            Series(**{**series, "points": tuple(Point(**point) for point in series["points"])})
             for series in fields["series"]
         )
         return Figure(**fields)
     if kind == "outline":
         fields["root"] = _branch(fields["root"])
         return Outline(**fields)
+    if kind == "strip":
+        fields["steps"] = tuple(StripStep(**step) for step in fields["steps"])
+        return Strip(**fields)
+    if kind == "gallery":
+        fields["tasks"] = tuple(map(_comparison, fields["tasks"]))
+        return Gallery(**fields)
+    return _comparison(fields)
+
+
+def _comparison(plain: Mapping[str, Any]) -> Comparison:
+    fields = {**plain, "notes": tuple(plain["notes"])}
     fields["lanes"] = tuple(
         Lane(lane["label"], tuple(Turn(**turn) for turn in lane["turns"]), lane["outcome"])
         for lane in fields["lanes"]

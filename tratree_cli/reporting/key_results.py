@@ -44,6 +44,19 @@ def sentences(data: ReportData) -> tuple[str, ...]:
     )
 
 
+def verdict_sentences(data: ReportData) -> tuple[str, ...]:
+    """The verdicts alone, of every environment and split: what a report opens with."""
+    main = main_cohorts(data.cohorts)
+    sets = eval_sets(main)
+    told = []
+    for eval_set in sets:
+        groups = [group for group in main if eval_set.holds(group)]
+        where = f"{eval_set.title}: " if len(sets) > 1 else ""
+        weighed = verdicts(groups, against_controls(groups), against_baseline(groups))
+        told += [where + verdict.sentence for verdict in weighed]
+    return tuple(told)
+
+
 def _about(groups: Sequence[Cohort], eval_set: EvalSet | None) -> list[str]:
     comparison = against_baseline(groups)
     controls = against_controls(groups)

@@ -1,14 +1,14 @@
 """The stage ``report``: tables and figures over evaluations, and what they were made from.
 
 Its artifact holds the document as it is shown and, beside it, the recipes behind each policy.
-Seconds are left out, because no two runs take equally long and equal recipes must give equal
-bytes: ``document_of`` adds them from the store.
+Seconds, date and machine are left out, because they differ from run to run and equal recipes must
+give equal bytes: ``document_of`` adds them from the store.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from tratree_cli.config import Config
@@ -60,7 +60,7 @@ class ReportParameters:
     missing: tuple[str, ...] = keyed_unless(())
 
 
-STAGE = Stage("report", 7, "report", "tratree_cli.reporting.report_stage:run", ReportParameters)
+STAGE = Stage("report", 8, "report", "tratree_cli.reporting.report_stage:run", ReportParameters)
 
 
 def of_evaluations(
@@ -223,7 +223,7 @@ def run(job: Job[ReportParameters]) -> Result:
 
 
 def document_of(store: Store, report: Entry) -> ReportDocument:
-    """The document of a report, with what the store recorded of seconds.
+    """The document of a report, with what the store recorded of seconds, date and machine.
 
     Where what it was made from was collected since, the document is as it was written, without;
     so is one that an earlier version wrote.
@@ -232,8 +232,10 @@ def document_of(store: Store, report: Entry) -> ReportDocument:
 
     from tratree_cli.reporting.cached_lineage import CachedLineage
     from tratree_cli.reporting.document import document_from
+    from tratree_cli.reporting.origin import origin
 
     document = document_from(orjson.loads((report.path / DOCUMENT).read_bytes()))
+    document = replace(document, origin=origin(store, report))
     policies = orjson.loads((report.path / POLICIES).read_bytes())
     if not all("runs" in policy for policy in policies):
         return document

@@ -16,10 +16,13 @@ from tratree_cli.reporting import key_results
 from tratree_cli.reporting.figures import (
     case_study,
     differences,
+    gallery,
     outlines,
     reward_by_breadth,
     reward_by_step,
     rewards,
+    story,
+    telling_tree,
     training_curves,
 )
 from tratree_cli.reporting.report_data import ReportData
@@ -71,13 +74,19 @@ class SectionPlan:
 
 
 SECTIONS = (
+    SectionPlan(
+        "story",
+        "What was found",
+        (story.blocks, rewards.figures, telling_tree.blocks),
+        key_results.verdict_sentences,
+    ),
     SectionPlan("summary", "Results", (summary.tables,), key_results.sentences),
     SectionPlan("comparison", "Against the baseline", (baseline_comparison.tables,)),
     SectionPlan("controls", "Against the controls", (controls.tables,)),
     SectionPlan(
         "figures",
         "Figures",
-        (rewards.figure, differences.figures, reward_by_step.figures, reward_by_breadth.figure),
+        (differences.figures, reward_by_step.figures, reward_by_breadth.figure),
     ),
     SectionPlan(
         "paper",
@@ -92,8 +101,9 @@ SECTIONS = (
     ),
     SectionPlan("cost", "Data and cost", (budget.table,)),
     SectionPlan("tree", "Trajectory tree", (tree.tables, search_paths.table)),
-    SectionPlan("outlines", "Informative trees and pairs", (outlines.blocks,)),
+    SectionPlan("outlines", "More trees and pairs", (outlines.blocks,)),
     SectionPlan("theory", "What Theorem 1 rests on", (theory.table, informativeness.tables)),
     SectionPlan("training", "Training", (sft_length.table, training_curves.figures)),
     SectionPlan("case", "Case study", (case_study.blocks,)),
+    SectionPlan("gallery", "Tasks", (gallery.blocks,)),
 )

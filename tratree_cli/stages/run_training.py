@@ -88,14 +88,15 @@ def starting_point(job: Job[Any]) -> StartingPoint:
 
 def run_training(job: Job[Any], run: TrainingRun, examples: Examples) -> Result:
     """Train on ``examples`` and write the model into the node's folder."""
+    job.progress(0, 0, "loading libraries")
     from tratree_cli.models.load import load_tokenizer
     from tratree_cli.training.reference import saturation_warning
     from tratree_cli.training.trainer import TrainingTask
 
     declared, folder = run.trainer, run.start.folder
     config = training_config(job, run)
-    job.progress(0, 0, f"encoding {declared.rows}")
     tokenizer = load_tokenizer(folder)
+    job.progress(0, 0, f"encoding {declared.rows}")
     made: list[tuple[str, Sequence[Any], LengthReport, int]] = []
     if (conversations := examples.conversations) is not None:
         rows, lengths = _conversation_rows(tokenizer, conversations, _length_policy(run))
@@ -118,6 +119,7 @@ def run_training(job: Job[Any], run: TrainingRun, examples: Examples) -> Result:
             base=run.start.identity,
             settings=declared.settings(**run.settings) if declared.settings else None,
         )
+        job.progress(0, 0, "loading the trainer and the model")
         result = train_distributed(job, task, training_progress(job))
     saturated = saturation_warning(result.facts)
     counts = {what: len(rows) for what, rows, _, _ in made}

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tratree_cli.trees.columns import FloatArray, IntArray
+from tratree_cli.trees.columns import BoolArray, FloatArray, IntArray
 from tratree_cli.trees.forest import Forest
 from tratree_cli.trees.group_steps import combine
 
@@ -103,18 +103,24 @@ def forest_statistics(forest: Forest) -> ForestStatistics:
     )
 
 
-def tree_informativeness(forest: Forest) -> FloatArray:
-    """The informativeness of each tree, ``[K]``: the widest gap at any of its divergences."""
-    gap, tree = divergence_gaps(forest)
+def tree_informativeness(forest: Forest, among: BoolArray | None = None) -> FloatArray:
+    """The informativeness of each tree, ``[K]``: the widest gap at any of its divergences.
+
+    ``among`` are the nodes, ``[N]``, that are compared; all without it.
+    """
+    gap, tree = divergence_gaps(forest, among)
     widest = np.zeros(forest.trees)
     np.maximum.at(widest, tree, gap)
     return widest
 
 
-def divergence_gaps(forest: Forest) -> tuple[FloatArray, IntArray]:
-    """Best minus worst branch at every divergence, ``[D]``, and its tree, ``[D]``."""
-    state, several = _divergent_states(forest)
-    child = np.flatnonzero(forest.parent >= 0)
+def divergence_gaps(forest: Forest, among: BoolArray | None = None) -> tuple[FloatArray, IntArray]:
+    """Best minus worst branch at every divergence, ``[D]``, and its tree, ``[D]``.
+
+    Divergences of the nodes ``among``, ``[N]``; of all without it.
+    """
+    state, several = _divergent_states(forest, among)
+    child = _steps(forest, among)
     highest = np.full(len(forest), -np.inf)
     lowest = np.full(len(forest), np.inf)
     np.maximum.at(highest, forest.state[child], forest.mean[child])
@@ -123,9 +129,15 @@ def divergence_gaps(forest: Forest) -> tuple[FloatArray, IntArray]:
     return highest[divergent] - lowest[divergent], forest.tree[divergent]
 
 
-def _divergent_states(forest: Forest) -> tuple[IntArray, IntArray]:
+def _steps(forest: Forest, among: BoolArray | None) -> IntArray:
+    """The nodes ``among`` that are no root."""
+    step = forest.parent >= 0
+    return np.flatnonzero(step if among is None else step & among)
+
+
+def _divergent_states(forest: Forest, among: BoolArray | None = None) -> tuple[IntArray, IntArray]:
     """All states (as their first node) and which of them were answered with several actions."""
-    child = np.flatnonzero(forest.parent >= 0)
+    child = _steps(forest, among)
     if not len(child):
         return child, child
     _, answer = np.unique(combine(forest.state[child], forest.action[child]), return_index=True)

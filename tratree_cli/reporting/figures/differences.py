@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tratree_cli.display.blocks import Figure, Point, Series
+from tratree_cli.display.blocks import Figure
 from tratree_cli.reporting.baseline_comparison import against_baseline
 from tratree_cli.reporting.cohorts import Cohort
+from tratree_cli.reporting.policy_groups import grouped
 from tratree_cli.reporting.report_data import ReportData
 from tratree_cli.reporting.selection import EvalSet, eval_sets, main_cohorts
 
@@ -24,13 +25,15 @@ def _figure(groups: Sequence[Cohort], eval_set: EvalSet) -> Figure | None:
     comparison = against_baseline([group for group in groups if eval_set.holds(group)])
     if comparison is None:
         return None
-    points = [
-        Point(rival.cohort.name, interval.value, interval.low, interval.high)
+    measured = [
+        (rival.cohort, interval)
         for rival in comparison.rivals
         if (interval := rival.difference.difference) is not None
     ]
-    if len(points) < 2:
+    if len(measured) < 2:
         return None
+    series = grouped(measured)
+    points = [point for group in series for point in group.points]
     name = comparison.baseline.name
     above = [str(p.x) for p in points if p.low is not None and p.low > 0]
     below = [str(p.x) for p in points if p.high is not None and p.high < 0]
@@ -45,7 +48,7 @@ def _figure(groups: Sequence[Cohort], eval_set: EvalSet) -> Figure | None:
         kind="intervals",
         x_label="Policy",
         y_label=f"Average reward × 100, minus {name}",
-        series=(Series(eval_set.title, tuple(points)),),
+        series=series,
         alt=". ".join(sentences) or f"Every interval holds 0, so none is apart from {name}",
         notes=("Intervals: 95 % paired bootstrap over the same tasks.",),
         mark=0.0,

@@ -1,46 +1,44 @@
-"""Average reward of every policy with its interval over tasks, as bars."""
+"""Average reward of every policy with its interval over tasks, the best at the top."""
 
 from __future__ import annotations
 
-from tratree_cli.display.blocks import Figure, Point, Series
+from collections.abc import Iterator, Sequence
+
+from tratree_cli.display.blocks import Figure
 from tratree_cli.methods.registry import BASELINE
+from tratree_cli.reporting.cohorts import Cohort
+from tratree_cli.reporting.policy_groups import grouped
 from tratree_cli.reporting.report_data import ReportData
-from tratree_cli.reporting.selection import eval_sets, main_cohorts
+from tratree_cli.reporting.selection import EvalSet, eval_sets, main_cohorts
 
 
-def figure(data: ReportData) -> Figure | None:
-    """Average reward of every method with its interval over tasks, grouped by environment."""
-    chosen = [group for group in main_cohorts(data.cohorts) if group.reward is not None]
-    if len(chosen) < 2:
+def figures(data: ReportData) -> Iterator[Figure]:
+    """A figure for every environment and split on which several policies were evaluated."""
+    main = main_cohorts(data.cohorts)
+    sets = eval_sets(main)
+    for eval_set in sets:
+        groups = [group for group in main if eval_set.holds(group)]
+        if (figure := _figure(groups, eval_set, len(sets) > 1)) is not None:
+            yield figure
+
+
+def _figure(groups: Sequence[Cohort], eval_set: EvalSet, several: bool) -> Figure | None:
+    measured = [(group, group.reward) for group in groups if group.reward is not None]
+    if len(measured) < 2:
         return None
-    series = []
-    for eval_set in eval_sets(chosen):
-        points = [
-            Point(group.name, reward.value, reward.low, reward.high)
-            for group in chosen
-            if eval_set.holds(group) and (reward := group.reward) is not None
-        ]
-        series.append(Series(eval_set.title, tuple(points)))
-    baseline = next((group for group in chosen if group.method == BASELINE), None)
-    marked = baseline if len(series) == 1 else None
+    baseline = next((group for group, _ in measured if group.method == BASELINE), None)
+    ranked = sorted(measured, key=lambda pair: -pair[1].value)
+    ranking = ", ".join(f"{group.name} {reward.value:.1f}" for group, reward in ranked)
+    key = f"rewards-{eval_set.environment or 'all'}-{eval_set.split or 'all'}"
     return Figure(
-        key="rewards",
-        title="Average reward by policy",
-        kind="bars",
+        key=key if several else "rewards",
+        title=f"Average reward by policy{f' on {eval_set.title}' if several else ''}",
+        kind="intervals",
         x_label="Policy",
         y_label="Average reward × 100",
-        series=tuple(series),
-        alt=". ".join(_ranking(bars) for bars in series),
-        notes=(
-            "Intervals: 95 % bootstrap over tasks."
-            + (f" Dashed: {marked.name}." if marked and marked.reward else ""),
-        ),
-        mark=marked.reward.value if marked and marked.reward else None,
-        mark_label=marked.name if marked and marked.reward else "",
+        series=grouped(measured),
+        alt=f"From best to worst: {ranking}",
+        notes=("Intervals: 95 % bootstrap over tasks.",),
+        mark=baseline.reward.value if baseline and baseline.reward else None,
+        mark_label=baseline.name if baseline else "",
     )
-
-
-def _ranking(series: Series) -> str:
-    ordered = sorted(series.points, key=lambda point: -point.y)
-    names = ", ".join(f"{point.x} {point.y:.1f}" for point in ordered)
-    return f"{series.name}, from best to worst: {names}"

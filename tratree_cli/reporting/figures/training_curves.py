@@ -7,6 +7,7 @@ about. The curves are those stored with each model (``training.json``).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tratree_cli.display.blocks import Figure, Point, Series
@@ -21,10 +22,29 @@ if TYPE_CHECKING:
 Curves = Mapping[str, Sequence[Sequence[float]]]
 """A measure to its (step, value) points."""
 
-_SHOWN = {
-    "loss": ("Training loss", "Loss (nats per token; of a pair, for DPO)"),
-    "margin": ("Margin of the preferred continuation", "Margin (β × log-ratio)"),
-}
+
+@dataclass(frozen=True)
+class _Chart:
+    """A chart: the measure that it draws of the policies ``with_margin`` or without, its unit.
+
+    DPO's loss is one of a pair and imitation's one of a token: they share no axis. A policy that
+    has a margin was trained on pairs.
+    """
+
+    key: str
+    measure: str
+    with_margin: bool
+    title: str
+    label: str
+
+
+_CHARTS = (
+    _Chart("loss", "loss", False, "Training loss of imitation", "Loss (nats per token)"),
+    _Chart("loss-pairs", "loss", True, "Training loss on pairs (DPO)", "Loss (nats per pair)"),
+    _Chart(
+        "margin", "margin", True, "Margin of the preferred continuation", "Margin (β × log-ratio)"
+    ),
+)
 
 
 def figures(data: ReportData) -> tuple[Block, ...]:
@@ -52,29 +72,29 @@ def _curves(rows: Sequence[EvaluationRow]) -> dict[str, Curves]:
 
 def training_figures(trained: Mapping[str, Curves]) -> tuple[Figure, ...]:
     """A figure a measure over ``trained``, curves by the policy's name; none without curves."""
-    drawn = (_figure(measure, trained) for measure in _SHOWN)
+    drawn = (_figure(chart, trained) for chart in _CHARTS)
     return tuple(figure for figure in drawn if figure is not None)
 
 
-def _figure(measure: str, trained: Mapping[str, Curves]) -> Figure | None:
+def _figure(chart: _Chart, trained: Mapping[str, Curves]) -> Figure | None:
+    measure = chart.measure
     series = tuple(
         Series(name, tuple(Point(float(step), float(value)) for step, value in curves[measure]))
         for name, curves in trained.items()
-        if len(curves.get(measure, ())) > 1
+        if len(curves.get(measure, ())) > 1 and ("margin" in curves) == chart.with_margin
     )
     if not series:
         return None
-    title, label = _SHOWN[measure]
     sentences = (
         f"{line.name} goes from {line.points[0].y:.2f} to {line.points[-1].y:.2f}"
         for line in series
     )
     return Figure(
-        key=f"training-{measure}",
-        title=title,
+        key=f"training-{chart.key}",
+        title=chart.title,
         kind="lines",
         x_label="Optimizer step",
-        y_label=label,
+        y_label=chart.label,
         series=series,
         alt=". ".join(sentences).replace("-0.00", "0.00").replace(" -", " −"),
     )

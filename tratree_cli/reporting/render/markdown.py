@@ -21,8 +21,10 @@ from tratree_cli.display.blocks import (
     Column,
     Comparison,
     Figure,
+    Gallery,
     Outline,
     Row,
+    Strip,
     Table,
 )
 from tratree_cli.display.text import one_line
@@ -35,9 +37,12 @@ _BRANCHES_SHOWN = 200
 
 def render(report: ReportDocument) -> str:
     """The whole report as one Markdown text."""
+    report = report.told_once()
     lines = [f"# {escape(report.title)}", ""]
     if report.subtitle:
         lines += [escape(report.subtitle), ""]
+    if report.origin:
+        lines += [escape(" · ".join(report.origin)), ""]
     for warning in report.warnings:
         lines += [f"> **Note:** {escape(warning)}", ">"]
     if report.warnings:
@@ -75,6 +80,13 @@ def _block(block: Block) -> Iterator[str]:
         yield from _figure(block)
     elif isinstance(block, Outline):
         yield from _outline(block.root, 0, [_BRANCHES_SHOWN])
+    elif isinstance(block, Strip):
+        for step in block.steps:
+            detail = f": {escape(step.detail)}" if step.detail else ""
+            yield f"- **{escape(step.figure)}** {escape(step.label)}{detail}"
+    elif isinstance(block, Gallery):
+        # The transcripts are long: the page has them folded, the JSON as values.
+        yield from (f"- {escape(task.title)}" for task in block.tasks)
     else:
         yield from _comparison(block)
 
@@ -135,7 +147,9 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
         for number, turn in enumerate(lane.turns, start=1):
             score = "" if turn.score is None else f" ({turn.score:.2f})"
             mark = " ← differs" if turn.differs else ""
-            yield f"{number}. {code(turn.action)}{score}{mark}"
+            again = f" ×{turn.times}" if turn.times > 1 else ""
+            again += ", no effect" if turn.ineffective else ""
+            yield f"{number}. {code(turn.action)}{again}{score}{mark}"
         yield ""
         yield escape(lane.outcome)
 

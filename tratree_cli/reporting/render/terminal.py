@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from tratree_cli.display.blocks import Block, Comparison, Figure, Table
+from tratree_cli.display.blocks import Block, Comparison, Figure, Gallery, Strip, Table
 from tratree_cli.display.terminal_blocks import ComparisonText, FigureText, outline_tree
 from tratree_cli.display.terminal_tables import FittingTable
 from tratree_cli.display.text import inert, one_line
@@ -22,6 +22,8 @@ def render(report: ReportDocument, sections: Sequence[str] | None = BRIEF) -> Re
 
     What is left out is named at the end, so that a short answer never looks like the whole one.
     """
+    if sections is None:
+        report = report.told_once()
     parts: list[RenderableType] = [Text(one_line(report.title), style="bold")]
     if report.subtitle:
         parts.append(Text(one_line(report.subtitle), style="dim"))
@@ -54,4 +56,15 @@ def _block(block: Block) -> RenderableType:
         return ComparisonText(block)
     notes = (Text(one_line(note), style="dim") for note in block.notes)
     title = Text(one_line(block.title), style="bold")
+    if isinstance(block, Strip):
+        return Group(title, *(Text(f"  {line}") for line in _strip_lines(block)), *notes)
+    if isinstance(block, Gallery):
+        return Group(title, *(Text(f"  {one_line(task.title)}") for task in block.tasks), *notes)
     return Group(title, outline_tree(block), *notes)
+
+
+def _strip_lines(strip: Strip) -> Iterator[str]:
+    """A line for each step, the figures below each other."""
+    width = max((len(step.figure) for step in strip.steps), default=0)
+    for step in strip.steps:
+        yield f"{one_line(step.figure):>{width}}  {one_line(step.label)}"

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from tratree_cli.display.forest import most_informative
 from tratree_cli.display.text import one_line
 from tratree_cli.display.tree_outline import tree_outline
 from tratree_cli.display.tree_rows import TreeRow
+from tratree_cli.display.valid_actions import most_informative
 from tratree_cli.formats.trees import TreeFile, node_rows
 from tratree_cli.reporting.document import ReportDocument, Section
 from tratree_cli.trees.search.api import SearchResult
@@ -77,7 +77,7 @@ def tree_json(tree: TreeFile) -> Iterator[dict[str, Any]]:
 def forest_html(
     tree: TreeFile, numbers: list[int] | None = None, search: SearchResult | None = None
 ) -> str:
-    """A page of trees (the five most informative without ``numbers``): no script, no network."""
+    """A page of trees: of the five most informative ones without ``numbers``."""
     from tratree_cli.reporting.render.html import render
 
     chosen = most_informative(tree)[:5] if numbers is None else numbers

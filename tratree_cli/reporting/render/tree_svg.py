@@ -1,69 +1,67 @@
-"""A trajectory tree as a drawing: left to right in time, one row a way to the end.
+"""A trajectory tree as a drawing: a row a step, indented where ways part, time running down.
 
-The branch that the search selects is a thick line, a divergence point is a diamond, the fill of a
-node is its mean G (which also stands below it in figures, so that nothing hangs on colour). A node
-tells its observation and thoughts when hovered. Colours are classes of the page, so that one
-drawing serves light, dark and print. Texts are escaped where they enter (``_text``).
+The way that the search selects is a thick line, a divergence point is a diamond, the fill of a node
+is its mean G (which stands beside it in figures, so that nothing hangs on colour). What an action
+showed stands beside it; one that never had an effect carries a cross. Figures stand where a way
+begins: along a chain they are the same. A narrow drawing has two lines a row. Colours are classes
+of the page, so that one drawing serves light, dark and print.
 """
 
 from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tratree_cli.display.blocks import Branch, Outline
 from tratree_cli.display.text import counted, inert, one_line
 from tratree_cli.display.tree_rows import LONGEST_RUN
+from tratree_cli.reporting.render.figure_svg import WIDE
 
-WAYS_DRAWN = 24
-"""Ways from the root to an end that a drawing holds; the list below it has the others."""
-_ROW, _LEFT, _TOP, _BELOW = 44, 14, 30, 26
-_LABEL, _HOVER = 30, 500
-_CHARACTER, _AROUND = 6.7, 48
-"""Pixels: a character of a label, and what a column needs beside its widest label."""
-_SHADES = 5
+ROWS_DRAWN = 40
+"""Rows of a drawing; the list below it has the others."""
+_INDENT, _LEFT, _HOVER, _SHADES = 24, 16, 500, 5
+_ACTION, _SEEN = 6.7, 6.1
+"""Pixels of a character of an action and of what it showed."""
+_FIGURES = 214
+"""Pixels at the right of a wide drawing for the columns of figures."""
 
 
 @dataclass(frozen=True)
-class _Placed:
+class _Row:
+    """A node with its place; ``parent`` is the number of its row, ``begins`` a way with figures."""
+
     branch: Branch
-    depth: int
-    y: float
-    x: float = 0.0
-    parent: _Placed | None = None
+    level: int
+    parent: int
+    begins: bool
 
 
-def drawing(outline: Outline) -> str:
-    """The tree as one ``<svg>`` element, and a sentence if ways were left out."""
-    root = _shortened(outline.root)
-    kept = _kept_ends(root)
-    placed: list[_Placed] = []
-    _place(root, (), kept, placed, [0])
-    nodes = _in_columns(placed)
-    width = round(max(node.x for node in nodes)) + _LEFT
-    height = _TOP + _ROW * (len(kept) - 1) + _BELOW
+def drawing(outline: Outline, width: int = WIDE) -> str:
+    """The tree as one ``<svg>`` element; a sentence in it tells how many rows were left out."""
+    rows = list(_rows(_shortened(outline.root)))
+    left_out = max(0, len(rows) - ROWS_DRAWN)
+    rows = rows[:ROWS_DRAWN]
+    painter = _Painter(rows, width)
+    height = painter.top + painter.row * len(rows) + (22 if left_out else 4)
     parts = [
-        f'<svg class="branches" role="img" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}">',
+        f'<svg class="branches" role="img" '
+        f'viewBox="0 0 {width} {height:g}" width="{width}" height="{height:g}">',
         f"<title>{_text(outline.title)}</title><desc>{_text(_in_words(outline.root))}</desc>",
-        *(_edge(node) for node in sorted(nodes, key=lambda node: node.branch.best)),
-        *(_node(node) for node in nodes),
-        "</svg>",
+        *painter.parts(),
     ]
-    left = _ends(root) - len(kept)
-    ways = "1 more way is" if left == 1 else f"{left} more ways are"
-    more = f'<p class="note">{ways} in the list and not drawn.</p>' if left else ""
-    region = f'role="region" tabindex="0" aria-label="{_text(outline.title)}"'
-    return f'<div class="scroll drawn" {region}>{"".join(parts)}</div>{more}'
+    if left_out:
+        words = f"… {counted(left_out, 'more row')} in the list below"
+        parts.append(f'<text class="figures" x="{_LEFT}" y="{height - 6:g}">{words}</text>')
+    return "".join([*parts, "</svg>"])
 
 
 def _shortened(branch: Branch) -> Branch:
     """The tree with long runs of steps that offer no choice as one node each.
 
-    A household takes forty steps of which two are decisions: drawn one by one, they would be wider
-    than any screen or paper. Hovering tells the steps of a run, and the list below has them.
+    A household takes forty steps of which two are decisions. Hovering tells the steps of a run, and
+    the list below has them.
     """
     return replace(branch, children=tuple(_run(child) for child in branch.children))
 
@@ -76,126 +74,126 @@ def _run(first: Branch) -> Branch:
     if len(run) >= LONGEST_RUN:
         between = run[1:]
         steps = "\n".join(branch.text for branch in between)
-        run = [first, replace(between[0], text=f"… {len(between)} steps …", detail=steps)]
+        words = f"… {len(between)} steps …"
+        run = [first, replace(between[0], text=words, detail=steps, seen="", ineffective=False)]
     for branch in reversed(run):
         drawn = replace(branch, children=(drawn,))
     return drawn
 
 
-def _kept_ends(root: Branch) -> frozenset[tuple[int, ...]]:
-    """The ends that are drawn, by their way from the root: those of the best path, then in order"""
-    ends = list(_ways(root, ()))
-    best = [way for way, on_path in ends if on_path]
-    others = [way for way, on_path in ends if not on_path]
-    return frozenset([*best, *others][:WAYS_DRAWN])
+def _rows(root: Branch) -> Iterator[_Row]:
+    """Parents before children, in the order of insertion; a chain stays in its column."""
+    pending = [(root, 0, -1, True)]
+    number = 0
+    while pending:
+        branch, level, parent, begins = pending.pop()
+        yield _Row(branch, level, parent, begins)
+        several = len(branch.children) > 1
+        below = level + several
+        pending += [(child, below, number, several) for child in reversed(branch.children)]
+        number += 1
 
 
-def _ways(branch: Branch, way: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], bool]]:
-    stack = [(branch, way)]
-    while stack:
-        current, path = stack.pop()
-        if not current.children:
-            yield path, current.best
-        stack += [(child, (*path, i)) for i, child in enumerate(current.children)][::-1]
+class _Painter:
+    """The rows of a tree on a drawing of one width."""
+
+    def __init__(self, rows: Sequence[_Row], width: int) -> None:
+        self.rows, self.width = rows, width
+        self.narrow = width < WIDE
+        self.row = 38 if self.narrow else 27
+        self.top = 6 if self.narrow else 24
+        self.right = width - (52 if self.narrow else _FIGURES)
+        # Deep trees are indented less, so that words keep half of the width.
+        deepest = max(row.level for row in rows) or 1
+        self.indent = min(_INDENT, self.right / 2 / deepest)
+
+    def parts(self) -> Iterator[str]:
+        if not self.narrow:
+            yield from self._heads()
+        # The selected way is drawn last, over the lines that it shares a stretch with.
+        ordered = sorted(range(1, len(self.rows)), key=self._selected)
+        yield from (self._edge(number) for number in ordered)
+        yield from (self._node(number) for number in range(len(self.rows)))
+
+    def _heads(self) -> Iterator[str]:
+        for name, x in (("tried", 40), ("G", 86), ("gap", 206)):
+            place = f'x="{self.right + x:g}" y="12" text-anchor="end"'
+            yield f'<text class="figures" {place}>{name}</text>'
+
+    def _place(self, number: int) -> tuple[float, float]:
+        x = _LEFT + self.indent * self.rows[number].level
+        return round(x, 1), self.top + self.row * number + 13
+
+    def _selected(self, number: int) -> bool:
+        row = self.rows[number]
+        return row.branch.best and self.rows[row.parent].branch.best
+
+    def _edge(self, number: int) -> str:
+        (x, y), (above, start) = self._place(number), self._place(self.rows[number].parent)
+        kind = ' class="best"' if self._selected(number) else ""
+        if x == above:
+            return f'<path{kind} d="M{above:g} {start:g}V{y:g}"/>'
+        turn = f"V{y - 8:g}Q{above:g} {y:g} {above + 8:g} {y:g}"
+        return f'<path{kind} d="M{above:g} {start:g}{turn}H{x:g}"/>'
+
+    def _node(self, number: int) -> str:
+        row, (x, y) = self.rows[number], self._place(number)
+        branch = row.branch
+        size = min(4.0 + math.sqrt(branch.visits or 1), 8.0)
+        shade = "" if branch.value is None else f" g{_shade(branch.value)}"
+        kind = f'class="node{shade}{" best" if branch.best else ""}"'
+        if branch.divergence:
+            wide = size * 1.2
+            shape = f"M{x - wide:g} {y:g}L{x:g} {y - wide:g}L{x + wide:g} {y:g}L{x:g} {y + wide:g}Z"
+            drawn = f'<path {kind} d="{shape}"/>'
+        else:
+            drawn = f'<circle {kind} cx="{x:g}" cy="{y:g}" r="{size:g}"/>'
+        hover = inert(branch.text) + (f"\n{inert(branch.detail)}" if branch.detail else "")
+        cut = hover if len(hover) <= _HOVER else hover[:_HOVER] + "…"
+        words = self._words(row, x + 15, y + 4)
+        figures = self._figures(branch, y + 4) if row.begins else ""
+        if branch.divergence and not self.narrow:
+            figures += _figure(self.right + 206, y + 4, f"{branch.gap:.2f}")
+        return f"<g><title>{html.escape(cut)}</title>{drawn}{words}{figures}</g>"
+
+    def _words(self, row: _Row, x: float, y: float) -> str:
+        """The action, and what it showed beside it or, in a narrow drawing, below it."""
+        branch = row.branch
+        # The instruction stands above the drawing.
+        action = "start" if row.parent < 0 else one_line(branch.text)
+        room = int((self.right - x) / _ACTION)
+        action = one_line(f"✗ {action}" if branch.ineffective else action, max(room, 8))
+        kind = "act" + (" best" if branch.best else "") + (" none" if branch.ineffective else "")
+        drawn = f'<text class="{kind}" x="{x:g}" y="{y:g}">{_text(action)}</text>'
+        seen = "" if branch.ineffective or row.parent < 0 else one_line(branch.seen)
+        after = x if self.narrow else x + len(action) * _ACTION + 14
+        left = int((self.right - after) / _SEEN)
+        if seen and left >= 8:
+            below = y + 14 if self.narrow else y
+            text = _text(one_line(seen, left))
+            drawn += f'<text class="seen" x="{after:g}" y="{below:g}">{text}</text>'
+        return drawn
+
+    def _figures(self, branch: Branch, y: float) -> str:
+        right = self.right
+        if branch.value is None:
+            return ""
+        value = f"{branch.value:.2f}"
+        if self.narrow:
+            tried = f"n {branch.visits}" if branch.visits is not None else ""
+            return _figure(self.width - 4, y, value) + _figure(self.width - 4, y + 14, tried)
+        parts = [_figure(right + 86, y, value)]
+        parts += [_figure(right + 40, y, str(branch.visits))] if branch.visits is not None else []
+        long = 70 * min(max(branch.value, 0.0), 1.0)
+        x = right + 96
+        parts.append(f'<path class="track" d="M{x:g} {y - 4:g}h70"/>')
+        parts += [f'<path class="length" d="M{x:g} {y - 4:g}h{long:.1f}"/>'] if long else []
+        return "".join(parts)
 
 
-def _ends(branch: Branch) -> int:
-    return sum(1 for _ in _ways(branch, ()))
-
-
-def _place(
-    branch: Branch,
-    way: tuple[int, ...],
-    kept: frozenset[tuple[int, ...]],
-    placed: list[_Placed],
-    row: list[int],
-) -> _Placed | None:
-    """Ends get a row each; a node that branches stands in the middle of its first and last way."""
-    place = len(placed)
-    placed.append(_Placed(branch, len(way), 0.0))
-    below = [
-        child_place
-        for index, child in enumerate(branch.children)
-        if any(end[: len(way) + 1] == (*way, index) for end in kept)
-        and (child_place := _place(child, (*way, index), kept, placed, row)) is not None
-    ]
-    if below:
-        y = (below[0].y + below[-1].y) / 2
-    else:
-        y = _TOP + _ROW * row[0]
-        row[0] += 1
-    placed[place] = _Placed(branch, len(way), y)
-    return placed[place]
-
-
-def _in_columns(placed: list[_Placed]) -> list[_Placed]:
-    """The same nodes with their columns, as wide as their labels, and the node before each."""
-    widths: dict[int, float] = {}
-    for node in placed:
-        label = len(one_line(node.branch.text, _LABEL))
-        widths[node.depth] = max(widths.get(node.depth, 0.0), label * _CHARACTER + _AROUND)
-    widths[0] = 0.0
-    in_columns: list[_Placed] = []
-    stack: list[_Placed] = []
-    for node in placed:
-        while stack and stack[-1].depth >= node.depth:
-            stack.pop()
-        x = _LEFT + sum(widths[depth] for depth in range(node.depth + 1))
-        column = replace(node, x=x, parent=stack[-1] if stack else None)
-        in_columns.append(column)
-        stack.append(column)
-    return in_columns
-
-
-def _edge(node: _Placed) -> str:
-    if node.parent is None:
-        return ""
-    x, y = node.parent.x, node.parent.y
-    kind = ' class="best"' if node.branch.best and node.parent.branch.best else ""
-    if y == node.y:
-        return f'<path{kind} d="M{x:g} {y:g}H{node.x:g}"/>'
-    # The bend is close to the parent, so that the label above the edge stands on a straight line.
-    bend = x + 26
-    curve = f"C{bend - 8:g} {y:g} {bend - 12:g} {node.y:g} {bend + 8:g} {node.y:g}"
-    return f'<path{kind} d="M{x:g} {y:g}{curve}H{node.x:g}"/>'
-
-
-def _node(node: _Placed) -> str:
-    branch = node.branch
-    size = min(4.0 + 1.4 * math.sqrt(branch.visits or 1), 10.0)
-    shade = "" if branch.value is None else f" g{_shade(branch.value)}"
-    kind = f'class="node{shade}{" best" if branch.best else ""}"'
-    if branch.divergence:
-        wide = size * 1.25
-        shape = (
-            f'<path {kind} d="M{node.x - wide:g} {node.y:g}L{node.x:g} {node.y - wide:g}'
-            f'L{node.x + wide:g} {node.y:g}L{node.x:g} {node.y + wide:g}Z"/>'
-        )
-    else:
-        shape = f'<circle {kind} cx="{node.x:g}" cy="{node.y:g}" r="{size:g}"/>'
-    # A root's label (the instruction) stands above the drawing: here it would run over the edges.
-    label = "" if node.parent is None else _label(node, node.x - size - 5)
-    hover = inert(branch.text)
-    if branch.detail:
-        hover += "\n" + inert(branch.detail)
-    cut = hover if len(hover) <= _HOVER else hover[:_HOVER] + "…"
-    return f"<g><title>{html.escape(cut)}</title>{shape}{label}</g>"
-
-
-def _label(node: _Placed, right: float) -> str:
-    """The action on the edge that leads to its node, its figures below that edge."""
-    action = _text(one_line(node.branch.text, _LABEL))
-    where = f'x="{right:g}" text-anchor="end"'
-    label = f'<text class="act" y="{node.y - 6:g}" {where}>{action}</text>'
-    if figures := _text(_figures(node.branch)):
-        label += f'<text class="figures" y="{node.y + 14:g}" {where}>{figures}</text>'
-    return label
-
-
-def _figures(branch: Branch) -> str:
-    parts = [] if branch.value is None else [f"G {branch.value:.2f}"]
-    parts += [] if branch.visits is None else [f"n {branch.visits}"]
-    return " · ".join(parts)
+def _figure(x: float, y: float, text: str) -> str:
+    place = f'x="{x:g}" y="{y:g}" text-anchor="end"'
+    return f'<text class="figures" {place}>{text}</text>' if text else ""
 
 
 def _shade(value: float) -> int:
@@ -208,22 +206,14 @@ def _in_words(root: Branch) -> str:
     while (following := next((c for c in current.children if c.best), None)) is not None:
         path.append(following.text)
         current = following
-    count = _divergences(root)
-    points, ends = (
-        counted(count, "divergence point"),
-        counted(_ends(root), "way"),
-    )
-    best = f"; best path: {', then '.join(path)}" if path else ""
-    return f"{ends} to an end, {points}{best}."
-
-
-def _divergences(root: Branch) -> int:
-    stack, count = [root], 0
+    ends, points, stack = 0, 0, [root]
     while stack:
         branch = stack.pop()
-        count += branch.divergence
+        ends += not branch.children
+        points += branch.divergence
         stack += branch.children
-    return count
+    best = f"; best path: {', then '.join(path)}" if path else ""
+    return f"{counted(ends, 'way')} to an end, {counted(points, 'divergence point')}{best}."
 
 
 def _text(text: str) -> str:

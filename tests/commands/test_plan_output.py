@@ -1,0 +1,24 @@
+"""What ``--dry-run`` prints for people calls policies what tables call them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import Folder
+
+
+@pytest.fixture
+def tratree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
+    return Folder(tmp_path, monkeypatch)
+
+
+def test_a_plan_names_policies_as_tables_do_and_records_as_they_are_stored(
+    tratree: Folder,
+) -> None:
+    plan = tratree("report", "--recipe", "micro", "--dry-run", "--verbose").out
+    assert "depends on W2SG tree-DPO" in plan and "depends on SFT weak" in plan
+    assert "strong model" not in plan and "SFT weak model" not in plan
+    lines = list(tratree("report", "--recipe", "micro", "--dry-run", "--json").lines)
+    assert "depends on strong model, tree-dpo" in {line["state"] for line in lines}
