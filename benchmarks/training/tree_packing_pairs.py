@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -129,17 +129,17 @@ def pairs_of_trajectories(folder: Path) -> list[PairMessages]:
     for trajectory in rollouts.trajectories:
         by_task.setdefault(trajectory.task, []).append(conversation(rollouts, trajectory))
     return [
-        PairMessages(one[: split(one, other)], one[split(one, other) :], other[split(one, other) :])
+        PairMessages(one[:parted], one[parted:], other[parted:])
         for told in by_task.values()
         for one, other in combinations(told, 2)
-        if one != other
+        if (parted := shared(one, other)) < min(len(one), len(other))
     ]
 
 
-def split(one: list[Any], other: list[Any]) -> int:
-    """The first of the agent's turns in which two conversations differ."""
-    equal = next(n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
-    return equal
+def shared(one: list[Any], other: list[Any]) -> int:
+    """How many messages two conversations have in common before they part."""
+    both = zip(one, other, strict=False)
+    return len(list(takewhile(lambda messages: messages[0] == messages[1], both)))
 
 
 def _peak() -> int:
