@@ -13,24 +13,24 @@ from __future__ import annotations
 
 import argparse
 import ast
-import os
 import random
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from benchmarks.mutant_tests import PackageTests
+
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("benchmarks", "docs", "examples", "store", "templates", "tests", "tratree_cli")
-FILES = ("pyproject.toml", "README.md", "CHANGELOG.md", "Makefile", "LICENSE")
-#: What the tests of one mutant may take; one that hangs is noticed.
-_SECONDS = 300
+FILES = ("pyproject.toml", "README.md", "CHANGELOG.md", "Makefile", "LICENSE", "SECURITY.md")
 _COMPARED = {
     "<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==",
     "in": "not in", "not in": "in", "is": "is not", "is not": "is",
@@ -41,7 +41,10 @@ _COMPUTED = {"+": "-", "-": "+", "*": "/", "/": "*", "//": "/", "%": "*", "**": 
 
 @dataclass(frozen=True)
 class Mutant:
-    """``old`` at ``start``..``end`` (offsets in the file) becomes ``new``."""
+    """``old`` at ``start``..``end`` (offsets in the file) becomes ``new``.
+
+    It is number ``place`` of the same changes of its line.
+    """
 
     path: str
     line: int
@@ -50,14 +53,18 @@ class Mutant:
     end: int
     old: str
     new: str
+    place: int = 1
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.old!r} -> {self.new!r} in {self.text!r}"
 
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """What stays the same when lines move: file, line's text, change."""
-        return self.path, self.text, f"{self.old} -> {self.new}"
+    def is_in(self, known: Collection[tuple[str, ...]]) -> bool:
+        """Whether it is listed, by what stays the same when lines move: file, text and change.
+
+        Where a line has the same change twice, a fourth part may say which one is meant.
+        """
+        key = (self.path, self.text, f"{self.old} -> {self.new}")
+        return key in known or (*key, str(self.place)) in known
 
     def applied(self, source: str) -> str:
         """The source with the change."""
@@ -65,7 +72,14 @@ class Mutant:
 
 
 def mutants(path: Path) -> Iterator[Mutant]:
-    """Every mutant of a file."""
+    """Every mutant of a file, in the order of the places where they change it."""
+    seen: Counter[tuple[int, str, str]] = Counter()
+    for mutant in sorted(_changes(path), key=lambda mutant: mutant.start):
+        seen[same := (mutant.line, mutant.old, mutant.new)] += 1
+        yield replace(mutant, place=seen[same])
+
+
+def _changes(path: Path) -> Iterator[Mutant]:
     source = path.read_text(encoding="utf-8")
     lines = source.splitlines(keepends=True)
     starts = [0]
@@ -130,34 +144,15 @@ def _changeable(tree: ast.AST) -> Iterator[ast.AST]:
                      if isinstance(v, ast.AST)]  # fmt: skip
 
 
-def survives(mutant: Mutant, tree: Path, runs: list[list[str]]) -> bool:
-    """Whether all tests pass with the mutant in the copy ``tree``."""
-    path = tree / mutant.path
+def noticed(mutant: Mutant, tests: PackageTests) -> str | None:
+    """The test that fails with the mutant in the copy of the tree; None if it survives."""
+    path = tests.tree / mutant.path
     source = path.read_text(encoding="utf-8")
     try:
         path.write_text(mutant.applied(source), encoding="utf-8")
-        return all(_passes(tree, tests) for tests in runs)
+        return tests.noticed_by(mutant.path, mutant.line)
     finally:
         path.write_text(source, encoding="utf-8")
-
-
-def _passes(tree: Path, tests: list[str]) -> bool:
-    command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-m", "not slow and not gpu"]
-    environment = {**os.environ, "PYTHONPATH": f"{tree}:{tree / 'store'}", "OMP_NUM_THREADS": "1"}
-    try:
-        done = subprocess.run([*command, "-p", "no:cacheprovider", "-p", "no:xdist", *tests],
-                              cwd=tree, env=environment, timeout=_SECONDS, check=False,
-                              capture_output=True)  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return False  # it hangs: noticed
-    return done.returncode == 0
-
-
-def runs_for(package: dict[str, Any], path: str) -> list[list[str]]:
-    """Calls of pytest for a file: first the tests that its name points to, then all of them."""
-    first = package.get("first", {}).get(Path(path).name, [])
-    rest = [*package["tests"], *(f"--deselect={name}" for name in package.get("without", []))]
-    return [run for run in (first, rest) if run]
 
 
 def main() -> None:
@@ -168,9 +163,10 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=20, help="mutants a package")
     parser.add_argument("--whole", action="store_true", help="all mutants instead of a sample")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--files", nargs="*", default=["*"], help="only these, as */pairs.py")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        tree = Path(folder)
+        tree = Path(folder).resolve() / "tree"
         for name in COPIED:
             ignored = shutil.ignore_patterns("__pycache__", ".*")
             shutil.copytree(ROOT / name, tree / name, ignore=ignored, symlinks=True)
@@ -183,19 +179,29 @@ def main() -> None:
 def _package(name: str, package: dict[str, Any], given: argparse.Namespace, tree: Path) -> int:
     """How many of a package's mutants survive that are not known to be equivalent."""
     known = {tuple(each["mutant"]) for each in package.get("equivalent", [])}
-    paths = sorted(path for code in package["code"] for path in ROOT.glob(code))
+    paths = sorted({path for code in package["code"] for path in ROOT.glob(code)})
     found = [mutant for path in paths for mutant in mutants(path)]
     found = [mutant for mutant in found if mutant.old not in package.get("skipped", [])]
-    chosen = [mutant for mutant in found if mutant.key not in known]
+    found = [mutant for mutant in found if any(fnmatch(mutant.path, f) for f in given.files)]
+    chosen = found
     if not given.whole:
-        chosen = random.Random(given.seed).sample(chosen, min(given.sample, len(chosen)))
-    alive = 0
+        chosen = random.Random(given.seed).sample(found, min(given.sample, len(found)))
+    arguments = [*package["tests"], *(f"--deselect={test}" for test in package.get("without", []))]
+    tests = PackageTests(tree, arguments, package.get("preload", []))
+    alive = equivalent = 0
     for mutant in chosen:
-        survived = survives(mutant, tree, runs_for(package, mutant.path))
-        alive += survived
-        print(f"{'SURVIVED' if survived else 'killed'} {mutant}", flush=True)
-    print(f"{name}: {len(chosen) - alive} of {len(chosen)} killed; {len(found)} mutants, "
-          f"{len(known)} of them known to be equivalent", flush=True)  # fmt: skip
+        if mutant.is_in(known):
+            equivalent += 1
+            print(f"equivalent {mutant}", flush=True)
+            continue
+        test = noticed(mutant, tests)
+        alive += test is None
+        print(f"killed {mutant} by {test}" if test else f"SURVIVED {mutant}", flush=True)
+    print(
+        f"{name}: {len(chosen) - equivalent - alive} of {len(chosen)} killed, {equivalent} known "
+        f"to be equivalent; {len(found)} mutants in all, seed {given.seed}",
+        flush=True,
+    )
     return alive
 
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tratree_cli.app import COMMANDS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -64,3 +66,12 @@ def test_the_pictures_of_the_readme_are_where_their_script_draws_them() -> None:
         shown = readme.partition(f"<!-- drawn: {name} -->\n```text\n")[2].partition("```")[0]
         assert part(shown, start) == shown.rstrip()
         assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("page", ["SECURITY.md", "docs/store.md", "docs/testing.md"])
+def test_every_test_that_a_page_names_as_proof_exists(page: str) -> None:
+    places = [path.with_suffix("").as_posix() for path in REPOSITORY.glob("tests/**/test_*.py")]
+    named = re.findall(r"`([\w/.-]*test_\w+)(?:\.py)?`", (REPOSITORY / page).read_text("utf-8"))
+    assert named
+    for name in named:
+        assert any(place.endswith(f"/{name.removesuffix('.py')}") for place in places), name

@@ -250,9 +250,6 @@ class PairsSection:
         'for "A rather than an action that ends the episode" with a perfect chosen trajectory also '
         "the opposite at its end (ours)",
     )
-    shuffle_sides: bool = note(
-        False, "a control: which side is the chosen one is drawn by the seed (ours)"
-    )
     skip_preferred: bool = note(
         False, "leave out pairs whose chosen first turn the initial model finds likelier (ours)"
     )

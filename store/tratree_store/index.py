@@ -34,7 +34,7 @@ from tratree_store.faults import point
 from tratree_store.index_file import is_damage
 from tratree_store.index_rows import Progress, Records, insert
 from tratree_store.locks import locked
-from tratree_store.migrations import migrate
+from tratree_store.migrations import build
 from tratree_store.rows import COLUMNS, Row, is_row
 
 
@@ -180,8 +180,7 @@ class Index:
         def fill(connection: sqlite3.Connection) -> int:
             from sqlite_utils import Database
 
-            migrate(connection)
-            return self._records.fill(Database(connection), on_progress)
+            return build(connection, lambda: self._records.fill(Database(connection), on_progress))
 
         make_folder(self._scratch, self._durable)
         self._is_new = True
@@ -232,11 +231,15 @@ class Index:
 
     def _in_memory(self) -> sqlite3.Connection:
         connection = sqlite3.connect(":memory:")
-        migrate(connection)
-        if next(iter(records.all_records(self._entries)), None) is not None:
+
+        def fill() -> int:
+            if next(iter(records.all_records(self._entries)), None) is None:
+                return 0
             from sqlite_utils import Database
 
-            self._records.fill(Database(connection), None)
+            return self._records.fill(Database(connection), None)
+
+        build(connection, fill)
         return connection
 
     def _marks(self) -> list[Path]:

@@ -1,14 +1,14 @@
-"""Numbered migrations of the index, and the format number of the store on disk.
+"""The tables of the index by version, and the format number of the store on disk.
 
-The index is a cache, yet it is migrated rather than thrown away: rebuilding takes minutes where a
-store is large. A store or index of a newer version is refused, because writing the old form into it
-could lose what only the newer one knows.
+The index is a cache: one of an older version is built anew. A store or index of a newer version is
+refused, because writing the old form into it could lose what only the newer one knows.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 from tratree_store.atomic import read_plain
@@ -62,14 +62,23 @@ def refuse_newer(connection: sqlite3.Connection) -> int:
     return version
 
 
-def migrate(connection: sqlite3.Connection) -> int:
-    """Apply what is missing, inside the caller's transaction; returns the version found."""
-    version = refuse_newer(connection)
-    for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
-        for statement in statements:
+def build(connection: sqlite3.Connection, fill: Callable[[], int]) -> int:
+    """Make a new index inside the caller's transaction; returns what ``fill`` returned.
+
+    First the tables, then what ``fill`` puts into them, last the indexes over it: kept up to date
+    row by row, an index over digests writes to another page for each row, and those of a large
+    store fit into no cache.
+    """
+    statements = [statement for step in MIGRATIONS for statement in step]
+    over = [statement for statement in statements if statement.startswith("CREATE INDEX")]
+    for statement in statements:
+        if statement not in over:
             connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {number}")
-    return version
+    count = fill()
+    for statement in over:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    return count
 
 
 def check_format(root: Path) -> bool:

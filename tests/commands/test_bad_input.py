@@ -197,6 +197,7 @@ class TestWrongArtifacts:
         (["train-strong", "--method", "mcts", "--beta", "0.2"], "--beta"),
         (["train-strong", "--method", "best-observed", "--ref", "weak"], "--ref"),
         (["train-strong", "--method", "sft-more", "--explicit-kl"], "--explicit-kl"),
+        (["report", "--existing", "--controls"], "drop --controls"),
         (["explore", "--exit-code"], "--dry-run"),
         (["explore", "--force", "--frozen"], "--frozen"),
     ],

@@ -50,3 +50,9 @@ def test_a_flag_against_the_protocol_and_data_without_it_are_refused(folder: Fol
     folder(*call, "eto", "--limit", "5").refused("the protocol 'eto' sets eval.tasks to 0, not 5")
     folder(*call, "verl-agent").refused("1,000 product records", "tratree env fetch webshop")
     folder(*call, "etto").refused("did you mean 'eto'")
+
+
+def test_a_report_of_given_evaluations_refuses_what_says_what_to_evaluate(folder: Folder) -> None:
+    given = folder("eval", "--policy", "expert", "--limit", "2", "--json").json["ref"]
+    for flag in ("--controls", "--methods=mcts"):
+        folder("report", given, flag).refused("says what to evaluate, but evaluations are given")

@@ -280,3 +280,15 @@ def test_the_slurm_array_of_the_real_command_gives_what_one_run_gives(folder: Pa
     pulled = invoke(app, ["store", "pull", "results", merged, "--store", "home"])
     assert pulled.exit_code == 0, pulled.output
     assert invoke(app, ["show", merged, "--store", "home"]).exit_code == 0
+
+
+def test_that_code_of_model_folders_was_allowed_is_recorded_and_no_part_of_the_key() -> None:
+    words = ("--policy", "random", "--limit", "1", "-m", "1")
+    recipes, recorded = set(), []
+    for more in ((), ("--trust-remote-code", "--force")):
+        ref = explore(*words, *more)[1]["ref"]
+        shown = orjson.loads(invoke(app, ["store", "show", "--json", ref]).stdout)
+        recipes.add(shown["recipe"])
+        recorded.append(shown["provenance"].get("trust_remote_code", False))
+    assert recorded == [False, True]
+    assert len(recipes) == 1

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from tests.command_line import Folder
-from tratree_cli.training.convergence import FALLING
 
 SMALL = (
     "--env", "webshop", "--role", "strong",
@@ -78,10 +77,19 @@ def test_the_curve_of_auto_is_told_and_its_evaluations_are_no_rows_of_a_report(
     tried = auto.json["summary"]["auto"]["tried"]
     assert [(length["epochs"], length["updates"]) for length in tried] == [(1, 1), (2, 2)]
     assert f"auto: {auto.json['summary']['auto']['epochs']:g} epochs of 1, 2; dev" in auto.err
+    longer = "--set sft.strong.auto_epochs=[1,2,3,4]"
+    assert (longer in " ".join(auto.err.split())) is auto.json["summary"]["auto"]["rising"]
     shown = tratree("show", auto.json["ref"])
     assert "1 epochs, 1 updates: loss" in shown.out
     assert "dev reward" in shown.out
     tratree("report", "--existing").refused("holds no evaluation")
+
+    # The chosen model was played already, and is not missing beside others on the same tasks.
+    assert tratree("eval", auto.json["ref"], "--split", "dev", "--limit", "2").code == 0
+    dev = ("eval", "--policy", "expert", "--env", "webshop", "--split", "dev", "--limit", "2")
+    assert tratree(*dev).code == 0
+    beside = tratree("report", "--existing", "--format", "results")
+    assert [line.split(",")[2] for line in beside.out.splitlines()[1:]] == ["expert", "sft-strong"]
 
 
 @pytest.mark.slow
@@ -115,15 +123,6 @@ def test_auto_needs_an_environment_and_a_number_or_the_word(
     nothing = tratree(*words, "--epochs", "auto", "--set", "sft.auto_epochs=[]")
     nothing.refused("sft.auto_epochs is empty")
     assert not (tratree.path / ".tratree" / "objects").exists()
-
-
-def test_a_loss_that_still_falls_is_said_with_what_to_type(
-    tratree: Folder, words: tuple[str, ...]
-) -> None:
-    done = tratree(*words, "--epochs", "16", "--json")
-    assert done.code == 0, done.err
-    told = "type tratree sft --role strong --epochs auto" in done.err
-    assert told is (done.json["summary"]["loss_fall"] > FALLING)
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,31 @@ def test_a_broken_file_is_named_in_one_sentence(tmp_path: Path, content: str) ->
     (tmp_path / METRICS).write_text(content)
     with pytest.raises(InputError, match=str(tmp_path)):
         read_evaluation(tmp_path)
+
+
+def test_the_small_file_can_be_read_by_people_and_names_its_format(tmp_path: Path) -> None:
+    write_evaluation(tmp_path, summarise_results(RESULTS), RESULTS, DESCRIPTOR)
+    text = (tmp_path / METRICS).read_text("utf-8")
+    document = json.loads(text)
+    assert text == json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    assert document["format"] == 1
+    assert "protocol" not in document["descriptor"]
+
+
+def test_a_protocol_is_written_where_there_is_one_and_sets_figures_apart(tmp_path: Path) -> None:
+    followed = replace(DESCRIPTOR, protocol="paper 1")
+    write_evaluation(tmp_path, summarise_results(RESULTS), RESULTS, followed)
+    assert read_evaluation(tmp_path).descriptor == followed
+    assert (DESCRIPTOR.task_set, followed.task_set) == ("test", "test (paper 1)")
+
+
+def test_a_policy_that_learnt_nothing_here_has_a_budget_of_zero_and_others_an_unknown_one() -> None:
+    assert Budget() == Budget(0, 0, 0, None)
+    assert Descriptor("x", "served").budget == Budget(None, None, None, None)
+
+
+def test_an_evaluation_without_any_scored_episode_is_read_back(tmp_path: Path) -> None:
+    broken = [replace(RESULTS[0], score=None)]
+    metrics = summarise_results(broken, best_of=2)
+    write_evaluation(tmp_path, metrics, broken, DESCRIPTOR)
+    assert read_evaluation(tmp_path).metrics == metrics

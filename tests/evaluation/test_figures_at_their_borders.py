@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tratree_cli.evaluation.bootstrap import mean_interval, mean_over_runs_intervals
-from tratree_cli.evaluation.compare import performance_gap_recovered
-from tratree_cli.evaluation.metrics import best_of_n, summarise_results, task_curves, task_rewards
-from tratree_cli.evaluation.results import EpisodeResult
+from tests.trees.making import SHOP
+from tratree_cli.evaluation.bootstrap import (
+    Interval,
+    bootstrap_means,
+    mean_interval,
+    mean_over_runs_intervals,
+)
+from tratree_cli.evaluation.compare import paired_difference, performance_gap_recovered
+from tratree_cli.evaluation.metrics import (
+    best_of_n,
+    summarise,
+    summarise_results,
+    task_curves,
+    task_rewards,
+)
+from tratree_cli.evaluation.results import EpisodeResult, episode_results
 from tratree_cli.evaluation.significance import welch
 
 
@@ -149,3 +162,99 @@ def test_the_recovered_gap_has_a_note_outside_0_to_1_and_none_at_its_ends(
     found = performance_gap_recovered(own, 0.2, 0.6)
     assert found.recovered == pytest.approx(recovered)
     assert found.note.startswith(note) and bool(found.note) == (not 0 <= recovered <= 1)
+
+
+def test_figures_say_how_they_were_drawn_and_by_default_that_is_what_the_page_says() -> None:
+    episodes = [result(task, n**3 / 343) for n, task in enumerate("abcdefgh")]
+    found = summarise_results(episodes)
+    assert (found.level, found.resamples, found.seed) == (0.95, 2000, 0)
+    assert found == summarise_results(episodes, level=0.95, resamples=2000, seed=0)
+    assert found.reward != summarise_results(episodes, seed=1).reward
+    values = [n**3 / 343 for n in range(8)]
+    assert mean_interval(values) == mean_interval(values, resamples=2000, level=0.95, seed=0)
+    assert np.array_equal(bootstrap_means(values), bootstrap_means(values, resamples=2000, seed=0))
+    table = np.array(values)[:, None, None]
+    assert mean_over_runs_intervals(table, np.ones((8, 1))) == mean_over_runs_intervals(
+        table, np.ones((8, 1)), resamples=2000, level=0.95, seed=0
+    )
+    own = {task: n**3 / 343 for n, task in enumerate("abcdefgh")}
+    none = dict.fromkeys(own, 0.0)
+    assert paired_difference(own, none) == paired_difference(
+        own, none, resamples=2000, level=0.95, seed=0
+    )
+
+
+def test_rollouts_are_summarised_like_their_results() -> None:
+    found = summarise(SHOP)
+    assert found == summarise_results(episode_results(SHOP), settings=SHOP.settings)
+    assert found == summarise(SHOP, level=0.95, resamples=2000, seed=0)
+    assert (found.tasks, found.episodes, found.unscored) == (2, 7, 1)
+
+
+def test_without_a_scored_episode_there_is_no_figure() -> None:
+    for episodes, unscored in (([], 0), ([result("a", None)], 1)):
+        found = summarise_results(episodes, seed=3)
+        assert (found.tasks, found.episodes, found.unscored, found.seed) == (0, 0, unscored, 3)
+        assert found.reward is None and found.curve == () and found.notes
+
+
+def test_no_figure_is_minus_zero() -> None:
+    assert str(Interval(-0.0, -1e-9, None).scaled(100)) == str(Interval(0.0, 0.0, None))
+    assert str(mean_interval([-1e-9, -1e-9])) == str(Interval(0.0, 0.0, 0.0))
+
+
+def test_a_figure_has_six_decimals() -> None:
+    assert Interval(1 / 3, 1 / 7, 2 / 3).scaled(1) == Interval(0.333333, 0.142857, 0.666667)
+
+
+def test_an_episode_is_perfect_if_it_got_all_there_is_to_get() -> None:
+    scores = [1.0, 1.0 - 1e-12, 0.999, None]
+    assert [result("a", score).perfect for score in scores] == [True, True, False, False]
+
+
+def test_the_numbers_of_an_episode_are_those_of_its_trajectory() -> None:
+    (first, *_, broken, _, _) = episode_results(SHOP, {"mug": "kitchen"})
+    assert first == EpisodeResult(
+        "mug", "kitchen", 0, 0, 1.0, True, 3, 0, "done", (1.0, 1.0, 1.0)
+    )  # fmt: skip
+    assert (broken.score, broken.success, broken.type) == (None, False, "kitchen")
+    assert episode_results(SHOP)[0].type == "other"
+    odd = replace(SHOP.trajectories[0], valid=(True, False, False), score=float("nan"))
+    (unmeasured,) = episode_results(replace(SHOP, trajectories=[odd]))
+    assert (unmeasured.invalid, unmeasured.score, unmeasured.success) == (2, None, False)
+
+
+@pytest.mark.parametrize("length", [3, 4])
+def test_curves_of_different_lengths_end_with_the_final_score(length: int) -> None:
+    episodes = [result("a", 1.0, curve=(0.0, 0.5)), result("b", 0.25, curve=(0.5,))]
+    curves = task_curves(episodes, length=length)
+    assert curves["a"].tolist() == [0.0] + [1.0] * (length - 1)
+    assert curves["b"].tolist() == [0.25] * length
+
+
+def test_a_result_without_a_curve_has_figures_and_no_curve() -> None:
+    found = summarise_results([result("a", 1.0, curve=()), result("b", 0.0, curve=())])
+    assert found.curve == ()
+    assert found.steps == Interval(0.0, 0.0, 0.0)
+
+
+def test_tasks_that_one_side_lacks_are_counted_and_left_out() -> None:
+    own = {"a": 1.0, "b": 0.5, "c": 0.25, "x": float("nan")}
+    other = {"a": 0.5, "b": 0.75, "c": 0.25, "y": 1.0}
+    found = paired_difference(own, other)
+    assert (found.tasks, found.better, found.worse) == (3, 1, 1)
+    assert found.note.startswith("2 tasks are scored for only one")
+    assert found.difference is not None
+    assert found.difference.value == pytest.approx(100 * (0.5 - 0.25 + 0.0) / 3, abs=1e-3)
+    same = paired_difference({"a": 0.5, "b": 0.5}, {"a": 0.5, "b": 0.5})
+    assert (same.better, same.worse, same.note) == (0, 0, "Equal on every task.")
+    one = paired_difference({"a": 1.0}, {"a": 0.5})
+    assert (one.tasks, one.better, one.note) == (1, 1, "One common task only: no interval.")
+
+
+@pytest.mark.parametrize("missing", range(3))
+def test_a_gap_of_which_one_side_is_not_known_is_not_recovered(missing: int) -> None:
+    figures: list[float | None] = [0.5, 0.2, 0.6]
+    figures[missing] = None
+    found = performance_gap_recovered(*figures)
+    assert found.recovered is None and found.note

@@ -105,3 +105,30 @@ def test_hedges_g_reproduces_a_published_example() -> None:
 def test_holm_gives_what_rs_p_adjust_documents() -> None:
     adjusted = holm([0.01, 0.02, 0.03, 0.04, 0.05])
     assert adjusted == pytest.approx((0.05, 0.08, 0.09, 0.09, 0.09))
+
+
+def test_runs_that_differ_equally_for_every_seed_have_no_paired_test() -> None:
+    own, baseline = {0: 1.0, 1: 2.0, 2: 4.0}, {0: 0.5, 1: 1.5, 2: 3.5}
+    assert paired(own, baseline).note.startswith("the difference is the same for every seed")
+    assert paired(own, own).note == "all runs are equal, no test"
+    # Where one rises as much as the other falls their differences vary.
+    assert paired({0: 1.0, 1: 2.0, 2: 4.0}, {0: 3.0, 1: 2.0, 2: 0.0}).p is not None
+    assert paired({1: 1.0, 2: 2.0}, {3: 1.0}).note == "no seed in common, no paired test"
+    assert paired({1: 1.0, 2: 2.0}, {2: 1.0}).note == ONE_SEED
+
+
+def test_two_runs_on_each_side_are_enough_for_a_test() -> None:
+    expected = stats.ttest_ind([1.0, 2.0], [4.0, 6.0], equal_var=False)
+    assert welch([1.0, 2.0], [4.0, 6.0]).p == pytest.approx(expected.pvalue)
+    assert hedges_g([1.0, 2.0], [4.0, 6.0]) == pytest.approx(
+        (1.5 - 5.0) / math.sqrt((0.5 + 2.0) / 2) * (1 - 3 / (4 * 4 - 9))
+    )
+
+
+def test_hedges_g_weighs_the_spread_of_each_side_by_its_runs() -> None:
+    # Variances 1 (three runs) and 12.5 (two): pooled (2 * 1 + 1 * 12.5) / 3.
+    pooled = (2 * 1.0 + 1 * 12.5) / 3
+    expected = (2.0 - 7.5) / math.sqrt(pooled) * (1 - 3 / (4 * 5 - 9))
+    assert hedges_g([1.0, 2.0, 3.0], [5.0, 10.0]) == pytest.approx(expected)
+    assert hedges_g([1.0, 2.0], [math.nan, 1.0]) is None
+    assert hedges_g([1.0, 2.0], [1.0]) is None

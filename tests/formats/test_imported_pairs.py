@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tratree_cli.errors import InputError
 from tratree_cli.formats.importing import import_trajectories
 from tratree_cli.formats.importing_pairs import import_pairs
+from tratree_cli.formats.pairs import PairRecord
 
 ASK = {"role": "user", "content": "Find a mug."}
 LOOK = {"role": "assistant", "content": "Action: look"}
@@ -146,3 +148,51 @@ def test_scores_by_step_are_kept_if_there_is_one_for_each_step(tmp_path: Path) -
     filled = imported(tmp_path, {**EPISODE, "scores": [0.25]}).rollouts.trajectories[0]
     assert kept.scores == (0.25, 1.0)
     assert filled.scores == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("score", "success", "end"),
+    [(1, True, "done"), (0.5, False, "done"), (0, False, "step-limit"), (None, True, "done")],
+)
+def test_success_and_ending_follow_from_the_score_where_they_are_not_given(
+    score: float | None, success: bool, end: str, tmp_path: Path
+) -> None:
+    record = {**EPISODE, "score": score}
+    (one,) = imported(tmp_path, record, kind="demos").rollouts.trajectories
+    assert (one.success, one.end) == (success, end)
+
+
+def test_an_imported_pair_is_known_in_every_field(tmp_path: Path) -> None:
+    plain = {"prompt": [ASK], "chosen": [LOOK], "rejected": [CUP]}
+    scored = {**plain, "task": "mug", "chosen_score": 0.75, "rejected_score": 0.5}
+    first, second = read(tmp_path, plain, scored).pairs
+    assert first == PairRecord(
+        task="0", rule="imported", prompt=[ASK], chosen=[LOOK], rejected=[CUP],
+        chosen_score=1.0, rejected_score=0.0, chosen_value=1.0, rejected_value=0.0,
+        chosen_visits=1, rejected_visits=1, chosen_trajectory=0, rejected_trajectory=0,
+        chosen_source="import:pairs.jsonl", rejected_source="import:pairs.jsonl",
+        step=0, node=-1, horizon=0,
+    )  # fmt: skip
+    assert (first.basis, first.rejected_step, first.swapped) == ("score", -1, False)
+    assert second == replace(
+        first, task="mug", chosen_score=0.75, chosen_value=0.75, rejected_score=0.5,
+        rejected_value=0.5, chosen_trajectory=1, rejected_trajectory=1,
+    )  # fmt: skip
+
+
+def test_the_turns_that_two_conversations_share_end_where_the_agent_speaks(tmp_path: Path) -> None:
+    one, other = [ASK, LOOK, SEEN, LOOK], [ASK, LOOK, SEEN, CUP]
+    (pair,) = read(tmp_path, {"chosen": one, "rejected": other}).pairs
+    assert (pair.prompt, pair.chosen, pair.rejected) == (one[:3], [LOOK], [CUP])
+    assert (pair.step, pair.prefix) == (1, 0)
+
+
+def test_a_file_in_which_no_pair_is_good_says_how_many_were_skipped(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no preference pair \(2 skipped\)"):
+        read(tmp_path, {"chosen": 1}, 7, on_error="skip")
+
+
+def test_turns_that_are_alike_again_after_a_difference_are_not_shared(tmp_path: Path) -> None:
+    one, other = [ASK, LOOK, SEEN, MUG], [ASK, CUP, SEEN, CUP]
+    (pair,) = read(tmp_path, {"chosen": one, "rejected": other}).pairs
+    assert (pair.prompt, pair.chosen, pair.rejected) == (one[:1], one[1:], other[1:])

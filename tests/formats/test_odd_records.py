@@ -95,6 +95,40 @@ def test_texts_are_numbered_anew_when_artifacts_are_merged() -> None:
     assert merged.texts[last.outputs[0]] == "Action: stay"
 
 
+def test_every_field_of_a_merged_trajectory_refers_to_the_same_text_as_before() -> None:
+    """The first text of an artifact may be any: an instruction, a thought, an action."""
+    first = made_rollouts([("a", [("home", "go")], 1.0)])
+    texts = TextTable(["one for all", "second"])
+    (one,) = first.trajectories
+    for chosen in (0, 1):
+        moved = replace(
+            one, instruction=chosen, observations=(chosen,) * 2, outputs=(chosen,),
+            thoughts=(chosen,), actions=(chosen,),
+        )  # fmt: skip
+        other = replace(first, texts=texts, trajectories=[moved, replace(moved, actions=(-1,))])
+        merged = merge_rollouts([first, other])
+        for last in merged.trajectories[1:]:
+            said = [last.instruction, *last.observations, *last.outputs, *last.thoughts]
+            assert {merged.texts[number] for number in said} == {texts[chosen]}
+        assert merged.texts[merged.trajectories[1].actions[0]] == texts[chosen]
+        assert merged.trajectories[2].actions == (-1,)
+
+
+def test_a_merged_trajectory_keeps_its_own_setting_and_source() -> None:
+    steps = [("a", [("home", "go")], 1.0)]
+    artifacts = [
+        replace(
+            made, settings=[{"temperature": n + 0.1 * k} for k in range(3)],
+            sources=[f"model:{n}{k}" for k in range(2)],
+            trajectories=[replace(made.trajectories[0], setting=2, source=1)],
+        )
+        for n, made in ((n, made_rollouts(steps)) for n in range(3))
+    ]  # fmt: skip
+    merged = merge_rollouts(artifacts)
+    told = [(merged.settings[t.setting], merged.sources[t.source]) for t in merged.trajectories]
+    assert told == [({"temperature": n + 0.2}, f"model:{n}1") for n in range(3)]
+
+
 def test_a_pair_names_the_source_of_each_side_and_none_that_is_unknown() -> None:
     forest = build_forest(columns_from_rollouts(SHOP))
     records = list(render_pairs(mine(forest, min_gap=0.1), SHOP, rule="tree"))

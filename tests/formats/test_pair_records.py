@@ -78,27 +78,15 @@ def test_a_mirror_pair_prefers_the_end_to_the_very_words_that_were_preferred_to_
     assert mirror.prefix == 0
 
 
-def test_exchanged_sides_take_their_figures_along() -> None:
-    for seed in range(20):
-        (pair,) = mined(shuffle_sides=True, seed=seed)
-        if pair.swapped:
-            break
-    (plain,) = mined()
-    assert (pair.chosen, pair.rejected) == (plain.rejected, plain.chosen)
-    assert (pair.chosen_score, pair.rejected_score) == (0.5, 1.0)
-    assert (pair.chosen_trajectory, pair.rejected_trajectory) == (1, 0)
-    assert pair.gap == -plain.gap and pair.prompt == plain.prompt
-
-
 def test_pairs_of_earlier_versions_still_open(tmp_path: Path) -> None:
     (pair,) = mined()
     write_pairs([pair], tmp_path)
     old = asdict(pair)
-    for name in ("kind", "basis", "rejected_step", "swapped"):
+    for name in ("kind", "basis", "rejected_step"):
         del old[name]
     write_jsonl(tmp_path / PAIRS, [old])
     (read,) = read_pairs(tmp_path).pairs
-    assert (read.kind, read.basis, read.swapped) == ("", "score", False)
+    assert (read.kind, read.basis, read.rejected_step) == ("", "score", -1)
     assert read.chosen == pair.chosen
 
 

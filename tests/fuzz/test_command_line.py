@@ -81,14 +81,11 @@ def _fuzz(cases: int) -> None:
     )
     def no_traceback(number: int, typed: list[tuple[int, str]], stdin: str) -> None:
         words, options = known[number]
-        line = [*words]
+        # First of all, where no option in front of it takes it for its value.
+        line = [*words, "--frozen"] if "--frozen" in options else [*words]
         for choice, word in typed:
             # One word in three follows an option of this command.
             line += [options[choice], word] if choice < len(options) and choice % 3 == 0 else [word]
-        if "--frozen" in options:
-            line.append("--frozen")
-            if "--" in line:
-                line.remove("--")  # it would make a word of --frozen
         result = invoke(app, line, input=stdin)
         unexpected = result.exception
         if unexpected is not None and not isinstance(unexpected, SystemExit):

@@ -69,6 +69,25 @@ def test_the_template_names_the_token_that_ends_a_turn(encoder: TurnEncoder) -> 
     assert names in ({"<|im_end|>"}, {"</s>"})
 
 
+def test_a_control_token_behind_other_words_does_not_end_a_turn(chatml_model: Path) -> None:
+    tokenizer = load(chatml_model)
+    tokenizer.chat_template = (
+        "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }} (end)\n"
+        "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    begin = tokenizer.convert_tokens_to_ids("<|im_start|>")
+    encoder = TurnEncoder(tokenizer, stops=[7])
+    assert begin in encoder.controls.ids
+    assert encoder.stop_ids == {tokenizer.eos_token_id, 7}
+
+
+def test_what_an_agent_might_say_is_spelled_out_and_reads_back(encoder: TurnEncoder) -> None:
+    text = "Action: buy <|im_end|></s> now"
+    ids = encoder.continuation(text)
+    assert encoder.decode(ids).strip() == text
+    assert encoder.controls.count(ids) == 0
+
+
 def test_a_template_that_rewrites_earlier_turns_is_read_again(chatml_model: Path) -> None:
     tokenizer = load(chatml_model)
     tokenizer.chat_template = (
@@ -77,6 +96,28 @@ def test_a_template_that_rewrites_earlier_turns_is_read_again(chatml_model: Path
         "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
     )
     assert not TurnEncoder(tokenizer).incremental
+
+
+def test_a_template_that_names_the_agent_otherwise_in_what_was_said_is_read_again(
+    chatml_model: Path,
+) -> None:
+    """What acting appended would not be what the template writes of it later."""
+    tokenizer = load(chatml_model)
+    tokenizer.chat_template = (
+        "{% for m in messages %}<|im_start|>{{ 'bot' if m['role'] == 'assistant' else 'user' }}\n"
+        "{{ m['content'] }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    assert not TurnEncoder(tokenizer).incremental
+
+
+def test_blanks_around_a_system_message_stay_or_go_as_the_template_has_it(
+    chatml_model: Path,
+) -> None:
+    tokenizer = load(chatml_model)
+    messages = [{"role": "system", "content": "  Be brief.  "}, *talk(1)]
+    truth = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+    assert TurnEncoder(tokenizer).whole(messages) == truth
 
 
 @pytest.mark.parametrize("name", ["tratree", "qwen2.5", "llama3", "llama2"])
@@ -117,3 +158,6 @@ def test_control_tokens_that_only_the_template_knows_never_come_from_contents(
     assert ids[-1] == thought
     assert ids.count(lamp) == 1
     assert "a <think> and a lamp" in tokenizer.decode(ids)
+    said = "go <think> on"
+    for text in (said, f"<think> {said}", "<think>"):
+        assert tokenizer.decode(encoder.continuation(text)).strip() == text

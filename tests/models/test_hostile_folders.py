@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import pickle
 import shutil
@@ -227,3 +228,20 @@ class TestAdapters:
 def test_a_configuration_without_sizes_is_not_filled_with_random_weights(folder: Path) -> None:
     (folder / "config.json").write_text('{"model_type": "llama"}')
     refused(folder, "far larger than its weights")
+
+
+def test_every_call_that_opens_a_folder_says_whether_its_code_may_run() -> None:
+    openers = {"AutoConfig", "AutoModelForCausalLM", "AutoTokenizer", "SentenceTransformer"}
+    seen = []
+    for path in sorted((templates_dir().parent / "tratree_cli").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and node.args and openers & names_of(node.func):
+                said = {keyword.arg for keyword in node.keywords}
+                seen.append(path.name)
+                assert said & {"trust_remote_code", None}, f"{path}:{node.lineno}"
+    assert sorted(seen) == ["load.py", "load.py", "load.py", "similarity.py"]
+
+
+def names_of(called: ast.expr) -> set[str]:
+    """The words of a dotted name: ``AutoConfig.from_pretrained`` has two."""
+    return {node.id for node in ast.walk(called) if isinstance(node, ast.Name)}

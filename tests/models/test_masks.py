@@ -9,7 +9,7 @@ import pytest
 from tests.tiny_models import CONVERSATION, TEMPLATES, make_tokenizer
 from tratree_cli.errors import InputError
 from tratree_cli.models.chat_encoding import TurnEncoder
-from tratree_cli.models.masks import encode_conversation, scored_texts
+from tratree_cli.models.masks import Encoded, encode_conversation, scored_texts
 
 # Written by hand: tokens separated by blanks, those that must be scored between » and «.
 EXPECTED = {
@@ -127,11 +127,41 @@ def test_a_quoted_control_token_leaves_the_rest_as_it_was(tokenizer: Any) -> Non
     assert after.input_ids[:length] == before.input_ids
 
 
+def test_an_answer_that_begins_a_conversation_is_scored() -> None:
+    tokenizer = make_tokenizer("qwen2.5")
+    encoded = encode_conversation(tokenizer, CONVERSATION[1:])
+    texts = scored_texts(tokenizer, encoded)
+    assert texts == [CONVERSATION[i]["content"] + tokenizer.eos_token for i in (1, 3)]
+    only = Encoded(encoded.input_ids, [1] * len(encoded.input_ids))
+    assert scored_texts(tokenizer, only) == [tokenizer.decode(encoded.input_ids)]
+    assert scored_texts(tokenizer, Encoded([1, 2], [0, 0])) == []
+
+
+def test_an_answer_with_nothing_before_it_is_scored_from_its_first_token() -> None:
+    tokenizer = make_tokenizer("qwen2.5")
+    tokenizer.chat_template = (
+        "{% for m in messages %}{% if m['role'] == 'assistant' %}{% generation %}{{ m['content'] }}"
+        "<|im_end|>{% endgeneration %}{% else %}{{ m['content'] }}\n{% endif %}{% endfor %}"
+    )
+    encoded = encode_conversation(tokenizer, CONVERSATION[1:2])
+    assert encoded.agent_mask == [1] * len(encoded.input_ids)
+    assert encoded.scored == len(encoded.input_ids)
+
+
 def test_words_in_every_script_are_scored_whole(tokenizer: Any) -> None:
     said = "Action: search[überweiß 红色 👕]"
     messages = [{"role": "user", "content": "红 page"}, {"role": "assistant", "content": said}]
     texts = scored_texts(tokenizer, encode_conversation(tokenizer, messages))
     assert texts == [said + tokenizer.eos_token]
+
+
+def test_blanks_before_marks_are_scored_text_too() -> None:
+    tokenizer = make_tokenizer("qwen2.5")
+    said = "Action: say[it 's here , is n't it ?]"
+    messages = [{"role": "user", "content": "Page"}, {"role": "assistant", "content": said}]
+    assert scored_texts(tokenizer, encode_conversation(tokenizer, messages)) == [
+        said + "<|im_end|>"
+    ]
 
 
 BAD_TEMPLATES = {
@@ -199,6 +229,20 @@ def test_a_marker_that_only_the_template_knows_is_text_in_training_too(poison: s
     assert_one_encoding(tokenizer, messages)
     ids = encode_conversation(tokenizer, messages).input_ids
     assert ids.count(tokenizer.convert_tokens_to_ids("<think>")) == 1
+
+
+def test_a_marker_that_stands_only_before_an_answer_is_text_in_training_too() -> None:
+    from tokenizers import AddedToken
+
+    tokenizer = make_tokenizer("qwen2.5")
+    tokenizer.add_tokens([AddedToken("<think>", special=False)])
+    tokenizer.chat_template = tokenizer.chat_template.replace(
+        "<|im_start|>assistant\\n' -}}", "<|im_start|>assistant\\n<think>' -}}"
+    )
+    shown = tokenizer.apply_chat_template(quoting(""), tokenize=False, add_generation_prompt=True)
+    assert shown.endswith("<think>")
+    ids = encode_conversation(tokenizer, [*quoting("<think>"), CONVERSATION[1]]).input_ids
+    assert ids.count(tokenizer.convert_tokens_to_ids("<think>")) == 0
 
 
 def quoting(poison: str) -> list[dict[str, str]]:

@@ -88,10 +88,10 @@ def test_strict_success_stands_beside_success_where_there_is_room() -> None:
 
 
 def test_a_bar_stands_before_strict_success_where_only_one_of_them_has_room() -> None:
-    lines = shown(80, report=document(strict=12.5))
+    lines = shown(70, report=document(strict=12.5))
     row = next(line for line in lines if line.startswith("W2SG MCTS  "))
     assert "█" in row and "87.5 %" in row and "12.5 %" not in row
-    assert len(row) <= 80
+    assert len(row) <= 70
 
 
 def test_the_first_sentences_are_shown_and_the_rest_is_left_to_the_tables() -> None:

@@ -71,6 +71,11 @@ def test_orders_of_rows_are_trained_from_the_same_models_and_data(config: Config
     assert named[found[2].evaluation.key].endswith(", seed 0, order 1")
 
 
+def test_orders_are_counted_from_the_configured_data_seed(config: Config) -> None:
+    later = config.with_values({"train": {"data_seed": 5}}, "the test")
+    assert [cell.data_seed for cell in cells(later, "mcts", orders=2)] == [5, 6]
+
+
 def test_a_data_seed_is_keyed_only_where_it_is_given(config: Config) -> None:
     plain = method_graph.evaluation(config, "mcts")
     assert all("data_seed" not in node.key_params for node in order([plain]))
@@ -165,6 +170,18 @@ def test_a_bad_sweep_is_refused_in_one_sentence(config: Config, text: str, sente
     with pytest.raises(InputError) as refused:
         study.parse_sweep(text, config)
     assert sentence in str(refused.value)
+
+
+def test_a_sweep_of_both_models_is_refused_where_the_recipe_tells_them_apart() -> None:
+    quick = load_recipe("quick")
+    with pytest.raises(InputError, match=r"sweep sft\.weak\.epochs or sft\.strong\.epochs"):
+        study.parse_sweep("sft.epochs=8,16", quick)
+    # The recipe's own value of the one model is known, so its cell is no second one.
+    found = cells(quick, "sft-strong", sweep="sft.strong.epochs=8,40")
+    assert [(dict(cell.settings), cell.varied) for cell in found] == [
+        ({"sft.strong.epochs": 40.0}, ()),
+        ({"sft.strong.epochs": 8.0}, ("sft.strong.epochs",)),
+    ]
 
 
 def test_a_sweep_that_changes_no_method_is_refused(config: Config) -> None:

@@ -137,6 +137,8 @@ def test_mirror_pairs_alone_are_those_of_the_methods_own_pairs() -> None:
     assert own.inputs["reference"][0].key == alone.inputs["reference"][0].key  # type: ignore[union-attr]
     assert (own.params.basis, alone.params.basis) == (None, "mirror")
     assert train_strong.node(config(), "tree-joint/mirror-only").key == alone.key
+    of_the_rule = config(pairs={"rules": {"tree": {"mirror": False}}})
+    assert train_strong.node(of_the_rule, "tree-joint/mirror-only").key == alone.key
 
 
 def test_controls_stand_beside_their_methods_unless_they_are_left_out() -> None:

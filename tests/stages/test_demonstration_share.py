@@ -114,3 +114,12 @@ def test_a_control_at_equal_updates_counts_the_demonstrations_too(tmp_path: Path
     more = runtime.realise(replace(control, inputs=counting))
     assert more.summary["optimizer_steps"] == trained.summary["optimizer_steps"]
     assert "demonstrations_mixed_in" not in more.summary
+
+    # Rows that are too long are in neither count.
+    lengths = {"max_length": 220, "too_long": "drop", "batch_size": 1}
+    short = base.with_values({"sft": lengths}, "test")
+    trained = runtime.realise(train_strong.node(short, "mcts", data=(paths,)))
+    assert 0 < trained.summary["conversations"] < count
+    control = train_strong.node(short, "sft-more")
+    more = runtime.realise(replace(control, inputs={**control.inputs, ONLY_COUNTED: (paths,)}))
+    assert more.summary["optimizer_steps"] == trained.summary["optimizer_steps"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tratree_cli.config import Config, load_recipe
+from tratree_cli.config import Config
 from tratree_cli.errors import InputError
 from tratree_cli.stages import mine_pairs
 
@@ -14,7 +14,7 @@ RULES = ("tree", "unstructured", "eto", "ceiling")
 
 
 def keyed(rule: str, **pairs: Any) -> dict[str, Any]:
-    config = load_recipe("quick").with_values({"pairs": pairs}, "the test")
+    config = Config().with_values({"pairs": pairs}, "the test")
     return dict(mine_pairs.node(config, rule=rule).key_params)
 
 
@@ -55,7 +55,6 @@ def test_what_is_not_asked_for_is_not_keyed() -> None:
         ("keep_invalid", True),
         ("per_kind", 2),
         ("mirror", True),
-        ("shuffle_sides", True),
     ],
 )
 @pytest.mark.parametrize("rule", RULES)
@@ -80,6 +79,15 @@ def test_one_rule_may_have_values_of_its_own() -> None:
     assert mine_pairs.node(again, rule="eto").params.per_task == 3
 
 
+def test_turns_of_all_rules_are_none_of_one_that_takes_whole_trajectories() -> None:
+    rules: dict[str, Any] = {"unstructured": {"level": "trajectory"}}
+    assert keyed("tree", level="step", horizon=2, rules=rules)["horizon"] == 2
+    assert "horizon" not in keyed("unstructured", level="step", horizon=2, rules=rules)
+    rules["unstructured"]["horizon"] = 2
+    with pytest.raises(InputError, match="takes them to the end"):
+        keyed("unstructured", level="step", rules=rules)
+
+
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
@@ -93,13 +101,3 @@ def test_one_rule_may_have_values_of_its_own() -> None:
 def test_values_of_one_rule_are_checked_as_those_of_the_section(rules: Any, said: str) -> None:
     with pytest.raises(InputError, match=said):
         keyed("tree", rules=rules)
-
-
-@pytest.mark.parametrize(
-    "pairs", [{"shuffle_sides": True}, {"rules": {"tree": {"shuffle_sides": True}}}]
-)
-def test_the_held_out_pairs_are_never_exchanged(pairs: dict[str, Any]) -> None:
-    from tratree_cli.stages.preference_accuracy import held_out_pairs
-
-    config = load_recipe("bench").with_values({"pairs": pairs}, "the test")
-    assert "shuffle_sides" not in held_out_pairs(config).key_params

@@ -11,11 +11,13 @@ import pytest
 from tratree_store import KeyValueError, Recipe, Store, VerificationError, canonical_json
 from tratree_store.atomic import read_plain
 from tratree_store.errors import StoreError
-from tratree_store.gc import collect, plan
+from tratree_store.gc import WEEK, collect, plan
 from tratree_store.index_file import is_damage, no_room
+from tratree_store.keys import sha256
 from tratree_store.objects import File, Manifest, check_path
 from tratree_store.refs import check_name
 from tratree_store.secrecy import secrets_of
+from tratree_store.sharing import MAX_MANIFEST, MAX_RECORDS, Announcement, Limits
 from tratree_store.transport import Remote
 
 from .conftest import Make
@@ -128,3 +130,80 @@ def test_the_border_of_what_is_young_is_exact(store: Store, make: Make) -> None:
 def test_collecting_nothing_says_zero_of_everything(store: Store) -> None:
     found = collect(store, younger_than=0).as_json()
     assert set(found.values()) == {0}
+
+
+def manifest_of(*sizes: int) -> Manifest:
+    return Manifest(tuple(File(f"f{n}", sha256(bytes([n, size])), size) for n, size in
+                          enumerate(sizes)))  # fmt: skip
+
+
+def test_what_arrives_may_be_as_much_as_the_limits_and_no_more() -> None:
+    limits = Limits(objects=2, files=3, size=10, described=8)
+    announced = Announcement(limits)
+    announced.counted(2)
+    announced.add("a" * 64, manifest_of(1, 2))
+    announced.add("b" * 64, manifest_of(7))
+    assert announced.described(b"1234") == b"1234"
+    announced.described(b"5678")
+    announced.refuse_too_much(Path("/"))
+    for refused, word in (
+        (lambda: announced.counted(3), "more than 2 artifacts"),
+        (lambda: announced.described(b"9"), "more than 8 bytes"),
+        (lambda: announced.add("c" * 64, manifest_of(1)), "more than 3 files"),
+    ):
+        with pytest.raises(StoreError, match=word):
+            refused()
+    larger = Announcement(limits)
+    larger.add("a" * 64, manifest_of(4, 7))
+    with pytest.raises(StoreError, match="take 11 bytes, and 10 may come"):
+        larger.refuse_too_much(Path("/"))
+
+
+def test_a_file_of_several_artifacts_comes_once() -> None:
+    announced = Announcement(Limits())
+    for digest in ("a" * 64, "b" * 64):
+        announced.add(digest, manifest_of(5, 6))
+    assert announced.size == 11
+
+
+def test_the_limits_are_those_of_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "store.md").read_text("utf-8")
+    limits = Limits()
+    for said in (
+        f"the number of artifacts ({limits.objects:,})",
+        f"files ({limits.files:,})",
+        f"the bytes ({limits.size >> 40} TiB",
+        f"records ({limits.described >> 20} MiB; {MAX_RECORDS >> 20} MiB an artifact)",
+    ):
+        assert said in page
+    assert MAX_MANIFEST == MAX_RECORDS
+    assert f"at most {limits.ratio} bytes are unpacked for one" in (
+        Path(__file__).parents[2] / "SECURITY.md"
+    ).read_text("utf-8")
+    assert "in the last seven days (`--younger-than`)" in page
+    assert WEEK == 7 * 24 * 60 * 60
+
+
+def test_a_plan_adds_up_what_goes_newest_first(store: Store, make: Make) -> None:
+    old = make("tree", {"a": "12345"}, seed=1, seconds=2.0)
+    shared = make("tree", {"a": "12345"}, seed=2, seconds=3.0)
+    other = make("tree", {"a": "123"}, seed=3, seconds=4.5)
+    store.name("kept", make("model", seed=4))
+    assert old.object == shared.object
+    found = plan(store, younger_than=0)
+    assert [row.recipe for row in found.entries] == [e.recipe for e in (other, shared, old)]
+    assert found.objects == (other.object, old.object)
+    assert found.as_json() == {
+        "objects": 2, "entries": 3, "orphans": 0, "leftovers": 0, "kept": 1, "size": 8,
+        "seconds": 9.5,
+    }  # fmt: skip
+
+
+def test_an_orphan_counts_by_what_its_folder_holds(store: Store, make: Make) -> None:
+    entry = make("tree", {"a": "12345", "b/c": "678"})
+    next(store.records.glob(f"*/*/{entry.object}.json")).unlink()
+    store.reindex()
+    found = plan(store, younger_than=-10)
+    manifest = (entry.path.parent / "manifest.json").stat().st_size
+    assert (found.orphans, found.objects) == ((entry.object,), (entry.object,))
+    assert (found.size, found.seconds, found.kept) == (8 + manifest, 0, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 from collections.abc import Callable
@@ -220,3 +221,15 @@ def test_a_prefix_is_looked_up_by_its_digits_and_not_by_walking_all_rows(
         with store.index.reading() as connection:
             plan = connection.execute(f"EXPLAIN QUERY PLAN {question}", ["a", "b", -1]).fetchall()
         assert "entries_object" in plan[0][-1], plan
+
+
+def test_a_new_index_has_every_table_and_every_index_over_it(store: Store, make: Make) -> None:
+    make("tree", inputs={"rollouts": "a" * 64})
+    store.reindex()
+    wanted = {
+        word for step in MIGRATIONS for s in step for word in re.findall(r"^CREATE \w+ (\w+)", s)
+    }
+    with sqlite3.connect(store.index.path) as database:
+        there = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+        assert database.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+    assert wanted <= there

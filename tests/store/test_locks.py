@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import threading
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 from tratree_store import Holder, LockTimeout, Recipe, Store, StoreError, locks
 from tratree_store.held_locks import live_holders
+from tratree_store.holders import read_holder
+from tratree_store.leases import Leases
 from tratree_store.locks import VARIABLE, Lock
 
 from .conftest import Make
@@ -196,3 +199,30 @@ def test_a_lock_that_could_not_be_signed_is_not_held(
     with Lock(path):
         assert path.exists()
     assert not path.exists()
+
+
+def test_a_forked_child_uses_nothing_of_its_parents_and_says_itself_what_it_uses(
+    tmp_path: Path,
+) -> None:
+    leases = Leases(tmp_path)
+    leases.take("a" * 64, "partial:x")
+    mine = leases.path
+    assert mine is not None and leases.digests == {"a" * 64}
+    end, begin = os.pipe()
+    child = os.fork()
+    if child == 0:  # no pytest from here on: whatever happens, the child ends
+        try:
+            told: list[object] = [sorted(leases.digests), leases.path is None]
+            leases.take("b" * 64)
+            told += [sorted(leases.digests), leases.path not in (None, mine)]
+            os.write(begin, json.dumps(told).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(begin)
+    with os.fdopen(end) as stream:
+        assert json.loads(stream.read()) == [[], True, ["b" * 64], True]
+    assert leases.path == mine and leases.digests == {"a" * 64}
+    holder = read_holder(mine)
+    assert holder is not None and holder.needs == ("a" * 64, "partial:x")
+    leases.release()

@@ -213,15 +213,18 @@ def test_an_adapter_learns_both(
     assert result.curves["margin"][-1][1] > result.curves["margin"][0][1] + 0.1
 
 
+@pytest.mark.parametrize("nll_on", ["turn", "continuation", "path"])
 def test_nll_alone_leaves_the_rejected_side_without_any_gradient(
-    policy: Path, preferences: list[PairRow], tmp_path: Path
+    policy: Path, preferences: list[PairRow], pairs: Any, tmp_path: Path, nll_on: str
 ) -> None:
     """A preference weight of 0: other rejected words and another beta train the same weights."""
     from tratree_cli.training.params import DPOParams
 
     config = DPOParams(
-        learning_rate=1e-3, epochs=2, batch_size=4, nll_weight=2.0, preference_weight=0.0
-    )
+        learning_rate=1e-3, epochs=2, batch_size=4, nll_weight=2.0, preference_weight=0.0,
+        nll_on=nll_on,
+    )  # fmt: skip
+    preferences = with_nll_mask(load_tokenizer(policy), pairs, preferences, nll_on)
     train_dpo(policy, preferences, config, tmp_path / "one", tmp_path / "w1")
     others = [
         replace(row, rejected_mask=[0] * len(row.rejected_mask), ref_rejected_logps=-3.0)
@@ -233,6 +236,8 @@ def test_nll_alone_leaves_the_rejected_side_without_any_gradient(
         load_model(tmp_path / "two").state_dict(),
     )
     assert all(np.allclose(ours[name], theirs[name], atol=1e-6) for name in ours)
+    start = load_model(policy).state_dict()
+    assert not all(np.allclose(ours[name], start[name], atol=1e-5) for name in ours)
 
 
 def test_what_cannot_be_trained_is_a_sentence(

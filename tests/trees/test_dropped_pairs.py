@@ -76,6 +76,7 @@ def test_children_of_one_action_in_one_merged_state_are_counted_as_the_same_acti
     found = mine(build_forest(columns, policy, by_angle), select="all")
     assert len(found) == 2
     assert found.dropped == {SAME_ACTION: 1}
+    assert all(type(count) is int for count in found.dropped.values())
 
 
 def test_a_stop_is_counted_once_for_each_branch_that_it_differs_from() -> None:
@@ -88,6 +89,16 @@ def test_a_stop_is_counted_once_for_each_branch_that_it_differs_from() -> None:
     found = mine(build_forest(columns), select="all", min_gap=0.1)
     assert found.dropped[STOP] == 2
     assert STOP not in mine(build_forest(columns), select="all", min_gap=0.5).dropped
+
+
+def test_a_stop_is_worth_the_mean_of_those_that_ended_there() -> None:
+    # Two stop with 0.25 and 0.75; the branches are worth 1.0, 0.5 and 0.0.
+    columns = columns_from_lists(
+        ["t"] * 5,
+        [[(0, 1)], [(0, 1)], [(0, 1), (2, 3)], [(0, 1), (2, 4)], [(0, 1), (2, 5)]],
+        [0.25, 0.75, 1.0, 0.5, 0.0],
+    )
+    assert mine(build_forest(columns), select="all", min_gap=0.1).dropped[STOP] == 2
 
 
 def test_limits_drop_the_rest_and_say_how_many() -> None:
@@ -107,6 +118,16 @@ def test_a_pair_says_how_many_trajectories_its_means_are_over() -> None:
     assert (pair.chosen_value, pair.rejected_value) == pytest.approx((2 / 3, 0.125))
     # Of equally good ones the first inserted is taken, and the worst of the worse branch.
     assert (pair.chosen, pair.rejected) == (0, 3)
+
+
+def test_equal_continuations_of_different_beginnings_are_two_pairs() -> None:
+    columns = columns_from_lists(
+        ["t"] * 4,
+        [[(0, first), (5, last)] for first in (1, 4) for last in (2, 3)],
+        [1.0, 0.0, 1.0, 0.0],
+    )
+    found = mine(build_forest(columns))
+    assert [(pair.chosen, pair.rejected) for pair in found.pairs] == [(0, 1), (2, 3)]
 
 
 def test_a_horizon_that_leaves_the_same_words_makes_no_pair() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
@@ -58,6 +59,18 @@ def test_sums_count_every_scored_trajectory_and_no_crash(forest: Forest) -> None
 def test_thoughts_are_kept_with_counts(forest: Forest) -> None:
     found = [(SHOP.texts[t], n) for t, n in forest.thoughts_of(1)]
     assert sum(n for _, n in found) == 4
+
+
+def test_a_thought_is_kept_where_there_was_one_and_nowhere_else(forest: Forest) -> None:
+    columns = forest.columns
+    for node in range(len(forest)):
+        seen = Counter(
+            int(columns.thoughts[step])
+            for step in np.flatnonzero(forest.step_node == node)
+            if columns.thoughts[step] >= 0
+        )
+        assert dict(forest.thoughts_of(node)) == dict(seen)
+    assert (columns.thoughts < 0).any(), "an output without a thought"
 
 
 def test_ucb_is_what_hand_computation_gives(forest: Forest) -> None:

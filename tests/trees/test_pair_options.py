@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tratree_cli.trees.build import build_forest
 from tratree_cli.trees.columns import DONE_END, NO_ACTION, Columns, columns_from_lists
 from tratree_cli.trees.divergence_pairs import mine
-from tratree_cli.trees.mirror_pairs import with_mirrors, with_shuffled_sides
+from tratree_cli.trees.mirror_pairs import with_mirrors
 from tratree_cli.trees.pair_limits import without_invalid_sides
 from tratree_cli.trees.pairs import (
     DUPLICATE,
@@ -120,6 +121,41 @@ def test_pairs_of_any_rule_can_be_freed_of_turns_without_effect() -> None:
     every = PairSet([Pair(0, 0, 0, other, 1.0, 0.0) for other in (1, 2, 3)])
     found = without_invalid_sides(every, columns)
     assert (sides(found), found.dropped) == ([(0, 2)], {NO_EFFECT: 1, UNPARSABLE_SIDE: 1})
+
+
+def test_the_turn_at_which_a_pair_parts_is_the_one_that_must_have_had_an_effect() -> None:
+    columns = columns_from_lists(
+        ["t"] * 3,
+        [[(0, 1), (5, 2), (6, 3)], [(0, 1), (5, 4), (6, NO_ACTION)], [(0, 1), (5, 6)]],
+        [1.0, 0.5, 0.0],
+        valid=[[False, True, True], [True, False, True], [True, True]],
+    )
+    for step, other, reason in (
+        (0, 2, NO_EFFECT), (1, 2, ""), (1, 1, NO_EFFECT), (2, 1, UNPARSABLE_SIDE), (3, 1, ""),
+    ):  # fmt: skip
+        found = without_invalid_sides(PairSet([Pair(0, step, 0, other, 1.0, 0.0)]), columns)
+        assert dict(found.dropped) == ({reason: 1} if reason else {})
+        assert len(found) == (not reason)
+
+
+def test_a_demonstrated_side_is_looked_up_among_the_demonstrations() -> None:
+    explored = columns_from_lists(["t"], [[(0, 1)]], [0.0], valid=[[True]])
+    demos = columns_from_lists(["t"], [[(0, 2)]], [1.0], valid=[[False]])
+    pair = Pair(0, 0, 0, 0, 1.0, 0.0)
+    shown = PairSet([pair], demonstrated=True)
+    assert dict(without_invalid_sides(shown, explored, demos).dropped) == {NO_EFFECT: 1}
+    for plain in (
+        without_invalid_sides(shown, explored),
+        without_invalid_sides(PairSet([pair]), explored, demos),
+    ):
+        assert (plain.pairs, dict(plain.dropped)) == ([pair], {})
+
+
+def test_a_mirror_stays_whatever_its_last_turn_did() -> None:
+    """It teaches not to take that turn, wherever the first one stood."""
+    columns = columns_from_lists(["t"], [[(0, 1), (5, 2)]], [1.0], valid=[[True, False]])
+    mirror = Pair(0, 1, 0, 0, 1.0, 1.0, basis="mirror", rejected_step=0)
+    assert without_invalid_sides(PairSet([mirror]), columns).pairs == [mirror]
 
 
 # Kinds of what differs
@@ -261,19 +297,14 @@ def test_no_other_pair_has_a_mirror(columns: Columns) -> None:
     assert [pair.basis for pair in found.pairs] == ["score"]
 
 
+def test_a_mirror_is_found_wherever_its_trajectory_stands() -> None:
+    columns = shop().take(np.array([1, 0, 1]))
+    pair, mirror = with_mirrors(mine(build_forest(columns)), columns).pairs
+    assert (pair.chosen, pair.rejected) == (1, 0)
+    assert (mirror.chosen, mirror.step, mirror.rejected_step) == (1, 2, 1)
+
+
 def test_both_levels_of_a_pair_have_one_mirror() -> None:
     columns = shop()
     found = with_mirrors(mine(build_forest(columns), horizons=[1, 0]), columns)
     assert Counter(pair.basis for pair in found.pairs) == {"score": 2, "mirror": 1}
-
-
-# Exchanged sides
-
-
-def test_sides_are_exchanged_by_the_seed_and_nothing_else_changes() -> None:
-    columns = branches(*range(1, 9), scores=[n / 8 for n in range(8)])
-    found = mine(build_forest(columns), select="all", min_gap=0.0)
-    one, again, other = (with_shuffled_sides(found, seed) for seed in (1, 1, 2))
-    assert one == again != other
-    assert 0 < sum(pair.swapped for pair in one.pairs) < len(found)
-    assert sides(one) == sides(found)

@@ -47,7 +47,8 @@ def listed(names: list[str]) -> str:
 
 
 def complete_method(incomplete: str) -> list[str]:
-    return [name for name in strong_methods() if name.startswith(incomplete)]
+    known = [*strong_methods(), *study_controls()]
+    return [name for name in known if name.startswith(incomplete)]
 
 
 def complete_methods(incomplete: str) -> list[str]:

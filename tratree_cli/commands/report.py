@@ -87,11 +87,14 @@ def report(
     from tratree_cli.reporting import study
 
     form = check_output(form, output)
-    if existing and (evaluations or methods):
-        other = "evaluations that are named" if evaluations else "--methods"
+    made = "--methods" if methods else "--controls" if controls is not None else ""
+    if existing and (evaluations or made):
+        other = "evaluations that are named" if evaluations else made
         raise InputError(f"--existing takes all that is in the store; drop it, or drop {other}")
     named = evaluations or []
     given = _existing(session) if existing else session.entries(named, ("evaluation",))
+    if given and made:
+        raise InputError(f"{made} says what to evaluate, but evaluations are given; drop it")
     if given:
         # Evaluations of several environments may stand in one report, so nothing is inherited
         # from the first but what the store records of it anyway.
@@ -120,10 +123,9 @@ def _existing(session: Session) -> list[Entry]:
     found = []
     for entry in session.opened_store.entries(kind="evaluation"):
         made = entry.provenance["config"]
-        if entry.provenance.get("part_of"):
-            continue  # of a model that was tried and is not a policy of its own
         if session.env in (None, made["env"]["name"]) and session.recipe in (None, made["recipe"]):
             found.append(entry)
+    found = _without_mere_parts(session, found)
     if not found:
         narrowed = [f"of {session.env}" if session.env else ""]
         narrowed += [f"by recipe {session.recipe}" if session.recipe else ""]
@@ -250,3 +252,27 @@ def show_report(document: ReportDocument, store: Store, entry: Entry, long: bool
         console.print(Group(*screen(document)))
     if trees:
         console.print(Text.assemble("\nNext: ", (f"tratree show {short(trees[0])}", "bold")))
+
+
+def _without_mere_parts(session: Session, found: list[Entry]) -> list[Entry]:
+    """Without the evaluations that only a search for the length of SFT made.
+
+    A model that was only tried is no policy of its own. The model that was chosen is one, and where
+    other policies were evaluated on the same tasks, the search's evaluation of it stands beside.
+    """
+    models = session.opened_store.entries(kind="model", stage="sft-auto")
+    chosen = {model.object for model in models}
+    asked = [entry for entry in found if not entry.provenance.get("part_of")]
+    played = [_tasks(entry) for entry in asked]
+    return [
+        entry
+        for entry in found
+        if not entry.provenance.get("part_of")
+        or (chosen & set(entry.inputs["policy"]) and _tasks(entry) in played)
+    ]
+
+
+def _tasks(evaluation: Entry) -> tuple[object, ...]:
+    """What was played: the environment, and which of its tasks how often."""
+    params, environment = evaluation.document["params"], evaluation.document.get("environment")
+    return (environment, *(params.get(name) for name in ("split", "tasks", "samples")))

@@ -30,7 +30,7 @@ def run(
         int | None,
         typer.Option(
             "--orders",
-            help="Orders of rows (train.data_seed) a seed, averaged before any test.",
+            help="Orders of rows a seed, from train.data_seed (else 0) on; averaged before tests.",
             min=1,
         ),
     ] = None,

@@ -102,18 +102,18 @@ def _epochs(text: str | None) -> float | str | None:
 
 
 def _length(entry: Entry, role: str) -> RenderableType | None:
-    """How the number of epochs was chosen, and what says that there were too few of them."""
+    """How ``auto`` chose the number of epochs, and what to type where it ended too early."""
     from rich.text import Text
 
     from tratree_cli.training import convergence
 
     search, short = convergence.length_search(entry.summary), convergence.unconverged(entry.summary)
-    lines = [convergence.in_words(search)] if search else []
-    if short and search:
+    if search is None:
+        return None
+    lines = [convergence.in_words(search)]
+    if short:
         longest = search.candidates[-1]
         more = [*search.candidates, *(round(longest * factor) for factor in (1.5, 2))]
         longer = ",".join(f"{epochs:g}" for epochs in more)
         lines.append(f"not converged: {short}; type --set sft.{role}.auto_epochs=[{longer}]")
-    elif short:
-        lines.append(f"not converged: {short}; type tratree sft --role {role} --epochs auto")
-    return Text("\n".join(lines)) if lines else None
+    return Text("\n".join(lines))

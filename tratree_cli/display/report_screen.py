@@ -19,8 +19,8 @@ from tratree_cli.display.text import one_line
 
 _LEAST_BAR = 6
 _MOST_BAR = 24
-_SHARE = 11
-"""The width of a percentage with the space before it."""
+_SHARE = 9
+"""The width of a percentage with two spaces before it."""
 
 
 class ScreenTable:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +68,7 @@ class PairRecord:
     ``basis`` says why the chosen side is preferred: ``score``, at equal scores ``length``, or
     ``mirror``: then both sides are turns of one trajectory, the rejected one its turn
     ``rejected_step`` (else -1), with which no recorded trajectory goes on from ``prompt``: the
-    rejected value is the chosen one's, over 0 visits. ``swapped``: the sides were exchanged by
-    chance, so the "chosen" one is what the rule rejects, and ``rest`` is not known.
+    rejected value is the chosen one's, over 0 visits.
     """
 
     task: str
@@ -94,7 +93,6 @@ class PairRecord:
     kind: str = ""
     basis: str = "score"
     rejected_step: int = -1
-    swapped: bool = False
 
     @property
     def gap(self) -> float:
@@ -199,7 +197,7 @@ def _record(pair: Pair, rule: str, chosen_from: Rollouts, rejected_from: Rollout
         turned_down, rejected_step, rejected = chosen_from, pair.rejected_step, chosen
     length = pair.horizon or max(chosen.steps, rejected.steps)
     rest = turns(chosen_from, chosen, pair.step + length, chosen.steps)
-    record = PairRecord(
+    return PairRecord(
         task=chosen.task,
         rule=rule,
         prompt=prompt,
@@ -222,18 +220,6 @@ def _record(pair: Pair, rule: str, chosen_from: Rollouts, rejected_from: Rollout
         kind=pair.kind,
         basis=pair.basis,
         rejected_step=pair.rejected_step,
-    )
-    return _with_sides_exchanged(record) if pair.swapped else record
-
-
-def _with_sides_exchanged(record: PairRecord) -> PairRecord:
-    sides = {
-        f"{to}_{name}": getattr(record, f"{by}_{name}")
-        for name in ("score", "value", "visits", "trajectory", "source")
-        for to, by in (("chosen", "rejected"), ("rejected", "chosen"))
-    }
-    return replace(
-        record, chosen=record.rejected, rejected=record.chosen, rest=[], swapped=True, **sides
     )
 
 

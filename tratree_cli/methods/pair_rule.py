@@ -70,7 +70,6 @@ class MiningParameters:
     per_kind: int = 0
     tie_break: TieBreak = ""
     mirror: bool = False
-    shuffle_sides: bool = False
     own: Any = None
 
     @property
@@ -81,16 +80,16 @@ class MiningParameters:
     def finished(
         self, found: PairSet, sources: PairSources, columns: Columns, demos: Columns | None = None
     ) -> PairSet:
-        """The pairs of a rule with mirror pairs and exchanged sides, as far as these are asked for.
+        """The pairs of a rule, with mirror pairs where these are asked for.
 
         ``columns`` (and ``demos``) are those of ``sources``, which the rule has at hand.
         """
-        from tratree_cli.trees.mirror_pairs import with_mirrors, with_shuffled_sides
+        from tratree_cli.trees.mirror_pairs import with_mirrors
 
-        if self.mirror:
-            own = sources.demos if found.demonstrated else sources.rollouts
-            found = with_mirrors(found, columns, demos, sources.kinds(own, own))
-        return with_shuffled_sides(found, self.seed) if self.shuffle_sides else found
+        if not self.mirror:
+            return found
+        own = sources.demos if found.demonstrated else sources.rollouts
+        return with_mirrors(found, columns, demos, sources.kinds(own, own))
 
 
 FOR_EVERY_RULE = (
@@ -99,7 +98,6 @@ FOR_EVERY_RULE = (
     "keep_invalid",
     "per_kind",
     "mirror",
-    "shuffle_sides",
 )
 """Parameters of the section ``pairs`` that mean something for the pairs of any rule."""
 

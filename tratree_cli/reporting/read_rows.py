@@ -57,11 +57,14 @@ def read_row(store: Store, row: RowLineage) -> EvaluationRow:
 def policies_of(store: Store, evaluation: Entry, models: Sequence[Entry]) -> list[Entry]:
     """Every policy that this evaluation is one of: all ``models`` whose object it evaluated.
 
-    Usually one; several where training ended in equal bytes, as in the failure-safe case.
+    Usually one; several where training ended in equal bytes, as in the failure-safe case. A model
+    that was only tried for its length is known by the one that was chosen, if that is among them.
     """
     digests = evaluation.inputs.get("policy", ())
     makers = lineage.inputs(store, evaluation, "policy")
     equal = [entry for entry in models if entry.object in digests]
+    if equal:
+        makers = [entry for entry in makers if not entry.provenance.get("part_of")]
     return list({entry.recipe: entry for entry in [*makers, *equal[::-1]]}.values())
 
 

@@ -18,7 +18,7 @@ from tratree_cli.config import Config, parse_assignment
 from tratree_cli.errors import InputError
 from tratree_cli.methods.registry import ALL, method, methods, with_controls
 from tratree_cli.pipeline.graph import Node, order
-from tratree_cli.sections import AS_SEED
+from tratree_cli.sections import AS_SEED, SFT_ROLES
 from tratree_cli.stages import method_graph
 
 DATA_SEED = "train.data_seed"
@@ -87,6 +87,13 @@ def parse_sweep(text: str, config: Config) -> Sweep:
         raise InputError(
             f"--sweep {text}: use --orders N for orders of rows, which are averaged within a seed"
         )
+    section, _, name = key.partition(".")
+    own = [role for role in SFT_ROLES if section == "sft" and name in getattr(config.sft, role)]
+    if own:
+        instead = " or ".join(f"sft.{role}.{name}" for role in own)
+        raise InputError(
+            f"--sweep {text}: the recipe has values of its own for single models; sweep {instead}"
+        )
     if not equals or "." not in key or not all(literals):
         raise InputError(f"--sweep {text}: expected section.key=value,value,...")
     if key == "env.name":
@@ -151,9 +158,9 @@ def cells(
     """Every distinct cell: per seed the recipe itself, then the swept settings around it.
 
     ``config.seed`` is the first seed. ``orders`` trains what depends on the order of rows with so
-    many of them (``train.data_seed`` from 0 on); None leaves it to the configuration. Scripted
-    policies know no training seed, and methods that do not depend on a swept parameter have no cell
-    of their own for it.
+    many of them, counted from ``train.data_seed`` or from 0; None leaves it to the configuration.
+    Scripted policies know no training seed, and methods that do not depend on a swept parameter
+    have no cell of their own for it.
     """
     distinct: dict[tuple[str, str], StudyCell] = {}
     effective: set[str] = set()
@@ -201,7 +208,8 @@ def _rows(
             if orders is None or not _depends_on_order(own, name):
                 yield own, name, None
                 continue
-            for data_seed in range(orders):
+            first = max(config.train.data_seed, 0)
+            for data_seed in range(first, first + orders):
                 yield _ordered(own, data_seed), name, data_seed
 
 

@@ -49,12 +49,11 @@ class MinePairsParameters:
     per_kind: int = keyed_unless(0, since=4)
     tie_break: str = keyed_unless("", since=4)
     mirror: bool = keyed_unless(False, since=4)
-    shuffle_sides: bool = keyed_unless(False, since=4)
     parameters: Mapping[str, Any] | None = keyed_unless(None)
     rule_version: int = keyed_unless(1)
 
 
-STAGE = Stage("mine-pairs", 4, "pairs", "tratree_cli.stages.mine_pairs:run", MinePairsParameters)
+STAGE = Stage("mine-pairs", 5, "pairs", "tratree_cli.stages.mine_pairs:run", MinePairsParameters)
 
 
 def node(
@@ -109,7 +108,6 @@ def _parameters(config: Config, rule: PairRule) -> MinePairsParameters:
         per_kind=section.per_kind,
         tie_break=section.tie_break if "tie_break" in rule.reads else "",
         mirror=section.mirror,
-        shuffle_sides=section.shuffle_sides,
         parameters=own_settings(
             PAIR_RULES, rule.name, rule.settings, section.parameters, "pairs.parameters"
         ),
@@ -143,8 +141,6 @@ def run(job: Job[MinePairsParameters]) -> Result:
         **{f"by_{basis}": count for basis, count in sorted(other.items())},
         "dropped": dropped,
     }
-    if job.params.shuffle_sides:
-        summary["swapped"] = sum(pair.swapped for pair in mined.pairs)
     return Result(summary, warnings=[] if mined.pairs else [_uninformative(job.params.min_gap)])
 
 
@@ -193,7 +189,6 @@ def _mining(params: MinePairsParameters, rule: PairRule) -> MiningParameters:
         per_kind=params.per_kind,
         tie_break=cast("TieBreak", params.tie_break),
         mirror=params.mirror,
-        shuffle_sides=params.shuffle_sides,
         own=own,
         **{name: value for name, value in given.items() if value is not None},
     )

@@ -28,9 +28,13 @@ def section_of(config: Config, rule: PairRule) -> PairsSection:
         if without := {"rule", "rules", "parameters"} & set(values):
             raise InputError(f"pairs.rules.{name}.{min(without)}: it is no setting of one rule")
     place = f"pairs.rules.{rule.name}"
+    own = config.pairs.rules.get(rule.name, {})
+    if own.get("level") == "trajectory":
+        # A number of turns that is said for all rules is not meant for one of whole trajectories.
+        own = {"horizon": 0, **own}
     section = overlay(
         config.pairs,
-        config.pairs.rules.get(rule.name, {}),
+        own,
         f"the pair rule {rule.name}",
         path=f"{place}.",
     )

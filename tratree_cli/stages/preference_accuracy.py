@@ -37,12 +37,7 @@ SPLIT = "dev"
 def held_out_pairs(config: Config) -> Node:
     """Pairs of the weak model's trees on ``report.held_out`` tasks of the dev split."""
     section = replace(config.explore, split=SPLIT, tasks=config.report.held_out, explorer="weak")
-    # Exchanged sides are a control of the training alone.
-    as_found = {"shuffle_sides": False}
-    plain = config.with_values(
-        {"pairs": {**as_found, "rules": {"tree": as_found}}}, "held-out pairs"
-    )
-    elsewhere = replace(plain, explore=section)
+    elsewhere = replace(config, explore=section)
     # Nothing is trained on it, so the split may be one that is there to evaluate on.
     explored = explore.node(elsewhere, allow_test=True)
     rollouts = replace(explored, label="held-out exploration")

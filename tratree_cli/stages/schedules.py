@@ -21,7 +21,7 @@ from tratree_cli.pipeline.lineage import ONLY_COUNTED
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.sections import DpoSection, JointSection, SftSection, TrainingSection
 from tratree_cli.stages import sft
-from tratree_cli.stages.demonstration_share import demonstrations_beside
+from tratree_cli.stages.demonstration_share import with_demonstrations
 from tratree_cli.stages.training_inputs import length_policy
 
 if TYPE_CHECKING:
@@ -162,19 +162,22 @@ def counted_steps(job: Job[Any], asked: EqualSteps, training: TrainingSection, m
     counted = job.maybe(ONLY_COUNTED)
     if counted is None:
         return asked.steps(0)
-    return asked.steps(_rows(counted, training, model, asked.demo_share))
+    return asked.steps(_rows(job, counted, training, model, asked.demo_share))
 
 
-def _rows(entry: Entry, training: TrainingSection, model: Path, share: float) -> int:
+def _rows(job: Job[Any], entry: Entry, training: TrainingSection, model: Path, share: float) -> int:
     """Rows of paths or pairs that fit, or of pairs that a reference scored, which are those.
 
-    Demonstrations beside paths are counted by all paths, as they are mixed in before any is cut.
+    The demonstrations beside paths are the very ones that the counted training takes of those that
+    the control learns from, as far as they fit.
     """
     from tratree_cli.formats.pairs import read_pairs
     from tratree_cli.formats.paths import read_paths
     from tratree_cli.models.load import load_tokenizer
+    from tratree_cli.stages.examples import demonstrations_of
     from tratree_cli.training.data import pair_rows, sft_rows
     from tratree_cli.training.reference import read_logps
+    from tratree_cli.training.trainer import Conversations
 
     if entry.kind == "ref-logps":
         return len(read_logps(entry.path))
@@ -185,7 +188,10 @@ def _rows(entry: Entry, training: TrainingSection, model: Path, share: float) ->
         rows = pair_rows(load_tokenizer(model), pairs, policy)[0] if pairs else ()
     else:
         paths = read_paths(entry.path)
-        words = [path.messages for path in paths.paths]
-        rows = sft_rows(load_tokenizer(model), words, policy, paths.prefix)[0] if words else ()
-        return len(rows) + demonstrations_beside(len(words), share)
+        read = Conversations([path.messages for path in paths.paths], paths.prefix)
+        if share:
+            demonstrations = demonstrations_of(job.inputs["demos"])
+            read = with_demonstrations(read, demonstrations, share, job.params.seed)
+        if len(read):
+            rows = sft_rows(load_tokenizer(model), read.messages, policy, read.prefix)[0]
     return len(rows)

@@ -1,7 +1,8 @@
 """Whether supervised training went on for long enough, from figures that models store.
 
-Two signs say that it did not: the loss still fell over the last quarter of the updates, and where
-lengths were compared on the dev split, the longest of them was the best.
+It did not where lengths were compared on the dev split and the longest of them was the best. The
+fall of the loss over the last quarter of the updates is stored as well and decides nothing: under a
+cosine schedule it is no smaller at the optimum than far before it (docs/training.md).
 """
 
 from __future__ import annotations
@@ -11,9 +12,6 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-FALLING = 0.1
-"""A loss that falls by more than this share from one quarter of the updates to the last is one that
-more updates would lower further (ours; docs/training.md has the curves behind it)."""
 LOSS_FALL, AUTO_LENGTH = "loss_fall", "auto"
 """Under which names a model's summary holds the figures."""
 
@@ -105,14 +103,12 @@ def loss_fall(curve: Sequence[Sequence[float]]) -> float | None:
 def unconverged(summary: Mapping[str, Any]) -> str:
     """Why an SFT model with this summary was trained too short; empty where nothing says so."""
     search = length_search(summary)
-    if search is not None:
-        if not search.rising:
-            return ""
-        return f"dev reward was still rising at {search.candidates[-1]:g} epochs, the longest tried"
-    fall, updates = summary.get(LOSS_FALL), summary.get("optimizer_steps", 0)
-    if fall is None or fall <= FALLING:
+    if search is None or not search.rising:
         return ""
-    return f"the loss still fell by {fall:.0%} over the last quarter of its {updates} updates"
+    longest = f"{search.candidates[-1]:g} epochs, the longest tried"
+    if not search.best.reward:
+        return f"no dev task had any reward up to {longest}"
+    return f"dev reward was still rising at {longest}"
 
 
 def as_lines(summary: Mapping[str, Any]) -> list[str]:

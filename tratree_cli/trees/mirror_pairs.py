@@ -1,11 +1,9 @@
-"""What may be done to the pairs of any rule: pairs in the opposite direction, sides exchanged."""
+"""Mirror pairs: beside a pair of any rule one with the opposite preference, at an episode's end."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-
-import numpy as np
 
 from tratree_cli.trees.columns import DONE_END, NO_ACTION, Columns
 from tratree_cli.trees.pair_limits import PairFilter
@@ -31,15 +29,6 @@ def with_mirrors(
         mirror = _mirror(pair, source, columns, kind_of)
         if mirror is not None and seen.accepts(mirror, Counter()):
             pairs.append(mirror)
-    return replace(found, pairs=pairs)
-
-
-def with_shuffled_sides(found: PairSet, seed: int) -> PairSet:
-    """Each pair with its sides exchanged or not, by chance: a control that has nothing to teach."""
-    coins = np.random.default_rng((seed, len(found))).random(len(found)) < 0.5
-    pairs = [
-        replace(pair, swapped=bool(coin)) for pair, coin in zip(found.pairs, coins, strict=True)
-    ]
     return replace(found, pairs=pairs)
 
 

@@ -50,7 +50,7 @@ class Pair:
     ``basis`` says why the one side is preferred: the score, at equal scores the length, or
     ``mirror`` (``mirror_pairs``): then both sides are turns of the trajectory ``chosen``, the
     rejected one its turn ``rejected_step``, and no recorded trajectory goes on with it
-    (``rejected_visits`` is 0). ``swapped``: the two sides are to be exchanged (a control).
+    (``rejected_visits`` is 0).
     """
 
     task: int
@@ -66,7 +66,6 @@ class Pair:
     kind: str = ""
     basis: Basis = "score"
     rejected_step: int = -1
-    swapped: bool = False
 
     @property
     def gap(self) -> float:

@@ -10,7 +10,6 @@ from tratree_cli.reporting.report_data import ReportData
 from tratree_cli.reporting.selection import environment_title, eval_sets, main_cohorts
 from tratree_cli.reporting.warnings import episodes, pairs
 from tratree_cli.reporting.warnings.found import Signs, found_signs
-from tratree_cli.training.convergence import FALLING
 
 _NOTE = (
     "Changes are against {start} on the same tasks, with paired bootstrap intervals: malformed "
@@ -27,9 +26,8 @@ _PAIRS = (
 ).replace("%)", " %)")
 _EARLY = (
     "Loss fall: by how much the mean loss of SFT fell from the third quarter of the updates to the "
-    f"last, in percent (* above {FALLING:.0%}; where lengths were compared on the dev split, if "
-    "the longest was the best)."
-).replace("%;", " %;")
+    "last, in percent (* where lengths were compared on the dev split and the longest was best)."
+)
 
 
 def tables(data: ReportData) -> Iterator[Table]:

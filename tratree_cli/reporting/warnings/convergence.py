@@ -14,8 +14,8 @@ from tratree_cli.training.convergence import LOSS_FALL, unconverged
 def stopped_early(summaries: Sequence[Mapping[str, Any]]) -> Sign | None:
     """The mean fall of the loss over the last quarter, over the models of one policy's seeds.
 
-    Bad where any of them was still improving by the thresholds of ``training.convergence``: on dev,
-    where lengths were compared there, else by the loss. None for models that are not of SFT.
+    Bad where the dev reward of any of them was still rising at the longest length that was tried;
+    the loss alone tells nothing (``training.convergence``). None for models that are not of SFT.
     """
     falls = [float(summary[LOSS_FALL]) for summary in summaries if LOSS_FALL in summary]
     reasons = [reason for summary in summaries if (reason := unconverged(summary))]
@@ -23,4 +23,4 @@ def stopped_early(summaries: Sequence[Mapping[str, Any]]) -> Sign | None:
         return None
     of = f" ({len(reasons)} of {len(summaries)} seeds)" if len(summaries) > 1 else ""
     words = f"{reasons[0]}{of}, so more training alone may gain" if reasons else ""
-    return Sign("Loss fall", 100 * fmean(falls), kind=PERCENT, words=words.replace("%", " %"))
+    return Sign("Loss fall", 100 * fmean(falls), kind=PERCENT, words=words)
