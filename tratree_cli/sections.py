@@ -104,7 +104,7 @@ class TrainingSection:
 
 
 AUTO: Literal["auto"] = "auto"
-"""The ``sft.epochs`` that are chosen on the dev split."""
+"""The ``sft.epochs`` that are chosen on dev, and the ``explore.block`` that memory decides."""
 AS_SEED = -1
 """The ``train.data_seed`` that stands for ``seed``."""
 
@@ -194,8 +194,10 @@ class ExploreSection:
         absent="auto",
         choices=DTYPES,
     )
-    block: int = note(
-        64, "tasks per shard; fixes which episodes share a forward pass (ours)", least=1
+    block: int | Literal["auto"] = note(
+        64,
+        "tasks per shard, which share forward passes; auto: what fits into free memory (ours)",
+        least=1,
     )
 
 

@@ -2,14 +2,13 @@
 
 python -m benchmarks.training.bench [--conversations 32] [--width 128]
 python -m benchmarks.training.bench --start [--times 5]
-python -m benchmarks.training.bench --gpu [--layers 32] [--steps 12]
 
 The plain scripts are what TRL's documentation shows, with its defaults (gradient checkpointing
 included); ``no ckpt`` switches only that off. CPU-seconds of ``train()`` alone, one thread; the
 last lines are fresh processes from nothing to their end, in turns (medians): the imports of a
 training, and a whole training of one step (``tratree sft`` with its store and its artifact, against
-a script that trains and saves). ``--start`` measures only those, ``--gpu`` a 7B-shaped model
-(``gpu.py``).
+a script that trains and saves). ``--start`` measures only those; on a GPU see
+``benchmarks.gpu``.
 """
 
 from __future__ import annotations
@@ -30,7 +29,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from transformers.trainer_callback import PrinterCallback
 
-from benchmarks.training import gpu
 from tratree_cli.formats.pairs import PairMessages
 from tratree_cli.models import devices
 from tratree_cli.models.library_logging import silence_libraries
@@ -50,24 +48,10 @@ def main() -> int:
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--start", action="store_true", help="only what starting costs")
     parser.add_argument("--times", type=int, default=5, help="fresh processes of each kind")
-    parser.add_argument("--gpu", action="store_true", help="a 7B-shaped model on this GPU")
-    parser.add_argument("--layers", type=int, default=32, help="--gpu: 32 are 7B's")
-    parser.add_argument("--steps", type=int, default=12, help="--gpu: optimizer steps")
     options = parser.parse_args()
-    if options.gpu:
-        return on_gpu(options.layers, options.steps)
     if not options.start:
         on_cpu(options.conversations, options.width)
     compare_start(options.times)
-    return 0
-
-
-def on_gpu(layers: int, steps: int) -> int:
-    if said := gpu.refusal():
-        print(said, file=sys.stderr)
-        return 2
-    with tempfile.TemporaryDirectory() as scratch, silence_libraries():
-        gpu.main(gpu.Shape(layers=layers, steps=steps), Path(scratch))
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -169,19 +168,6 @@ def test_a_mirror_pair_turns_down_an_earlier_turn_of_its_own_trajectory(turned_d
     assert (record.basis, record.rejected_step, record.rejected_visits) == (
         "mirror", turned_down, 0,
     )  # fmt: skip
-
-
-def test_a_pair_whose_sides_were_exchanged_says_so_and_everything_moves_with_its_side() -> None:
-    rollouts = made_rollouts([("t", [("home", "leave")], 0.25), ("t", [("home", "buy")], 1.0)])
-    pair = Pair(0, 0, 1, 0, 0.75, 0.5, 3, 2)
-    (plain,) = render_pairs(PairSet([pair]), rollouts)
-    (turned,) = render_pairs(PairSet([replace(pair, swapped=True)]), rollouts)
-    assert (plain.swapped, turned.swapped) == (False, True)
-    assert (turned.chosen, turned.rejected) == (plain.rejected, plain.chosen)
-    for name in ("score", "value", "visits", "trajectory", "source"):
-        for side, other in (("chosen", "rejected"), ("rejected", "chosen")):
-            assert getattr(turned, f"{side}_{name}") == getattr(plain, f"{other}_{name}")
-    assert (turned.prompt, turned.step, turned.task) == (plain.prompt, plain.step, plain.task)
 
 
 def test_lines_are_one_frame_of_level_three_however_they_were_handed_over(tmp_path: Path) -> None:

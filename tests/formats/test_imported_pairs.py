@@ -173,7 +173,7 @@ def test_an_imported_pair_is_known_in_every_field(tmp_path: Path) -> None:
         chosen_source="import:pairs.jsonl", rejected_source="import:pairs.jsonl",
         step=0, node=-1, horizon=0,
     )  # fmt: skip
-    assert (first.basis, first.rejected_step, first.swapped) == ("score", -1, False)
+    assert (first.basis, first.rejected_step) == ("score", -1)
     assert second == replace(
         first, task="mug", chosen_score=0.75, chosen_value=0.75, rejected_score=0.5,
         rejected_value=0.5, chosen_trajectory=1, rejected_trajectory=1,

@@ -7,6 +7,7 @@ registry (``smollm2``) and is skipped, with the reason, where that cannot be rea
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.command_line import run_tratree
+from tests.peak_memory import forecast, measured
 from tests.real.smollm2 import NotAvailableError, model_folder
 from tratree_cli.formats.agent_text import parse
 from tratree_cli.formats.rollouts import conversation, read_rollouts
@@ -92,6 +94,32 @@ def test_the_pipeline_runs_from_adapters_to_a_report(smollm2: str, tmp_path: Pat
     assert report.returncode == 0, report.stderr
     assert "W2SG tree-DPO" in report.stdout
     assert "W2SG MCTS" in report.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read as Linux tells it")
+def test_training_and_exploring_take_what_was_said_within_a_fifth(
+    smollm2: str, tmp_path: Path
+) -> None:
+    settings = ("demos.tasks=4", "sft.epochs=0.5", f"models.weak={smollm2}")
+    # A prompt without an example, as above: the conversations fit into so few tokens.
+    words = [
+        "sft",
+        *SMALL,
+        "--prompt",
+        "eto",
+        *ROWS,
+        *(w for one in settings for w in ("--set", one)),
+    ]
+    assert forecast_after(tmp_path, "sft", words) <= 0.2
+    play = ["explore", *words[1:], *SHORT, "--limit", "4", "-m", "1"]
+    assert forecast_after(tmp_path, "explore", play) <= 0.2
+
+
+def forecast_after(folder: Path, stage: str, words: list[str]) -> float:
+    """How far the forecast is from what was measured, as a share of that."""
+    words = [word for word in words if word != "--no-stdin"]
+    peak = measured(folder, *words)
+    return abs(forecast(folder, stage, *words) / peak - 1)
 
 
 def held_out_conversations(folder: Path) -> list[list[dict[str, str]]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +14,7 @@ from tratree_cli.display.progress import expected, stdout_console
 from tratree_cli.display.text import duration
 
 if TYPE_CHECKING:
+    from tratree_cli.models.memory import Forecast
     from tratree_cli.pipeline.plan import PlanLine
 
 
@@ -28,6 +29,7 @@ def print_plan(lines: Sequence[PlanLine], *, as_json: bool, verbose: bool = Fals
                 "ref": line.ref,
                 "reason": line.reason,
                 "seconds": line.seconds,
+                "memory": memory_record(line.memory),
             }
             print_json(record)
         return
@@ -36,6 +38,7 @@ def print_plan(lines: Sequence[PlanLine], *, as_json: bool, verbose: bool = Fals
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("stage", no_wrap=True)
     table.add_column("took", justify="right", no_wrap=True)
+    table.add_column("memory", justify="right", no_wrap=True)
     table.add_column("state")
     for line in lines:
         cached = line.state == "cached"
@@ -48,13 +51,61 @@ def print_plan(lines: Sequence[PlanLine], *, as_json: bool, verbose: bool = Fals
         words = Text(state, "dim" if cached else "")
         if not verbose:
             words.no_wrap, words.overflow = True, "ellipsis"
-        table.add_row(Text(called(line.node.label, title)), took, words)
+        table.add_row(Text(called(line.node.label, title)), took, memory_words(line.memory), words)
     console = stdout_console()
     console.print(table)
+    if verbose:
+        _print_parts(lines, title)
     missing = [line.seconds for line in lines if line.state != "cached"]
     took = f", {expected(missing)}" if missing else ""
     summary = f"{len(lines) - len(missing)} cached, {len(missing)} would run{took}"
-    console.print(Text(summary))
+    console.print(Text(summary + most_memory(lines, title)))
+
+
+def memory_words(forecast: Forecast | None) -> str:
+    """A forecast in a word: ``1.2 GB``, or ``≤ 1.2 GB`` where texts have their limits' lengths."""
+    if forecast is None:
+        return ""
+    return ("≤ " if forecast.at_most else "") + gigabytes(forecast.total)
+
+
+def gigabytes(size: int) -> str:
+    """Bytes as people compare them with a machine's memory: 10^9 each, two figures at least."""
+    return f"{size / 1e9:.2f} GB" if size < 9.95e9 else f"{size / 1e9:,.0f} GB"
+
+
+def memory_record(forecast: Forecast | None) -> dict[str, Any] | None:
+    """A forecast as JSON: the device, the bytes in all and in parts, whether limits decide."""
+    if forecast is None:
+        return None
+    return {
+        "device": forecast.device,
+        "bytes": forecast.total,
+        "at_most": forecast.at_most,
+        "parts": dict(forecast.parts),
+    }
+
+
+def most_memory(lines: Sequence[PlanLine], title: Callable[[str], str]) -> str:
+    """The stage that takes most memory, and on which device; empty where none is known."""
+    known = [(line.memory.total, line) for line in lines if line.memory is not None]
+    if not known:
+        return ""
+    line = max(known, key=lambda pair: pair[0])[1]
+    forecast = line.memory
+    assert forecast is not None, "only those were looked at"
+    label = called(line.node.label, title)
+    return f"; most memory: {memory_words(forecast)} on {forecast.device} ({label})"
+
+
+def _print_parts(lines: Sequence[PlanLine], title: Callable[[str], str]) -> None:
+    """What each forecast is made of, the largest part first."""
+    for line in lines:
+        if line.memory is None:
+            continue
+        parts = sorted(line.memory.parts.items(), key=lambda part: -part[1])
+        words = ", ".join(f"{name} {gigabytes(size)}" for name, size in parts if size >= 5_000_000)
+        stdout_console().print(Text(f"{called(line.node.label, title)}: {words}", "dim"))
 
 
 def print_grouped_plan(lines: Sequence[PlanLine], jobs: int) -> None:
@@ -66,7 +117,7 @@ def print_grouped_plan(lines: Sequence[PlanLine], jobs: int) -> None:
         groups.setdefault(line.node.label, []).append(line)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("stage")
-    for column in ("cached", "to run", "each", "together"):
+    for column in ("cached", "to run", "each", "together", "memory"):
         table.add_column(column, justify="right")
     for label, members in groups.items():
         missing = [line for line in members if line.state != "cached"]
@@ -74,12 +125,14 @@ def print_grouped_plan(lines: Sequence[PlanLine], jobs: int) -> None:
         each = duration(sum(known) / len(known)) if known else "?" if missing else ""
         total = duration(sum(known)) if known else ""
         cached = len(members) - len(missing)
+        forecasts = [line.memory for line in missing]
         table.add_row(
             Text(called(label, title)),
             str(cached) if cached else "",
             str(len(missing)) if missing else "",
             each,
             total,
+            memory_words(max((f for f in forecasts if f), key=lambda f: f.total, default=None)),
             style="" if missing else "dim",
         )
     stdout_console().print(table)
@@ -92,7 +145,7 @@ def print_grouped_plan(lines: Sequence[PlanLine], jobs: int) -> None:
             words += f" ({duration(sum(known) / jobs)} or more with {jobs} jobs)"
     if len(known) < len(missing):
         words += f"; {len(missing) - len(known)} of unknown length"
-    stdout_console().print(Text(words))
+    stdout_console().print(Text(words + most_memory(lines, title)))
 
 
 def _known(lines: Iterable[PlanLine]) -> list[float]:

@@ -19,7 +19,7 @@ import typer
 
 from tratree_cli.commands.next_step import next_step
 from tratree_cli.commands.options import CommonOptions, with_common_options
-from tratree_cli.commands.output import entry_json, print_json, print_line
+from tratree_cli.commands.output import entry_json, print_json, print_line, say
 from tratree_cli.commands.project import default_store
 from tratree_cli.errors import InputError, WouldRunError
 from tratree_cli.models.folder_checks import allow_remote_code
@@ -101,7 +101,20 @@ class Session(CommonOptions):
 
         config = configured(self, inputs, flags)
         require_fitting_recipe(config, sys.argv[1:])
-        return self._stored_models(config)
+        return self._of_free_memory(self._stored_models(config))
+
+    def _of_free_memory(self, config: Config) -> Config:
+        """``explore.block = auto`` as the number that everything made from here on records."""
+        from tratree_cli.sections import AUTO
+
+        if config.explore.block != AUTO:
+            return config
+        from tratree_cli.stages.concurrency import resolve_block
+
+        resolved = resolve_block(config, self.device, self.workers)
+        if not self.quiet:
+            say(resolved.sentence)
+        return config.with_values({"explore": {"block": resolved.block}}, "free memory")
 
     def _stored_models(self, config: Config) -> Config:
         """``model:…`` as a base model: the folder of that artifact, known by its content."""

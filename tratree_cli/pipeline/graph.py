@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tratree_store import Entry, Recipe
 
     from tratree_cli.envs.protocol import EnvironmentSpec
+    from tratree_cli.models.memory import Forecast
 
 _Parameters = TypeVar("_Parameters")
 
@@ -45,16 +46,28 @@ class Stage:
     parameters: type[Any]
     """The frozen dataclass of its parameters (``pipeline.parameters``)."""
 
+    memory: str = ""
+    """``module:function`` of a ``Forecasts``, for a stage that computes with models; it is asked
+    by a plan and changes nothing."""
+
     @property
     def module(self) -> str:
         """The module of the body."""
         return self.body.partition(":")[0]
 
     def load(self) -> Callable[[Job[Any]], Result]:
-        function = self.body.partition(":")[2]
-        body = getattr(importlib.import_module(self.module), function)
-        loaded: Callable[[Job[Any]], Result] = body
-        return loaded
+        body: Callable[[Job[Any]], Result] = _function(self.body)
+        return body
+
+    def load_memory(self) -> Forecasts | None:
+        """What forecasts the memory of a node of this stage, if anything does."""
+        forecasts: Forecasts | None = _function(self.memory) if self.memory else None
+        return forecasts
+
+
+def _function(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 class Configuration(Protocol):
@@ -184,6 +197,12 @@ class Options:
     policies: Mapping[str, str] = field(default_factory=dict)
     """Where the policies that a recipe names are now: a server's address, a model's folder."""
     track: tuple[str, ...] = ()
+
+
+Found = Callable[["Node | Entry"], "Entry | None"]
+"""The artifact of a node as far as the store has it; an artifact is itself."""
+Forecasts = Callable[["Node", "Options", Found], "Forecast | None"]
+"""What computing a node would take of memory; None where its model's shape is not known."""
 
 
 @dataclass(frozen=True)

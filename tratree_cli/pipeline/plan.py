@@ -11,13 +11,15 @@ from tratree_cli.pipeline.graph import Node
 if TYPE_CHECKING:
     from tratree_store import Entry, Store
 
+    from tratree_cli.models.memory import Forecast
+
 
 @dataclass(frozen=True)
 class PlanLine:
     """A node, its state, the seconds that it took before (None: unknown), and why it misses.
 
     ``state`` is ``cached``, ``would run`` or ``depends on ...``: a key is known only when the
-    inputs exist.
+    inputs exist. ``memory`` is what it would take, where it computes with a model of known shape.
     """
 
     node: Node
@@ -27,6 +29,7 @@ class PlanLine:
     reason: str
     missing: tuple[str, ...] = ()
     """The labels of inputs that do not exist yet."""
+    memory: Forecast | None = None
 
 
 class EarlierRuns:

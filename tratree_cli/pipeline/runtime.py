@@ -22,6 +22,7 @@ from tratree_cli.pipeline.plan import EarlierRuns, PlanLine
 if TYPE_CHECKING:
     from tratree_store import Entry, Store
 
+    from tratree_cli.models.memory import Forecast
     from tratree_cli.pipeline.reporter import Reporter
 
 
@@ -123,7 +124,7 @@ class Runtime:
             names = tuple(source.label for source in missing)
             state = f"depends on {', '.join(names)}" if missing else "would run"
             seconds, reason = earlier.seconds(node), self._reason(node)
-            lines.append(PlanLine(node, state, "", seconds, reason, names))
+            lines.append(PlanLine(node, state, "", seconds, reason, names, self._memory(node)))
         if unmade := [line.node for line in lines if line.state != "cached"]:
             for check in self.checks:
                 check(unmade)
@@ -202,6 +203,13 @@ class Runtime:
         recipe, forced = node.recipe(inputs), node.key in self.forced
         return short_reason(self.store.reasons(recipe, forced=forced, accept=self._accept))
 
+    def _memory(self, node: Node) -> Forecast | None:
+        forecasts = node.stage.load_memory()
+        return forecasts(node, self.options, self._found) if forecasts else None
+
+    def _found(self, source: Node | Entry) -> Entry | None:
+        return self._entries.get(source.key) if isinstance(source, Node) else source
+
     def _warn_of_other_code(self) -> None:
         files = sorted({file for changed in self._changed_code.values() for file in changed})
         if len(self._changed_code) > self._told_of_code:
@@ -217,7 +225,7 @@ class Runtime:
         for role, sources in node.inputs.items():
             resolved[role] = []
             for source in sources:
-                entry = self._entries.get(source.key) if isinstance(source, Node) else source
+                entry = self._found(source)
                 if entry is None:
                     return None
                 resolved[role].append(entry)

@@ -76,7 +76,14 @@ class EvalParameters:
     success: str = keyed_unless("")
 
 
-STAGE = Stage("eval", 2, "evaluation", "tratree_cli.stages.evaluate:run", EvalParameters)
+STAGE = Stage(
+    "eval",
+    2,
+    "evaluation",
+    "tratree_cli.stages.evaluate:run",
+    EvalParameters,
+    "tratree_cli.stages.memory_forecast:of_playing",
+)
 
 
 def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of: int = 1) -> Node:

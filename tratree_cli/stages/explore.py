@@ -56,7 +56,14 @@ class ExploreParameters:
     task_ids: tuple[str, ...] = keyed_unless(())
 
 
-STAGE = Stage("explore", 2, "rollouts", "tratree_cli.stages.explore:run", ExploreParameters)
+STAGE = Stage(
+    "explore",
+    2,
+    "rollouts",
+    "tratree_cli.stages.explore:run",
+    ExploreParameters,
+    "tratree_cli.stages.memory_forecast:of_playing",
+)
 
 
 def node(

@@ -31,7 +31,14 @@ class RefLogpsParameters:
     dtype: str
 
 
-STAGE = Stage("ref-logps", 5, "ref-logps", "tratree_cli.stages.ref_logps:run", RefLogpsParameters)
+STAGE = Stage(
+    "ref-logps",
+    5,
+    "ref-logps",
+    "tratree_cli.stages.ref_logps:run",
+    RefLogpsParameters,
+    "tratree_cli.stages.memory_forecast:of_scoring",
+)
 
 
 def node(

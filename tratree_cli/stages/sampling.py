@@ -15,6 +15,7 @@ from tratree_cli.envs.protocol import Environment
 from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.pipeline.graph import Job
 from tratree_cli.pipeline.parameters import keyed_unless
+from tratree_cli.sections import AUTO
 from tratree_cli.stages.environments import no_such_split
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class EngineParameters:
 def engine_parameters(config: Config, policies: Sequence[str]) -> EngineParameters:
     """The parameters with which ``policies`` (by their names in a recipe) are played."""
     section = config.explore
+    assert section.block != AUTO, "a command resolves it before there is a node"
     engine = engine_backend(section.backend)
     backends = [backend_of(name) or engine for name in policies]
     versions = {backend.name: backend.version for backend in backends if backend.version > 1}

@@ -46,8 +46,22 @@ class SftAutoParameters:
     merge_version: int = keyed_unless(1)
 
 
-STAGE = Stage("sft", 2, "model", "tratree_cli.stages.sft:run", SftParameters)
-AUTO_STAGE = Stage("sft-auto", 1, "model", "tratree_cli.stages.sft_auto:run", SftAutoParameters)
+STAGE = Stage(
+    "sft",
+    2,
+    "model",
+    "tratree_cli.stages.sft:run",
+    SftParameters,
+    "tratree_cli.stages.memory_forecast:of_training",
+)
+AUTO_STAGE = Stage(
+    "sft-auto",
+    1,
+    "model",
+    "tratree_cli.stages.sft_auto:run",
+    SftAutoParameters,
+    "tratree_cli.stages.memory_forecast:of_training",
+)
 """Its body is ``stages.sft_auto``; it is declared here, where its nodes are made."""
 ROLES = SFT_ROLES
 

@@ -82,7 +82,12 @@ class TrainStrongParameters:
 
 
 STAGE = Stage(
-    "train-strong", 2, "model", "tratree_cli.stages.train_strong:run", TrainStrongParameters
+    "train-strong",
+    2,
+    "model",
+    "tratree_cli.stages.train_strong:run",
+    TrainStrongParameters,
+    "tratree_cli.stages.memory_forecast:of_training",
 )
 
 

@@ -1,12 +1,10 @@
-"""A 7B-shaped model with random weights on a GPU: LoRA in bfloat16, beside the plain TRL script.
+"""Training a 7B-shaped model with random weights: LoRA in bfloat16, beside the plain TRL script.
 
-python -m benchmarks.training.bench --gpu [--layers 32] [--steps 12]
-
-The shape is Llama-2 7B's (section 4.1's weak model), the adapters the paper's (r 64, alpha 128),
-the conversations a shop's of about a thousand tokens. Wall time of optimizer steps, the first left
-out; tokens are those read. The share of peak counts 4 operations per weight and token (forward, and
-backward through frozen weights), against what one large matrix product achieves on the same device
-and, where it is known, the data sheet's figure.
+The adapters are the paper's (r 64, alpha 128), the conversations a shop's of about a thousand
+tokens. Wall time of optimizer steps, the first left out; tokens are those read. The share of peak
+counts 4 operations per weight and token (forward, and backward through frozen weights), against
+what one large matrix product achieves on the same device and, where it is known, the data sheet's
+figure. The peak of memory stands beside its forecast (``models.memory``).
 """
 
 from __future__ import annotations
@@ -15,9 +13,11 @@ import random
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.gpu.context import Context, Shape, finish, make_model, peak_bytes, reset_peak
+from tratree_cli.models.memory import Rows, Training, training_memory
+from tratree_cli.models.shapes import folder_shape
 from tratree_cli.resources import templates_dir
 
 WARM = 2
@@ -26,89 +26,67 @@ DATA_SHEET = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "4
 """Dense bfloat16 operations a second, by what the device's name contains."""
 
 
-@dataclass(frozen=True)
-class Shape:
-    """Llama-2 7B's shape; ``rows`` a step, of about ``tokens`` tokens each."""
-
-    hidden: int = 4096
-    inner: int = 11008
-    layers: int = 32
-    heads: int = 32
-    vocabulary: int = 32000
-    rows: int = 8
-    tokens: int = 1000
-    steps: int = 12
-    rank: int = 64
+def run(context: Context) -> dict[str, float]:
+    """The part ``training-7b``: speeds, shares of peak, peaks of memory and their forecasts."""
+    return measure(context.seven, context.folder, context.device)
 
 
-def refusal() -> str:
-    """Why this cannot be measured here, or nothing."""
-    import torch
-
-    if torch.cuda.is_available():
-        return ""
-    return "--gpu needs a CUDA device and there is none here; without it the CPU is measured"
-
-
-def main(shape: Shape, folder: Path, device: str = "cuda") -> dict[str, float]:
-    """Print the table; returns its figures."""
-    import torch
-
-    model = make_model(folder / "model", shape, device)
-    parameters = count(model)
+def measure(shape: Shape, folder: Path, device: str) -> dict[str, float]:
+    """Tokens and pairs a second of ours and of plain TRL, memory, and the shares of peak."""
+    model = make_model(folder / f"model-{shape.name}", shape, device)
     episodes, pairs = talk(shape)
     found: dict[str, float] = {}
-    for name, train in {
-        "sft tratree": lambda: our_sft(model, episodes, shape, folder, device),
-        "sft plain TRL": lambda: plain_sft(model, episodes, shape, folder, device),
-        "dpo tratree": lambda: our_dpo(model, pairs, shape, folder, device),
-        "dpo plain TRL": lambda: plain_dpo(model, pairs, shape, folder, device),
-    }.items():
+    ways = {
+        "sft_tratree_tokens_per_second": lambda: our_sft(model, episodes, shape, folder, device),
+        "sft_plain_trl_tokens_per_second": lambda: plain_sft(
+            model, episodes, shape, folder, device
+        ),
+        "dpo_tratree_pairs_per_second": lambda: our_dpo(model, pairs, shape, folder, device),
+        "dpo_plain_trl_pairs_per_second": lambda: plain_dpo(model, pairs, shape, folder, device),
+    }
+    for name, train in ways.items():
+        reset_peak(device)
+        found[name] = train()
         if device == "cuda":
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
-        speed = train()
-        found[name] = speed
-        unit = "tokens/s" if name.startswith("sft") else "pairs/s"
-        memory = torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else 0.0
-        print(f"{name:<14} {speed:10.2f} {unit:<9} {memory:6.1f} GiB", flush=True)
-    done = found["sft tratree"] * 4 * parameters
-    found["achievable"] = matrix_products(device)
-    print(f"share of a matrix product's speed: {done / found['achievable']:.1%}")
+            kind, whose = name.split("_")[:2]
+            found[f"{kind}_{whose}_peak_bytes"] = peak_bytes(device)
+    found["sft_forecast_bytes"] = forecast(model, episodes, shape, device)
     if device == "cuda":
-        name = torch.cuda.get_device_name()
-        for part, peak in DATA_SHEET.items():
-            if part in name:
-                print(f"share of {name}'s peak: {done / peak:.1%}")
-    for kind in ("sft", "dpo"):
-        print(f"{kind}: x{found[f'{kind} tratree'] / found[f'{kind} plain TRL']:.2f} plain TRL")
+        found["forecast_over_peak"] = found["sft_forecast_bytes"] / found["sft_tratree_peak_bytes"]
+    done = found["sft_tratree_tokens_per_second"] * 4 * count(model)
+    found["matrix_product_operations_per_second"] = matrix_products(device)
+    found["share_of_a_matrix_product"] = done / found["matrix_product_operations_per_second"]
+    if device == "cuda":
+        import torch
+
+        peaks = [peak for part, peak in DATA_SHEET.items() if part in torch.cuda.get_device_name()]
+        if peaks:
+            found["share_of_the_data_sheets_peak"] = done / peaks[0]
+    for kind, unit in (("sft", "tokens"), ("dpo", "pairs")):
+        ours, theirs = (
+            found[f"{kind}_{who}_{unit}_per_second"] for who in ("tratree", "plain_trl")
+        )
+        found[f"{kind}_times_plain_trl"] = ours / theirs
     return found
 
 
-def make_model(folder: Path, shape: Shape, device: str) -> Path:
-    """Random weights in bfloat16, with the vocabulary of the shape and our tokenizer."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
+def forecast(model: Path, episodes: list, shape: Shape, device: str) -> float:
+    """What ``--dry-run`` would say of the SFT above, from the rows that it reads."""
     from tratree_cli.models.load import load_tokenizer
+    from tratree_cli.training.data import sft_rows
 
-    config = LlamaConfig(
-        vocab_size=shape.vocabulary,
-        hidden_size=shape.hidden,
-        intermediate_size=shape.inner,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.heads,
-        max_position_embeddings=4096,
-        tie_word_embeddings=False,
+    rows, _ = sft_rows(load_tokenizer(model), episodes)
+    batch = sorted(rows, key=lambda row: -row.length)[: shape.rows]
+    sizes = folder_shape(model)
+    assert sizes is not None, "it was just made"
+    task = Training(
+        rows=Rows(len(batch), batch[0].length, sum(row.scored for row in batch)),
+        device=device,
+        bfloat16=device == "cuda",
+        rank=shape.rank,
+        checkpointing=True,
     )
-    torch.manual_seed(0)
-    with torch.device(device):
-        model = LlamaForCausalLM(config).to(torch.bfloat16)
-    model.save_pretrained(folder)
-    load_tokenizer(templates_dir() / "models" / "tratree-s").save_pretrained(folder)
-    del model
-    return folder
+    return float(training_memory(sizes, task).total)
 
 
 def count(model: Path) -> float:
@@ -289,14 +267,6 @@ def adapter(shape: Shape):
 
 def dtype_on(device: str) -> str:
     return "bfloat16" if device == "cuda" else "float32"
-
-
-def finish(device: str) -> None:
-    """Until the device has done what it was given."""
-    import torch
-
-    if device == "cuda":
-        torch.cuda.synchronize()
 
 
 def matrix_products(device: str, side: int = 8192, times: int = 20) -> float:
