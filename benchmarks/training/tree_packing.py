@@ -165,7 +165,7 @@ def step_seconds(model: Path, rows: list[PairRow], config: DPOParams, folder: Pa
     return (ends[-1] - ends[0]) / (len(ends) - 1) * len(ends)
 
 
-def plain_seconds(model: Path, rows: list[PairRow], folder: Path) -> float:
+def plain_seconds(model: Path, rows: list[PairRow], folder: Path, batch: int = BATCH) -> float:
     """The same rows with TRL's own trainer, its defaults and a live reference."""
     from datasets import Dataset
     from transformers import TrainerCallback
@@ -181,7 +181,7 @@ def plain_seconds(model: Path, rows: list[PairRow], folder: Path) -> float:
         model=load_model(model),
         ref_model=load_model(model),
         args=DPOConfig(
-            output_dir=str(folder / "plain"), per_device_train_batch_size=BATCH, use_cpu=True,
+            output_dir=str(folder / "plain"), per_device_train_batch_size=batch, use_cpu=True,
             num_train_epochs=1, save_strategy="no", report_to="none", disable_tqdm=True,
         ),
         train_dataset=Dataset.from_dict({n: [getattr(row, n) for row in rows] for n in names}),

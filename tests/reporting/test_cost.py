@@ -43,11 +43,11 @@ def test_gpu_and_processor_time_have_columns_where_they_are_known() -> None:
 
 
 def test_tokens_that_a_tree_shares_have_columns_where_a_training_was_packed() -> None:
-    packed = RunCost(SECONDS, trained=1000, computed=500)
+    packed = RunCost(SECONDS, trained=1000, computed=500, saved=3.0)
     costs = [PolicyCost("W2SG tree-DPO", (packed,)), PolicyCost("SFT strong", (RunCost(SECONDS),))]
     table = seconds_by_policy.table(costs)
-    assert titles(table)[3:] == ["Trained tokens", "Computed"]
-    assert [values(row)[2:] for row in table.rows] == [[1000, 500], [None, None]]
+    assert titles(table)[3:] == ["Trained tokens", "Computed", "Seconds saved"]
+    assert [values(row)[2:] for row in table.rows] == [[1000, 500, 3.0], [None, None, None]]
 
 
 def test_cost_is_added_to_its_section_and_changes_no_other_block(

@@ -22,7 +22,7 @@ from tratree_cli.display.valid_actions import most_informative, valid_nodes
 from tratree_cli.formats.trees import TreeFile
 from tratree_cli.trees.columns import IntArray
 from tratree_cli.trees.search.api import SearchResult
-from tratree_cli.trees.sharing import sharing_ratio
+from tratree_cli.trees.sharing import read_and_distinct
 from tratree_cli.trees.statistics import (
     ForestStatistics,
     forest_statistics,
@@ -49,7 +49,7 @@ def render_forest(
     parts: list[RenderableType] = [
         Text(one_line(title), style="bold"),
         Text(""),
-        statistics_table(found, sharing_ratio(forest.columns, _characters(tree))),
+        statistics_table(found, read_and_distinct(forest.columns, _characters(tree))),
         Text(""),
         quality_line(found),
     ]
@@ -72,8 +72,12 @@ def _characters(tree: TreeFile) -> IntArray:
     return np.array([len(text) for text in tree.texts.texts], dtype=np.int64)
 
 
-def statistics_table(found: ForestStatistics, shared: float) -> Table:
-    """Breadth, depth, informativeness and what is ``shared``, a row of words and figures each."""
+def statistics_table(found: ForestStatistics, shared: tuple[int, int]) -> Table:
+    """Breadth, depth, informativeness and what is ``shared``, a row of words and figures each.
+
+    ``shared`` are the characters of all trajectories and the distinct ones of them.
+    """
+    flat, unique = shared
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
@@ -112,7 +116,8 @@ def statistics_table(found: ForestStatistics, shared: float) -> Table:
         ),
         (
             "sharing",
-            f"{shared:.1f} times the text that is distinct; training computes that (tree_packing)",
+            f"{flat / unique if unique else 1.0:.1f} times the text that is distinct ({unique:,} "
+            f"characters of {flat:,}); training computes that (tree_packing)",
         ),
     )
     for name, words in rows:

@@ -19,7 +19,8 @@ class RunCost:
     ``seconds`` are wall-clock by stage, ``episodes`` those played and ``tokens`` those sampled in
     them; ``cpu_seconds`` of all processes that recorded any, ``gpu_seconds`` the wall-clock of
     stages that computed on a GPU. ``trained`` tokens are those that trainings read and ``computed``
-    those of them that were computed, where some rows were computed as a tree.
+    those of them that were computed, where some rows were computed as a tree; ``saved`` are the
+    seconds that the others would have taken at the same seconds a token.
     """
 
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -29,6 +30,7 @@ class RunCost:
     gpu_seconds: float | None = None
     trained: int | None = None
     computed: int | None = None
+    saved: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def run_cost(entries: Sequence[Entry]) -> RunCost:
     shared = [float(made.get("sharing_ratio", 1.0)) for made in trained]
     read = [int(made.get("tokens", 0)) for made in trained]
     packed = any(ratio > 1 for ratio in shared)
+    spent = [entry.seconds for entry in entries if "optimizer_steps" in entry.summary]
     return RunCost(
         seconds,
         episodes=sum(int(entry.summary.get("trajectories", 0)) for entry in played),
@@ -77,4 +80,5 @@ def run_cost(entries: Sequence[Entry]) -> RunCost:
         gpu_seconds=sum(on_gpu) if on_gpu else None,
         trained=sum(read) if packed else None,
         computed=round(sum(r / s for r, s in zip(read, shared, strict=True))) if packed else None,
+        saved=sum(s * (r - 1) for s, r in zip(spent, shared, strict=True)) if packed else None,
     )

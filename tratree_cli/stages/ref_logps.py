@@ -33,7 +33,7 @@ class RefLogpsParameters:
 
 STAGE = Stage(
     "ref-logps",
-    4,
+    5,
     "ref-logps",
     "tratree_cli.stages.ref_logps:run",
     RefLogpsParameters,

@@ -195,6 +195,7 @@ def training_summary(
         summary |= {"processes": result.processes, "strategy": result.strategy}
     if result.sharing is not None:
         summary["sharing_ratio"] = round(result.sharing.ratio, 2)
+        summary["distinct_tokens"] = result.sharing.unique
     return summary
 
 

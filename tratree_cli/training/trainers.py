@@ -22,7 +22,7 @@ PREFERENCE = Trainer(
     rows="pairs",
     body="tratree_cli.training.preference:train",
     reference=True,
-    version=2,
+    version=3,
     rank=30,
 )
 JOINT = Trainer(
@@ -31,5 +31,6 @@ JOINT = Trainer(
     rows="conversations and pairs",
     body="tratree_cli.training.joint:train",
     reference=True,
+    version=2,
     rank=40,
 )

@@ -13,8 +13,16 @@ from tratree_cli.trees.columns import Columns, IntArray
 def sharing_ratio(columns: Columns, characters: IntArray) -> float:
     """Characters of all counted trajectories over those of their distinct beginnings.
 
-    ``characters[n]`` is the length of text n. A step is its observation and the agent's output; 1.0
-    where nothing is shared, and for no steps.
+    1.0 where nothing is shared, and for no steps.
+    """
+    flat, unique = read_and_distinct(columns, characters)
+    return flat / unique if unique else 1.0
+
+
+def read_and_distinct(columns: Columns, characters: IntArray) -> tuple[int, int]:
+    """Characters of all counted trajectories, and those of their distinct beginnings.
+
+    ``characters[n]`` is the length of text n. A step is its observation and the agent's output.
     """
     chosen = np.flatnonzero(columns.counted)
     begin, lengths = columns.offsets[chosen], columns.lengths[chosen]
@@ -31,4 +39,4 @@ def sharing_ratio(columns: Columns, characters: IntArray) -> float:
         state = state.ravel()
         flat += int(size.sum())
         unique += int(size[first].sum())
-    return flat / unique if unique else 1.0
+    return flat, unique

@@ -25,6 +25,7 @@ def always(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return True
 
     monkeypatch.setattr(depth_first, "saves_memory", chosen)
+    monkeypatch.setattr(depth_first, "PART", 6)
     return sizes
 
 
@@ -80,4 +81,5 @@ def test_memory_follows_the_longest_path_and_not_the_tree(monkeypatch: pytest.Mo
 
     whole = most_kept()
     monkeypatch.setattr(depth_first, "AT_ONCE", 0)
+    monkeypatch.setattr(depth_first, "PART", 40)
     assert most_kept() < 0.5 * whole

@@ -17,7 +17,7 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
-from tratree_cli.training.tree_packing import segments
+from tratree_cli.training.tree_packing import key_blocks, segments
 from tratree_cli.training.tree_packing.forward import row_log_probs
 from tratree_cli.training.tree_packing.trie import build_tries
 
@@ -108,6 +108,26 @@ def test_log_probabilities_and_gradients_are_those_of_the_rows(
     name: str, case: tuple[list[list[int]], list[list[int]]], budget: int
 ) -> None:
     assert_equal(tiny(name), *case, budget)
+
+
+@settings(max_examples=12, deadline=None)
+@given(case=rows_with_masks(), pairs=st.sampled_from((0, 12)))
+def test_blocks_of_keys_are_one_for_each_run_or_several_runs_together(
+    case: tuple[list[list[int]], list[list[int]]], pairs: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(key_blocks, "ADDED_PAIRS", pairs)
+        assert_equal(tiny("llama"), *case, 0)
+
+
+@settings(max_examples=12, deadline=None)
+@given(case=rows_with_masks())
+def test_paths_that_are_copied_out_give_the_same(
+    case: tuple[list[list[int]], list[list[int]]],
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segments, "serves", lambda *_: False)
+        assert_equal(tiny("llama"), *case, 0)
 
 
 def test_a_chain_two_hundred_deep_with_a_branch_at_every_token() -> None:

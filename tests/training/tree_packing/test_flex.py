@@ -58,19 +58,7 @@ def test_on_a_gpu_the_compiled_kernel_gives_what_the_segments_give() -> None:
     for window in (None, 5):
         heads = Heads(0, None, 0.0, window)
         assert flex.serves(query, heads)
-        by_segments = torch.cat(
-            [
-                segments.attend_on_path(
-                    query[:, :, one.begin : one.end],
-                    key[:, :, one.path],
-                    value[:, :, one.path],
-                    heads,
-                    (plan.masks, number),
-                )
-                for number, one in enumerate(plan.segments)
-            ],
-            dim=2,
-        )
+        by_segments = plan.attend_on_paths(query, key, value, heads)
         by_one_kernel = plan.attend(query, key, value, heads)
         torch.testing.assert_close(by_one_kernel, by_segments, rtol=2e-3, atol=2e-3)
         inputs = (query, key, value)

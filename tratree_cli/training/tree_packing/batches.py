@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
+Run: TypeAlias = tuple[int, int, npt.NDArray[np.int64]]
+"""Queries ``begin:end`` and the places of their keys."""
 WASTE = 1.5
 """Padded pairs of query and key over real ones, at most."""
 PAIRS = 1 << 22
@@ -83,27 +88,27 @@ def added_mask(hidden: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return mask.masked_fill_(hidden, float("-inf"))
 
 
-def batches(runs: Sequence[tuple[int, int, torch.Tensor]], device: torch.device) -> list[Batch]:
+def batches(runs: Sequence[Run], device: torch.device) -> list[Batch]:
     """Segments ``(begin, end, path)`` in batches."""
     order = sorted(runs, key=lambda run: (run[1] - run[0], len(run[2]), -run[0]), reverse=True)
-    groups: list[list[tuple[int, int, torch.Tensor]]] = []
-    real = 0
+    groups: list[list[Run]] = []
+    real = reach = 0
     for run in order:
         mine = (run[1] - run[0]) * len(run[2])
         if groups:
             wide = groups[-1][0][1] - groups[-1][0][0]
-            reach = max(len(run[2]), *(len(other[2]) for other in groups[-1]))
+            reach = max(reach, len(run[2]))
             padded = (len(groups[-1]) + 1) * wide * reach
             if padded <= min(PAIRS, WASTE * (real + mine)):
                 groups[-1].append(run)
                 real += mine
                 continue
         groups.append([run])
-        real = mine
+        real, reach = mine, len(run[2])
     return [_batch(group, device) for group in groups]
 
 
-def _batch(group: Sequence[tuple[int, int, torch.Tensor]], device: torch.device) -> Batch:
+def _batch(group: Sequence[Run], device: torch.device) -> Batch:
     sizes = tuple((end - begin, len(path)) for begin, end, path in group)
     wide, reach = (max(size[side] for size in sizes) for side in (0, 1))
     queries = torch.zeros((len(group), wide), dtype=torch.int64)
@@ -111,7 +116,7 @@ def _batch(group: Sequence[tuple[int, int, torch.Tensor]], device: torch.device)
     real = torch.zeros((len(group), wide), dtype=torch.bool)
     for number, (begin, end, path) in enumerate(group):
         queries[number, : end - begin] = torch.arange(begin, end)
-        keys[number, : len(path)] = path.cpu()
+        keys[number, : len(path)] = torch.from_numpy(path)
         real[number, : end - begin] = True
     tensors = (queries, keys, real, torch.nonzero(real.flatten()))
     moved = [tensor.flatten().to(device) for tensor in tensors]

@@ -130,7 +130,11 @@ def differs(model: Any, row: Sequence[int], mask: Sequence[int], packed: torch.T
     if not len(wanted):
         return ""
     difference = (packed - wanted).abs().max().item()
-    if difference <= TOLERANCE.get(model.get_input_embeddings().weight.dtype, 0.25):
+    kind = packed.device.type
+    computed = model.get_input_embeddings().weight.dtype
+    if torch.is_autocast_enabled(kind):
+        computed = torch.get_autocast_dtype(kind)
+    if difference <= TOLERANCE.get(computed, 0.25):
         return ""
     return f"a packed token differs by {difference:.2g} nats from the plain computation"
 

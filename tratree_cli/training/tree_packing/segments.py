@@ -10,16 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from tratree_cli.training.tree_packing import flex
-from tratree_cli.training.tree_packing.batches import Batch, Heads, added_mask, batches, hidden_keys
+from tratree_cli.training.tree_packing.batches import Batch, Heads, batches
+from tratree_cli.training.tree_packing.key_blocks import KeyBlocks, attend, key_blocks_of, serves
 from tratree_cli.training.tree_packing.trie import TokenTrie
 
 NAME = "tree_segments"
@@ -37,7 +40,7 @@ class Segment:
 
     begin: int
     end: int
-    path: torch.Tensor
+    path: npt.NDArray[np.int64]
 
 
 class PathAttention(Protocol):
@@ -50,19 +53,20 @@ class PathAttention(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """All tries of a forward pass: ``input_ids[1, N]``, ``position_ids[1, N]``, ``end[N]`` (the
-    place after a node's last descendant) and segments.
+    """Tries of a forward pass, or a part of them below a path that is computed already.
+
+    ``input_ids[1, N]``, ``position_ids[1, N]`` and segments. Keys are the ``before`` nodes of that
+    path and then the N nodes: ``reach[before + N]`` is the place after the last of the N nodes that
+    sees a key (its last descendant), and ``Segment.path`` counts keys.
     """
 
     input_ids: torch.Tensor
     position_ids: torch.Tensor
-    end: torch.Tensor
+    reach: npt.NDArray[np.int64]
     segments: tuple[Segment, ...]
-    offsets: tuple[int, ...]
+    offsets: tuple[int, ...] = ()
     """Where each trie's first node lies."""
-    batches: tuple[Batch, ...]
-    order: torch.Tensor
-    """Where each position's result lies among those of the batches."""
+    before: int = 0
     masks: dict[tuple[int, int | None, torch.dtype], torch.Tensor] = field(default_factory=dict)
     """Made by the first layer that needs them; gradients would keep one a layer otherwise."""
 
@@ -74,17 +78,44 @@ class Plan:
         """Tokens of the longest path."""
         return max(len(segment.path) for segment in self.segments)
 
+    @cached_property
+    def end(self) -> torch.Tensor:
+        """``[N]``: the place after a node's last descendant."""
+        return torch.from_numpy(self.reach[self.before :]).to(self.input_ids.device)
+
+    @cached_property
+    def paths(self) -> tuple[tuple[Batch, ...], torch.Tensor]:
+        """Segments with their paths in batches, and where each position's result lies in them."""
+        runs = [(one.begin, one.end, one.path) for one in self.segments]
+        found = tuple(batches(runs, self.input_ids.device))
+        return found, torch.argsort(torch.cat([batch.queries[batch.places] for batch in found]))
+
+    @cached_property
+    def key_blocks(self) -> KeyBlocks:
+        """The same attention by blocks of keys."""
+        own = [(one.begin, one.end) for one in self.segments]
+        return key_blocks_of(own, self.before, self.reach)
+
     def attend(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: Heads
     ) -> torch.Tensor:
         """``[1, heads, N, d]``: what each segment's queries find on its path."""
-        if flex.serves(query, heads):
+        if not self.before and flex.serves(query, heads):
             return flex.attend(query, key, value, heads, self)
+        if serves(query, value, heads, self.longest):
+            return attend(query, key, value, heads.scaling, self.key_blocks)
+        return self.attend_on_paths(query, key, value, heads)
+
+    def attend_on_paths(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: Heads
+    ) -> torch.Tensor:
+        """The same with each segment's path copied out, on any device."""
+        found, order = self.paths
         parts = [
             self._batch(number, batch, (query[0], key[0], value[0]), heads)
-            for number, batch in enumerate(self.batches)
+            for number, batch in enumerate(found)
         ]
-        return torch.cat(parts, dim=1).index_select(1, self.order)[None]
+        return torch.cat(parts, dim=1).index_select(1, order)[None]
 
     def _batch(
         self,
@@ -119,22 +150,41 @@ def plan(tries: Sequence[TokenTrie], device: torch.device) -> Plan:
         for path in trie.paths:
             end = int(path[-1]) + 1
             if end > begun:
-                nodes = torch.from_numpy(path + size).to(device)
-                segments.append(Segment(size + begun, size + end, nodes))
+                segments.append(Segment(size + begun, size + end, path + size))
                 begun = end
         size += len(trie)
-    together = batches([(one.begin, one.end, one.path) for one in segments], device)
     tokens = np.concatenate([trie.tokens for trie in tries])
     depth = np.concatenate([trie.depth for trie in tries])
     ends = [trie.end + begin for trie, begin in zip(tries, offsets, strict=True)]
     return Plan(
         torch.from_numpy(tokens)[None].to(device),
         torch.from_numpy(depth)[None].to(device),
-        torch.from_numpy(np.concatenate(ends)).to(device),
+        np.concatenate(ends),
         tuple(segments),
         tuple(offsets),
-        tuple(together),
-        torch.argsort(torch.cat([batch.queries[batch.places] for batch in together])),
+    )
+
+
+def part(whole: Plan, begin: int, end: int, path: npt.NDArray[np.int64]) -> Plan:
+    """The nodes ``begin:end`` of a plan, where a segment begins, below ``path``.
+
+    ``path`` are the nodes before ``begin`` that have descendants in the part, in order.
+    """
+    before = len(path)
+    chosen = []
+    for one in whole.segments:
+        if begin <= one.begin < end:
+            above = one.path[one.path < begin]
+            own = one.path[len(above) :] - begin + before
+            keys = np.concatenate((np.searchsorted(path, above), own))
+            chosen.append(Segment(one.begin - begin, one.end - begin, keys))
+    nodes = np.concatenate((path, np.arange(begin, end)))
+    return Plan(
+        whole.input_ids[:, begin:end],
+        whole.position_ids[:, begin:end],
+        np.minimum(whole.reach[nodes], end) - begin,
+        tuple(chosen),
+        before=before,
     )
 
 
@@ -156,30 +206,6 @@ def segment_attention(
         )
     heads = Heads(module.layer_idx, scaling, dropout, options.get("sliding_window"))
     return given.attend(query, key, value, heads).transpose(1, 2).contiguous(), None
-
-
-def attend_on_path(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    heads: Heads,
-    kept: tuple[dict[tuple[int, int | None, torch.dtype], torch.Tensor], int],
-) -> torch.Tensor:
-    """Attention of the last ``queries`` of a path's keys, each to those before it and itself.
-
-    ``kept`` is where the mask is kept, and under which number.
-    """
-    queries, keys = query.shape[2], key.shape[2]
-    mask = None
-    if queries != keys or heads.window is not None:
-        masks, number = kept
-        name = (number, heads.window, query.dtype)
-        if name not in masks:
-            places = torch.arange(keys, device=query.device)
-            behind = places[keys - queries :, None] - places
-            masks[name] = added_mask(hidden_keys(behind, heads.window), query)
-        mask = masks[name]
-    return _scaled_dot_product(query, key, value, heads, mask)
 
 
 def _scaled_dot_product(
