@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
-from tratree_cli.settings import OVERRIDES, note, override
+from tratree_cli.settings import OVERRIDES, named_overrides, note, override
 
 SCHEDULERS = ("cosine", "linear", "constant", "constant_with_warmup")
 LENGTH_POLICIES = ("error", "drop", "keep-last-turns")
@@ -257,8 +257,8 @@ class PairsSection:
     )
     skip_margin: float = note(0.0, "... by more than so many nats (ours)", least=0)
     parameters: dict[str, Any] = note({}, "settings of plug-ins' pair rules, each under its name")
-    rules: dict[str, Any] = note(
-        {}, "other values of this section for single pair rules, each under the rule's name"
+    rules: dict[str, Any] = named_overrides(
+        "other values of this section for single pair rules, each under the rule's name"
     )
 
 

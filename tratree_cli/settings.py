@@ -20,6 +20,7 @@ _Settings = typing.TypeVar("_Settings")
 
 
 OVERRIDES = "overrides"
+NAMED_OVERRIDES = "named overrides"
 """The name under which a field's metadata marks a table that is laid over its own section."""
 KEY_RULE = "key_rule"
 """The name under which a field's metadata holds its ``KeyRule``."""
@@ -94,6 +95,15 @@ def override(text: str) -> Any:
     return field(default_factory=dict, metadata=about)
 
 
+def named_overrides(text: str) -> Any:
+    """A field with tables of such keys, each under a name: ``[pairs.rules.eto]``.
+
+    They are checked where they are read. A later layer takes back as with ``override``.
+    """
+    about = {"note": text, "bounds": Bounds(), KEY_RULE: KeyRule(), NAMED_OVERRIDES: True}
+    return field(default_factory=dict, metadata=about)
+
+
 def read_settings(
     settings: type[_Settings], values: Mapping[str, Any], origin: str, path: str
 ) -> _Settings:
@@ -126,6 +136,8 @@ def overlay(
         name: {key: value for key, value in getattr(target, name).items() if key not in values}
         for name in overrides
     }
+    for name in (key.name for key in fields(settings) if key.metadata.get(NAMED_OVERRIDES)):
+        changes[name] = _taken_back(getattr(target, name), values)
     for key, value in values.items():
         dotted = f"{path}{key}"
         if key not in hints:
@@ -140,12 +152,22 @@ def overlay(
                 raise InputError(f"{origin}: '{dotted}' is a section, not a value")
             changes[key] = overlay(current, value, origin, path=f"{dotted}.", known=known)
         elif isinstance(current, dict) and isinstance(value, Mapping):
-            changes[key] = _merged(current, value)
+            changes[key] = _merged(changes.get(key, current), value)
         else:
             changes[key] = _coerce(value, hints[key], origin, dotted)
             _require_bounds(bounds[key], changes[key], f"{origin}: '{dotted}'")
     changed: _Settings = dataclasses.replace(settings, **changes)
     return changed
+
+
+def _taken_back(tables: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables without the keys that ``values`` name for the whole section."""
+    return {
+        name: {key: value for key, value in table.items() if key not in values}
+        if isinstance(table, Mapping)
+        else table
+        for name, table in tables.items()
+    }
 
 
 def _overriding(

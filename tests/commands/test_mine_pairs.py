@@ -61,11 +61,12 @@ def test_no_pair_has_a_side_without_an_effect_unless_asked_for(tratree: Folder, 
     assert "side without effect" not in kept["dropped"]
 
 
-def test_what_is_typed_goes_before_what_a_recipe_says_of_one_rule(
-    tratree: Folder, tree: str
-) -> None:
-    own = ("--set", "pairs.rules.tree.per_task=1")
-    assert summary(tratree, tree, *own) == summary(tratree, tree, "--per-task", "1")
-    typed = summary(tratree, tree, *own, "--per-task", "3")
-    assert typed == summary(tratree, tree, "--per-task", "3")
-    assert typed["pairs"] > summary(tratree, tree, *own)["pairs"]
+def test_what_is_typed_goes_before_what_a_recipe_says_of_one_rule(tratree: Folder) -> None:
+    (tratree.path / "tratree.toml").write_text("[pairs.rules.tree]\nper_task = 1\n")
+    played = tratree("explore", "--policy", "random", "--policy", "expert", "--limit", "6")
+    tree = tratree("build-tree", played.out.strip()).out.strip()
+    own = summary(tratree, tree)
+    typed = summary(tratree, tree, "--per-task", "3")
+    assert typed == summary(tratree, tree, "--set", "pairs.per_task=3")
+    assert typed["pairs"] > own["pairs"]
+    assert own == summary(tratree, tree, "--set", "pairs.rules.tree.per_task=1")

@@ -79,6 +79,15 @@ def test_one_rule_may_have_values_of_its_own() -> None:
     assert mine_pairs.node(again, rule="eto").params.per_task == 3
 
 
+def test_what_is_said_of_all_rules_later_takes_back_what_was_said_of_one() -> None:
+    recipe = Config().with_values({"pairs": {"rules": {"tree": {"per_task": 3}}}}, "the test")
+    again = recipe.with_values({"pairs": {"per_task": 1}}, "the test")
+    assert mine_pairs.node(recipe, rule="tree").params.per_task == 3
+    assert mine_pairs.node(again, rule="tree").params.per_task == 1
+    both = {"pairs": {"per_task": 1, "rules": {"tree": {"per_task": 2}}}}
+    assert mine_pairs.node(recipe.with_values(both, "x"), rule="tree").params.per_task == 2
+
+
 def test_turns_of_all_rules_are_none_of_one_that_takes_whole_trajectories() -> None:
     rules: dict[str, Any] = {"unstructured": {"level": "trajectory"}}
     assert keyed("tree", level="step", horizon=2, rules=rules)["horizon"] == 2

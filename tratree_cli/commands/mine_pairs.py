@@ -57,12 +57,6 @@ def mine_pairs(
         pairs__per_task=per_task,
         pairs__level=level,
     )
-    chosen = config.pairs.rule
-    if chosen in config.pairs.rules:
-        # What is typed goes before what a recipe says of this rule alone.
-        typed = {"select": select, "min_gap": min_gap, "per_task": per_task, "level": level}
-        own = {name: value for name, value in typed.items() if value is not None}
-        config = config.with_values({"pairs": {"rules": {chosen: own}}}, "mine-pairs")
     by_kind = {
         kind: [entry for entry in given if entry.kind == kind]
         for kind in ("tree", "rollouts", "demos")

@@ -88,11 +88,11 @@ def parse_sweep(text: str, config: Config) -> Sweep:
             f"--sweep {text}: use --orders N for orders of rows, which are averaged within a seed"
         )
     section, _, name = key.partition(".")
-    own = [role for role in SFT_ROLES if section == "sft" and name in getattr(config.sft, role)]
-    if own:
-        instead = " or ".join(f"sft.{role}.{name}" for role in own)
+    if own := _own_values(config, section, name):
+        of, places = own
         raise InputError(
-            f"--sweep {text}: the recipe has values of its own for single models; sweep {instead}"
+            f"--sweep {text}: the recipe has values of its own for single {of}; sweep "
+            f"{' or '.join(f'{place}.{name}' for place in places)}"
         )
     if not equals or "." not in key or not all(literals):
         raise InputError(f"--sweep {text}: expected section.key=value,value,...")
@@ -114,6 +114,16 @@ def parse_sweep(text: str, config: Config) -> Sweep:
             f"--sweep {text}: the recipe does not name {key}; say its own value with --set {key}=…"
         )
     return sweep
+
+
+def _own_values(config: Config, section: str, name: str) -> tuple[str, list[str]] | None:
+    """What has a value of its own beside that of the section, and the places of these values."""
+    if section == "sft":
+        of, places = "models", [f"sft.{r}" for r in SFT_ROLES if name in getattr(config.sft, r)]
+    else:
+        rules = config.pairs.rules if section == "pairs" else {}
+        of, places = "pair rules", [f"pairs.rules.{rule}" for rule in rules if name in rules[rule]]
+    return (of, places) if places else None
 
 
 def parse_sweeps(texts: Sequence[str], config: Config) -> tuple[Sweep, ...]:

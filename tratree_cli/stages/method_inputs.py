@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError
@@ -102,10 +102,7 @@ def learned_from(config: Config, record: Method, kind: str) -> Node:
     explorer = "strong" if record.own_exploration else ""
     if kind == "pairs":
         if record.of_pairs == "mirror":
-            asked: dict[str, Any] = {"mirror": True}
-            if "mirror" in config.pairs.rules.get(record.pair_rule, {}):
-                asked["rules"] = {record.pair_rule: {"mirror": True}}
-            config = config.with_values({"pairs": asked}, f"method {record.name}")
+            config = config.with_values({"pairs": {"mirror": True}}, f"method {record.name}")
         return mine_pairs.node(config, rule=record.pair_rule, explorer=explorer)
     rollouts = explore.node(config, explorer=explorer)
     if kind == "rollouts":

@@ -48,7 +48,7 @@ class SftAutoParameters:
 
 STAGE = Stage(
     "sft",
-    2,
+    3,
     "model",
     "tratree_cli.stages.sft:run",
     SftParameters,

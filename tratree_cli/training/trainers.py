@@ -7,6 +7,7 @@ IMITATION = Trainer(
     summary="the negative log-likelihood of the agent's tokens (Eq. 4 and 8)",
     rows="conversations",
     body="tratree_cli.training.imitation:train",
+    version=2,
     rank=10,
 )
 EXPLORER = Trainer(
@@ -14,6 +15,7 @@ EXPLORER = Trainer(
     summary="imitation that moves away from an earlier model (Eq. 5)",
     rows="conversations",
     body="tratree_cli.training.explorer:train",
+    version=2,
     rank=20,
 )
 PREFERENCE = Trainer(
