@@ -116,9 +116,9 @@ def _place_base(store: Store, folder: Path) -> str:
         written = orjson.dumps(config, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
         (folder / ADAPTER_FILE).write_bytes(written + b"\n")
     else:
-        from tratree_cli.models.load import resolve_base
+        from tratree_cli.models.load import adapter_base
 
-        _copy(resolve_base(name).folder, folder / "base")
+        _copy(adapter_base(folder).folder, folder / "base")
     if (folder / "base").is_dir():
         (folder / BASE_FILE).unlink(missing_ok=True)  # it may name a folder of this machine
     return (

@@ -107,7 +107,9 @@ def rows_with_masks(draw: Any) -> tuple[list[list[int]], list[list[int]]]:
 def test_log_probabilities_and_gradients_are_those_of_the_rows(
     name: str, case: tuple[list[list[int]], list[list[int]]], budget: int
 ) -> None:
-    assert_equal(tiny(name), *case, budget)
+    # One row may be longer: a budget below it is refused, which test_trie is about.
+    longest = max(map(len, case[0]))
+    assert_equal(tiny(name), *case, budget and max(budget, longest))
 
 
 @settings(max_examples=12, deadline=None)
