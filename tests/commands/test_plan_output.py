@@ -15,8 +15,9 @@ def tratree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
 
 
 def test_a_plan_names_policies_as_tables_do_and_records_as_they_are_stored(
-    tratree: Folder,
+    tratree: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "160")  # so that no state is wrapped
     plan = tratree("report", "--recipe", "micro", "--dry-run", "--verbose").out
     assert "depends on W2SG tree-DPO" in plan and "depends on SFT weak" in plan
     assert "strong model" not in plan and "SFT weak model" not in plan
