@@ -19,8 +19,16 @@ from typer.testing import CliRunner, Result
 
 
 def invoke(app: Any, words: Sequence[str], **options: Any) -> Result:
-    """``words`` given to a typer application or one of its commands, inside this process."""
-    return CliRunner().invoke(app, list(words), **options)
+    """``words`` given to a typer application or one of its commands, inside this process.
+
+    What the command settles for its own process (``--trust-remote-code``) ends with the call.
+    """
+    before = dict(os.environ)
+    try:
+        return CliRunner().invoke(app, list(words), **options)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @dataclass(frozen=True)
