@@ -31,7 +31,7 @@ from tratree_store import entries as records
 from tratree_store.copying import copy_file
 from tratree_store.gc import plan
 from tratree_store.keys import sha256
-from tratree_store.migrations import migrate
+from tratree_store.migrations import build
 from tratree_store.objects import FILES, MANIFEST, File, Manifest, folder_of, hash_file
 from tratree_store.rows import Row, row_of
 
@@ -49,14 +49,19 @@ def fill(root: Path, count: int, writers: int = 1) -> Store:
         ]
     with sqlite3.connect(store.index.path) as database:
         database.execute("PRAGMA journal_mode = wal")
-        migrate(database)
-        database.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", map(astuple, rows))
         edges = [
             (row.recipe, "input", 0, before.object)
             for before, row in pairwise(rows)
             if row.stage != STAGES[0][0]
         ]
-        database.executemany("INSERT INTO inputs VALUES (?, ?, ?, ?)", edges)
+
+        def insert() -> int:
+            values = map(astuple, rows)
+            database.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+            database.executemany("INSERT INTO inputs VALUES (?, ?, ?, ?)", edges)
+            return len(rows)
+
+        build(database, insert)
     return store
 
 

@@ -58,7 +58,7 @@ class Removal:
                 changed.add(path.parent.parent)
             except OSError:
                 changed.add(path.parent)
-        for folder in changed if self._store.durable else ():
+        for folder in sorted(changed) if self._store.durable else ():
             with contextlib.suppress(FileNotFoundError):
                 sync_folder(folder)
 

@@ -99,7 +99,8 @@ def test_openenvs_client_in_a_synchronous_program(start: Start) -> None:
 
 def test_the_example_of_the_documentation_runs(start: Start, tmp_path: Path) -> None:
     page = (REPOSITORY / "docs" / "serving.md").read_text("utf-8")
-    [example] = re.findall("```python\n(.*?)```", page, re.DOTALL)
+    mark = r"<!-- tested by: \S+ -->\n"
+    [example] = re.findall(mark + "```python\n(.*?)```", page, re.DOTALL)
     script = tmp_path / "example.py"
     script.write_text(example.replace("http://127.0.0.1:8000", start("webshop").url))
     done = subprocess.run([CLIENTS / "python", script], capture_output=True, text=True)
