@@ -29,6 +29,11 @@ class Interval:
     low: float | None = None
     high: float | None = None
 
+    @property
+    def leaves_out_zero(self) -> bool:
+        """Whether all of the interval lies on one side of 0."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
     def scaled(self, factor: float) -> Interval:
         """The same interval in other units (``factor`` > 0)."""
         return Interval(

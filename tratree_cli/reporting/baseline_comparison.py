@@ -40,12 +40,7 @@ class AgainstBaseline:
     def apart(self) -> bool:
         """Whether the interval over tasks leaves out 0."""
         interval = self.difference.difference
-        return (
-            interval is not None
-            and interval.low is not None
-            and interval.high is not None
-            and (interval.low > 0 or interval.high < 0)
-        )
+        return interval is not None and interval.leaves_out_zero
 
     @property
     def tested(self) -> bool:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tratree_cli.evaluation.behaviour import strict
-from tratree_cli.evaluation.bootstrap import Interval
 from tratree_cli.evaluation.compare import PairedDifference, paired_difference
 from tratree_cli.evaluation.significance import SeedTest, hedges_g, holm, welch
 from tratree_cli.methods.registry import is_method, method, stand_ins
@@ -74,16 +73,6 @@ def strongest(comparisons: Sequence[AgainstControl], own: Cohort) -> AgainstCont
     """The comparison with the control that earns most; None without a control."""
     own_controls = [one for one in comparisons if one.own is own and one.reward.difference]
     return max(own_controls, key=_earned, default=None)
-
-
-def apart(interval: Interval | None) -> bool:
-    """Whether an interval leaves out 0."""
-    return (
-        interval is not None
-        and interval.low is not None
-        and interval.high is not None
-        and (interval.low > 0 or interval.high < 0)
-    )
 
 
 def _earned(comparison: AgainstControl) -> float:

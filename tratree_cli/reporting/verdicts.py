@@ -16,7 +16,6 @@ from tratree_cli.reporting.baseline_comparison import ALPHA, BaselineComparison,
 from tratree_cli.reporting.cohorts import Cohort
 from tratree_cli.reporting.control_comparison import (
     AgainstControl,
-    apart,
     in_question,
     strongest,
 )
@@ -68,7 +67,7 @@ def verdict(own: Cohort, control: Cohort, paired: PairedDifference, p: float | N
     assert difference is not None
     earned, its = f"{own.name} {_earned(own):.1f}", f"{control.name} ({_earned(control):.1f})"
     on = f"on the same {paired.tasks} tasks"
-    if not apart(difference):
+    if not difference.leaves_out_zero:
         size = f"{signed(difference)} {on}"
         record = method(control.method) if is_method(control.method) else None
         same = (record and record.alternative) or "that control"

@@ -11,7 +11,6 @@ from tratree_cli.display.blocks import (
     NUMBER,
     P_VALUE,
     RATIO,
-    SIGNIFICANT,
     TEXT,
     Cell,
     Column,
@@ -19,7 +18,7 @@ from tratree_cli.display.blocks import (
     Table,
 )
 from tratree_cli.evaluation.compare import PairedDifference
-from tratree_cli.evaluation.significance import ONE_SEED, SeedTest
+from tratree_cli.evaluation.significance import ONE_SEED
 from tratree_cli.reporting.baseline_comparison import (
     ALPHA,
     AgainstBaseline,
@@ -28,18 +27,18 @@ from tratree_cli.reporting.baseline_comparison import (
     extra_data,
 )
 from tratree_cli.reporting.cohorts import Cohort
+from tratree_cli.reporting.comparison_cells import (
+    difference_cell,
+    each_eval_set,
+    key_and_title,
+    p_cell,
+)
 from tratree_cli.reporting.report_data import ReportData
-from tratree_cli.reporting.selection import environment_title, eval_sets, main_cohorts
 
 
 def tables(data: ReportData) -> Iterator[Table]:
     """A table for every environment and split that has a baseline and a rival."""
-    main = main_cohorts(data.cohorts)
-    for eval_set in eval_sets(main):
-        here = [group for group in main if eval_set.holds(group)]
-        title = eval_set.title if eval_set.environment else ""
-        if (table := comparison_table(here, title)) is not None:
-            yield table
+    return each_eval_set(data, comparison_table)
 
 
 def comparison_table(groups: Sequence[Cohort], where: str = "") -> Table | None:
@@ -71,11 +70,15 @@ def comparison_table(groups: Sequence[Cohort], where: str = "") -> Table | None:
         columns.append(Column("Extra data", TEXT))
     rows = []
     for rival, more in zip(compared, given, strict=True):
-        cells = [Cell(rival.cohort.name), _difference(rival), Cell(_counts(rival.difference))]
+        cells = [
+            Cell(rival.cohort.name),
+            difference_cell(rival.difference),
+            Cell(_counts(rival.difference)),
+        ]
         if tested:
             cells += [
-                _p_cell(rival.welch_p, rival.unpaired),
-                _p_cell(rival.paired_p, rival.matched),
+                p_cell(rival.welch_p, rival.unpaired),
+                p_cell(rival.paired_p, rival.matched),
                 Cell(rival.effect),
             ]
         if has_gap:
@@ -83,35 +86,18 @@ def comparison_table(groups: Sequence[Cohort], where: str = "") -> Table | None:
         if any(given):
             cells.append(Cell(more or None))
         rows.append(Row(tuple(cells)))
-    descriptor = baseline.descriptor
-    environment, split = descriptor.environment, descriptor.task_set
-    where = where or (environment_title(environment) if environment else "")
+    key, title = key_and_title("versus", f"Against {baseline.name}", baseline, where)
     return Table(
-        key=f"versus-{environment or 'all'}-{split or 'all'}",
-        title=f"Against {baseline.name}" + (f" on {where}" if where else ""),
+        key=key,
+        title=title,
         columns=tuple(columns),
         rows=tuple(rows),
         notes=_notes(comparison, tested, any(given)),
     )
 
 
-def _difference(rival: AgainstBaseline) -> Cell:
-    interval = rival.difference.difference
-    if interval is None:
-        return Cell()
-    return Cell(
-        interval.value, interval.low, interval.high, mark=SIGNIFICANT if rival.apart else ""
-    )
-
-
 def _counts(difference: PairedDifference) -> str:
     return f"{difference.better}/{difference.worse} of {difference.tasks}"
-
-
-def _p_cell(p: float | None, test: SeedTest) -> Cell:
-    if p is None:
-        return Cell("one seed" if test.note == ONE_SEED else None)
-    return Cell(p, mark=SIGNIFICANT if p < ALPHA else "")
 
 
 def _notes(comparison: BaselineComparison, tested: bool, given: bool) -> tuple[str, ...]:

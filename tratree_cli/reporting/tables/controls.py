@@ -11,30 +11,27 @@ from tratree_cli.display.blocks import (
     NUMBER,
     P_VALUE,
     RATIO,
-    SIGNIFICANT,
     TEXT,
     Cell,
     Column,
     Row,
     Table,
 )
-from tratree_cli.evaluation.compare import PairedDifference
-from tratree_cli.evaluation.significance import ONE_SEED, SeedTest
 from tratree_cli.reporting.baseline_comparison import ALPHA, extra_data
 from tratree_cli.reporting.cohorts import Cohort
-from tratree_cli.reporting.control_comparison import AgainstControl, against_controls, apart
+from tratree_cli.reporting.comparison_cells import (
+    difference_cell,
+    each_eval_set,
+    key_and_title,
+    p_cell,
+)
+from tratree_cli.reporting.control_comparison import AgainstControl, against_controls
 from tratree_cli.reporting.report_data import ReportData
-from tratree_cli.reporting.selection import environment_title, eval_sets, main_cohorts
 
 
 def tables(data: ReportData) -> Iterator[Table]:
     """A table for every environment and split in which some control was evaluated."""
-    main = main_cohorts(data.cohorts)
-    for eval_set in eval_sets(main):
-        here = [group for group in main if eval_set.holds(group)]
-        title = eval_set.title if eval_set.environment else ""
-        if (table := controls_table(here, title)) is not None:
-            yield table
+    return each_eval_set(data, controls_table)
 
 
 def controls_table(groups: Sequence[Cohort], where: str = "") -> Table | None:
@@ -58,12 +55,10 @@ def controls_table(groups: Sequence[Cohort], where: str = "") -> Table | None:
         Column("Data beside it", TEXT),
     ]
     rows = [Row(_cells(one, tested, data)) for one, data in zip(comparisons, given, strict=True)]
-    descriptor = comparisons[0].own.descriptor
-    environment, split = descriptor.environment, descriptor.task_set
-    where = where or (environment_title(environment) if environment else "")
+    key, title = key_and_title("controls", "Against the controls", comparisons[0].own, where)
     return Table(
-        key=f"controls-{environment or 'all'}-{split or 'all'}",
-        title="Against the controls" + (f" on {where}" if where else ""),
+        key=key,
+        title=title,
         columns=tuple(columns),
         rows=tuple(rows),
         notes=_notes(comparisons, tested),
@@ -74,26 +69,12 @@ def _cells(one: AgainstControl, tested: bool, given: str) -> tuple[Cell, ...]:
     return (
         Cell(one.own.name),
         Cell(one.control.name),
-        _difference(one.reward),
-        *((_p_cell(one.reward_p, one.reward_test), Cell(one.effect)) if tested else ()),
-        _difference(one.strict),
-        *((_p_cell(one.strict_p, one.strict_test),) if tested else ()),
+        difference_cell(one.reward),
+        *((p_cell(one.reward_p, one.reward_test), Cell(one.effect)) if tested else ()),
+        difference_cell(one.strict),
+        *((p_cell(one.strict_p, one.strict_test),) if tested else ()),
         Cell(given or None),
     )
-
-
-def _difference(paired: PairedDifference) -> Cell:
-    interval = paired.difference
-    if interval is None:
-        return Cell()
-    mark = SIGNIFICANT if apart(interval) else ""
-    return Cell(interval.value, interval.low, interval.high, mark=mark)
-
-
-def _p_cell(p: float | None, test: SeedTest) -> Cell:
-    if p is None:
-        return Cell("one seed" if test.note == ONE_SEED else None)
-    return Cell(p, mark=SIGNIFICANT if p < ALPHA else "")
 
 
 def _notes(comparisons: Sequence[AgainstControl], tested: bool) -> tuple[str, ...]:
