@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,37 +14,21 @@ from pathlib import Path
 import orjson
 import pytest
 
+from tests.transformers_serve import START, require_packages, smallest_model
 from tratree_cli.formats.rollouts import Rollouts, conversation, read_rollouts
-from tratree_cli.resources import templates_dir
 
 pytestmark = pytest.mark.slow
-
-START = "import sys; from transformers.cli.transformers import main; sys.exit(main())"
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The smallest embedded model, in the arithmetic and with the rules of both."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    folder = tmp_path_factory.mktemp("model") / "tratree-s"
-    shutil.copytree(templates_dir() / "models" / "tratree-s", folder)
-    AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).save_pretrained(folder)
-    # The local engine lets no agent say a control token; the server does, and leaves it out.
-    added = AutoTokenizer.from_pretrained(folder).added_tokens_decoder
-    settings = orjson.loads((folder / "generation_config.json").read_bytes())
-    control = {number for number, token in added.items() if token.special}
-    settings["suppress_tokens"] = sorted(control - {settings["eos_token_id"]})
-    (folder / "generation_config.json").write_bytes(orjson.dumps(settings))
-    return folder
+    return smallest_model(tmp_path_factory.mktemp("model") / "tratree-s")
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    for name in ("fastapi", "uvicorn", "openai"):
-        if importlib.util.find_spec(name) is None:
-            pytest.skip(f"{name} is not installed: pip install 'tratree[serve]'")
+    require_packages()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

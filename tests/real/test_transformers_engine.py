@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shlex
 import shutil
@@ -10,43 +9,27 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
 from tests.command_line import run_tratree
 from tests.real.smollm2 import NotAvailableError, model_folder
+from tests.transformers_serve import START, require_packages, smallest_model
 from tratree_cli.formats.rollouts import Rollouts, conversation, read_rollouts
-from tratree_cli.resources import templates_dir
 
 pytestmark = pytest.mark.slow
-START = "import sys; from transformers.cli.transformers import main; sys.exit(main())"
 COMMAND = {"TRATREE_TRANSFORMERS": shlex.join([sys.executable, "-c", START])}
 """The one of these tests' own packages, which need not be on the path."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def packages() -> None:
-    for name in ("fastapi", "uvicorn", "openai"):
-        if importlib.util.find_spec(name) is None:
-            pytest.skip(f"{name} is not installed: pip install 'tratree[serve]'")
+    require_packages()
 
 
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The smallest embedded model, with the rules of both engines in its own settings."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    folder = tmp_path_factory.mktemp("model") / "tratree-s"
-    shutil.copytree(templates_dir() / "models" / "tratree-s", folder)
-    AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).save_pretrained(folder)
-    # The local engine lets no agent say a control token; the server does, and leaves it out.
-    added = AutoTokenizer.from_pretrained(folder).added_tokens_decoder
-    settings = orjson.loads((folder / "generation_config.json").read_bytes())
-    control = {number for number, token in added.items() if token.special}
-    settings["suppress_tokens"] = sorted(control - {settings["eos_token_id"]})
-    (folder / "generation_config.json").write_bytes(orjson.dumps(settings))
-    return folder
+    return smallest_model(tmp_path_factory.mktemp("model") / "tratree-s")
 
 
 @pytest.fixture(scope="module")
