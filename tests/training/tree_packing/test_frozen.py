@@ -73,6 +73,20 @@ def test_scores_by_trees_are_the_scores_by_rows(
     by_trees = reference_logps(weaker, rows)
     np.testing.assert_allclose(by_trees.chosen, by_rows.chosen, rtol=1e-6, atol=1e-5)
     np.testing.assert_allclose(by_trees.rejected, by_rows.rejected, rtol=1e-6, atol=1e-5)
+    assert by_rows.sharing is None and by_trees.sharing is not None
+    assert by_trees.sharing.flat == sum(row.tokens for row in rows)
+    assert by_trees.sharing.ratio > 1 and by_trees.sharing.repeated == 0
+
+
+def test_scores_in_several_pieces_say_what_the_pieces_repeat(
+    weaker: Path, rows: list[PairRow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = reference_logps(weaker, rows).sharing
+    monkeypatch.setattr(frozen, "TOKENS", max(row.length for row in rows))
+    cut = reference_logps(weaker, rows).sharing
+    assert whole is not None and cut is not None
+    assert cut.repeated == cut.unique - whole.unique > 0
+    assert cut.flat == whole.flat
 
 
 def test_a_packed_score_that_differs_is_computed_by_rows_and_said(
@@ -81,6 +95,7 @@ def test_a_packed_score_that_differs_is_computed_by_rows_and_said(
     monkeypatch.setattr(scorer, "TOLERANCE", dict.fromkeys(scorer.TOLERANCE, -1.0))
     found = reference_logps(weaker, rows)
     assert "tree packing is off for this model" in " ".join(found.remarks)
+    assert found.sharing is None
     np.testing.assert_array_equal(
         found.chosen, reference_logps(weaker, rows, by_trees=False).chosen
     )
