@@ -235,7 +235,7 @@ def _of_sharing(sharing: Sharing | None, spent: float) -> dict[str, float]:
     if sharing is None:
         return {}
     saved = spent * (sharing.ratio - 1)
-    return {"shared": sharing.ratio, "distinct": sharing.unique, "saved s": saved}
+    return {"shared": sharing.ratio, "distinct": sharing.unique, "seconds saved": saved}
 
 
 def _divergence_message(what: str, step: int, args: Any) -> str:

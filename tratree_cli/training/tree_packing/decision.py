@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from tratree_cli.training.launch import SHARDED, STRATEGY
 from tratree_cli.training.params import Sharing, TrainingParams
 from tratree_cli.training.tree_packing.scorer import WORTH_IT, given_up
-from tratree_cli.training.tree_packing.support import head_rescales, why_not_packed
+from tratree_cli.training.tree_packing.support import why_not_packed
 from tratree_cli.training.tree_packing.trie import build_tries
 
 OURS = ("auto", "sdpa")
@@ -98,4 +98,4 @@ def _why_not(model: Any) -> str:
     strategy = os.environ.get(STRATEGY, "")
     if strategy in SHARDED:
         return f"its weights are cut into pieces ({strategy})"
-    return "its head rescales the logits" if head_rescales(model) else why_not_packed(model)
+    return why_not_packed(model)

@@ -74,7 +74,10 @@ class FrozenModel:
         self.batch = batch
         self.remark = ""
         self._rescales = head_rescales(model)
-        self._packing = packing and not self._rescales and not why_not_packed(model)
+        reason = why_not_packed(model)
+        if packing and reason:
+            self.remark = given_up(reason)
+        self._packing = packing and not reason
         self._checked: set[int] = set()
         self._before = model.config._attn_implementation
         self._device = model.get_input_embeddings().weight.device
