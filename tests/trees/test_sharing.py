@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trees.making import SHOP
@@ -26,6 +26,7 @@ def test_trajectories_that_are_equal_are_read_once() -> None:
     assert read_and_distinct(columns, np.zeros_like(characters)) == (0, 0)
 
 
+@settings(deadline=None)
 @given(TASKS)
 def test_all_steps_are_read_and_distinct_beginnings_are_counted_once(
     tasks: list[list[list[int]]],

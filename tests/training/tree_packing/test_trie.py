@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tratree_cli.errors import InputError
@@ -16,6 +16,7 @@ from tratree_cli.training.tree_packing.trie import build_tries, repeated_tokens
 ROWS = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=8), min_size=1, max_size=8)
 
 
+@settings(deadline=None)
 @given(ROWS, st.sampled_from((0, 8, 11)))
 def test_every_row_is_a_path(rows: list[list[int]], budget: int) -> None:
     tries = build_tries(rows, budget)
@@ -28,6 +29,7 @@ def test_every_row_is_a_path(rows: list[list[int]], budget: int) -> None:
             assert trie.parent[path].tolist() == [-1, *path[:-1].tolist()]
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_each_distinct_prefix_is_one_node(rows: list[list[int]]) -> None:
     (trie,) = build_tries(rows)
@@ -35,6 +37,7 @@ def test_each_distinct_prefix_is_one_node(rows: list[list[int]]) -> None:
     assert len(trie) == len(prefixes)
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_ancestors_are_what_the_euler_tour_says(rows: list[list[int]]) -> None:
     (trie,) = build_tries(rows)
@@ -63,6 +66,7 @@ def test_sharing_counts_flat_and_unique_tokens_and_a_cut_repeats_some() -> None:
     assert (nodes - whole.unique, cut, cut - nodes) == (0, 8, 2)
 
 
+@settings(deadline=None)
 @given(ROWS, st.sampled_from((8, 11)))
 def test_what_pieces_repeat_is_counted_exactly(rows: list[list[int]], budget: int) -> None:
     (whole,), cut = build_tries(rows), build_tries(rows, budget)
