@@ -19,6 +19,12 @@ from tratree_cli.errors import InputError, did_you_mean
         (["evaluate"], "(did you mean 'eval'?)"),
         (["eval", "tratree-x", "-n"], "(did you mean 'tratree-"),
         (["eval", "--policy", "expertt", "-n"], "(did you mean 'expert'?)"),
+        (["eval", "--policy", "openia:x", "-n"], "(did you mean 'openai'?)"),
+        (
+            ["eval", "--policy", "zzz", "-n"],
+            "no policy or model 'zzz'; policies are expert, random",
+        ),
+        (["eval", "model:0123", "-n"], "no artifact in the store answers to 'model:0123'"),
         (
             ["explore", "--polcy", "x"],
             "no option '--polcy' of `tratree explore` (did you mean '--policy'?)",

@@ -12,6 +12,7 @@ from typing import Any
 
 from tratree_cli.commands.examples import EXAMPLES
 from tratree_cli.commands.output import print_text
+from tratree_cli.display.help_style import prepare
 
 DEFAULTS: Mapping[str, Mapping[str, str]] = {
     "sft": {
@@ -57,6 +58,7 @@ def complete(name: str, command: Any) -> None:
     shown = command.format_help
 
     def format_help(ctx: Any, formatter: Any) -> None:
+        prepare(command, ctx)
         _tell_defaults(name, command)
         shown(ctx, formatter)
         if lines := EXAMPLES.get(name, ()):
@@ -72,7 +74,7 @@ def _tell_defaults(name: str, command: Any) -> None:
     if name in DEFAULTS or "recipe" in known:
         recipe, values = _effective(sys.argv)
         for option, key in {**COMMON, **DEFAULTS.get(name, {})}.items():
-            if option in known and key in values:
+            if option in known and values.get(key):
                 _add(known[option], f"({recipe}: {values[key]})")
     _list_choices(known)
 

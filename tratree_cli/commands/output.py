@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tratree_cli.display.text import one_line
+from tratree_cli.display.text import sentence
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -21,9 +21,9 @@ WIDE = 200
 """Columns of a listing where stdout is no terminal."""
 
 
-def say(sentence: str) -> None:
-    """One line for people, on stderr."""
-    sys.stderr.write(f"{one_line(sentence)}\n")
+def say(words: str) -> None:
+    """One sentence for people, on stderr."""
+    sys.stderr.write(sentence(words, sys.stderr) + "\n")
 
 
 def print_line(text: str) -> None:

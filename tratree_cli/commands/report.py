@@ -12,7 +12,7 @@ from tratree_cli.commands.completion import REPORT_FORMATS, complete_format
 from tratree_cli.commands.engines import ENGINE_HELP
 from tratree_cli.commands.next_step import short
 from tratree_cli.commands.output import print_text
-from tratree_cli.commands.registered import complete_methods
+from tratree_cli.commands.registered import complete_methods, listed, study_methods
 from tratree_cli.commands.session import Session, stage_command
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def report(
         str | None,
         typer.Option(
             "--methods",
-            help="Comma-separated, or all, instead of the recipe's.",
+            help=f"Comma-separated (default: the recipe's), or all: {listed(study_methods())}.",
             autocompletion=complete_methods,
         ),
     ] = None,

@@ -39,7 +39,7 @@ def pairs_view(pairs: PairFile, limit: int = 10) -> RenderableType:
         Text(f"{len(found)} pairs on {tasks} tasks (rule {rule})", style="bold")
     ]
     if not found:
-        parts.append(Text(NOTHING_INFORMATIVE, style="yellow"))
+        parts.append(Text(NOTHING_INFORMATIVE, style="bold"))
     else:
         gaps = Counter(min(_BINS - 1, int(pair.gap * _BINS)) for pair in found)
         steps = Counter(pair.step for pair in found)
