@@ -57,7 +57,7 @@ class ModelsSection:
 class DemosSection:
     policy: str = note("expert", "who demonstrates")
     split: str = note("train", "split the demonstrations come from")
-    tasks: int = note(200, "number of demonstrated tasks, 0 for all (ours)", least=0)
+    limit: int = note(200, "only the first N tasks are demonstrated, 0: all (ours)", least=0)
     min_score: float = note(0.0, "demonstrations below this score are left out (ours)")
 
 
@@ -177,8 +177,8 @@ class ExploreSection:
         [1.0], "nucleus masses, crossed with the temperatures (ours)", above=0, most=1
     )
     split: str = note("train", "split that is explored")
-    tasks: int = note(0, "number of explored tasks, 0 for all", least=0)
-    task_ids: list[str] = note([], "explored tasks by name; empty for the first of the split")
+    limit: int = note(0, "only the first N tasks are explored, 0: all", least=0)
+    task_ids: list[str] = note([], "explored tasks by name (`--tasks`); empty: those of the split")
     explorer: str = note(
         "weak",
         "whose exploration: weak, strong (the SFT models) or both, M samples a task of each",
@@ -352,7 +352,7 @@ class JointSection:
 @dataclass(frozen=True)
 class EvalSection:
     split: str = note("test", "split that is evaluated")
-    tasks: int = note(0, "number of tasks, 0 for all", least=0)
+    limit: int = note(0, "only the first N tasks are evaluated, 0: all", least=0)
     samples: int = note(1, "episodes per task", least=1)
     temperature: float = note(0.0, "0 is greedy", least=0)
     top_p: float = note(1.0, "nucleus mass when sampling", above=0, most=1)

@@ -25,7 +25,7 @@ DEFAULTS: Mapping[str, Mapping[str, str]] = {
         "temperature": "explore.temperature",
         "top_p": "explore.top_p",
         "split": "explore.split",
-        "limit": "explore.tasks",
+        "limit": "explore.limit",
         "explorer": "explore.explorer",
     },
     "build-tree": {
@@ -44,7 +44,7 @@ DEFAULTS: Mapping[str, Mapping[str, str]] = {
     "train-strong": {"explorer": "explore.explorer", "init": "train.init", "beta": "dpo.beta"},
     "eval": {
         "split": "eval.split",
-        "limit": "eval.tasks",
+        "limit": "eval.limit",
         "samples": "eval.samples",
         "temperature": "eval.temperature",
     },
