@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.conftest import Command
 from tratree_cli.commands.report import check_output
+from tratree_cli.commands.show import check_format
 from tratree_cli.errors import InputError, did_you_mean
 
 
@@ -65,6 +66,8 @@ def test_the_format_follows_the_suffix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     with pytest.raises(InputError, match="--output"):
         check_output("html", None)
+    with pytest.raises(InputError, match=r"> tree\.html"):
+        check_format("html")
 
 
 def test_help_is_a_command_too(tratree: Command) -> None:
