@@ -106,7 +106,8 @@ def said(make: Maker, difference: Interval, p: float | None, seeds: int = 1) -> 
             0.044,
             3,
             "W2SG MCTS 84.0 is 4.1 [2.6, 5.7] above SFT strong, more updates (80.0) on the same 50 "
-            "tasks, and over 3 training seeds (Welch, Holm: p = 0.0440).",
+            "tasks, and over 3 training seeds (Welch, Holm: p = 0.0440): more training "
+            "alone does less.",
         ),
         (
             Interval(4.1, 2.6, 5.7),
@@ -120,7 +121,7 @@ def said(make: Maker, difference: Interval, p: float | None, seeds: int = 1) -> 
             None,
             1,
             "W2SG MCTS 84.0 is 4.1 [2.6, 5.7] above SFT strong, more updates (80.0) on the same 50 "
-            "tasks; one seed, so no test over trainings.",
+            "tasks: more training alone does less; one seed, so no test over trainings.",
         ),
         (
             Interval(1.0, -0.5, 2.5),
@@ -141,7 +142,7 @@ def said(make: Maker, difference: Interval, p: float | None, seeds: int = 1) -> 
             None,
             1,
             "W2SG MCTS 84.0 is 3.0 [1.5, 4.5] below SFT strong, more updates (80.0) on the same 50 "
-            "tasks; one seed, so no test over trainings.",
+            "tasks: more training alone does more; one seed, so no test over trainings.",
         ),
     ],
 )
