@@ -141,11 +141,27 @@ def load(name: str) -> Any:
     command = typer.main.get_command(module.app)
     command.name = name
     startup.skip_validation(command)
+    _styled(command)
     if {"--help", "-h"} & set(sys.argv) or "help" in sys.argv[1:2]:
         from tratree_cli.commands.help_page import complete
 
         complete(name, command)
     return command
+
+
+def _styled(command: Any) -> None:
+    """Let the pages of ``command`` and of the commands in it look like ours."""
+    shown = command.format_help
+
+    def format_help(ctx: Any, formatter: Any) -> None:
+        from tratree_cli.display.help_style import prepare
+
+        prepare(command, ctx)
+        shown(ctx, formatter)
+
+    command.format_help = format_help
+    for inner in getattr(command, "commands", {}).values():
+        _styled(inner)
 
 
 def _usage_error(error: Exception) -> Any:

@@ -12,7 +12,6 @@ from typing import Any
 
 from tratree_cli.commands.examples import EXAMPLES
 from tratree_cli.commands.output import print_text
-from tratree_cli.display.help_style import prepare
 
 DEFAULTS: Mapping[str, Mapping[str, str]] = {
     "sft": {
@@ -58,7 +57,6 @@ def complete(name: str, command: Any) -> None:
     shown = command.format_help
 
     def format_help(ctx: Any, formatter: Any) -> None:
-        prepare(command, ctx)
         _tell_defaults(name, command)
         shown(ctx, formatter)
         if lines := EXAMPLES.get(name, ()):
