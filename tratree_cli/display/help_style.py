@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -44,4 +45,5 @@ def _value(param: Any, shown: Callable[..., str | None], ctx: Any) -> str | None
     words = shown(ctx=ctx)
     if words is None or getattr(param, "is_flag", False):
         return None
-    return words.replace("list[str]", "str").replace(" range", "")
+    one = re.sub(r"list\[(\w+)\]", lambda found: found[1].lower(), words)
+    return one.replace(" range", "")
