@@ -158,7 +158,8 @@ class LineReporter:
         self.console.print(words, soft_wrap=not self.console.is_terminal)
 
     def hint(self, command: str) -> None:
-        self._line(Text.assemble(("next: ", "dim"), (command, "bold")))
+        # Whole, however long: a command that was cut cannot be typed.
+        self.console.print(Text.assemble(("next: ", "dim"), (command, "bold")), soft_wrap=True)
 
     def show(self, renderable: Any) -> None:
         self.console.print(renderable)
@@ -301,5 +302,5 @@ def _note(text: str) -> str:
 
 
 def stdout_console() -> Console:
-    """The console for content (``show``, ``report``): stdout, wide where it is no terminal."""
+    """The console for a report: stdout."""
     return colours.console(file=sys.stdout)
