@@ -325,7 +325,14 @@ def test_the_stage_scores_what_both_models_can_read(
     result, kept = scored_by_stage(
         [*pairs, long], weaker, policy, tmp_path, max_length=400, too_long="drop", dtype="float32"
     )
-    assert result.summary == {"pairs": 8, "tokens": sum(row.tokens for row in plain)}
+    assert scored.sharing is not None
+    assert result.summary == {
+        "pairs": 8,
+        "tokens": sum(row.tokens for row in plain),
+        "sharing_ratio": round(scored.sharing.ratio, 2),
+        "distinct_tokens": scored.sharing.unique,
+        "repeated_tokens": 0,
+    }
     assert any("1 of 9 pairs" in warning for warning in result.warnings), result.warnings
     assert list(kept.identities) == list(scored.identities)
     assert kept.chosen == pytest.approx(scored.chosen, abs=1e-5)

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from tratree_cli.display.colours import AMBER, GREEN, RED
 from tratree_cli.display.sparkline import bar, sparkline
+from tratree_cli.display.summaries import shared_text
 from tratree_cli.display.text import counted, one_line
 from tratree_cli.display.tree_rows import TreeRow, node_gaps, tree_rows
 from tratree_cli.display.valid_actions import most_informative, valid_nodes
@@ -117,8 +118,7 @@ def statistics_table(found: ForestStatistics, shared: tuple[int, int]) -> Table:
         ),
         (
             "sharing",
-            f"{flat / unique if unique else 1.0:.1f} times the text that is distinct ({unique:,} "
-            f"characters of {flat:,}); training computes that (tree_packing)",
+            shared_text(flat / unique if unique else 1.0, unique),
         ),
     )
     for name, words in rows:

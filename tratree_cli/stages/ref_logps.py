@@ -17,6 +17,7 @@ from tratree_cli.stages.training_inputs import (
     base_identity,
     length_policy,
     length_warnings,
+    sharing_summary,
     training_progress,
 )
 
@@ -95,7 +96,10 @@ def run(job: Job[RefLogpsParameters]) -> Result:
         model, rows, threads=job.options.threads, progress=training_progress(job), config=config
     )
     write_logps(scored, job.out)
+    summary: dict[str, float] = {"pairs": len(rows), "tokens": lengths.tokens}
+    if scored.sharing is not None:
+        summary |= sharing_summary(scored.sharing)
     return Result(
-        {"pairs": len(rows), "tokens": lengths.tokens},
+        summary,
         warnings=[*length_warnings(lengths, len(pairs.pairs), "pairs"), *scored.remarks],
     )

@@ -16,7 +16,7 @@ from tratree_cli.training.convergence import LOSS_FALL, loss_fall
 
 if TYPE_CHECKING:
     from tratree_cli.models.load import BaseModel
-    from tratree_cli.training.params import LoraParams, Progress, TrainingResult
+    from tratree_cli.training.params import LoraParams, Progress, Sharing, TrainingResult
 
 
 @lru_cache(maxsize=16)
@@ -194,9 +194,17 @@ def training_summary(
     if result.processes > 1:
         summary |= {"processes": result.processes, "strategy": result.strategy}
     if result.sharing is not None:
-        summary["sharing_ratio"] = round(result.sharing.ratio, 2)
-        summary["distinct_tokens"] = result.sharing.unique
+        summary |= sharing_summary(result.sharing)
     return summary
+
+
+def sharing_summary(sharing: Sharing) -> dict[str, float]:
+    """What an artifact says of rows that were computed as trees."""
+    return {
+        "sharing_ratio": round(sharing.ratio, 2),
+        "distinct_tokens": sharing.unique,
+        "repeated_tokens": sharing.repeated,
+    }
 
 
 def shorter_rows(model: Path, max_length: int) -> list[str]:

@@ -179,10 +179,15 @@ class JointParams(DPOParams):
 
 @dataclass(frozen=True)
 class Sharing:
-    """How much rows share: ``flat`` tokens of all rows, ``unique`` tokens that are computed."""
+    """How much rows share: ``flat`` tokens of all rows, ``unique`` tokens that are computed.
+
+    ``repeated`` of the latter are computed again because their tree is cut: its rows meet in
+    several batches or pieces, and each of those has the beginning that they share.
+    """
 
     flat: int
     unique: int
+    repeated: int = 0
 
     @property
     def ratio(self) -> float:

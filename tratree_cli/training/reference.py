@@ -19,7 +19,7 @@ from tratree_cli.errors import InputError
 from tratree_cli.formats.pairs import PairMessages
 from tratree_cli.training.data import PairRow, encode_pair
 from tratree_cli.training.lengths import LengthReport, without_exchanges
-from tratree_cli.training.params import LOWER, Progress, TrainingParams, silent
+from tratree_cli.training.params import LOWER, Progress, Sharing, TrainingParams, silent
 
 LOGPS_FILE = "ref-logps.safetensors"
 SATURATED = 4.0
@@ -34,7 +34,8 @@ class ReferenceLogps:
     ``rejected_turn`` are those over the continuations' first turns, where they are known.
     ``identities`` are the pairs' (``PairMessages.identity``), and ``removed`` says how many
     exchanges each was shortened by before it was scored. ``remarks`` are sentences about how, for
-    people.
+    people; ``sharing`` is what the rows shared, None where they were computed one by one. Neither
+    is stored.
     """
 
     chosen: npt.NDArray[np.float32]
@@ -44,6 +45,7 @@ class ReferenceLogps:
     remarks: tuple[str, ...] = ()
     chosen_turn: npt.NDArray[np.float32] | None = None
     rejected_turn: npt.NDArray[np.float32] | None = None
+    sharing: Sharing | None = None
 
     @staticmethod
     def empty() -> ReferenceLogps:
@@ -74,7 +76,12 @@ def reference_logps(
     from tratree_cli.models import devices
     from tratree_cli.models.library_logging import silence_libraries
     from tratree_cli.models.load import load_model
-    from tratree_cli.training.tree_packing.frozen import FrozenModel, pieces, summed_log_probs
+    from tratree_cli.training.tree_packing.frozen import (
+        FrozenModel,
+        pieces,
+        sharing_of,
+        summed_log_probs,
+    )
 
     where = config or TrainingParams(device="cpu", dtype="float32")
     ids, masks = scored_sequences(rows)
@@ -89,7 +96,8 @@ def reference_logps(
             scorer.to(devices.choose_device(where.device))
         done = 0
         with FrozenModel(scorer, batch, by_trees) as frozen:
-            for piece in pieces(ids, masks, frozen.tokens):
+            cut = pieces(ids, masks, frozen.tokens)
+            for piece in cut:
                 summed_log_probs(frozen, piece, sums, leading)
                 done += len(piece.rows)
                 progress(done // 2, len(rows), {})
@@ -102,6 +110,7 @@ def reference_logps(
         (frozen.remark,) if frozen.remark else (),
         chosen_turn,
         rejected_turn,
+        sharing_of(ids, cut) if frozen.packing else None,
     )
 
 
