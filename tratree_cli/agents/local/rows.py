@@ -20,7 +20,9 @@ class Dialogue:
 
     ``output`` are the tokens of the turn that is being sampled, ``answer`` the text of the last
     one; ``budget`` is how many tokens the turn may have, ``allowed`` the ids of the actions that
-    may be sampled where the conversation is ``constrained``.
+    may be sampled where the conversation is ``constrained``. ``beginning`` are the ids with which
+    all conversations of its prompt begin; ``after`` of its ids are kept for all of them together
+    (``packed_passes``).
     """
 
     slot: int
@@ -36,6 +38,13 @@ class Dialogue:
     answer: str = ""
     budget: int = 0
     allowed: list[list[int]] = field(default_factory=list)
+    beginning: list[int] = field(default_factory=list)
+    after: int = 0
+
+    @classmethod
+    def reading(cls, slot: int, ids: Sequence[int]) -> Dialogue:
+        """A conversation without words, which is about to read ``ids``."""
+        return cls(slot, Draws(slot), 0.0, 1.0, False, [], pending=list(ids))
 
 
 class RowOrder:
