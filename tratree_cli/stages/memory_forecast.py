@@ -35,6 +35,7 @@ from tratree_cli.stages.text_lengths import (
     conversation_lengths,
     conversations_in,
     longest_batch,
+    message_tokens,
     pair_sides,
     shared_batch,
 )
@@ -105,12 +106,13 @@ def of_playing(node: Node, options: Options, found: Found) -> Forecast | None:
         mean = sum(row.tokens for row in lengths) // len(lengths) if lengths else 0
         tokens = min(limit, round(mean * LONGER)) if mean else limit
         opening = min(limit, max((row.tokens for row in lengths), default=limit) // 2)
+        again = (at_once - 1) * _kept_once(node, folder, tokens)
         forecasts.append(
             playing_memory(
                 shape,
                 Playing(
                     conversations=at_once,
-                    tokens=at_once * tokens,
+                    tokens=at_once * tokens - again,
                     opening=opening,
                     device=device,
                     bfloat16=computes_in_bfloat16(engine.dtype, device),
@@ -120,6 +122,16 @@ def of_playing(node: Node, options: Options, found: Found) -> Forecast | None:
             )
         )
     return max(forecasts, key=lambda forecast: forecast.total)
+
+
+def _kept_once(node: Node, folder: Path | str | None, longest: int) -> int:
+    """Tokens of a conversation that the local engine keeps once for all of them."""
+    from tratree_cli.stages.environments import prompt_folder, read_prompt
+
+    if node.params.engine.reading != "shared" or not isinstance(folder, Path):
+        return 0
+    prompt = read_prompt(prompt_folder(node.config), turns=True)
+    return min(longest, message_tokens(folder, prompt))
 
 
 def of_scoring(node: Node, options: Options, found: Found) -> Forecast | None:
