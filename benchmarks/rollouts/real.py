@@ -101,6 +101,8 @@ def measure(name: str, size: Size) -> dict[str, Any]:
     def keep(now: RolloutProgress) -> None:
         nonlocal last
         last = now
+        seconds = time.process_time() - cpu
+        print(f"{name}: {now.steps} turns, {now.tokens} tokens, {seconds:.1f} s", file=sys.stderr)
 
     before, cpu, wall = peak_mb(), time.process_time(), time.perf_counter()
     requests = [EpisodeRequest(str(number), seed=number) for number in range(episodes)]
