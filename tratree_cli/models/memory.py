@@ -89,16 +89,18 @@ class Training:
     accumulates: bool = False
     reference: bool = False
     shards: int = 1
+    exact: bool = False
 
 
 def training_memory(shape: ModelShape, task: Training) -> Forecast:
     """The most memory of a training with AdamW.
 
     Trained weights, their gradients and states are float32; a frozen base is in the type of the
-    arithmetic. Without accumulation gradients come as activations go, so the larger counts.
+    arithmetic, or float32 too where that would lose what it was taught (``exact``). Without
+    accumulation gradients come as activations go, so the larger counts.
     """
     on_gpu = task.device != "cpu"
-    frozen = BFLOAT16 if task.bfloat16 and task.rank else FLOAT32
+    frozen = BFLOAT16 if task.bfloat16 and task.rank and not task.exact else FLOAT32
     trained = shape.adapter(task.rank) if task.rank else shape.weights
     weights = shape.weights * frozen // task.shards
     gradients, states = (trained * n * FLOAT32 // task.shards for n in (1, 2))

@@ -14,6 +14,7 @@ from typing import Any
 from tratree_cli.agents.registry import LOCAL, backend_of
 from tratree_cli.models.embedded import SHAPES
 from tratree_cli.models.free_memory import device_memory
+from tratree_cli.models.held import held_dtype
 from tratree_cli.models.memory import (
     Forecast,
     Playing,
@@ -78,8 +79,15 @@ def of_training(node: Node, options: Options, found: Found) -> Forecast | None:
             checkpointing=training.gradient_checkpointing,
             accumulates=micro < share,
             reference=live,
+            exact=any(_held_exactly(source, found) for source in node.inputs.get("init", ())),
         ),
     )
+
+
+def _held_exactly(source: Any, found: Found) -> bool:
+    """Whether a trained model is not held in bfloat16; of one that is not there yet: yes."""
+    entry = found(source) if isinstance(source, Node) else source
+    return entry is None or held_dtype(Path(entry.path), "bfloat16") != "bfloat16"
 
 
 def of_playing(node: Node, options: Options, found: Found) -> Forecast | None:
