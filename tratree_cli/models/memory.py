@@ -26,6 +26,8 @@ LIBRARIES: Mapping[Task, int] = {"train": 500 * MIB, "play": 420 * MIB, "score":
 training, an environment with its embedded data for playing; the locked versions on Linux."""
 CHUNK = 16_384
 """Tokens that the local engine reads in one pass at most."""
+SHARED_CHUNK = 2_048
+"""The same where what all begin with is read once (``agents.local.packed_passes``)."""
 SMALL_CHUNK = 1_024
 """The same for models whose pass is ``agents.local.llama``."""
 SMALL = 20_000_000
@@ -178,7 +180,8 @@ def saved_per_token(shape: ModelShape, task: Training) -> int:
 class Playing:
     """What decides the memory of playing: conversations at once and their tokens in all.
 
-    ``tokens`` is what the cache holds in the end, ``opening`` the longest text that is read first.
+    ``tokens`` is what the cache holds in the end, ``opening`` the longest text that is read first;
+    ``shared`` where what all begin with is read once.
     """
 
     conversations: int
@@ -188,6 +191,7 @@ class Playing:
     bfloat16: bool = False
     workers: int = 1
     known: bool = True
+    shared: bool = False
 
 
 def kv_bytes(shape: ModelShape, tokens: int, number: int, *, windows: bool = False) -> int:
@@ -207,9 +211,10 @@ def playing_memory(shape: ModelShape, task: Playing) -> Forecast:
     number = BFLOAT16 if task.bfloat16 else FLOAT32
     on_gpu = task.device != "cpu"
     limit = SMALL_CHUNK if shape.weights <= SMALL and not on_gpu else CHUNK
+    limit = SHARED_CHUNK if task.shared else limit
     chunk = min(limit, max(1, task.conversations) * task.opening)
     rows = max(1, min(task.conversations, chunk // max(task.opening, 1)))
-    mask = rows * task.opening * task.opening * number
+    mask = (chunk if task.shared else rows * task.opening) * task.opening * number
     parts = {
         "weights": shape.weights * number,
         "keys and values": kv_bytes(shape, task.tokens, number),

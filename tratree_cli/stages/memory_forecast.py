@@ -126,6 +126,7 @@ def of_playing(node: Node, options: Options, found: Found) -> Forecast | None:
                     bfloat16=computes_in_bfloat16(engine.dtype, device),
                     workers=workers,
                     known=bool(mean),
+                    shared=engine.reading == "shared",
                 ),
             )
         )
