@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tratree_cli.agents.registry import LOCAL, backend_of
+from tratree_cli.config import Config
 from tratree_cli.models.embedded import SHAPES
 from tratree_cli.models.free_memory import device_memory
 from tratree_cli.models.held import held_dtype
@@ -137,9 +138,11 @@ def _kept_once(node: Node, folder: Path | str | None, longest: int) -> int:
     """Tokens of a conversation that the local engine keeps once for all of them."""
     from tratree_cli.stages.environments import prompt_folder, read_prompt
 
-    if node.params.engine.reading != "shared" or not isinstance(folder, Path):
+    config = node.config
+    shared = node.params.engine.reading == "shared"
+    if not shared or not isinstance(folder, Path) or not isinstance(config, Config):
         return 0
-    prompt = read_prompt(prompt_folder(node.config), turns=True)
+    prompt = read_prompt(prompt_folder(config), turns=True)
     return min(longest, message_tokens(folder, prompt))
 
 
