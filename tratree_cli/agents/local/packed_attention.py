@@ -69,7 +69,6 @@ class PackedPass:
         columns = [column for span in spans for column in span]
         places = torch.tensor([rows, columns], device=self.device)
         self._rows, self._columns = places[0], places[1]
-        # A window hides nothing from these; where there is none, that is all of them.
         self._reading_shared = bool(self.pieces) and self.pieces[0].row == SHARED
 
     def attend(

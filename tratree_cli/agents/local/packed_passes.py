@@ -11,23 +11,21 @@ time. A conversation's numbers depend on its neighbours by float rounding only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+from tratree_cli.agents.local.model import LONGEST_CHECK
 from tratree_cli.agents.local.packed_attention import NAME, SHARED, PackedPass, Piece
 from tratree_cli.agents.local.packed_cache import PackedCache
-from tratree_cli.agents.local.rows import Dialogue
+from tratree_cli.agents.local.rows import Dialogue, Sample
 from tratree_cli.errors import InputError
 
 READ_TOKENS = 2_048
 """So many tokens of observations are read in one pass; more is not faster, and takes memory."""
 LEAST_SHARED = 16
 """A shorter beginning is not kept apart."""
-
-Sample = Callable[[Sequence[Dialogue], torch.Tensor], list[Dialogue]]
-"""Takes conversations and their logits, samples a token for each, returns those that ended."""
 
 
 class PackedPasses:
@@ -73,8 +71,8 @@ class PackedPasses:
             self._waiting.append(dialogue)
         ended: list[Dialogue] = []
         while not ended and (self._running or self._waiting):
-            part, parts_of_texts = self._next_tokens()
-            logits = self._read(part, parts_of_texts)
+            part, counts = self._next_tokens()
+            logits = self._read(part, counts)
             answered = [dialogue for dialogue in part if not dialogue.pending]
             if answered:
                 ended = sample(answered, logits)
@@ -110,9 +108,11 @@ class PackedPasses:
         if self._shared_ids != beginning:
             if any(other is not None and other.after for other in self._rows):
                 return
+            self._shared_ids = []
             self._cache.forget_shared()
-            self._shared_ids = list(beginning)
             self._forward([Piece(SHARED, 0, length)], beginning, [length - 1])
+            # Not before: whatever interrupts the pass leaves no beginning that is half read.
+            self._shared_ids = list(beginning)
         dialogue.after = length
         dialogue.ids, dialogue.pending = list(beginning), dialogue.pending[length:]
 
@@ -121,7 +121,8 @@ class PackedPasses:
 
         ``[conversations, vocabulary]``, float32.
         """
-        pieces, ids, last = [], list[int](), list[int]()
+        pieces: list[Piece] = []
+        ids: list[int] = []
         order = sorted(range(len(part)), key=lambda number: counts[number] > 1)
         ends = [0] * len(part)
         for number in order:
@@ -190,10 +191,6 @@ def verified_packed(model: Any, longest: int, window: int | None) -> PackedPasse
         return PackedPasses(model, longest)
     model.set_attn_implementation(before)
     return None
-
-
-LONGEST_CHECK = 1_024
-"""The longest window, in tokens, beyond which a model is compared with plain transformers."""
 
 
 def _two_conversations(passes: PackedPasses, ids: list[int], shared: int) -> list[torch.Tensor]:

@@ -7,20 +7,17 @@ have, the turns are handed out, so that one long answer does not delay the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from tratree_cli.agents.local.kv_cache import RowCache
 from tratree_cli.agents.local.model import verified_pass
-from tratree_cli.agents.local.rows import Dialogue, RowOrder
+from tratree_cli.agents.local.rows import Dialogue, RowOrder, Sample
 
 PREFILL_TOKENS = 16_384
 """So many tokens (padding included) are read in one pass at most; bounds memory."""
-
-Sample = Callable[[Sequence[Dialogue], torch.Tensor], list[Dialogue]]
-"""Takes conversations and their logits, samples a token for each, returns those that ended."""
 
 
 class RowPasses:

@@ -6,8 +6,10 @@ places for that, as few of them as possible.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+import torch
 
 from tratree_cli.agents.local.kv_cache import RowCache
 from tratree_cli.agents.local.token_sampling import Draws
@@ -45,6 +47,10 @@ class Dialogue:
     def reading(cls, slot: int, ids: Sequence[int]) -> Dialogue:
         """A conversation without words, which is about to read ``ids``."""
         return cls(slot, Draws(slot), 0.0, 1.0, False, [], pending=list(ids))
+
+
+Sample = Callable[[Sequence[Dialogue], torch.Tensor], list[Dialogue]]
+"""Takes conversations and their logits, samples a token for each, returns those that ended."""
 
 
 class RowOrder:
