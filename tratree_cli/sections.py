@@ -199,6 +199,20 @@ class ExploreSection:
         "tasks per shard, which share forward passes; auto: what fits into free memory (ours)",
         least=1,
     )
+    shard: int = note(
+        0,
+        "tasks per shard where that is more than `block`, which then says how many are played at "
+        "once: a place that becomes free takes the next task (ours)",
+        absent=0,
+        least=0,
+    )
+    reading: str = note(
+        "each",
+        "how the local engine reads: each (every conversation all of its text) or shared (what all "
+        "of them begin with once, and nothing padded) (ours)",
+        absent="each",
+        choices=("each", "shared"),
+    )
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from tratree_cli.config import Config
 from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
+from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages.training_inputs import (
     base_folder,
     base_identity,
+    held_version,
     length_policy,
     length_warnings,
     sharing_summary,
@@ -30,6 +32,7 @@ class RefLogpsParameters:
     max_length: int
     too_long: str
     dtype: str
+    held_version: int = keyed_unless(1)
 
 
 STAGE = Stage(
@@ -61,7 +64,9 @@ def node(
         stage=STAGE,
         label=f"reference scores of {of}",
         config=config,
-        params=RefLogpsParameters(section.max_length, section.too_long, section.dtype),
+        params=RefLogpsParameters(
+            section.max_length, section.too_long, section.dtype, held_version(section)
+        ),
         inputs=inputs,
         models=models,
         locations=Locations(base_models=(config.models.strong,)),

@@ -20,6 +20,7 @@ from tratree_cli.stages.examples import Examples
 from tratree_cli.stages.training_inputs import (
     base_folder,
     checkpoints,
+    held_warnings,
     length_policy,
     length_warnings,
     shorter_rows,
@@ -130,6 +131,7 @@ def run_training(job: Job[Any], run: TrainingRun, examples: Examples) -> Result:
             *([IMITATION_ALONE] if run.joint and not pairs else []),
             *shorter_rows(folder, run.training.max_length),
             *template_warnings(tokenizer),
+            *held_warnings(folder, run.training, job.options.device),
             *([saturated] if saturated else []),
             *result.remarks,
         ],

@@ -39,7 +39,7 @@ from tratree_cli.stages.schedules import (
     imitation,
     preference,
 )
-from tratree_cli.stages.training_inputs import base_identity, merge_version
+from tratree_cli.stages.training_inputs import base_identity, held_version, merge_version
 from tratree_cli.training.trainer import TRAINERS, Trainer, trainer
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class TrainStrongParameters:
     settings: Mapping[str, Any] | None = keyed_unless(None)
     trainer_version: int = keyed_unless(1)
     merge_version: int = keyed_unless(1)
+    held_version: int = keyed_unless(1)
     demo_share: float = keyed_unless(0.0)
     data_seed: int = keyed_unless(AS_SEED)
     joint: JointParameters | None = keyed_unless(None)
@@ -223,6 +224,7 @@ def _parameters(
         merge_version=merge_version(
             config.sft.of("strong"), config.models.strong if from_base else ""
         ),
+        held_version=1 if from_base else held_version(config.sft.of("strong")),
         demo_share=demo_share(config, record),
         data_seed=config.train.data_seed,
         joint=JointParameters(config.joint.nll_weight, config.joint.updates) if joint else None,

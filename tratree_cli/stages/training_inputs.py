@@ -126,6 +126,27 @@ def merge_version(training: TrainingSection, base: str = "") -> int:
     return 3 if is_own_folder(base) else 1
 
 
+def held_version(training: TrainingSection) -> int:
+    """Keyed where it is above 1: in what type the model is held that adapters are trained on.
+
+    2: in float32 where bfloat16 would lose what that model was taught (``models.held``).
+    """
+    return 2 if training.lora_r and training.dtype != "float32" else 1
+
+
+def held_warnings(folder: Path, training: TrainingSection, device: str) -> list[str]:
+    """What is said where the model under adapters is held in float32 and not as it computes."""
+    from tratree_cli.models.devices import precision
+    from tratree_cli.models.held import held_warning
+
+    if not training.lora_r:
+        return []
+    warning = held_warning(
+        folder, "the model that is trained on", precision(device, training.dtype)
+    )
+    return [warning] if warning else []
+
+
 def length_policy(max_length: int, too_long: str, model: Path) -> Any:
     """The keyed length policy; nothing may be longer than the ``model`` itself can read."""
     from tratree_cli.models.load import longest_row

@@ -14,7 +14,7 @@ from typing import Any
 from tratree_cli.errors import InputError, StageError
 from tratree_cli.models import devices, save
 from tratree_cli.models.library_logging import silence_libraries
-from tratree_cli.models.load import load_model, load_tokenizer
+from tratree_cli.models.load import load_tokenizer
 from tratree_cli.models.merge import finished_model, loss_warning
 from tratree_cli.sections import CONTINUATION
 from tratree_cli.training import trainer_args
@@ -71,7 +71,7 @@ def train_sft(
         raise InputError("there is nothing to train on: no conversations were given")
     with silence_libraries(), devices.threads(config.threads), devices.explain_out_of_memory(LOWER):
         prepare_work(work, rows, config, model)
-        learner = load_model(model, trainer_args.weight_dtype(config), config.attention)
+        learner = trainer_args.load_to_train(model, config)
         trainer = make_trainer(
             model=learner,
             args=_arguments(rows, config, work),

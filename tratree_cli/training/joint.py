@@ -15,7 +15,7 @@ from typing import Any
 from tratree_cli.errors import InputError
 from tratree_cli.models import devices
 from tratree_cli.models.library_logging import silence_libraries
-from tratree_cli.models.load import load_model, load_tokenizer
+from tratree_cli.models.load import load_tokenizer
 from tratree_cli.training import trainer_args
 from tratree_cli.training.data import PairRow, SFTRow
 from tratree_cli.training.deterministic_trainer import prepare_work
@@ -124,7 +124,7 @@ def train(task: TrainingTask[SFTRow, JointParams], progress: Progress = silent) 
     with silence_libraries(), devices.threads(config.threads), devices.explain_out_of_memory(LOWER):
         prepare_work(task.work, [*rows, *pairs], config, task.model)
         tokenizer = load_tokenizer(task.model)
-        policy = load_model(task.model, trainer_args.weight_dtype(config), config.attention)
+        policy = trainer_args.load_to_train(task.model, config)
         facts = start_of(policy, pairs, config) if pairs and known else {}
         planned = joint_batches(rows, pairs, config, trainer_args.world_size())
         decision = _decision(pairs, config, policy)

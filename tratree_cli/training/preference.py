@@ -16,7 +16,7 @@ from typing import Any
 from tratree_cli.errors import InputError
 from tratree_cli.models import devices
 from tratree_cli.models.library_logging import silence_libraries
-from tratree_cli.models.load import load_model, load_tokenizer
+from tratree_cli.models.load import load_tokenizer
 from tratree_cli.sections import CONTINUATION
 from tratree_cli.training import trainer_args
 from tratree_cli.training.data import PairRow
@@ -167,7 +167,7 @@ def train_dpo(
     with silence_libraries(), devices.threads(config.threads), devices.explain_out_of_memory(LOWER):
         prepare_work(work, rows, config, model)
         tokenizer = load_tokenizer(model)
-        policy = load_model(model, trainer_args.weight_dtype(config), config.attention)
+        policy = trainer_args.load_to_train(model, config)
         facts = start_of(policy, rows, config) if known else {}
         trainer = TrajectoryDPOTrainer(
             model=policy,
@@ -243,7 +243,7 @@ def live_reference(reference: str | Path | None, tokenizer: Any, config: DPOPara
             f"the reference {reference} has another tokenizer than the trained model; score the "
             "pairs with it beforehand (ref-logps) and train without --explicit-kl"
         )
-    return load_model(reference, trainer_args.weight_dtype(config), config.attention)
+    return trainer_args.load_to_train(reference, config)
 
 
 def _dataset(rows: Sequence[PairRow], known: bool) -> Any:

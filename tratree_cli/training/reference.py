@@ -74,6 +74,7 @@ def reference_logps(
     model is scored.
     """
     from tratree_cli.models import devices
+    from tratree_cli.models.held import held_dtype
     from tratree_cli.models.library_logging import silence_libraries
     from tratree_cli.models.load import load_model
     from tratree_cli.training.tree_packing.frozen import (
@@ -90,9 +91,8 @@ def reference_logps(
     with silence_libraries(), devices.threads(threads), devices.explain_out_of_memory(LOWER):
         scorer = model
         if isinstance(model, str | Path):
-            scorer = load_model(
-                model, devices.precision(where.device, where.dtype), where.attention
-            )
+            kind = held_dtype(Path(model), devices.precision(where.device, where.dtype))
+            scorer = load_model(model, kind, where.attention)
             scorer.to(devices.choose_device(where.device))
         done = 0
         with FrozenModel(scorer, batch, by_trees) as frozen:
