@@ -42,6 +42,10 @@ CURRICULA = ("", "gap", "length")
 CONTINUATION = "continuation"
 NLL_ON = ("turn", CONTINUATION, "path")
 """The tokens of a pair's chosen side that the NLL term is taken over."""
+NLL_PER = ("token", "pair")
+"""What the NLL term is a mean over: these tokens, or pairs, each with the sum over its tokens."""
+AS_SFT = -1.0
+"""The ``dpo.warmup`` that stands for ``sft.warmup``."""
 
 
 @dataclass(frozen=True)
@@ -330,14 +334,32 @@ class DpoSection:
         absent=CONTINUATION,
         choices=NLL_ON,
     )
+    nll_per: str = note(
+        "token",
+        "a mean over tokens, or (pair) the sum over a pair's, as IPR has it (arXiv 2406.11176)",
+        absent="token",
+        choices=NLL_PER,
+    )
+    scheduler: str = note(
+        "",
+        "learning-rate schedule of preference training; empty: sft.scheduler",
+        absent="",
+        choices=("", *SCHEDULERS),
+    )
+    warmup: float = note(
+        AS_SFT,
+        "share of its steps (or their number) that warm up; -1: sft.warmup",
+        absent=-1.0,
+        least=AS_SFT,
+    )
     preference_weight: float = note(
         1.0, "weight of the loss on pairs; 0 leaves the NLL term alone (ours)", absent=1.0, least=0
     )
     explicit_kl: bool = note(False, "Eq. 6 as written, with the full KL term beside the DPO loss")
     loss_type: str = note(
         "sigmoid",
-        "any loss of TRL's DPO: sigmoid, ipo, hinge, ... (ours); sigmoid_norm divides the log-ratio "
-        "of each side by its number of tokens",
+        "any loss of TRL's DPO: sigmoid, ipo, hinge, ... (ours); sigmoid_norm divides each side's "
+        "log-ratio by its number of tokens",
         absent="sigmoid",
         choices=LOSSES,
     )

@@ -8,7 +8,6 @@ equally easy are shuffled by the seed, so the order follows from rows, seed and 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from tratree_cli.training.data import PairRow, SFTRow
 

@@ -34,6 +34,7 @@ LATER = {
     "nll_on": CONTINUATION,
     "turn_discount": 0.0,
     "use_weighting": False,
+    "nll_per": "token",
     "curriculum": "",
     "path_curriculum": "",
 }

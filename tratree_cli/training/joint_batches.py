@@ -1,9 +1,9 @@
 """Which paths and which pairs meet in each update of joint training, planned before it begins.
 
 Paths come in the batches that imitation makes of them, so that a joint training takes the steps of
-imitation; pairs come shuffled, or as their curriculum orders them, and begin anew when they run out.
-Everything follows from the rows, the parameters and the seed, so a resumed training meets the same
-rows.
+imitation; pairs come shuffled, or as their curriculum orders them, and begin anew when they run
+out. Everything follows from the rows, the parameters and the seed, so a resumed training meets the
+same rows.
 """
 
 from __future__ import annotations

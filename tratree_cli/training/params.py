@@ -15,6 +15,7 @@ from tratree_cli.sections import (
     DTYPES,
     LOSSES,
     NLL_ON,
+    NLL_PER,
     SCHEDULERS,
     SORTING_LOSSES,
     TREE_PACKING,
@@ -68,8 +69,8 @@ class TrainingParams:
     ``track`` names services that transformers reports to (none unless asked for), ``run_name``
     what the run is called there.
     ``tree_packing`` computes tokens that rows of one tree share once (``training.tree_packing``);
-    rows of one tree then meet in a batch. ``curriculum`` puts the rows of a pass in order instead, from
-    easy to hard (``training.curriculum``).
+    rows of one tree then meet in a batch. ``curriculum`` puts the rows of a pass in order instead,
+    from easy to hard (``training.curriculum``).
     ``checkpoint_every`` is a share of the steps (< 1), their number, or 0 for no checkpoints.
     """
 
@@ -141,13 +142,15 @@ class DPOParams(TrainingParams):
     """Preference training (Eq. 6).
 
     ``preference_weight`` is the weight of the loss on pairs; 0 leaves the terms beside it alone.
-    ``nll_weight`` adds the chosen side's mean negative log-likelihood, which keeps small models
-    from drifting, over the tokens that ``nll_on`` names (``training.nll_tokens``); ``explicit_kl``
-    adds beta * KL(policy || reference) as Eq. 6 writes it (a live reference with the same tokenizer
-    is needed). ``loss_type`` is any of TRL's.
-    ``turn_discount`` above 0 weighs the turns of each side as DMPO does (``training.turn_weights``):
-    the rows' reference log-probabilities are then weighed likewise
-    (``ReferenceLogps.discounted``). ``use_weighting`` weighs each pair as WPO does (TRL's).
+    ``nll_weight`` adds the chosen side's negative log-likelihood, which keeps small models from
+    drifting: its mean over the tokens that ``nll_on`` names (``training.nll_tokens``), or with
+    ``nll_per`` of ``pair`` the mean over pairs of their sums. ``explicit_kl`` adds
+    beta * KL(policy || reference) as Eq. 6 writes it (a live reference with the same tokenizer is
+    needed). ``loss_type`` is any of TRL's.
+    ``turn_discount`` above 0 weighs the turns of each side as DMPO does
+    (``training.turn_weights``); the rows' reference log-probabilities are then weighed likewise
+    (``ReferenceLogps.discounted``).
+    ``use_weighting`` weighs each pair as WPO does (TRL's).
     """
 
     learning_rate: float = 2e-5
@@ -160,16 +163,19 @@ class DPOParams(TrainingParams):
     nll_on: str = CONTINUATION
     turn_discount: float = 0.0
     use_weighting: bool = False
+    nll_per: str = "token"
 
     @property
     def own_nll(self) -> bool:
         """Whether the NLL term is taken beside TRL's losses, which would weigh its tokens too."""
-        return self.nll_on != CONTINUATION or self.turn_discount > 0 or self.use_weighting
+        plain = self.nll_on == CONTINUATION and self.nll_per == "token"
+        return not plain or self.turn_discount > 0 or self.use_weighting
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _known("loss_type", self.loss_type, LOSSES)
         _known("nll_on", self.nll_on, NLL_ON)
+        _known("nll_per", self.nll_per, NLL_PER)
         if not self.beta > 0:
             raise InputError(f"beta must be above 0, not {self.beta}")
         _not_negative("preference_weight", self.preference_weight)
@@ -246,8 +252,8 @@ class TrainingResult:
 def weighting_refused(loss_type: str) -> str:
     """Why pairs cannot be weighed under a loss of ``SORTING_LOSSES``."""
     return (
-        f"dpo.use_weighting gives each pair a weight, and dpo.loss_type = {loss_type} sorts the pairs "
-        "of a batch; choose another loss, or leave use_weighting off"
+        f"dpo.use_weighting gives each pair a weight, and dpo.loss_type = {loss_type} sorts the "
+        "pairs of a batch; choose another loss, or leave use_weighting off"
     )
 
 

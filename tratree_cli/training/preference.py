@@ -108,9 +108,8 @@ class WithNllTokens:
         return weighted(own, token_weights)
 
     def nll(self) -> torch.Tensor:
-        """The mean negative log-likelihood (nats) of the tokens of the term."""
-        mask = self.mask[:, 1:]
-        return -(self.log_probs * mask).sum() / mask.sum().clamp(min=1)
+        """The negative log-likelihood (nats) of the tokens of the term, summed."""
+        return -(self.log_probs * self.mask[:, 1:]).sum()
 
 
 class TrajectoryDPOTrainer(DeterministicTrainer, DPOTrainer):
@@ -119,7 +118,8 @@ class TrajectoryDPOTrainer(DeterministicTrainer, DPOTrainer):
     explicit_kl = False
     preference_weight = 1.0
     nll_weight = 0.0
-    """Of the NLL term over ``nll_mask``; over the continuation it is one of TRL's losses."""
+    """Of the NLL term over ``nll_mask``; a plain one is one of TRL's losses."""
+    nll_per_pair = False
 
     def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
         return dataset
@@ -137,7 +137,9 @@ class TrajectoryDPOTrainer(DeterministicTrainer, DPOTrainer):
         scored = model if mask is None else WithNllTokens(model, mask)
         loss = super()._compute_loss(scored, inputs, return_outputs)
         if isinstance(scored, WithNllTokens):
-            loss = loss + self.nll_weight * scored.nll()
+            pairs, tokens = len(mask) // 2, mask[:, 1:].sum().clamp(min=1)
+            over = pairs if self.nll_per_pair else tokens
+            loss = loss + self.nll_weight * scored.nll() / over
         if not self.explicit_kl:
             return loss
         divergence = self._divergence(model, inputs)
@@ -149,6 +151,7 @@ class TrajectoryDPOTrainer(DeterministicTrainer, DPOTrainer):
         self.explicit_kl = config.explicit_kl
         self.preference_weight = config.preference_weight
         self.nll_weight = config.nll_weight
+        self.nll_per_pair = config.nll_per == "pair"
 
     def score_agent_positions(self, config: DPOParams) -> None:
         """Replace the heads of the policy and of a live reference (``scored_head``)."""
