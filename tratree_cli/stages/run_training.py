@@ -210,9 +210,9 @@ def _pair_rows(
     from tratree_cli.training.nll_tokens import with_nll_mask
     from tratree_cli.training.swapped_sides import with_swapped_sides
 
-    rows, lengths = _scored_rows(job, run, config, tokenizer, pairs)
     if run.dpo is not None and run.dpo.turn_discount:
-        _require_turns(rows, run.dpo.turn_discount)
+        _require_turns(pairs, run.dpo.turn_discount)
+    rows, lengths = _scored_rows(job, run, config, tokenizer, pairs)
     if run.swapped:
         rows = with_swapped_sides(rows, config.seed)
     if run.dpo is not None and run.dpo.nll_weight:
@@ -220,15 +220,13 @@ def _pair_rows(
     return rows, lengths
 
 
-def _require_turns(rows: Sequence[PairRow], discount: float) -> None:
+def _require_turns(pairs: Sequence[PairMessages], discount: float) -> None:
     """``InputError`` where a discount of turns would change nothing."""
-    from tratree_cli.training.turn_weights import turn_lengths
-
-    sides = (mask for row in rows for mask in (row.chosen_mask, row.rejected_mask))
-    if rows and all(len(turn_lengths(mask)) < 2 for mask in sides):
+    sides = (side for pair in pairs for side in (pair.chosen, pair.rejected))
+    if all(sum(message["role"] == "assistant" for message in side) < 2 for side in sides):
         raise InputError(
             f"dpo.turn_discount = {discount} weighs the turns of a continuation, and on both sides "
-            f"of all {len(rows)} pairs the agent has one turn; leave the discount at 0, or give "
+            f"of all {len(pairs)} pairs the agent has one turn; leave the discount at 0, or give "
             "pairs of several turns"
         )
 
