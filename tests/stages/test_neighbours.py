@@ -102,7 +102,7 @@ def test_the_expert_and_the_models_own_are_paired_in_either_direction() -> None:
     records = list(render_pairs(found, sources.rollouts, None, rule=rule.name))
     sides = [(r.task, r.chosen_score, r.rejected_score) for r in records]
     assert sorted(sides) == [("mug", 0.6, 0.2), ("mug", 0.8, 0.6)]
-    said = {r.chosen_score: r.chosen[1]["content"] for r in records}
+    said = {r.chosen_score: r.chosen[-1]["content"] for r in records}
     assert said == {0.6: "Action: click[red]", 0.8: "Action: click[back]"}
     assert found.divergences == 2, "tasks that both played"
     assert found.dropped == {"gap too small": 1}, "the ties, once"

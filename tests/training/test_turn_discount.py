@@ -34,6 +34,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "discount and NLL": {"turn_discount": 0.7, "nll_weight": 0.5},
     "discount, by length": {"turn_discount": 0.7, "loss_type": "sigmoid_norm"},
     "by length": {"loss_type": "sigmoid_norm"},
+    "NLL of whole pairs": {"nll_weight": 0.02, "nll_per": "pair"},
     "weights": {"use_weighting": True},
     "weights and NLL": {"use_weighting": True, "nll_weight": 0.5},
     "weights and discount": {"use_weighting": True, "turn_discount": 0.7, "nll_weight": 0.5},
@@ -93,7 +94,7 @@ def by_hand(policy: Path, weaker: Path, rows: list[PairRow], config: DPOParams) 
             chosen += picked.tolist() if ids is row.chosen_ids else []
         margin = config.beta * (ratios[0] - ratios[1])
         losses.append(-weight * float(torch.nn.functional.logsigmoid(margin)))
-    nll = -sum(chosen) / len(chosen)
+    nll = -sum(chosen) / (len(rows) if config.nll_per == "pair" else len(chosen))
     return sum(losses) / len(losses) + config.nll_weight * nll
 
 
