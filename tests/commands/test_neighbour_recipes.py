@@ -29,12 +29,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_a_published_recipe_is_planned_with_its_controls(folder: Folder, recipe: str) -> None:
     plan = folder("run", "-n", "--json", "--recipe", recipe)
     assert plan.code == 0, plan.err
-    labels = [line["label"] for line in plan.lines]
+    labels = {line["label"] for line in plan.lines}
+    name = RECIPES[recipe]
     pairs = "ipr pairs" if recipe == "ipr" else "eto-expert pairs"
-    assert {"SFT strong", "exploration by the strong model", pairs} <= set(labels)
-    assert sum(", NLL alone" in label for label in labels) >= 2, "trained and evaluated"
-    assert any(label.startswith("SFT strong, steps of") for label in labels)
-    assert ("evaluation of ETO as published" in labels) and "evaluation of SFT strong" in labels
+    trained = (name, "eto-expert", f"{name}/nll-only", f"{name}/sft-more")
+    wanted = {"SFT strong model", "exploration by the strong model", pairs}
+    assert wanted | {f"strong model, {one}" for one in trained} <= labels
+    assert sum(label.startswith("evaluation of") for label in labels) >= 4
 
 
 def test_a_discount_of_turns_on_pairs_of_one_turn_is_refused(folder: Folder, policy: Path) -> None:
