@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job
-from tratree_cli.sections import DpoSection, SftSection, TrainingSection
+from tratree_cli.sections import AS_SFT, DpoSection, SftSection, TrainingSection
 from tratree_cli.training.convergence import LOSS_FALL, loss_fall
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def training_arguments(
         raise InputError(f"batch_size {batch} is not a multiple of {processes} processes")
     share = batch // processes
     micro = min(training.micro_batch or share, share)
+    own = schedule if isinstance(schedule, DpoSection) else None
     if share % micro:
         each = f" on each of {processes} processes" if processes > 1 else ""
         raise InputError(f"batch_size {share}{each} is not a multiple of micro_batch {micro}")
@@ -80,8 +81,8 @@ def training_arguments(
         "epochs": schedule.epochs,
         "batch_size": micro,
         "accumulation": share // micro,
-        "warmup": training.warmup,
-        "scheduler": training.scheduler,
+        "warmup": training.warmup if own is None or own.warmup == AS_SFT else own.warmup,
+        "scheduler": (own.scheduler if own else "") or training.scheduler,
         "weight_decay": training.weight_decay,
         "lora": _lora(training) if training.lora_r else None,
         "dtype": training.dtype,
