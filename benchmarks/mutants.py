@@ -188,6 +188,7 @@ def _package(name: str, package: dict[str, Any], given: argparse.Namespace, tree
         chosen = random.Random(given.seed).sample(found, min(given.sample, len(found)))
     arguments = [*package["tests"], *(f"--deselect={test}" for test in package.get("without", []))]
     tests = PackageTests(tree, arguments, package.get("preload", []))
+    print(f"{name}: {tests}", flush=True)
     alive = equivalent = 0
     for mutant in chosen:
         if mutant.is_in(known):
