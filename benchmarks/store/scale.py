@@ -21,12 +21,12 @@ from pathlib import Path
 from tratree_store import Entry, Recipe, Store
 from tratree_store import entries as records
 from tratree_store.catalogue import from_records
-from tratree_store.gc import plan
+from tratree_store.gc import collect, plan
 from tratree_store.keys import sha256
 
 STAGES = (("demos", "demos"), ("sft", "model"), ("explore", "rollouts"), ("build-tree", "tree"))
 #: These look at every artifact; the others must not.
-OF_ALL = ("gc --dry-run", "gc, reading the records", "reindex")
+OF_ALL = ("gc --dry-run", "gc, reading the records", "gc, of which a tenth goes", "reindex")
 
 
 def write(root: Path, first: int, last: int) -> None:
@@ -57,6 +57,16 @@ def write(root: Path, first: int, last: int) -> None:
         os.utime(path, (month_ago, month_ago))
 
 
+def collect_the_oldest(store: Store, count: int) -> None:
+    """A whole collection that takes the first ``count`` artifacts (a multiple of four)."""
+    first_kept = Recipe(STAGES[0][0], 1, STAGES[0][1], {"seed": count // 4, "lr": 1e-4})
+    [entry] = store.records_of(first_kept.digest)
+    store.leases.release()
+    taken = collect(store, younger_than=time.time() - entry.created + 0.5)
+    if len(taken.entries) != count:
+        raise SystemExit(f"{len(taken.entries)} went instead of {count}")
+
+
 def measure(store: Store, count: int) -> dict[str, float]:
     """CPU milliseconds of each question."""
     missing = Recipe("demos", 1, "demos", {"seed": -1, "lr": 1e-4})
@@ -70,6 +80,7 @@ def measure(store: Store, count: int) -> dict[str, float]:
         "why (a miss)": lambda: store.reasons(missing),
         "gc --dry-run": lambda: plan(store),
         "gc, reading the records": lambda: from_records(store),
+        "gc, of which a tenth goes": lambda: collect_the_oldest(store, count // 10),
     }
     figures = {}
     for name, ask in questions.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +88,11 @@ def reference_logps(
                 model, devices.precision(where.device, where.dtype), where.attention
             )
             scorer.to(devices.choose_device(where.device))
-        done = 0
         with FrozenModel(scorer, batch, by_trees) as frozen:
-            for piece in pieces(ids, masks, frozen.tokens):
+            parts = pieces(ids, masks, frozen.tokens)
+            for piece, sides in zip(parts, accumulate(len(p.rows) for p in parts), strict=True):
                 summed_log_probs(frozen, piece, sums, leading)
-                done += len(piece.rows)
-                progress(done // 2, len(rows), {})
+                progress(sides // 2, len(rows), {})  # a pair has two sides, in any two pieces
     (chosen, chosen_turn), (rejected, rejected_turn) = sums[:, : len(rows)], sums[:, len(rows) :]
     return ReferenceLogps(
         chosen,
