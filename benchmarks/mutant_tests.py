@@ -87,7 +87,7 @@ class Reached:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         sys.settrace(None)
-        self.failed = report.nodeid if report.failed else self.failed
+        self.failed = f"{report.nodeid}\n{report.longreprtext}" if report.failed else self.failed
         self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
         if report.when != "teardown":
             sys.settrace(self._call)
