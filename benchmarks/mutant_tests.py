@@ -18,11 +18,11 @@ import signal
 import sys
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import pytest
@@ -31,6 +31,8 @@ OWN = ("benchmarks", "tests", "tratree_cli", "tratree_store")
 """Packages that a fork must read from the copy."""
 ENTRANCES = ("store/tratree_store/__init__.py", "tratree_cli/__init__.py")
 """One of these is the first file of this project that a process imports."""
+_CALLS = 3
+"""How often a test may call a function before the lines of further calls are not recorded."""
 _NOT_IN_TIME = 30.0
 """Seconds beyond three times the first run after which a run with a mutant hangs."""
 
@@ -66,6 +68,7 @@ class Reached:
     folder: Path
     seconds: dict[str, float] = field(default_factory=dict)
     lines: dict[str, set[tuple[str, int]]] = field(default_factory=lambda: defaultdict(set))
+    calls: Counter[CodeType] = field(default_factory=Counter)
     test: str = ""
     failed: str = ""
     pid: int = 0
@@ -81,6 +84,7 @@ class Reached:
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         self.test = item.nodeid
+        self.calls.clear()
         (self.folder / "test").write_text(self.test)
         threading.settrace(self._call)
         sys.settrace(self._call)
@@ -106,6 +110,9 @@ class Reached:
             return None
         if os.getpid() != self.pid:
             return self._of_forks["call"](frame, event, argument)
+        self.calls[frame.f_code] += 1
+        if self.calls[frame.f_code] > _CALLS:
+            return None
         return self._line(frame, event, argument)
 
     def _line(self, frame: FrameType, event: str, argument: Any) -> Any:
