@@ -214,7 +214,7 @@ class PackageTests:
         sys.path[:0], sys.dont_write_bytecode = own, True
         os.environ["PYTHONPATH"] = os.pathsep.join(own)
         arguments = ["-q", "-x", "-m", "not slow and not gpu", "-p", "no:cacheprovider",
-                     "-p", "no:xdist", *tests]  # fmt: skip
+                     "-p", "no:xdist", "-p", "no:anyio", *tests]  # fmt: skip
         code = int(pytest.main(arguments, plugins=[plugin]))
         sys.settrace(None)
         seen: dict[str, Any] = {"code": code, "failed": plugin.failed}

@@ -71,6 +71,9 @@ def test_a_thought_is_kept_where_there_was_one_and_nowhere_else(forest: Forest) 
         )
         assert dict(forest.thoughts_of(node)) == dict(seen)
     assert (columns.thoughts < 0).any(), "an output without a thought"
+    offsets, thought, count = forest.thoughts
+    assert len(offsets) == len(forest) + 1
+    assert offsets[-1] == len(thought) == len(count)
 
 
 def test_ucb_is_what_hand_computation_gives(forest: Forest) -> None:
