@@ -11,7 +11,7 @@ import pytest
 from tratree_store import KeyValueError, Recipe, Store, VerificationError, canonical_json
 from tratree_store.atomic import read_plain
 from tratree_store.errors import StoreError
-from tratree_store.gc import WEEK, collect, plan
+from tratree_store.gc import WEEK, _size, collect, plan
 from tratree_store.index_file import is_damage, no_room
 from tratree_store.keys import sha256
 from tratree_store.objects import File, Manifest, check_path
@@ -207,3 +207,7 @@ def test_an_orphan_counts_by_what_its_folder_holds(store: Store, make: Make) -> 
     manifest = (entry.path.parent / "manifest.json").stat().st_size
     assert (found.orphans, found.objects) == ((entry.object,), (entry.object,))
     assert (found.size, found.seconds, found.kept) == (8 + manifest, 0, 0)
+
+
+def test_an_object_that_goes_while_a_plan_is_made_frees_nothing(tmp_path: Path) -> None:
+    assert _size(tmp_path / "gone") == 0
