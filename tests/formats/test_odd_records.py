@@ -48,6 +48,32 @@ def test_a_trajectory_counts_if_it_has_a_score_and_nothing_broke(
     assert np.isnan(columns.score[0]) != counted
 
 
+def test_a_turn_without_an_action_is_never_valid_whatever_the_file_says() -> None:
+    shop = made_rollouts([("t", [("home", "!hm"), ("home", "go"), ("shop", "buy")], 1.0)])
+    one = replace(shop.trajectories[0], valid=(True, False, True))
+    columns = columns_from_rollouts(replace(shop, trajectories=[one]))
+    assert columns.valid.tolist() == [False, False, True]
+
+
+def test_the_observation_after_the_last_turn_may_be_missing_and_no_other() -> None:
+    shop = made_rollouts([("t", [("home", "go"), ("shop", "buy")], 1.0)])
+    whole = shop.trajectories[0]
+    assert len(whole.observations) == 3
+    for kept in (3, 2):
+        shorter = replace(whole, observations=whole.observations[:kept])
+        columns = columns_from_rollouts(replace(shop, trajectories=[shorter]))
+        assert columns.observations.tolist() == list(whole.observations[:2])
+    for odd in (
+        {"observations": whole.observations[:1]},
+        {"thoughts": whole.thoughts[:1]},
+        {"actions": whole.actions[:1]},
+        {"valid": whole.valid[:1]},
+    ):
+        broken = replace(shop, trajectories=[replace(whole, **odd)])  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="more or fewer observations"):
+            columns_from_rollouts(broken)
+
+
 def test_an_output_is_split_at_its_first_action_and_one_without_has_neither() -> None:
     assert parse("Thought: hm\nAction: go\nAction: twice") == ("hm", "go\nAction: twice")
     assert parse("Action: go") == (None, "go")
