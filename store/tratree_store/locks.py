@@ -171,7 +171,7 @@ class Lock:
         return None if mine else now
 
     def _open(self) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT
         for _ in range(20):
             try:
                 handle = os.open(self.path, flags, 0o644)
@@ -293,7 +293,7 @@ def flock_works(path: Path) -> bool:
     """Whether the kernel's locks work on this (existing) file."""
     if os.environ.get(VARIABLE) == "files":
         return False
-    handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    handle = os.open(path, os.O_RDWR)
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

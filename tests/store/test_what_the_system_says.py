@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import sqlite3
 import stat
@@ -89,6 +90,20 @@ def test_a_link_is_copied_as_a_link_and_not_as_what_it_points_to(
     monkeypatch.setattr(copying, "_reflink", lambda *_: False)
     assert copying.copy_file(source, tmp_path / "a" / "b" / "one") == "link"
     assert (tmp_path / "a" / "b" / "one").is_symlink()
+
+
+def test_blocks_are_shared_where_the_file_system_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def clone(target: int, request: int, source: int) -> int:
+        assert request == 0x40049409, "FICLONE, as Linux numbers it"
+        return os.sendfile(target, source, 0, 1 << 20)
+
+    (tmp_path / "source").write_text("content")
+    monkeypatch.setattr(fcntl, "ioctl", clone)
+    assert copying.copy_file(tmp_path / "source", tmp_path / "copy") == "reflink"
+    assert (tmp_path / "copy").read_text() == "content"
+    assert mode_of(tmp_path / "copy") == 0o444
 
 
 def mode_of(path: Path) -> int:
