@@ -3,7 +3,7 @@
 A first run without a mutant records how long each test takes, which lines it reaches, and which
 functions are entered in the processes that it starts. With a mutant, the tests that enter the
 changed function run: those that reach the line first, the quick ones before the slow ones, up to
-the first failure. For a line outside all functions these are the tests that reach its file.
+the first failure. For a line outside all functions all tests run, those that reach its file first.
 Each run is a fork of this process, in which pytest and other people's packages are loaded already;
 this project's own modules are not, so the fork reads them from the copy.
 """
@@ -11,13 +11,13 @@ this project's own modules are not, so the fork reads them from the copy.
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
 import json
 import os
 import signal
 import sys
 import threading
-import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -33,8 +33,8 @@ ENTRANCES = ("store/tratree_store/__init__.py", "tratree_cli/__init__.py")
 """One of these is the first file of this project that a process imports."""
 _CALLS = 3
 """How often a test may call a function before the lines of further calls are not recorded."""
-_NOT_IN_TIME = 30.0
-"""Seconds beyond three times the first run after which a run with a mutant hangs."""
+_NOT_IN_TIME = 30
+"""Seconds beyond five times those of the first run after which a test hangs."""
 
 # What a process of a test does at the end of ``ENTRANCES``: it writes down the functions that it
 # enters, each at once, for it may be killed. ``call`` also serves the forks of the first run.
@@ -122,9 +122,13 @@ class Reached:
 
 @dataclass(eq=False)
 class Ordered:
-    """A plugin of pytest: the tests of ``rank`` in its order, and the name of one that failed."""
+    """A plugin of pytest: the tests of ``rank`` in its order, and the name of one that failed.
+
+    A test that hangs ends the process, which leaves its name in ``answer``.
+    """
 
     rank: dict[str, tuple[int, float]]
+    answer: Path
     failed: str = ""
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -133,7 +137,17 @@ class Ordered:
             key=lambda item: self.rank[item.nodeid],
         )
 
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        def ends(*_: object) -> None:
+            seen = {"code": 1, "failed": f"{item.nodeid}, which does not end"}
+            self.answer.write_text(json.dumps(seen))
+            os._exit(1)
+
+        signal.signal(signal.SIGALRM, ends)
+        signal.alarm(int(5 * self.rank[item.nodeid][1]) + _NOT_IN_TIME)
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        signal.alarm(0)
         if report.failed:
             self.failed = report.nodeid
 
@@ -146,14 +160,13 @@ class PackageTests:
         os.environ.update(OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="1")
         for name in ("hypothesis", *preload):
             importlib.import_module(name)
-        self._limit, start = 3600.0, time.monotonic()
+        self._answer = tree.parent / "answer.json"
         before = {name: (tree / name).read_text() for name in ENTRANCES}
         reached = self._run(Reached(f"{tree}/", tree.parent), tests)
         for name, text in before.items():
             (tree / name).write_text(text)
-        self._limit = 3 * (time.monotonic() - start) + _NOT_IN_TIME
-        if reached is None or reached["code"]:
-            raise SystemExit(f"a test fails without any mutant: {reached and reached['failed']}")
+        if reached["code"]:
+            raise SystemExit(f"a test fails without any mutant: {reached['failed']}")
         self._seconds: dict[str, float] = reached["seconds"]
         self._lines = _by_file(reached["lines"])
         self._entered = _by_file(reached["entered"])
@@ -166,43 +179,39 @@ class PackageTests:
         rank = self._rank(path, line)
         if not rank:
             return None
-        done = self._run(Ordered(rank), sorted({test.split("::")[0] for test in rank}))
-        if done is None:
-            return "a test that does not end"
+        files = sorted({test.split("::")[0] for test in rank})
+        done = self._run(Ordered(rank, self._answer), files)
         return (done["failed"] or "collecting the tests") if done["code"] else None
 
     def _rank(self, path: str, line: int) -> dict[str, tuple[int, float]]:
-        """The tests that may notice a change of the line: (does not reach it, seconds) each."""
+        """The tests that may notice a change of the line: (less likely, seconds) each."""
         file = str(self.tree / path)
         body = function_of(self.tree / path, line)
         found = {}
         for test, seconds in self._seconds.items():
             lines = self._lines.get(test, {}).get(file, set())
             reached = lines | self._entered.get(test, {}).get(file, set())
-            if reached if body is None else not reached.isdisjoint(body):
+            if body is None:  # any test may look at a constant
+                found[test] = (int(not reached), seconds)
+            elif not reached.isdisjoint(body):
                 found[test] = (int(line not in lines), seconds)
         return found
 
-    def _run(self, plugin: Reached | Ordered, tests: Sequence[str]) -> dict[str, Any] | None:
-        """What the plugin saw in a fork; None if it did not end in time."""
-        answer = self.tree.parent / "answer.json"
-        answer.write_text('{"code": -1, "failed": "a process that died"}')
+    def _run(self, plugin: Reached | Ordered, tests: Sequence[str]) -> dict[str, Any]:
+        """What the plugin saw in a fork."""
+        self._answer.write_text('{"code": -1, "failed": "a process that died"}')
         child = os.fork()
         if child == 0:
             try:
-                self._in_fork(plugin, tests, answer)
+                self._in_fork(plugin, tests)
             finally:
                 os._exit(1)
-        end = time.monotonic() + self._limit
-        while os.waitpid(child, os.WNOHANG) == (0, 0):
-            if time.monotonic() > end:
-                os.killpg(child, signal.SIGKILL)
-                os.waitpid(child, 0)
-                return None
-            time.sleep(0.02)
-        return dict(json.loads(answer.read_text()))
+        os.waitpid(child, 0)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # what the tests started and did not end
+        return dict(json.loads(self._answer.read_text()))
 
-    def _in_fork(self, plugin: Reached | Ordered, tests: Sequence[str], answer: Path) -> None:
+    def _in_fork(self, plugin: Reached | Ordered, tests: Sequence[str]) -> None:
         os.setsid()
         nothing = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
@@ -222,7 +231,7 @@ class PackageTests:
             seen["seconds"] = plugin.seconds
             seen["lines"] = {test: sorted(lines) for test, lines in plugin.lines.items()}
             seen["entered"] = plugin.entered()
-        answer.write_text(json.dumps(seen))
+        self._answer.write_text(json.dumps(seen))
 
 
 def _by_file(reached: dict[str, list[tuple[str, int]]]) -> dict[str, dict[str, set[int]]]:

@@ -88,41 +88,10 @@ def test_a_shard_that_stands_for_too_much_is_played_again(
     assert decode_shard(compressor.compress(b"\0" * (64 << 20)), "key") is None
 
 
-def test_the_limits_are_those_that_the_security_page_tells() -> None:
-    page = (Path(__file__).parents[2] / "SECURITY.md").read_text("utf-8")
-    assert f"at most {compressed.LINE_BYTES >> 20} MiB a line, {compressed.RATIO} bytes" in page
-    assert f"(or {compressed.SMALL >> 20} MiB in all), {compressed.WINDOW_BYTES >> 20} MiB" in page
-    assert f"a JSON list at most {record_files.LIST_BYTES >> 20} MiB" in page
-    assert compressed.most_bytes(1) == compressed.SMALL
-    assert compressed.most_bytes(1 << 20) == 200 << 20
-
-
-def test_a_line_may_be_as_long_as_the_limit_and_no_longer(tmp_path: Path) -> None:
-    for name in ("a.jsonl", "a.jsonl.zst"):
-        packed = name.endswith(".zst")
-        data = b"x" * 99 + b"\n" + b"y" * 100
-        path = tmp_path / name
-        path.write_bytes(zstandard.ZstdCompressor().compress(data) if packed else data)
-        read = list(compressed.numbered_lines(path, packed, longest=100))
-        assert read == [(1, b"x" * 99 + b"\n"), (2, b"y" * 100)]
-        with pytest.raises(InputError, match="line 1 is longer than"):
-            list(compressed.numbered_lines(path, packed, longest=99))
-
-
-def test_a_file_may_stand_for_as_much_as_the_limit_and_no_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = b"line of ten\n" * 1000
-    path = tmp_path / "a.jsonl.zst"
-    path.write_bytes(zstandard.ZstdCompressor().compress(data))
-    monkeypatch.setattr(compressed, "SMALL", len(data))
-    assert compressed.unpacked(path.read_bytes()) == data
-    assert b"".join(line for _, line in compressed.numbered_lines(path, True)) == data
-    monkeypatch.setattr(compressed, "SMALL", len(data) - 1)
-    with pytest.raises(compressed.TooLargeError):
-        compressed.unpacked(path.read_bytes())
-    with pytest.raises(InputError, match="unpacks to more than"):
-        list(compressed.numbered_lines(path, True))
+def test_the_first_byte_may_lie_in_the_second_frame(tmp_path: Path) -> None:
+    packed = zstandard.ZstdCompressor().compress
+    (tmp_path / "a.zst").write_bytes(packed(b" \n") + packed(b"[1]"))
+    assert compressed.first_byte(tmp_path / "a.zst", compressed=True) == b"["
 
 
 @pytest.mark.parametrize(("content", "first"), [(b" \n\t[1]", b"["), (b"", b""), (b"  ", b"")])
@@ -133,12 +102,6 @@ def test_the_first_byte_is_the_first_that_is_no_space(
     (tmp_path / "packed").write_bytes(zstandard.ZstdCompressor().compress(content))
     assert compressed.first_byte(tmp_path / "plain", compressed=False) == first
     assert compressed.first_byte(tmp_path / "packed", compressed=True) == first
-
-
-def test_several_frames_are_one_file(tmp_path: Path) -> None:
-    packed = zstandard.ZstdCompressor().compress
-    (tmp_path / "a.zst").write_bytes(packed(b'{"a": 1}\n{"b"') + packed(b": 2}\n"))
-    assert list(read_jsonl(tmp_path / "a.zst")) == [{"a": 1}, {"b": 2}]
 
 
 def test_a_decompressor_that_wants_too_much_memory_gets_none(tmp_path: Path) -> None:

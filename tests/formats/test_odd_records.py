@@ -16,7 +16,14 @@ from tratree_cli.formats.columns import columns_from_rollouts
 from tratree_cli.formats.merging import merge_rollouts
 from tratree_cli.formats.pairs import PairMessages, render_pairs
 from tratree_cli.formats.paths import render_paths
-from tratree_cli.formats.rollouts import DONE, Rollouts, TextTable, write_rollouts
+from tratree_cli.formats.rollouts import (
+    DONE,
+    Rollouts,
+    TextTable,
+    trajectory_from,
+    trajectory_record,
+    write_rollouts,
+)
 from tratree_cli.formats.trees import META, NODES, WALKS, read_tree, write_tree
 from tratree_cli.trees.build import build_forest
 from tratree_cli.trees.divergence_pairs import mine
@@ -46,6 +53,12 @@ def test_a_trajectory_counts_if_it_has_a_score_and_nothing_broke(
     columns = columns_from_rollouts(rollouts)
     assert columns.counted.tolist() == [counted]
     assert np.isnan(columns.score[0]) != counted
+
+
+def test_a_trajectory_was_sampled_as_no_tokens_unless_it_says_so() -> None:
+    record = trajectory_record(one(1.0, DONE).trajectories[0])
+    assert "sampled_tokens" not in record
+    assert trajectory_from(record).sampled_tokens == 0
 
 
 def test_a_turn_without_an_action_is_never_valid_whatever_the_file_says() -> None:
