@@ -1,9 +1,9 @@
-"""The tests that may notice a mutant, run in a copy of the tree, those likely to notice it first.
+"""The tests that may notice a mutant, run in a copy of the tree, the quick ones first.
 
-A first run without a mutant records how long each test takes, which lines it reaches, and which
-functions are entered in the processes that it starts. With a mutant, the tests that enter the
-changed function run: those that reach the line first, the quick ones before the slow ones, up to
-the first failure. For a line outside all functions all tests run, those that reach its file first.
+A first run without a mutant records how long each test takes and which functions it enters, also in
+the processes that it starts. With a mutant, the tests that enter the changed function run, the
+quick ones before the slow ones, up to the first failure. For a line outside all functions all tests
+run, those that enter a function of its file first.
 Each run is a fork of this process, in which pytest and other people's packages are loaded already;
 this project's own modules are not, so the fork reads them from the copy.
 """
@@ -18,11 +18,11 @@ import os
 import signal
 import sys
 import threading
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -31,8 +31,6 @@ OWN = ("benchmarks", "tests", "tratree_cli", "tratree_store")
 """Packages that a fork must read from the copy."""
 ENTRANCES = ("store/tratree_store/__init__.py", "tratree_cli/__init__.py")
 """One of these is the first file of this project that a process imports."""
-_CALLS = 3
-"""How often a test may call a function before the lines of further calls are not recorded."""
 _NOT_IN_TIME = 30
 """Seconds beyond five times those of the first run after which a test hangs."""
 
@@ -59,16 +57,15 @@ if os.getpid() != {pid}:
 
 @dataclass(eq=False)
 class Reached:
-    """A plugin of pytest: seconds of each test, and the (file, line)s of ``tree`` it reaches.
+    """A plugin of pytest: seconds of each test, and the functions of ``tree`` that it enters.
 
-    ``folder`` is where the processes of the tests write what they enter.
+    Functions are (file, first line). ``folder`` is where the processes of the tests write theirs.
     """
 
     tree: str
     folder: Path
     seconds: dict[str, float] = field(default_factory=dict)
-    lines: dict[str, set[tuple[str, int]]] = field(default_factory=lambda: defaultdict(set))
-    calls: Counter[CodeType] = field(default_factory=Counter)
+    functions: dict[str, set[tuple[str, int]]] = field(default_factory=lambda: defaultdict(set))
     test: str = ""
     failed: str = ""
     pid: int = 0
@@ -84,7 +81,6 @@ class Reached:
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         self.test = item.nodeid
-        self.calls.clear()
         (self.folder / "test").write_text(self.test)
         threading.settrace(self._call)
         sys.settrace(self._call)
@@ -97,27 +93,21 @@ class Reached:
             sys.settrace(self._call)
 
     def entered(self) -> dict[str, list[tuple[str, int]]]:
-        """The (file, first line) of the functions that other processes entered, by test."""
-        found: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        """The functions that a test or one of its processes entered."""
+        found = {test: set(functions) for test, functions in self.functions.items()}
         for path in self.folder.glob("entered-*"):
             for line in path.read_text().splitlines():
                 test, file, number = line.split("\t")
-                found[test].append((file, int(number)))
-        return found
+                found.setdefault(test, set()).add((file, int(number)))
+        return {test: sorted(functions) for test, functions in found.items()}
 
-    def _call(self, frame: FrameType, event: str, argument: Any) -> Any:
-        if not frame.f_code.co_filename.startswith(self.tree):
-            return None
-        if os.getpid() != self.pid:
-            return self._of_forks["call"](frame, event, argument)
-        self.calls[frame.f_code] += 1
-        if self.calls[frame.f_code] > _CALLS:
-            return None
-        return self._line(frame, event, argument)
-
-    def _line(self, frame: FrameType, event: str, argument: Any) -> Any:
-        self.lines[self.test].add((frame.f_code.co_filename, frame.f_lineno))
-        return self._line
+    def _call(self, frame: FrameType, event: str, argument: Any) -> None:
+        code = frame.f_code
+        if code.co_filename.startswith(self.tree):
+            if os.getpid() != self.pid:
+                self._of_forks["call"](frame, event, argument)
+            else:
+                self.functions[self.test].add((code.co_filename, code.co_firstlineno))
 
 
 @dataclass(eq=False)
@@ -127,7 +117,7 @@ class Ordered:
     A test that hangs ends the process, which leaves its name in ``answer``.
     """
 
-    rank: dict[str, tuple[int, float]]
+    rank: dict[str, tuple[bool, float]]
     answer: Path
     failed: str = ""
 
@@ -168,7 +158,6 @@ class PackageTests:
         if reached["code"]:
             raise SystemExit(f"a test fails without any mutant: {reached['failed']}")
         self._seconds: dict[str, float] = reached["seconds"]
-        self._lines = _by_file(reached["lines"])
         self._entered = _by_file(reached["entered"])
 
     def __str__(self) -> str:
@@ -183,18 +172,17 @@ class PackageTests:
         done = self._run(Ordered(rank, self._answer), files)
         return (done["failed"] or "collecting the tests") if done["code"] else None
 
-    def _rank(self, path: str, line: int) -> dict[str, tuple[int, float]]:
+    def _rank(self, path: str, line: int) -> dict[str, tuple[bool, float]]:
         """The tests that may notice a change of the line: (less likely, seconds) each."""
         file = str(self.tree / path)
         body = function_of(self.tree / path, line)
         found = {}
         for test, seconds in self._seconds.items():
-            lines = self._lines.get(test, {}).get(file, set())
-            reached = lines | self._entered.get(test, {}).get(file, set())
+            entered = self._entered.get(test, {}).get(file, set())
             if body is None:  # any test may look at a constant
-                found[test] = (int(not reached), seconds)
-            elif not reached.isdisjoint(body):
-                found[test] = (int(line not in lines), seconds)
+                found[test] = (not entered, seconds)
+            elif not entered.isdisjoint(body):
+                found[test] = (False, seconds)
         return found
 
     def _run(self, plugin: Reached | Ordered, tests: Sequence[str]) -> dict[str, Any]:
@@ -229,7 +217,6 @@ class PackageTests:
         seen: dict[str, Any] = {"code": code, "failed": plugin.failed}
         if isinstance(plugin, Reached):
             seen["seconds"] = plugin.seconds
-            seen["lines"] = {test: sorted(lines) for test, lines in plugin.lines.items()}
             seen["entered"] = plugin.entered()
         self._answer.write_text(json.dumps(seen))
 
