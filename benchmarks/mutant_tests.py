@@ -137,7 +137,8 @@ class Ordered:
         signal.alarm(int(5 * self.rank[item.nodeid][1]) + _NOT_IN_TIME)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        signal.alarm(0)
+        if report.when == "teardown":
+            signal.alarm(0)
         if report.failed:
             self.failed = report.nodeid
 
