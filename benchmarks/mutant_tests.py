@@ -60,11 +60,13 @@ class Reached:
     """A plugin of pytest: seconds of each test, and the functions of ``tree`` that it enters.
 
     Functions are (file, first line). ``folder`` is where the processes of the tests write theirs.
+    ``setup`` are the seconds of the slowest setup: in another order another test pays for it.
     """
 
     tree: str
     folder: Path
     seconds: dict[str, float] = field(default_factory=dict)
+    setup: float = 0.0
     functions: dict[str, set[tuple[str, int]]] = field(default_factory=lambda: defaultdict(set))
     test: str = ""
     failed: str = ""
@@ -89,6 +91,8 @@ class Reached:
         sys.settrace(None)
         self.failed = f"{report.nodeid}\n{report.longreprtext}" if report.failed else self.failed
         self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
+        if report.when == "setup":
+            self.setup = max(self.setup, report.duration)
         if report.when != "teardown":
             sys.settrace(self._call)
 
@@ -114,10 +118,12 @@ class Reached:
 class Ordered:
     """A plugin of pytest: the tests of ``rank`` in its order, and the name of one that failed.
 
-    A test that hangs ends the process, which leaves its name in ``answer``.
+    A test that hangs, beyond its own time and ``setup``, ends the process, which leaves its name in
+    ``answer``.
     """
 
     rank: dict[str, tuple[bool, float]]
+    setup: float
     answer: Path
     failed: str = ""
 
@@ -134,7 +140,8 @@ class Ordered:
             os._exit(1)
 
         signal.signal(signal.SIGALRM, ends)
-        signal.alarm(int(5 * self.rank[item.nodeid][1]) + _NOT_IN_TIME)
+        seconds = self.rank[item.nodeid][1] + self.setup
+        signal.alarm(int(5 * seconds) + _NOT_IN_TIME)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "teardown":
@@ -159,6 +166,7 @@ class PackageTests:
         if reached["code"]:
             raise SystemExit(f"a test fails without any mutant: {reached['failed']}")
         self._seconds: dict[str, float] = reached["seconds"]
+        self._setup: float = reached["setup"]
         self._entered = _by_file(reached["entered"])
 
     def __str__(self) -> str:
@@ -170,7 +178,7 @@ class PackageTests:
         if not rank:
             return None
         files = sorted({test.split("::")[0] for test in rank})
-        done = self._run(Ordered(rank, self._answer), files)
+        done = self._run(Ordered(rank, self._setup, self._answer), files)
         return (done["failed"] or "collecting the tests") if done["code"] else None
 
     def _rank(self, path: str, line: int) -> dict[str, tuple[bool, float]]:
@@ -217,7 +225,7 @@ class PackageTests:
         sys.settrace(None)
         seen: dict[str, Any] = {"code": code, "failed": plugin.failed}
         if isinstance(plugin, Reached):
-            seen["seconds"] = plugin.seconds
+            seen["seconds"], seen["setup"] = plugin.seconds, plugin.setup
             seen["entered"] = plugin.entered()
         self._answer.write_text(json.dumps(seen))
 
