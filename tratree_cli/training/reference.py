@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -118,15 +119,13 @@ def reference_logps(
             kind = held_dtype(Path(model), devices.precision(where.device, where.dtype))
             scorer = load_model(model, kind, where.attention)
             scorer.to(devices.choose_device(where.device))
-        done = 0
         with FrozenModel(scorer, batch, by_trees) as frozen:
             cut = pieces(ids, masks, frozen.tokens)
-            for piece in cut:
+            for piece, sides in zip(cut, accumulate(len(p.rows) for p in cut), strict=True):
                 found = summed_log_probs(frozen, piece, sums, turns)
                 for row, of_turns in zip(piece.rows, found, strict=True):
                     single[row] = of_turns.astype(np.float32)
-                done += len(piece.rows)
-                progress(done // 2, len(rows), {})
+                progress(sides // 2, len(rows), {})  # a pair has two sides, in any two pieces
     (chosen, chosen_turn), (rejected, rejected_turn) = sums[:, : len(rows)], sums[:, len(rows) :]
     return ReferenceLogps(
         chosen,
