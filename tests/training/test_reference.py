@@ -26,7 +26,6 @@ from tratree_cli.training.reference import (
     LOGPS_FILE,
     SATURATED,
     ReferenceLogps,
-    first_turn,
     preferred,
     read_logps,
     reference_logps,
@@ -119,16 +118,6 @@ def test_pairs_that_a_model_already_prefers_are_those_likelier_by_more_than_the_
     scores = ReferenceLogps(zero, zero, ["a", "b", "c", "d"], [0] * 4, (), chosen, rejected)
     assert preferred(scores, 0.0) == {"a", "b", "c"}
     assert preferred(scores, 2.0) == {"c"}
-
-
-@pytest.mark.parametrize(
-    ("mask", "tokens"),
-    [([0, 1, 1, 0, 1], 2), ([1, 1], 2), ([0, 0], 0), ([], 0), ([0, 1], 1), ([1, 0, 0, 1, 1], 1)],
-)
-def test_the_first_turn_ends_with_the_first_token_that_is_not_scored(
-    mask: list[int], tokens: int
-) -> None:
-    assert first_turn(mask) == tokens
 
 
 def test_a_reference_that_is_the_policy_starts_at_nothing(

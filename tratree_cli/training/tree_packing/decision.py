@@ -85,7 +85,8 @@ def decide(config: TrainingParams, rows: Sequence[TreeRow], model: Any) -> Decis
     dropout = config.lora is not None and config.lora.dropout > 0
     if config.tree_packing == "auto" and (dropout or config.attention not in OURS):
         return Decision()
-    sharing = sharing_in_batches(rows, config.batch_size)
+    # Under a curriculum rows of a tree meet by chance alone.
+    sharing = sharing_in_batches(rows, 1 if config.curriculum else config.batch_size)
     if config.tree_packing == "auto" and sharing.ratio < WORTH_IT:
         return Decision()
     reason = _why_not(model)

@@ -199,19 +199,26 @@ def summed_log_probs(
     model: FrozenModel,
     piece: Piece,
     into: np.ndarray[Any, np.dtype[np.float32]],
-    leading: Sequence[int] = (),
-) -> None:
+    turns: Sequence[Sequence[int]] = (),
+) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
     """Write each row's sum over its scored tokens (nats) into its place of ``into``, (rows,).
 
-    With ``leading``, a number for every row, ``into`` is (2, rows): the second sum is over that
-    many of the row's first scored tokens.
+    With ``turns``, the numbers of scored tokens of each row's turns, ``into`` is (2, rows): the
+    second sum is over the first turn. Then the sums over all single turns of the piece's rows are
+    returned, in their order.
     """
+    single: list[np.ndarray[Any, np.dtype[np.float64]]] = []
     logp = model.log_probs(piece).double()
     for row, entry in zip(piece.rows, piece.where.entries, strict=True):
-        if leading:
-            into[:, row] = float(logp[entry].sum()), float(logp[entry[: leading[row]]].sum())
+        whole = float(logp[entry].sum())
+        if turns:
+            single.append(
+                np.array([float(turn.sum()) for turn in logp[entry].split(list(turns[row]))])
+            )
+            into[:, row] = whole, single[-1][0] if len(single[-1]) else 0.0
         else:
-            into[row] = float(logp[entry].sum())
+            into[row] = whole
+    return single
 
 
 def _path(piece: Piece, number: int) -> np.ndarray:
