@@ -19,6 +19,7 @@ from tratree_cli.stages.training_inputs import (
     held_version,
     length_policy,
     length_warnings,
+    sharing_summary,
     training_progress,
 )
 
@@ -28,10 +29,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RefLogpsParameters:
+    """``by_turn``: the sums of single turns are stored beside those of whole continuations."""
+
     max_length: int
     too_long: str
     dtype: str
     held_version: int = keyed_unless(1)
+    by_turn: bool = keyed_unless(False)
 
 
 STAGE = Stage(
@@ -45,7 +49,12 @@ STAGE = Stage(
 
 
 def node(
-    config: Config, *, pairs: Node | Entry, reference: Node | Entry, policy: Node | Entry | None
+    config: Config,
+    *,
+    pairs: Node | Entry,
+    reference: Node | Entry,
+    policy: Node | Entry | None,
+    by_turn: bool = False,
 ) -> Node:
     """Scores of ``reference`` on what it and ``policy`` can both read.
 
@@ -64,7 +73,7 @@ def node(
         label=f"reference scores of {of}",
         config=config,
         params=RefLogpsParameters(
-            section.max_length, section.too_long, section.dtype, held_version(section)
+            section.max_length, section.too_long, section.dtype, held_version(section), by_turn
         ),
         inputs=inputs,
         models=models,
@@ -97,10 +106,18 @@ def run(job: Job[RefLogpsParameters]) -> Result:
     rows = [row for row, _ in shared]
     config = TrainingParams(dtype=params.dtype, device=job.options.device)
     scored = reference_logps(
-        model, rows, threads=job.options.threads, progress=training_progress(job), config=config
+        model,
+        rows,
+        threads=job.options.threads,
+        progress=training_progress(job),
+        config=config,
+        by_turn=params.by_turn,
     )
     write_logps(scored, job.out)
+    summary: dict[str, float] = {"pairs": len(rows), "tokens": lengths.tokens}
+    if scored.sharing is not None:
+        summary |= sharing_summary(scored.sharing)
     return Result(
-        {"pairs": len(rows), "tokens": lengths.tokens},
+        summary,
         warnings=[*length_warnings(lengths, len(pairs.pairs), "pairs"), *scored.remarks],
     )

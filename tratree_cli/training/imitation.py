@@ -29,7 +29,15 @@ from trl import SFTConfig, SFTTrainer  # isort: skip  (after library_logging)
 
 OF_THE_RUN = ("device", "threads", "track", "run_name", "checkpoint_every")
 """Parameters that belong to a run and not to the model that it makes."""
-LATER = {"preference_weight": 1.0, "nll_on": CONTINUATION}
+LATER = {
+    "preference_weight": 1.0,
+    "nll_on": CONTINUATION,
+    "turn_discount": 0.0,
+    "use_weighting": False,
+    "nll_per": "token",
+    "curriculum": "",
+    "path_curriculum": "",
+}
 """Parameters that came later, and what they were before: so they go unrecorded."""
 UNSET = object()
 
@@ -80,7 +88,8 @@ def train_sft(
             peft_config=trainer_args.lora_config(config.lora),
         )
         decision = Decision() if config.packing else decide(config, rows, learner)
-        trainer.order_rows(rows, decision, config.group_by_length and not config.packing)
+        by_length = config.group_by_length and not config.packing
+        trainer.order_rows(rows, decision, by_length, config.curriculum)
         score_agent_positions(trainer.model, trainer.args.device.type, packing=trainer.packing)
         seconds, resumed = trainer_args.run(trainer, progress, sum(row.tokens for row in rows))
         return finish(trainer, model, rows, config, out, seconds, resumed, base)
@@ -188,6 +197,11 @@ def _own_template(tokenizer: Any) -> str | None:
 
 
 def _arguments(rows: Sequence[SFTRow], config: SFTParams, work: Path) -> Any:
+    if config.packing and config.curriculum:
+        raise InputError(
+            "packing puts conversations into sequences as they fit, which a curriculum would "
+            "forbid; leave one of the two off"
+        )
     more: dict[str, Any] = {"dataset_kwargs": {"skip_prepare_dataset": True}}
     if config.packing:
         longest = max(row.length for row in rows)
