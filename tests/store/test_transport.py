@@ -6,7 +6,6 @@ import errno
 from pathlib import Path
 from typing import Any
 
-import fsspec.registry
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from tratree_store import Store, StoreError, UnknownReference, VerificationError, remote, transport
@@ -211,7 +210,8 @@ def test_where_there_are_no_folders_a_file_is_written_under_its_name_at_once(
         protocol = "ftp"
 
     for protocol, kind, moves in (("flat", Flat, 0), ("ftp", Deep, 1)):
-        monkeypatch.setitem(fsspec.registry._registry, protocol, kind)
+        found = (kind(), f"/{protocol}")
+        monkeypatch.setattr("fsspec.core.url_to_fs", lambda url, found=found: found)
         there = Remote(f"{protocol}://bucket")
         there.write("a/b", b"content")
         assert there.read("a/b", 100) == b"content"
