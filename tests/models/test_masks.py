@@ -9,7 +9,7 @@ import pytest
 from tests.tiny_models import CONVERSATION, TEMPLATES, make_tokenizer
 from tratree_cli.errors import InputError
 from tratree_cli.models.chat_encoding import TurnEncoder
-from tratree_cli.models.masks import Encoded, encode_conversation, scored_texts
+from tratree_cli.models.masks import Encoded, _ChatEncoder, encode_conversation, scored_texts
 
 # Written by hand: tokens separated by blanks, those that must be scored between » and «.
 EXPECTED = {
@@ -194,6 +194,14 @@ def test_a_template_that_cannot_tell_the_agent_is_refused_in_a_sentence(said: st
         encode_conversation(tokenizer, CONVERSATION)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "template", ["", {"default": "{% generation %}"}], ids=["empty", "several"]
+)
+def test_an_empty_template_and_several_by_name_are_none(template: Any) -> None:
+    with pytest.raises(InputError, match="has no chat template"):
+        _ChatEncoder(make_tokenizer("qwen2.5"), template)
 
 
 def test_every_shipped_template_learns_the_end_of_turn() -> None:

@@ -41,6 +41,15 @@ def test_a_flipped_byte_in_a_large_file_is_named(store: Store, make: Make) -> No
     assert "weights" in report.findings[0].text
 
 
+def test_a_name_that_means_an_artifact_with_a_flipped_byte_is_named_too(
+    store: Store, make: Make
+) -> None:
+    entry = make("model", {"weights": "w" * (3 << 20)})
+    store.name("weak", entry)
+    flip(entry.path / "weights", 12345)
+    assert errors(check(store)) == [("object", entry.object), ("name", "refs/weak")]
+
+
 def test_an_added_file_a_stray_file_and_a_missing_object_are_named(
     store: Store, make: Make
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from tratree_store import Store, StoreError, UnknownReference, VerificationError, remote, transport
 from tratree_store.errors import AmbiguousReference
 from tratree_store.objects import File
@@ -191,3 +192,27 @@ def test_a_manifest_that_a_remote_lost_is_told(store: Store, make: Make, tmp_pat
     next((url / "manifests").glob("*/*")).unlink()
     with pytest.raises(VerificationError, match="it has no manifest of"):
         pull(Store(tmp_path / "other"), [entry.ref], str(url))
+
+
+def test_where_there_are_no_folders_a_file_is_written_under_its_name_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moved: list[str] = []
+
+    class Flat(MemoryFileSystem):  # type: ignore[misc]
+        protocol = "flat"
+
+        def mv(self, old: str, new: str, **more: Any) -> None:
+            moved.append(new)
+            super().mv(old, new, **more)
+
+    class Deep(Flat):
+        protocol = "ftp"
+
+    for protocol, kind, moves in (("flat", Flat, 0), ("ftp", Deep, 1)):
+        found = (kind(), f"/{protocol}")
+        monkeypatch.setattr("fsspec.core.url_to_fs", lambda url, found=found: found)
+        there = Remote(f"{protocol}://bucket")
+        there.write("a/b", b"content")
+        assert there.read("a/b", 100) == b"content"
+        assert len(moved) == moves
