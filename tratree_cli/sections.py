@@ -203,7 +203,11 @@ class ExploreSection:
 
 @dataclass(frozen=True)
 class TreeSection:
-    merge: str = note("similar", "exact or similar", choices=("exact", "similar"))
+    merge: str = note(
+        "similar",
+        "exact; similar; graph: as similar, with equal states of different histories joined too",
+        choices=("exact", "similar", "graph"),
+    )
     threshold: float = note(0.95, "xi_sim, cosine at which observations merge (ours)", least=-1)
     guard: str = note(
         "",

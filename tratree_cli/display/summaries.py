@@ -101,7 +101,7 @@ def tree_facts(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Breadth, depth and informativeness (section 3.2) and the quality, each as a phrase."""
     s = {key: spoken(value) for key, value in summary.items()}
     ended = f"{float(summary['ended_by_itself']):.0%}"
-    return {
+    told = {
         "forest": f"{s['trees']} trees, {s['nodes']} nodes, {s['trajectories']} trajectories, "
         f"{s['steps']} steps",
         "merged": f"{s['merged_by_equality']} steps by equality, {s['merged_by_similarity']} by "
@@ -110,5 +110,27 @@ def tree_facts(summary: Mapping[str, Any]) -> dict[str, Any]:
         "depth": f"{s['mean_depth']} steps on average, {ended} ended by themselves",
         "information": f"{s['divergences']} divergences, mean gap {s['mean_gap']}, entropy of "
         f"outcomes {s['outcome_entropy']} bits",
-        "quality": s["quality"],
     }
+    if "failed_steps_in_progress" in summary:
+        told["progress"] = progress_words(summary)
+    if graph := summary.get("graph"):
+        told["states"] = (
+            f"{graph['states']:,}, {graph['several_histories']:,} reached by several histories, "
+            f"{graph['several_actions']:,} answered by several actions; "
+            f"{graph['lead_to_success']:,} lead to a success"
+        )
+        told["graph"] = (
+            f"{graph['returns']:,} steps back to a state; in {graph['contradictions']:,} of "
+            f"{graph['answers']:,} answers what followed differs"
+        )
+        told["progress in the graph"] = progress_words(graph)
+    return {**told, "quality": s["quality"]}
+
+
+def progress_words(summary: Mapping[str, Any]) -> str:
+    """The two shares that GraphGPO names."""
+    return (
+        f"{float(summary['failed_steps_in_progress']):.0%} of the steps of failed trajectories "
+        f"make it, {float(summary['successful_steps_without']):.0%} of those of successful ones "
+        "do not"
+    )

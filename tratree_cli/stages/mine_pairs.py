@@ -76,7 +76,7 @@ def node(
 
     inputs: dict[str, Sequence[Node | Entry]] = {}
     if "tree" in chosen.sources:
-        inputs["tree"] = tuple(trees or (build_tree.node(config, rollouts=explored()),))
+        inputs["tree"] = tuple(trees or (_trees(config, chosen, explored()),))
     if "rollouts" in chosen.sources:
         inputs["rollouts"] = tuple(rollouts or explored())
     if "demos" in chosen.sources:
@@ -89,6 +89,13 @@ def node(
         inputs=inputs,
         modules=(chosen.body.partition(":")[0],),
     )
+
+
+def _trees(config: Config, rule: PairRule, rollouts: Sequence[Node | Entry]) -> Node:
+    """The default producer of a rule's trees."""
+    if rule.merge and config.tree.merge != rule.merge:
+        config = config.with_values({"tree": {"merge": rule.merge}}, f"pair rule {rule.name}")
+    return build_tree.node(config, rollouts=rollouts)
 
 
 def _parameters(config: Config, rule: PairRule) -> MinePairsParameters:
@@ -149,13 +156,14 @@ def _sources(job: Job[MinePairsParameters]) -> PairSources:
     from tratree_cli.formats.trees import read_tree
 
     demonstrations = _merged(job, "demos") if "demos" in job.inputs else None
+    forest, graph = None, None
     if "tree" in job.inputs:
         tree = read_tree(job.one("tree").path)
-        rollouts, forest = tree.rollouts, tree.forest
+        rollouts, forest, graph = tree.rollouts, tree.forest, tree.graph
     else:
-        rollouts, forest = _merged(job, "rollouts"), None
+        rollouts = _merged(job, "rollouts")
     kind = action_kind_of(str(rollouts.environment.get("name", "")))
-    return PairSources(rollouts, forest, demonstrations, kind)
+    return PairSources(rollouts, forest, demonstrations, kind, graph)
 
 
 def _valid(mined: PairSet, sources: PairSources) -> PairSet:
