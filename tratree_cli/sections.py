@@ -34,6 +34,11 @@ LOSSES = (
 )  # fmt: skip
 """TRL's losses on pairs; ``sft``, which it counts among them, is ``nll_weight`` here."""
 
+LEFT_OUT = (
+    "none", "successes", "near-misses", "low-scores", "unfinished", "step-limit",
+    "context-overflow", "unparsable",
+)  # fmt: skip
+"""The strata of ``formats.strata``, which is not imported for a plan."""
 CONTINUATION = "continuation"
 NLL_ON = ("turn", CONTINUATION, "path")
 """The tokens of a pair's chosen side that the NLL term is taken over."""
@@ -255,6 +260,12 @@ class PairsSection:
         False,
         'for "A rather than an action that ends the episode" with a perfect chosen trajectory also '
         "the opposite at its end (ours)",
+    )
+    leave_out: str = note(
+        "none",
+        "trajectories that pairs are mined without: none, successes, near-misses (G from 0.5 on), "
+        "low-scores, unfinished, or one ending (ours)",
+        choices=LEFT_OUT,
     )
     skip_preferred: bool = note(
         False, "leave out pairs whose chosen first turn the initial model finds likelier (ours)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from tratree_cli.config import Config
@@ -49,6 +49,7 @@ class MinePairsParameters:
     per_kind: int = keyed_unless(0, since=4)
     tie_break: str = keyed_unless("", since=4)
     mirror: bool = keyed_unless(False, since=4)
+    leave_out: str = keyed_unless("none", since=5)
     parameters: Mapping[str, Any] | None = keyed_unless(None)
     rule_version: int = keyed_unless(1)
 
@@ -115,6 +116,7 @@ def _parameters(config: Config, rule: PairRule) -> MinePairsParameters:
         per_kind=section.per_kind,
         tie_break=section.tie_break if "tie_break" in rule.reads else "",
         mirror=section.mirror,
+        leave_out=section.leave_out,
         parameters=own_settings(
             PAIR_RULES, rule.name, rule.settings, section.parameters, "pairs.parameters"
         ),
@@ -163,7 +165,25 @@ def _sources(job: Job[MinePairsParameters]) -> PairSources:
     else:
         rollouts = _merged(job, "rollouts")
     kind = action_kind_of(str(rollouts.environment.get("name", "")))
-    return PairSources(rollouts, forest, demonstrations, kind, graph)
+    sources = PairSources(rollouts, forest, demonstrations, kind, graph)
+    return _without(sources, job.params.leave_out) if job.params.leave_out != "none" else sources
+
+
+def _without(sources: PairSources, group: str) -> PairSources:
+    """The sources as if no trajectory of one stratum had been explored."""
+    import numpy as np
+
+    from tratree_cli.formats.strata import left_out, without
+    from tratree_cli.trees.left_out import forest_without, graph_without
+
+    marks = left_out(sources.rollouts, group)
+    marked = np.array(marks, dtype=np.bool_)
+    return replace(
+        sources,
+        rollouts=without(sources.rollouts, marks),
+        forest=forest_without(sources.forest, marked) if sources.forest is not None else None,
+        graph=graph_without(sources.graph, marked) if sources.graph is not None else None,
+    )
 
 
 def _valid(mined: PairSet, sources: PairSources) -> PairSet:
