@@ -189,6 +189,9 @@ class ExploreSection:
         "whose exploration: weak, strong (the SFT models) or both, M samples a task of each",
         choices=("weak", "strong", "both"),
     )
+    policy: str = note(
+        "", "a scripted policy that explores in the weak model's place: misaligned:0.5, ... (ours)"
+    )
     backend: str = note("local", "the engine that plays models: local, or a plug-in's")
     max_new_tokens: int = note(256, "longest answer in tokens (ours)", least=1)
     max_context: int = note(4096, "longest conversation in tokens (ours)", least=1)

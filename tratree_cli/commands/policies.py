@@ -55,6 +55,8 @@ def _refuse_misspelt(word: str) -> None:
     from tratree_cli.errors import did_you_mean
     from tratree_cli.models.load import EMBEDDED
 
+    if word in POLICIES and POLICIES.get(word).kind != "engine":
+        raise InputError(f"the policy '{word}' is written {POLICIES.get(word).form}")
     known = [*POLICIES.names(), *EMBEDDED]
     if ":" not in word and (near := did_you_mean(word, known)):
         raise InputError(
