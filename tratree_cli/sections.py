@@ -290,6 +290,11 @@ class MctsSection:
         choices=("mean", "visits", "max", "best-observed"),
     )
     min_score: float = note(0.0, "e* with a score at or below this is dropped (ours)")
+    stitch: bool = note(
+        False,
+        "also play paths through several trajectories; what is better becomes a trajectory (ours)",
+    )
+    stitch_tries: int = note(5, "such paths that are played of each imperfect task (ours)", least=1)
     min_walks: int = note(
         1, "e* ends where at least so many trajectories do, if any leaf has them (ours)", least=1
     )

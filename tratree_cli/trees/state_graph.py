@@ -263,12 +263,17 @@ def _known(distance: IntArray, far: int) -> IntArray:
 
 
 def build_state_graph(
-    columns: Columns, merger: Merger | None = None, lasting: Lasting | None = None
+    columns: Columns,
+    merger: Merger | None = None,
+    lasting: Lasting | None = None,
+    *,
+    remember: bool = True,
 ) -> StateGraph:
     """The state graphs of all tasks; ``merger`` joins similar observations of a task.
 
     A text is compared with those of its task that appeared before it, in the order of the
-    trajectories, and joins the most similar one that reaches the threshold.
+    trajectories, and joins the most similar one that reaches the threshold. Without ``remember`` a
+    state is what was seen and nothing else.
     """
     step_state = np.full(columns.steps, -1, dtype=np.int64)
     task: list[int] = []
@@ -287,7 +292,7 @@ def build_state_graph(
             span = columns.span(trajectory)
             for step, key in zip(
                 range(span.start, span.stop),
-                _states(columns, span, looks, lasting),
+                _states(columns, span, looks, lasting, remember),
                 strict=True,
             ):
                 state = number.get(key)
@@ -329,7 +334,7 @@ def _looks(columns: Columns, trajectories: IntArray, merger: Merger | None) -> d
 
 
 def _states(
-    columns: Columns, span: slice, looks: dict[int, int], lasting: Lasting | None
+    columns: Columns, span: slice, looks: dict[int, int], lasting: Lasting | None, remember: bool
 ) -> list[tuple[int, frozenset[int], frozenset[int]]]:
     """The state of each step of one trajectory."""
     observations = columns.observations[span].tolist()
@@ -341,7 +346,7 @@ def _states(
             states.append(states[-1])
             continue
         look = looks[text]
-        if place:
+        if place and remember:
             before = actions[place - 1]
             unseen = unseen | {before} if look == page else frozenset()
             if lasting is not None and lasting(before):
