@@ -114,17 +114,20 @@ def tree_facts(summary: Mapping[str, Any]) -> dict[str, Any]:
     if "failed_steps_in_progress" in summary:
         told["progress"] = progress_words(summary)
     if graph := summary.get("graph"):
-        told["states"] = (
-            f"{graph['states']:,}, {graph['several_histories']:,} reached by several histories, "
-            f"{graph['several_actions']:,} answered by several actions; "
-            f"{graph['lead_to_success']:,} lead to a success"
-        )
-        told["graph"] = (
-            f"{graph['returns']:,} steps back to a state; in {graph['contradictions']:,} of "
-            f"{graph['answers']:,} answers what followed differs"
-        )
-        told["progress in the graph"] = progress_words(graph)
+        told |= graph_facts(graph)
     return {**told, "quality": s["quality"]}
+
+
+def graph_facts(graph: Mapping[str, Any]) -> dict[str, str]:
+    """A state graph's figures (``trees.progress.graph_figures``), each as a phrase."""
+    return {
+        "states": f"{graph['states']:,}, {graph['several_histories']:,} reached by several "
+        f"histories, {graph['several_actions']:,} answered by several actions; "
+        f"{graph['lead_to_success']:,} lead to a success",
+        "graph": f"{graph['returns']:,} steps back to a state; what followed differs for "
+        f"{graph['contradictions']:,} of {graph['answers']:,} answers",
+        "graph progress": progress_words(graph),
+    }
 
 
 def progress_words(summary: Mapping[str, Any]) -> str:

@@ -95,7 +95,7 @@ def run(job: Job[TreeParameters]) -> Result:
     from tratree_cli.formats.trees import write_tree
     from tratree_cli.processes import ParallelMap
     from tratree_cli.trees.build import MergePolicy, build_forest
-    from tratree_cli.trees.progress import tree_progress
+    from tratree_cli.trees.progress import graph_figures, tree_progress
     from tratree_cli.trees.sharing import sharing_ratio
     from tratree_cli.trees.statistics import forest_statistics
 
@@ -147,7 +147,7 @@ def run(job: Job[TreeParameters]) -> Result:
         "quality": statistics.quality[1],
     }
     if graph is not None:
-        summary["graph"] = graph_summary(graph)
+        summary["graph"] = graph_figures(graph)
     return Result(summary, warnings=similarity.warnings)
 
 
@@ -171,27 +171,6 @@ def _graph(
     lasts = lasting_effect_of(str(head.environment.get("name", "")))
     lasting = None if lasts is None else lambda action: action >= 0 and lasts(texts[action])
     return build_state_graph(columns, merger, lasting)
-
-
-def graph_summary(graph: StateGraph) -> dict[str, int | float]:
-    """A state graph in figures."""
-    import numpy as np
-
-    from tratree_cli.trees.progress import graph_progress
-    from tratree_cli.trees.state_graph import NEVER
-
-    progress = graph_progress(graph)
-    return {
-        "states": len(graph),
-        "answers": len(graph.answer_state),
-        "several_histories": graph.joined,
-        "several_actions": int((np.bincount(graph.answer_state) > 1).sum()),
-        "returns": graph.cycles,
-        "contradictions": graph.contradictions,
-        "lead_to_success": int((graph.distance != NEVER).sum()),
-        "failed_steps_in_progress": round(progress.of_failed, 3),
-        "successful_steps_without": round(progress.idle_of_successful, 3),
-    }
 
 
 def _copied(job: Job[TreeParameters], parallel: ParallelMap) -> tuple[Sequence[str], Columns]:

@@ -87,3 +87,19 @@ def _counted(columns: Columns, owner: IntArray, before: IntArray, after: IntArra
         successful_steps=int((told & wins).sum()),
         successful_idle=int((told & wins & ~progress).sum()),
     )
+
+
+def graph_figures(graph: StateGraph) -> dict[str, int | float]:
+    """A state graph in figures, as ``build-tree`` keeps them in its summary."""
+    progress = graph_progress(graph)
+    return {
+        "states": len(graph),
+        "answers": len(graph.answer_state),
+        "several_histories": graph.joined,
+        "several_actions": int((np.bincount(graph.answer_state) > 1).sum()),
+        "returns": graph.cycles,
+        "contradictions": graph.contradictions,
+        "lead_to_success": int((graph.distance != NEVER).sum()),
+        "failed_steps_in_progress": round(progress.of_failed, 3),
+        "successful_steps_without": round(progress.idle_of_successful, 3),
+    }

@@ -122,6 +122,12 @@ class StateGraph:
         return self._transitions
 
     @cached_property
+    def effective(self) -> BoolArray:
+        """Whether each answer ever had an effect, ``[E]``."""
+        valid = self.columns.valid[self.steps]
+        return np.bincount(self.step_answer[valid], minlength=len(self.answer_state)) > 0
+
+    @cached_property
     def tried(self) -> IntArray:
         """How many trajectories gave each answer, ``[E]``."""
         return self._per_answer(np.ones(len(self.columns), dtype=np.bool_))
