@@ -107,11 +107,12 @@ def _show_tree(entry: Entry, task: str | None, depth: int, min_visits: int, form
     if not ranked:
         raise InputError(f"{entry.ref[:24]} has no tree with a scored trajectory to draw")
     number = views.tree_number(tree, task, entry) if task is not None else ranked[0]
-    limits = {"max_depth": depth, "min_visits": min_visits}
     if form == "terminal" and tree.graph is not None:
-        print_content(forest.render_graph(tree, number, **limits))
+        print_content(forest.render_graph(tree, number, max_depth=depth, min_visits=min_visits))
     elif form == "terminal":
-        print_content(forest.render_tree(tree, number, found, **limits))
+        print_content(
+            forest.render_tree(tree, number, found, max_depth=depth, min_visits=min_visits)
+        )
     elif form == "html":
         numbers = [number] if task is not None else None
         print_text(tree_exports.forest_html(tree, numbers, found))
