@@ -64,8 +64,8 @@ def graph_rows(
             place = len(found) - 1
             pending += _ways(graph, way.target, place, inner, above, min_visits)[::-1]
     referred = (way.target for way, new, _ in found if not new and way.target != way.above[-1])
-    named = dict.fromkeys(target for target in referred if target != ENDS)
-    name = {state: f"#{place}" for place, state in enumerate(named, 1)}
+    named = dict.fromkeys(target for target in referred if target not in (ENDS, first))
+    name = {first: "start"} | {state: f"#{place}" for place, state in enumerate(named, 1)}
     rows = []
     for place, (way, new, cut) in enumerate(found):
         row = _row(tree, graph, way, place, way.answer in best)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from tratree_cli.agents.played import PlayedEpisode
     from tratree_cli.agents.policy import Opening, Policy, Turn
+    from tratree_cli.agents.rollout import RolloutProgress
+    from tratree_cli.envs.protocol import Environment
+    from tratree_cli.formats.rollouts import Rollouts
 
 SOURCE = "stitched"
 """The source of the trajectories that were made here."""
@@ -59,20 +62,59 @@ def node(config: Config, *, tree: Node | Entry) -> Node:
     )
 
 
+@dataclass(frozen=True)
+class Stitched:
+    """All that was ``played``, of which ``better`` beats what was recorded, and by how much (G)."""
+
+    played: Sequence[PlayedEpisode]
+    better: Sequence[PlayedEpisode]
+    gains: Sequence[float]
+
+
 def run(job: Job[StitchParameters]) -> Result:
     from tratree_cli.agents.played import interned
-    from tratree_cli.agents.rollout import EpisodeRequest, play_episodes
-    from tratree_cli.envs.protocol import optional
     from tratree_cli.envs.registry import open_environment
-    from tratree_cli.formats.columns import columns_from_rollouts
     from tratree_cli.formats.rollouts import TextTable, read_rollouts, write_rollouts
-    from tratree_cli.trees.stitch import proposals
 
     rollouts = read_rollouts(job.one("tree").path)
-    columns = columns_from_rollouts(rollouts)
-    found = proposals(columns, job.params.tries)
-    words = [[rollouts.texts[output] for output in columns.outputs[list(p.steps)]] for p in found]
     environment = open_environment(job.environment)
+    found = stitched(environment, rollouts, job.params.tries, episodes_progress(job))
+    environment.close()
+    texts = TextTable()
+    made = replace(
+        rollouts,
+        texts=texts,
+        trajectories=[interned(episode, texts) for episode in found.better],
+        settings=[{}],
+        sources=[SOURCE],
+    )
+    write_rollouts(made, job.out)
+    gains = found.gains
+    return Result(
+        {
+            **rollouts_summary(made.trajectories, tasks=len(found.better)),
+            "played": len(found.played),
+            "tried_tasks": len({episode.task for episode in found.played}),
+            "mean_gain": round(100 * sum(gains) / len(gains), 2) if gains else 0.0,
+        }
+    )
+
+
+def stitched(
+    environment: Environment,
+    rollouts: Rollouts,
+    tries: int,
+    progress: Callable[[RolloutProgress], None] | None = None,
+) -> Stitched:
+    """Propose ``tries`` paths of each imperfect task, play them, and tell which are better."""
+    from tratree_cli.agents.rollout import EpisodeRequest, play_episodes
+    from tratree_cli.envs.protocol import optional
+    from tratree_cli.formats.columns import columns_from_rollouts
+    from tratree_cli.trees.stitch import proposals
+
+    columns = columns_from_rollouts(rollouts)
+    found = proposals(columns, tries)
+    words = [[rollouts.texts[output] for output in columns.outputs[list(p.steps)]] for p in found]
     played = play_episodes(
         environment,
         _recorded_words(words),
@@ -82,31 +124,13 @@ def run(job: Job[StitchParameters]) -> Result:
         ],
         prompt=rollouts.prompt.get("messages", ()),
         batch=optional(environment, "concurrent_episodes"),
-        progress=episodes_progress(job),
+        progress=progress,
     )
-    environment.close()
     best = dict.fromkeys(columns.tasks, -1.0)
     for task, score in zip(columns.task.tolist(), columns.score.tolist(), strict=True):
         best[columns.tasks[task]] = max(best[columns.tasks[task]], score)
     better = _better(played, best)
-    texts = TextTable()
-    stitched = replace(
-        rollouts,
-        texts=texts,
-        trajectories=[interned(episode, texts) for episode in better],
-        settings=[{}],
-        sources=[SOURCE],
-    )
-    write_rollouts(stitched, job.out)
-    gains = [(episode.score or 0.0) - best[episode.task] for episode in better]
-    return Result(
-        {
-            **rollouts_summary(stitched.trajectories, tasks=len(better)),
-            "played": len(played),
-            "tried_tasks": len({episode.task for episode in played}),
-            "mean_gain": round(100 * sum(gains) / len(gains), 2) if gains else 0.0,
-        }
-    )
+    return Stitched(played, better, [(one.score or 0.0) - best[one.task] for one in better])
 
 
 def _better(played: Sequence[PlayedEpisode], best: Mapping[str, float]) -> list[PlayedEpisode]:
