@@ -30,9 +30,9 @@ from tratree_cli.stages.stitch import stitched
 from tratree_cli.trees.build import build_forest
 from tratree_cli.trees.divergence_pairs import mine
 from tratree_cli.trees.graph_pairs import mine_graph
+from tratree_cli.trees.join_states import build_state_graph
 from tratree_cli.trees.progress import graph_figures, tree_progress
 from tratree_cli.trees.search.api import best_observed
-from tratree_cli.trees.state_graph import build_state_graph
 
 COLUMNS = (
     "exploration", "tasks × M", "nodes", "states", "by several histories", "returns",
@@ -90,7 +90,12 @@ def rows(arguments: argparse.Namespace) -> Iterator[list[str]]:
         rollouts = read_rollouts(folder)
         about = rollouts.environment
         environment = open_environment(str(about["name"]), parameters=about["parameters"])
-        yield row(f"{about['name']}, {folder.resolve().parent.name[:8]}", environment, rollouts, arguments.tries)
+        yield row(
+            f"{about['name']}, {folder.resolve().parent.name[:8]}",
+            environment,
+            rollouts,
+            arguments.tries,
+        )
         environment.close()
     for name in filter(None, arguments.env.split(",") if not arguments.rollouts else ()):
         environment = open_environment(name)

@@ -13,7 +13,7 @@ from tratree_cli.display.forest import render_forest, render_graph
 from tratree_cli.formats.rollouts import Rollouts
 from tratree_cli.formats.trees import TreeFile
 from tratree_cli.reporting.render.tree_exports import graph_json
-from tratree_cli.trees.state_graph import build_state_graph
+from tratree_cli.trees.join_states import build_state_graph
 
 MUGS = made_rollouts(
     [

@@ -7,9 +7,9 @@ from typing import Any
 from tratree_cli.trees.build import build_forest
 from tratree_cli.trees.columns import Columns, columns_from_lists
 from tratree_cli.trees.graph_pairs import OTHER_OUTCOME, SAME_TRAJECTORY, mine_graph
+from tratree_cli.trees.join_states import build_state_graph
 from tratree_cli.trees.mirror_pairs import with_mirrors
 from tratree_cli.trees.pairs import LOW_CHOSEN, NO_EFFECT, PairSet
-from tratree_cli.trees.state_graph import build_state_graph
 
 HOME, RESULTS, ITEM = 0, 1, 2
 SEARCH, BLUE, BUY, BACK, RED = 10, 11, 12, 13, 14

@@ -11,10 +11,11 @@ from tests.trees.making import made_rollouts
 from tratree_cli.formats.columns import columns_from_rollouts
 from tratree_cli.trees.build import build_forest
 from tratree_cli.trees.columns import Columns, columns_from_lists
+from tratree_cli.trees.join_states import build_state_graph, graph_from_states
 from tratree_cli.trees.left_out import forest_without, graph_without
 from tratree_cli.trees.merge_observations import Merger
 from tratree_cli.trees.progress import graph_progress, tree_progress
-from tratree_cli.trees.state_graph import NEVER, StateGraph, build_state_graph, graph_from_states
+from tratree_cli.trees.state_graph import NEVER, StateGraph
 
 HOME, RESULTS, ITEM, OTHER = 0, 1, 2, 3
 SEARCH, RED, BLUE, BUY, BACK = 10, 11, 12, 13, 14

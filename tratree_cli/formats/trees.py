@@ -34,7 +34,8 @@ from tratree_cli.formats.rollouts import (
 from tratree_cli.trees.build import with_merges, with_statistics
 from tratree_cli.trees.columns import Columns, IntArray
 from tratree_cli.trees.forest import Forest, MergeCounts
-from tratree_cli.trees.state_graph import StateGraph, graph_from_states
+from tratree_cli.trees.join_states import graph_from_states
+from tratree_cli.trees.state_graph import StateGraph
 
 NODES = "nodes.jsonl.zst"
 WALKS = "walks.jsonl.zst"

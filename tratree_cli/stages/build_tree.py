@@ -160,8 +160,8 @@ def _graph(
 ) -> StateGraph:
     from tratree_cli.envs.registry import lasting_effect_of
     from tratree_cli.formats.rollouts import read_head
+    from tratree_cli.trees.join_states import build_state_graph
     from tratree_cli.trees.merge_observations import Merger
-    from tratree_cli.trees.state_graph import build_state_graph
 
     merger = None
     if policy.compares:

@@ -12,7 +12,8 @@ import numpy as np
 from tratree_cli.trees.build import with_merges, with_statistics
 from tratree_cli.trees.columns import BoolArray, Columns, IntArray
 from tratree_cli.trees.forest import Forest
-from tratree_cli.trees.state_graph import StateGraph, graph_from_states
+from tratree_cli.trees.join_states import graph_from_states
+from tratree_cli.trees.state_graph import StateGraph
 
 
 def forest_without(forest: Forest, marked: BoolArray) -> Forest:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tratree_cli.trees.columns import DONE_END, Columns, FloatArray
-from tratree_cli.trees.state_graph import ENDS, PERFECT, StateGraph, build_state_graph
+from tratree_cli.trees.join_states import build_state_graph
+from tratree_cli.trees.state_graph import ENDS, PERFECT, StateGraph
 
 BEAM = 64
 """So many unfinished paths of a task are kept at each length."""
