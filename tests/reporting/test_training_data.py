@@ -12,6 +12,7 @@ from tratree_store import Entry, Store
 
 from tests.command_line import Folder
 from tests.reporting.conftest import evaluated
+from tratree_cli.pipeline.lineage import ONLY_COUNTED
 from tratree_cli.reporting.report_data import ReportData
 from tratree_cli.reporting.rows import EvaluationRow, RowLineage
 from tratree_cli.reporting.tables import inherited, training_data
@@ -28,15 +29,15 @@ def made(tratree: Folder, *words: str) -> Entry:
     return Store(tratree.path / ".tratree").resolve(answer.out.strip())
 
 
-def learnt(method: str, store: Store, role: str, data: Entry, played: Entry) -> EvaluationRow:
-    """The row of a policy that was trained on ``data`` and evaluated in ``played``."""
+def learnt(method: str, played: Entry, **data: Entry) -> EvaluationRow:
+    """The row of a policy that was trained on ``data``, by role, and evaluated in ``played``."""
     policy: Any = SimpleNamespace(
         recipe=f"{method} policy",
         kind="model",
         stage="train-strong",
         document={},
-        inputs={role: [data.object]},
-        provenance={"inputs": {role: [data.recipe]}},
+        inputs={role: [entry.object] for role, entry in data.items()},
+        provenance={"inputs": {role: [entry.recipe] for role, entry in data.items()}},
         summary={},
     )
     return replace(evaluated(method, [1.0]), lineage=RowLineage(method, played, policy))
@@ -51,12 +52,12 @@ def report(tratree: Folder) -> ReportData:
     pairs = made(tratree, "mine-pairs", tree.ref)
     paths = made(tratree, "mcts", tree.ref, "--set", "mcts.min_score=0")
     played = made(tratree, "eval", "--policy", "expert", "--split", "dev", "--limit", "6")
-    store = Store(tratree.path / ".tratree")
     rows = (
-        learnt("tree-dpo", store, "pairs", pairs, played),
-        learnt("mcts", store, "paths", paths, played),
+        learnt("tree-dpo", played, pairs=pairs),
+        learnt("mcts", played, paths=paths),
+        learnt("sft-more", played, demos=rollouts, **{ONLY_COUNTED: paths}),
     )
-    return ReportData(rows, store=store)
+    return ReportData(rows, store=Store(tratree.path / ".tratree"))
 
 
 def test_each_side_of_the_data_is_told_by_what_came_of_its_trajectories(report: ReportData) -> None:
@@ -65,6 +66,7 @@ def test_each_side_of_the_data_is_told_by_what_came_of_its_trajectories(report: 
     titles = [column.title for column in table.columns]
     assert titles[3:6] == ["Success", "Near miss", "Low score"]
     rows = {(row.cells[0].value, row.cells[1].value): row.cells for row in table.rows}
+    assert [row.cells[2].value for row in table.rows][-1] == 36, "what only counted is not read"
     assert {side for _, side in rows} == {"chosen", "rejected", "imitated"}
     for cells in rows.values():
         assert sum(cell.value for cell in cells[3:]) == pytest.approx(100)
@@ -82,7 +84,11 @@ def test_what_is_inherited_is_told_of_the_explorer_and_of_every_policy(report: R
     misled = rows["misaligned:ignore-option:0.5"]
     assert 20 < misled[2].value < 80
     assert misled[3].value < misled[4].value, "an ignored option costs reward"
-    assert [cells[2].value for name, cells in rows.items() if not name.startswith("mis")] == [0, 0]
+    assert [cells[2].value for name, cells in rows.items() if not name.startswith("mis")] == [
+        0,
+        0,
+        0,
+    ]
     assert "leaves out the first option" in table.notes[0]  # type: ignore[union-attr]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tratree_cli.pipeline.lineage import ONLY_COUNTED
 from tratree_cli.reporting import lineage
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class DataSide:
 def data_sides(store: Store, policy: Entry) -> list[DataSide]:
     """The sides of what a policy's own training read; its initial model's data are not among it."""
     found: list[DataSide] = []
-    for entry in lineage.inputs(store, policy):
+    for entry in lineage.inputs(store, policy, without=ONLY_COUNTED):
         if entry.kind == "pairs":
             found += _pairs(store, entry)
         elif entry.kind == "paths":
