@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from tratree_cli.agents.misaligned import BACKEND, read_bias
 from tratree_cli.display.blocks import COUNT, PERCENT, TEXT, Cell, Column, Row, Table
 from tratree_cli.envs.biases import Bias, bias_of
+from tratree_cli.errors import InputError
 from tratree_cli.reporting import lineage
 from tratree_cli.reporting.environments import in_each_environment
 from tratree_cli.reporting.report_data import ReportData
@@ -28,10 +30,18 @@ def tables(data: ReportData) -> tuple[Block, ...]:
     misled = _misled(data.store, data)
     found: dict[str, list[Block]] = {}
     for environment, policies in misled.items():
-        biases = {bias_of(environment, read_bias(name.partition(":")[2])[0]) for name in policies}
-        for bias in sorted(biases, key=lambda each: each.name):
+        named = {bias.name: bias for bias in map(_bias, repeat(environment), policies) if bias}
+        for _, bias in sorted(named.items()):
             found.setdefault(environment, []).append(_table(data, environment, bias, policies))
     return in_each_environment(found, data)
+
+
+def _bias(environment: str, policy: str) -> Bias | None:
+    """The bias of a misaligned policy; None where this environment is not installed here."""
+    try:
+        return bias_of(environment, read_bias(policy.partition(":")[2])[0])
+    except InputError:
+        return None
 
 
 def _misled(store: Store, data: ReportData) -> dict[str, dict[str, list[Entry]]]:
@@ -58,7 +68,7 @@ def _table(
     rows = [
         _row(name, bias, played)
         for name, played in policies.items()
-        if bias_of(environment, read_bias(name.partition(":")[2])[0]) is bias
+        if _bias(environment, name) == bias
     ]
     for group in data.cohorts:
         evaluations = [
