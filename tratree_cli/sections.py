@@ -227,7 +227,9 @@ class TreeSection:
 
 @dataclass(frozen=True)
 class PairsSection:
-    rule: str = note("tree", "the pair rule: tree, unstructured, eto, ceiling or a plug-in's")
+    rule: str = note(
+        "tree", "the pair rule: tree, graph, unstructured, eto, ceiling or a plug-in's"
+    )
     select: str = note(
         "best-worst",
         "which branches are paired: all, best-worst, adjacent (ours)",
