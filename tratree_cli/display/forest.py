@@ -14,9 +14,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tratree_cli.display.colours import AMBER, GREEN, RED
 from tratree_cli.display.graph_rows import GRAPH_LEGEND, graph_rows
 from tratree_cli.display.sparkline import sparkline
-from tratree_cli.display.summaries import graph_facts, progress_words
+from tratree_cli.display.summaries import graph_facts, progress_words, shared_text
 from tratree_cli.display.text import counted, one_line
 from tratree_cli.display.tree_lines import TreeLines, score_style
 from tratree_cli.display.tree_rows import node_gaps, tree_rows
@@ -33,7 +34,7 @@ from tratree_cli.trees.statistics import (
 )
 
 _ROWS_IN_OVERVIEW = 40
-_LEVEL_STYLES = {"good": "green", "thin": "yellow", "empty": "red"}
+_LEVEL_STYLES = {"good": GREEN, "thin": AMBER, "empty": RED}
 
 
 def render_forest(
@@ -138,8 +139,7 @@ def statistics_table(
         ),
         (
             "sharing",
-            f"{flat / unique if unique else 1.0:.1f} times the text that is distinct ({unique:,} "
-            f"characters of {flat:,}); training computes that (tree_packing)",
+            shared_text(flat / unique if unique else 1.0, unique),
         ),
         *(more or {}).items(),
     )

@@ -13,6 +13,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
+from tratree_cli.display.colours import AMBER, GREEN, RED
 from tratree_cli.display.sparkline import bar
 from tratree_cli.display.text import one_line
 from tratree_cli.display.tree_rows import TreeRow
@@ -123,8 +124,8 @@ def _line(row: TreeRow, room: int, won: int, wide: bool, ascii_only: bool) -> Te
 
 
 def score_style(score: float) -> str:
-    """The colour of a score in [0, 1]: red, yellow, green."""
-    return "red" if score < 1 / 3 else "yellow" if score < 2 / 3 else "green"
+    """The colour of a score in [0, 1]: red, amber, green."""
+    return RED if score < 1 / 3 else AMBER if score < 2 / 3 else GREEN
 
 
 def _fill(words: str, width: int) -> str:

@@ -80,6 +80,8 @@ class Method:
     """Whose exploration it learns from or counts its steps by. ``weak`` is the default, which
     ``explore.explorer`` replaces; ``strong`` belongs to the method and stays."""
     of_pairs: OfPairs = "preference"
+    turn_discount: float = 0.0
+    """How it weighs the turns of pairs (DMPO), where ``dpo.turn_discount`` says nothing."""
     steps_of: str = ""
     """The method whose number of optimizer steps it takes: a control at equal updates."""
     steps_times: int = 1

@@ -96,7 +96,7 @@ def run(job: Job[TreeParameters]) -> Result:
     from tratree_cli.processes import ParallelMap
     from tratree_cli.trees.build import MergePolicy, build_forest
     from tratree_cli.trees.progress import graph_figures, tree_progress
-    from tratree_cli.trees.sharing import sharing_ratio
+    from tratree_cli.trees.sharing import read_and_distinct
     from tratree_cli.trees.statistics import forest_statistics
 
     params = job.params
@@ -125,6 +125,7 @@ def run(job: Job[TreeParameters]) -> Result:
         write_tree(forest, job.out, {"policy": key_document(params)}, parallel.map, graph)
     progress = tree_progress(forest)
     statistics = forest_statistics(forest)
+    flat, distinct = read_and_distinct(columns, np.array([*map(len, texts)]))
     merges = forest.merges
     summary: dict[str, Any] = {
         "trees": statistics.trees,
@@ -141,7 +142,8 @@ def run(job: Job[TreeParameters]) -> Result:
         "divergent_nodes": round(statistics.divergent, 3),
         "mean_gap": round(statistics.gap, 3),
         "outcome_entropy": round(statistics.entropy, 3),
-        "shared_text": round(sharing_ratio(columns, np.array([*map(len, texts)])), 2),
+        "shared_text": round(flat / distinct if distinct else 1.0, 2),
+        "distinct_characters": distinct,
         "failed_steps_in_progress": round(progress.of_failed, 3),
         "successful_steps_without": round(progress.idle_of_successful, 3),
         "quality": statistics.quality[1],

@@ -75,9 +75,14 @@ def node(
     def explored() -> tuple[Node | Entry, ...]:
         return (explore.node(config, explorer=explorer or chosen.explorer),)
 
+    def compared() -> tuple[Node | Entry, ...]:
+        if not chosen.with_demonstrations:
+            return explored()
+        return (*explored(), *(demonstrations or (demos.node(config),)))
+
     inputs: dict[str, Sequence[Node | Entry]] = {}
     if "tree" in chosen.sources:
-        inputs["tree"] = tuple(trees or (_trees(config, chosen, explored()),))
+        inputs["tree"] = tuple(trees or (_trees(config, chosen, compared()),))
     if "rollouts" in chosen.sources:
         inputs["rollouts"] = tuple(rollouts or explored())
     if "demos" in chosen.sources:
@@ -128,7 +133,7 @@ def run(job: Job[MinePairsParameters]) -> Result:
     from tratree_cli.formats.pairs import render_pairs, write_pairs
 
     rule = pair_rule(job.params.rule)
-    sources = _sources(job)
+    sources = _sources(job, rule)
     mined = rule.load()(sources, _mining(job.params, rule))
     if not job.params.keep_invalid and "keep_invalid" not in rule.reads:
         mined = _valid(mined, sources)
@@ -153,8 +158,9 @@ def run(job: Job[MinePairsParameters]) -> Result:
     return Result(summary, warnings=[] if mined.pairs else [_uninformative(job.params.min_gap)])
 
 
-def _sources(job: Job[MinePairsParameters]) -> PairSources:
+def _sources(job: Job[MinePairsParameters], rule: PairRule) -> PairSources:
     from tratree_cli.envs.registry import action_kind_of
+    from tratree_cli.formats.merging import merge_rollouts
     from tratree_cli.formats.trees import read_tree
 
     demonstrations = _merged(job, "demos") if "demos" in job.inputs else None
@@ -165,7 +171,10 @@ def _sources(job: Job[MinePairsParameters]) -> PairSources:
     else:
         rollouts = _merged(job, "rollouts")
     kind = action_kind_of(str(rollouts.environment.get("name", "")))
-    sources = PairSources(rollouts, forest, demonstrations, kind, graph)
+    own = len(rollouts.trajectories)
+    if rule.with_demonstrations and demonstrations is not None:
+        rollouts, demonstrations = merge_rollouts([rollouts, demonstrations]), None
+    sources = PairSources(rollouts, forest, demonstrations, kind, own, graph)
     return _without(sources, job.params.leave_out) if job.params.leave_out != "none" else sources
 
 
@@ -176,7 +185,9 @@ def _without(sources: PairSources, group: str) -> PairSources:
     from tratree_cli.formats.strata import left_out, without
     from tratree_cli.trees.left_out import forest_without, graph_without
 
-    marks = left_out(sources.rollouts, group)
+    explored = range(len(sources.rollouts.trajectories))[: sources.own]
+    found = left_out(sources.rollouts, group)
+    marks = [mark and place in explored for place, mark in enumerate(found)]
     marked = np.array(marks, dtype=np.bool_)
     return replace(
         sources,
