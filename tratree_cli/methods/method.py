@@ -86,6 +86,9 @@ class Method:
     """The method whose number of optimizer steps it takes: a control at equal updates."""
     steps_times: int = 1
     """How many times that number it takes."""
+    more_samples: int = 0
+    """How many more trajectories of each task are explored for it: a control of a method that plays
+    episodes of its own."""
     best_of: int = 1
     """Above 1: that many episodes are sampled per task and the best of them counts."""
 

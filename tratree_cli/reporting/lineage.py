@@ -117,4 +117,9 @@ def own_models(store: Store, policy: Entry) -> Iterator[Entry]:
 
 
 def _total(entries: Sequence[Entry], kind: str, name: str) -> int:
-    return sum(int(entry.summary.get(name, 0)) for entry in entries if entry.kind == kind)
+    # What was stitched was tried before: all tries are episodes.
+    return sum(
+        int(entry.summary.get("played", entry.summary.get(name, 0)))
+        for entry in entries
+        if entry.kind == kind
+    )

@@ -34,6 +34,7 @@ from tratree_cli.reporting.tables import (
     controls,
     endings,
     informativeness,
+    inherited,
     sampling,
     search_paths,
     sft_length,
@@ -44,6 +45,7 @@ from tratree_cli.reporting.tables import (
     table_5,
     task_types,
     theory,
+    training_data,
     tree,
     warning_signs,
     weak_models,
@@ -93,6 +95,7 @@ SECTIONS = (
         "The paper's tables",
         (table_1.table, base_models.table, table_3.table, table_5.table, weak_models.table),
     ),
+    SectionPlan("data", "What was learnt from", (training_data.table, inherited.tables)),
     SectionPlan("sweep", "Settings", (sweep.table,)),
     SectionPlan(
         "details",

@@ -77,8 +77,9 @@ def _learns_from(record: Method, entry: Entry) -> bool:
     if entry.kind == "pairs":
         return record.pair_rule == _rule_of(entry)
     if entry.kind == "paths":
-        observed = str(params.get("select")) == mcts.BEST_OBSERVED
-        return observed == (record.path_rule == mcts.BEST_OBSERVED)
+        stitched = mcts.STITCHED if params.get("stitch") else ""
+        observed = mcts.BEST_OBSERVED if params.get("select") == mcts.BEST_OBSERVED else stitched
+        return record.path_rule == observed
     return True
 
 
@@ -100,6 +101,9 @@ def learned_from(config: Config, record: Method, kind: str) -> Node:
     if kind == "demos":
         return demos.node(config)
     explorer = "strong" if record.own_exploration else ""
+    if record.more_samples:
+        samples = config.explore.m + record.more_samples
+        config = config.with_values({"explore": {"m": samples}}, f"method {record.name}")
     if kind == "pairs":
         if record.of_pairs == "mirror":
             config = config.with_values({"pairs": {"mirror": True}}, f"method {record.name}")
