@@ -70,7 +70,7 @@ def parts(
     beside = [WEAK, BASELINE, *longer, CEILING]
     common = tuple(dict.fromkeys((*names, *beside)))
     found = []
-    for number in range(1, chains.links(config) + 1):
+    for number in range(1, max(chains.links(config), 1) + 1):
         own = common
         if number > 1:
             chained = [f"{name}/chain" for name in linked]

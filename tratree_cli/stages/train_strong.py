@@ -105,7 +105,7 @@ def node(
     """The strong model trained by a method; what is not given has its default producer.
 
     ``explored`` takes the place of the exploration that is learned from; the training has as many
-    optimizer steps as all rounds of the model ``steps_of`` where that is given. A control that would
+    optimizer steps as all rounds of ``steps_of`` where that is given. A control that would
     train just as another method does is that method's model.
     """
     record = trained_method(name)
