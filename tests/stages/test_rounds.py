@@ -105,7 +105,9 @@ def test_at_once_has_the_episodes_of_all_rounds_and_counts_their_updates() -> No
     given = config()
     at_once = method_graph.policy(given, "tree-dpo/at-once")
     assert isinstance(at_once, Node)
-    explored = next(one for one in order([at_once.inputs["pairs"][0]]) if one.stage.name == "explore")
+    explored = next(
+        one for one in order([at_once.inputs["pairs"][0]]) if one.stage.name == "explore"
+    )
     assert explored.params.m == 9
     counted = rounds.node(given, "tree-dpo")
     assert at_once.inputs[ONLY_COUNTED][0].key == counted.key  # type: ignore[union-attr]

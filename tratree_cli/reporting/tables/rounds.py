@@ -10,10 +10,10 @@ _COLUMNS = (
     Column("Policy", TEXT),
     Column("Round", TEXT),
     Column("Episodes", COUNT),
-    Column("Divergences", COUNT),
+    Column("Diverge", COUNT),
     Column("Updates", COUNT),
     Column("Dev reward", NUMBER),
-    Column("Dev success", PERCENT),
+    Column("Success", PERCENT),
 )
 
 
@@ -38,7 +38,7 @@ def _rows(policy: PolicyRounds) -> list[Row]:
 
 def _cells(label: str, result: RoundResult, several: bool) -> tuple[Cell, ...]:
     mark = BEST if result.best_of else ""
-    count = f" ({len(result.played)} seeds, best of {result.best_of})" if several else ""
+    count = f" ({result.best_of} of {len(result.played)})" if several else ""
     reward = result.dev.reward if result.dev else None
     return (
         Cell(label),
@@ -54,10 +54,12 @@ def _cells(label: str, result: RoundResult, several: bool) -> tuple[Cell, ...]:
 def _notes(policies: tuple[PolicyRounds, ...]) -> tuple[str, ...]:
     tasks = sorted({run.tasks for policy in policies for run in policy.runs})
     counted = " or ".join(map(str, tasks))
+    several = any(len(policy.runs) > 1 for policy in policies)
     notes = [
         f"Episodes are those that a round added, divergences those of the trees of all rounds so "
         f"far, updates those of its own training. Dev: {counted} tasks played greedily; intervals "
-        "are over tasks. Marked: the round whose model was taken."
+        "are over tasks. Marked: the round whose model was taken"
+        + (" (by so many of the seeds that played it)." if several else ".")
     ]
     for policy in policies:
         notes += [f"{policy.label}: {sentence}." for sentence in policy.endings]
