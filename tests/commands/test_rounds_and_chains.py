@@ -22,7 +22,7 @@ tasks = 8
 [sft]
 epochs = 1
 batch_size = 4
-too_long = "keep-last-turns"
+max_length = 3000
 [sft.strong]
 learning_rate = 2e-3
 [explore]
@@ -125,7 +125,11 @@ def test_chain_members_with_different_tokenizers_work_through_ref_logps(
 ) -> None:
     folder = tmp_path_factory.mktemp("chain")
     shutil.copytree(templates_dir() / "models" / "tratree-s", folder / "same")
-    chain = f"tratree-s,{folder / 'same'},{make_model(folder / 'other', 'llama3')}"
+    other = make_model(folder / "other", "llama3")
+    # Its tokenizer needs several times as many tokens for a page.
+    about = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**about, "max_position_embeddings": 3000}))
+    chain = f"tratree-s,{folder / 'same'},{other}"
     words = ("run", "--chain", chain, "--methods", "tree-dpo", "--no-controls", "-j", "1")
     done = tratree(*words, "--restart-from-demos", "--format", "json")
     assert done.code == 0, done.err

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tratree_cli.display.blocks import Figure, Point, Series
 from tratree_cli.reporting.report_data import ReportData
-from tratree_cli.reporting.round_results import RoundResult, policy_rounds
+from tratree_cli.reporting.round_results import PolicyRounds, RoundResult, policy_rounds
 
 
 def figure(data: ReportData) -> Figure | None:
     """A line a policy; None where none played a second round."""
+    return curve(policy_rounds(data))
+
+
+def curve(policies: Sequence[PolicyRounds]) -> Figure | None:
+    """The figure of these policies' rounds."""
     lines = [
         Series(policy.label, tuple(map(_point, policy.rounds)))
-        for policy in policy_rounds(data)
+        for policy in policies
         if len(policy.rounds) > 1
     ]
     if not lines:

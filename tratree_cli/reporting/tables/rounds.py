@@ -19,7 +19,11 @@ _COLUMNS = (
 
 def table(data: ReportData) -> Table | None:
     """One row a policy and round; None where nothing was trained in rounds."""
-    policies = policy_rounds(data)
+    return rounds_table(policy_rounds(data))
+
+
+def rounds_table(policies: tuple[PolicyRounds, ...]) -> Table | None:
+    """The table of these policies' rounds."""
     if not policies:
         return None
     return Table(
