@@ -155,10 +155,18 @@ def test_a_chain_and_its_control_are_asked_for_together(tratree: Folder) -> None
     tratree("run", "--chain", "tratree-s", "-n").refused("a chain needs two models or more")
 
 
+def test_the_trainings_of_rounds_are_given_nothing_by_themselves(tratree: Folder) -> None:
+    rounds = ("train-strong", "--method", "tree-dpo/rounds", "--set", "rounds.number=2")
+    plan = tratree(*rounds, "-n")
+    assert "W2SG tree-DPO, up to 2 rounds" in plan.out, plan.err
+    tratree(*rounds, "--processes", "2").refused("is made of several trainings")
+    tratree("train-strong", "--method", "mcts/chain", "-n").refused("a chain needs two models")
+
+
 def test_a_plan_of_rounds_and_of_a_chain_fits_80_columns(tratree: Folder) -> None:
     plan = tratree("run", "--methods", "tree-dpo", "--rounds", "3", "-n")
     assert plan.code == 0, plan.err
-    assert "W2SG tree-DPO, rounds 2 to 3, while they gain" in " ".join(plan.out.split())
+    assert "W2SG tree-DPO, up to 3 rounds" in plan.out
     chain = tratree("run", "--methods", "mcts", "--chain", "tratree-s,tratree-m,tratree-l", "-n")
     assert chain.code == 0, chain.err
     assert "exploration by the model before" in chain.out

@@ -57,7 +57,7 @@ def node(config: Config, name: str) -> Node:
     later, used = _later(config, method(name), first, dev)
     return Node(
         stage=STAGE,
-        label=f"strong model, {name}, {_further(section.number)}",
+        label=f"strong model, {name}, up to {section.number} rounds",
         config=config,
         params=RoundsParameters(
             method=name,
@@ -77,10 +77,6 @@ def node(config: Config, name: str) -> Node:
         modules=tuple(dict.fromkeys(m for one in later for m in (one.stage.module, *one.modules))),
         recorded={"role": method(name).role},
     )
-
-
-def _further(number: int) -> str:
-    return "round 2, if it gains" if number == 2 else f"rounds 2 to {number}, while they gain"
 
 
 def explorations(
