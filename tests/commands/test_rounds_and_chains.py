@@ -113,7 +113,7 @@ def test_a_round_without_new_divergences_ends_the_loop_with_a_sentence(
     words = ("run", "--methods", "mcts", "--rounds", "3", "--no-controls", *same)
     done = tratree(*words, "-j", "1")
     assert done.code == 0, done.err
-    sentence = "round 2 found no new divergence in the trees, so it was not trained"
+    sentence = "found no new divergence in the trees (8 new episodes), so it was not trained"
     assert sentence in " ".join(done.err.split())
     assert "Rounds, chosen on dev" in done.out
     assert max(map(len, done.out.splitlines())) <= 80

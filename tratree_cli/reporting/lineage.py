@@ -107,7 +107,7 @@ def budget(store: Store, policy: Entry) -> Budget:
     trained = list(own_models(store, policy))
     return Budget(
         demonstrations=_total(made_from, "demos", "demonstrations"),
-        episodes=_total(made_from, "rollouts", "trajectories"),
+        episodes=_episodes(made_from),
         optimizer_steps=sum(int(model.summary.get("optimizer_steps", 0)) for model in trained),
         tokens=sum(int(model.summary.get("tokens", 0)) for model in trained),
     )
@@ -125,6 +125,19 @@ def own_models(store: Store, policy: Entry) -> Iterator[Entry]:
             yield current
         before = inputs(store, current, "init")
         current = next((entry for entry in before if entry.recipe not in seen), None)
+
+
+def _episodes(entries: Sequence[Entry]) -> int:
+    """Episodes that were played: more samples of an exploration hold those of fewer."""
+    played: dict[str, int] = {}
+    for entry in entries:
+        if entry.kind == "rollouts":
+            params = {k: v for k, v in entry.document.get("params", {}).items() if k != "m"}
+            same = repr((entry.stage, sorted(params.items()), entry.inputs))
+            same = same if entry.stage == "explore" else entry.recipe
+            found = int(entry.summary.get("trajectories", 0))
+            played[same] = max(played.get(same, 0), found)
+    return sum(played.values())
 
 
 def _total(entries: Sequence[Entry], kind: str, name: str) -> int:

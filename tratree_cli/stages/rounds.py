@@ -177,11 +177,11 @@ def run(job: Job[RoundsParameters]) -> Result:
         before = trees
         explored, trees = _grown(job, config, record, number, models)
         if trees.summary["divergences"] <= before.summary["divergences"]:
-            ended = (
-                f"round {number} found no new divergence in the trees, so it was not trained and "
-                "the rounds ended"
-            )
             new = _episodes(explored) - rounds.episodes
+            ended = (
+                f"round {number} found no new divergence in the trees ({new} new episodes), so it "
+                "was not trained and the rounds ended"
+            )
             rounds = replace(rounds, ended=ended, explored=new)
             break
         models.append(job.realise(_training(config, record, number, explored, models[-1])))
