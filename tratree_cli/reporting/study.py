@@ -170,7 +170,7 @@ def study_cells(
 ) -> list[StudyCell]:
     """The cells of a study, or those of every link of its chain (``parts``), each once."""
     beside = controls is not False
-    distinct: dict[tuple[str, str], StudyCell] = {}
+    distinct: dict[tuple[Any, ...], StudyCell] = {}
     for part in parts(
         config, names, controls=beside, restart=beside if restart is None else restart
     ):
@@ -179,7 +179,7 @@ def study_cells(
         ):
             own = models_of(part.config, cell.method)
             cell = replace(cell, settings={**own, **cell.settings})
-            distinct.setdefault((cell.method, cell.evaluation.key), cell)
+            distinct.setdefault((cell.method, cell.evaluation.key, *own.items()), cell)
     return list(distinct.values())
 
 

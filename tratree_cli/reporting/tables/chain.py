@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tratree_cli.display.blocks import NUMBER, RATIO, TEXT, Cell, Column, Row, Table
 from tratree_cli.evaluation.compare import paired_difference, performance_gap_recovered
@@ -88,7 +89,7 @@ def _models(group: Cohort) -> tuple[str, ...]:
 
 
 def _staircase(chain: _Chain, where: str, title: str) -> Table:
-    columns = (Column("Policy", TEXT), *(Column(f"{w} → {s}", NUMBER) for w, s in chain.links))
+    columns = (Column("Policy", TEXT), *(Column(_named(link), NUMBER) for link in chain.links))
     found = [(name, [chain.of(name, *link) for link in chain.links]) for name in chain.rows]
     chained = (f"{chain.method}/chain", [*map(chain.chained, range(len(chain.links)))])
     ceiling = (CEILING, [chain.of(CEILING, *link) for link in chain.links])
@@ -119,7 +120,7 @@ def _gaps(chain: _Chain, where: str, title: str) -> Table:
             others = (restart, more) if own is not restart else (None, None)
             gap = performance_gap_recovered(*map(_value, (own, weak, ceiling)))
             cells = (_difference(own, other) for other in others)
-            rows.append(Row((Cell(" → ".join(link)), Cell(own.name), Cell(gap.recovered), *cells)))
+            rows.append(Row((Cell(_named(link)), Cell(own.name), Cell(gap.recovered), *cells)))
     return Table(
         f"chain-gap-{where}",
         f"{method(chain.method).title} in a chain: gap recovered on {title}",
@@ -138,6 +139,11 @@ def _gaps(chain: _Chain, where: str, title: str) -> Table:
             "bootstrap intervals over tasks; * where one leaves out 0.",
         ),
     )
+
+
+def _named(link: tuple[str, str]) -> str:
+    """Both models, a folder by its last name."""
+    return " → ".join(Path(name).name if Path(name).is_absolute() else name for name in link)
 
 
 def _value(group: Cohort | None) -> float | None:
