@@ -172,7 +172,14 @@ def main() -> None:
             shutil.copytree(ROOT / name, tree / name, ignore=ignored, symlinks=True)
         for name in FILES:
             shutil.copy(ROOT / name, tree)
-        unnoticed = sum(_package(name, plan[name], given, tree) for name in given.packages)
+        unnoticed = 0
+        for name in given.packages:
+            stubs = [tree / "store" / f"{module}.py" for module in plan[name].get("absent", [])]
+            for stub in stubs:
+                stub.write_text("raise ImportError\n")
+            unnoticed += _package(name, plan[name], given, tree)
+            for stub in stubs:
+                stub.unlink()
     sys.exit(1 if unnoticed else 0)
 
 
@@ -188,6 +195,7 @@ def _package(name: str, package: dict[str, Any], given: argparse.Namespace, tree
         chosen = random.Random(given.seed).sample(found, min(given.sample, len(found)))
     arguments = [*package["tests"], *(f"--deselect={test}" for test in package.get("without", []))]
     tests = PackageTests(tree, arguments, package.get("preload", []))
+    print(f"{name}: {tests}", flush=True)
     alive = equivalent = 0
     for mutant in chosen:
         if mutant.is_in(known):

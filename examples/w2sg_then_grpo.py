@@ -55,7 +55,7 @@ def grpo(start: Entry, out: Path, settings: dict[str, Any]) -> list[float]:
         parameters=dict(config.env.parameters),
     )
     tokenizer, model = load_tokenizer(start.path), load_model(start.path)
-    rows = rollouts.rows(config.explore.tasks)
+    rows = rollouts.rows(config.explore.limit)
     longest = max(len(tokenizer.apply_chat_template(row["prompt"])["input_ids"]) for row in rows)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = GRPOTrainer(

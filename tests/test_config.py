@@ -185,3 +185,13 @@ def test_on_the_command_line_a_role_counts_whatever_the_order() -> None:
         CommonOptions(assignments=["sft.strong.epochs=40"]), [], {"sft__epochs": 2.0}
     )
     assert [config.sft.of(role).epochs for role in ("weak", "strong")] == [2, 40]
+
+
+def test_numbers_of_tasks_are_called_as_their_option_and_read_under_their_former_name() -> None:
+    for section in ("demos", "explore", "eval"):
+        now = Config().with_values({section: {"limit": 3}}, "here")
+        then = Config().with_values(parse_assignment(f"{section}.tasks=3"), "here")
+        assert now == then == from_dict(now.to_dict(), "here")
+        assert getattr(now, section).limit == 3
+    with pytest.raises(InputError, match=r"'mcts\.tasks'"):
+        Config().with_values({"mcts": {"tasks": 3}}, "here")

@@ -26,7 +26,7 @@ import typer  # noqa: E402 - everything that is imported from here on is start-u
 import typer.core  # noqa: E402
 import typer.main  # noqa: E402
 
-from tratree_cli.display.text import one_line  # noqa: E402
+from tratree_cli.display.text import one_line, sentence  # noqa: E402
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "sft": ("tratree_cli.commands.sft", "Fine-tune a base model on demonstrations.", "Stages"),
@@ -100,6 +100,12 @@ class LazyGroup(typer.core.TyperGroup):
         ctx._tratree_dispatch = True
         return super().resolve_command(ctx, args)
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        from tratree_cli.display.help_style import prepare
+
+        prepare(self, ctx)
+        super().format_help(ctx, formatter)
+
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
         try:
             return super().parse_args(ctx, args)
@@ -135,11 +141,27 @@ def load(name: str) -> Any:
     command = typer.main.get_command(module.app)
     command.name = name
     startup.skip_validation(command)
+    _styled(command)
     if {"--help", "-h"} & set(sys.argv) or "help" in sys.argv[1:2]:
         from tratree_cli.commands.help_page import complete
 
         complete(name, command)
     return command
+
+
+def _styled(command: Any) -> None:
+    """Let the pages of ``command`` and of the commands in it look like ours."""
+    shown = command.format_help
+
+    def format_help(ctx: Any, formatter: Any) -> None:
+        from tratree_cli.display.help_style import prepare
+
+        prepare(command, ctx)
+        shown(ctx, formatter)
+
+    command.format_help = format_help
+    for inner in getattr(command, "commands", {}).values():
+        _styled(inner)
 
 
 def _usage_error(error: Exception) -> Any:
@@ -189,7 +211,7 @@ def report_error(error: BaseException, code: int) -> None:
 
 def say(message: str) -> None:
     """A sentence on stderr; never markup, never control characters from outside."""
-    sys.stderr.write(f"tratree: {one_line(message)}\n")
+    sys.stderr.write(sentence(f"tratree: {message}", sys.stderr) + "\n")
 
 
 def debugging() -> bool:

@@ -69,7 +69,24 @@ class Config:
 
     def with_values(self, values: Mapping[str, Any], origin: str) -> Config:
         """A copy with nested ``values`` laid over it; ``origin`` names them in errors."""
-        return overlay(self, values, origin, known=all_keys())
+        return overlay(self, with_present_names(values), origin, known=all_keys())
+
+
+FORMER_NAMES = {f"{section}.tasks": f"{section}.limit" for section in ("demos", "explore", "eval")}
+"""Parameter as it was called once → its name, the one of the option. Both are read; artifacts that
+were made before record the former."""
+
+
+def with_present_names(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Nested ``values`` with every parameter under its present name."""
+    named = dict(values)
+    for former, present in FORMER_NAMES.items():
+        section, key = former.split(".")
+        inner = named.get(section)
+        if isinstance(inner, Mapping) and key in inner:
+            rest = {name: value for name, value in inner.items() if name != key}
+            named[section] = {present.split(".")[1]: inner[key], **rest}
+    return named
 
 
 def from_dict(document: Mapping[str, Any], origin: str) -> Config:

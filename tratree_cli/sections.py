@@ -34,9 +34,18 @@ LOSSES = (
 )  # fmt: skip
 """TRL's losses on pairs; ``sft``, which it counts among them, is ``nll_weight`` here."""
 
+SORTING_LOSSES = ("aot", "aot_unpaired")
+"""Losses that sort the pairs of a batch, so that no pair can have a weight of its own."""
+CURRICULA = ("", "gap", "length")
+"""By what pairs are put in order, from easy to hard; paths have a length alone."""
+
 CONTINUATION = "continuation"
 NLL_ON = ("turn", CONTINUATION, "path")
 """The tokens of a pair's chosen side that the NLL term is taken over."""
+NLL_PER = ("token", "pair")
+"""What the NLL term is a mean over: these tokens, or pairs, each with the sum over its tokens."""
+AS_SFT = -1.0
+"""The ``dpo.warmup`` that stands for ``sft.warmup``."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ class ModelsSection:
 class DemosSection:
     policy: str = note("expert", "who demonstrates")
     split: str = note("train", "split the demonstrations come from")
-    tasks: int = note(200, "number of demonstrated tasks, 0 for all (ours)", least=0)
+    limit: int = note(200, "only the first N tasks are demonstrated, 0: all (ours)", least=0)
     min_score: float = note(0.0, "demonstrations below this score are left out (ours)")
 
 
@@ -177,8 +186,8 @@ class ExploreSection:
         [1.0], "nucleus masses, crossed with the temperatures (ours)", above=0, most=1
     )
     split: str = note("train", "split that is explored")
-    tasks: int = note(0, "number of explored tasks, 0 for all", least=0)
-    task_ids: list[str] = note([], "explored tasks by name; empty for the first of the split")
+    limit: int = note(0, "only the first N tasks are explored, 0: all", least=0)
+    task_ids: list[str] = note([], "explored tasks by name (`--tasks`); empty: those of the split")
     explorer: str = note(
         "weak",
         "whose exploration: weak, strong (the SFT models) or both, M samples a task of each",
@@ -198,6 +207,20 @@ class ExploreSection:
         64,
         "tasks per shard, which share forward passes; auto: what fits into free memory (ours)",
         least=1,
+    )
+    shard: int = note(
+        0,
+        "tasks per shard where that is more than `block`, which then says how many are played at "
+        "once: a place that becomes free takes the next task (ours)",
+        absent=0,
+        least=0,
+    )
+    reading: str = note(
+        "each",
+        "how the local engine reads: each (every conversation all of its text) or shared (what all "
+        "of them begin with once, and nothing padded) (ours)",
+        absent="each",
+        choices=("each", "shared"),
     )
 
 
@@ -290,6 +313,12 @@ class TrainSection:
         most=0.95,
     )
     tree_packing: str = packing_note()
+    curriculum: str = note(
+        "",
+        "order of the paths in a pass: length (those with the fewest agent's tokens first), after "
+        "HPL (arXiv 2510.03253); empty: shuffled",
+        choices=("", "length"),
+    )
     data_seed: int = note(
         AS_SEED,
         "order of the rows in all training of the strong model after SFT; -1: as seed (ours)",
@@ -304,7 +333,10 @@ class TrainSection:
 class DpoSection:
     beta: float = note(0.1, "beta of Eq. 6 (section 4.1)", above=0)
     ref: str = note(
-        "", "KL reference: weak, strong-sft, none, a reference; empty for the method's", keyed=False
+        "",
+        "KL reference: weak, strong-sft, init (where the training starts), none, a reference; "
+        "empty for the method's",
+        keyed=False,
     )
     epochs: float = note(1.0, "passes over the pairs (ours)", above=0)
     learning_rate: float = note(2e-5, "peak learning rate (section 4.1)", above=0)
@@ -316,19 +348,60 @@ class DpoSection:
         absent=CONTINUATION,
         choices=NLL_ON,
     )
+    nll_per: str = note(
+        "token",
+        "a mean over tokens, or (pair) the sum over a pair's, as IPR has it (arXiv 2406.11176)",
+        absent="token",
+        choices=NLL_PER,
+    )
+    scheduler: str = note(
+        "",
+        "learning-rate schedule of preference training; empty: sft.scheduler",
+        absent="",
+        choices=("", *SCHEDULERS),
+    )
+    warmup: float = note(
+        AS_SFT,
+        "share of its steps (or their number) that warm up; -1: sft.warmup",
+        absent=-1.0,
+        least=AS_SFT,
+    )
     preference_weight: float = note(
         1.0, "weight of the loss on pairs; 0 leaves the NLL term alone (ours)", absent=1.0, least=0
     )
     explicit_kl: bool = note(False, "Eq. 6 as written, with the full KL term beside the DPO loss")
     loss_type: str = note(
         "sigmoid",
-        "any loss of TRL's DPO: sigmoid, ipo, hinge, ... (ours)",
+        "any loss of TRL's DPO: sigmoid, ipo, hinge, ... (ours); sigmoid_norm divides each side's "
+        "log-ratio by its number of tokens",
         absent="sigmoid",
         choices=LOSSES,
     )
     tree_packing: str = packing_note()
     label_smoothing: float = note(
         0.0, "share of pairs assumed to be labelled wrongly (ours)", absent=0.0, least=0
+    )
+    turn_discount: float = note(
+        0.0,
+        "g of DMPO (arXiv 2406.14868): turn j of the T turns of a side counts "
+        "g^j (1 - g^(T-j)) / (1 - g^T), j from 0; 0: every turn counts 1",
+        absent=0.0,
+        least=0,
+        most=1,
+    )
+    use_weighting: bool = note(
+        False,
+        "weigh each pair by how likely its two sides are under the model that is trained: WPO "
+        "(arXiv 2406.11827, Eq. 2), for pairs that others played",
+        absent=False,
+    )
+    curriculum: str = note(
+        "",
+        "order of the pairs in a pass, from easy to hard: gap (the widest first) or length (those "
+        "with the fewest agent's tokens first), the axes of HPL (arXiv 2510.03253); empty: as "
+        "batches are filled best",
+        absent="",
+        choices=CURRICULA,
     )
 
 
@@ -384,7 +457,7 @@ class ChainSection:
 @dataclass(frozen=True)
 class EvalSection:
     split: str = note("test", "split that is evaluated")
-    tasks: int = note(0, "number of tasks, 0 for all", least=0)
+    limit: int = note(0, "only the first N tasks are evaluated, 0: all", least=0)
     samples: int = note(1, "episodes per task", least=1)
     temperature: float = note(0.0, "0 is greedy", least=0)
     top_p: float = note(1.0, "nucleus mass when sampling", above=0, most=1)

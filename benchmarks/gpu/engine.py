@@ -1,6 +1,7 @@
 """The local engine against plain ``generate``: new tokens a second, and memory against forecast.
 
-Conversations of several turns with one long prompt, as WebShop's are. ``generate`` reads the whole
+Conversations of several turns with one long prompt, as WebShop's are; the engine in both ways of
+reading (``explore.reading``). ``generate`` reads the whole
 history at every turn, one conversation at a time and all in one batch (``rollouts.loops``).
 """
 
@@ -51,6 +52,12 @@ def measure(model: Path, context: Context) -> dict[str, float]:
     forecast = playing_memory(sizes, task).total
     peak = peak_bytes(context.device)
     del engine
+    reset_peak(context.device)
+    shared = LocalPolicy(
+        model, device=context.device, max_context=longest, max_new_tokens=new, reading="shared"
+    )
+    found["shared"] = speed(shared, rows, turns, prompt, context.device)
+    del shared
     for name, at_once, count in (("one_by_one", 1, 2), ("batched", rows, rows)):
         reset_peak(context.device)
         plain = Generating(str(model), at_once, new, context.device)
@@ -60,6 +67,8 @@ def measure(model: Path, context: Context) -> dict[str, float]:
         **{f"{name}_tokens_per_second": value for name, value in found.items()},
         "times_one_by_one": found["engine"] / found["one_by_one"],
         "times_batched": found["engine"] / found["batched"],
+        "shared_times_one_by_one": found["shared"] / found["one_by_one"],
+        "shared_times_batched": found["shared"] / found["batched"],
         "forecast_bytes": float(forecast),
         **({"peak_bytes": peak, "forecast_over_peak": forecast / peak} if peak else {}),
     }
@@ -78,11 +87,16 @@ def speed(policy: Any, rows: int, turns: int, prompt: int, device: str) -> float
 def played(policy: Any, rows: int, turns: int, prompt: int) -> int:
     """Play, and count what was sampled."""
     slots = range(rows)
-    policy.begin([Opening(slot, seed=slot, setting={"temperature": 1.0}) for slot in slots])
+    prefix = [
+        {"role": "user", "content": WORDS * prompt},
+        {"role": "assistant", "content": "Action: search[shirt]"},
+    ]
+    setting = {"temperature": 1.0}
+    policy.begin([Opening(slot, seed=slot, setting=setting, prefix=prefix) for slot in slots])
     tokens = 0
     for turn in range(turns):
-        text = WORDS * (prompt if turn == 0 else max(1, prompt // 12))
-        policy.submit([Turn(slot, f"{slot}: {text}") for slot in slots])
+        text = WORDS * max(1, prompt // 12)
+        policy.submit([Turn(slot, f"{slot}, {turn}: {text}") for slot in slots])
         waiting = rows
         while waiting:
             replies = policy.collect()

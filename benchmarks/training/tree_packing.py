@@ -1,12 +1,13 @@
 """Training by trees against rows and against plain TRL: one run, CPU seconds, ratios.
 
-python -m benchmarks.training.tree_packing [--width 128] [--quick]
+python -m benchmarks.training.tree_packing [--width 128] [--quick | --ratios 1,2,8 | --long]
 
 Trees are made: a trunk, branches of equal length and pairs of their ends, so that flat tokens over
 distinct tokens (the sharing ratio) is what was asked for. ``rows`` is our own trainer with
 ``tree_packing=off``, batches by length; ``TRL`` its DPO trainer as documented with a live
 reference. A step is forward, backward and optimizer; ``whole`` has the reference's scores and the
-first margins too, as ``train-strong`` makes them. One thread.
+first margins too, as ``train-strong`` makes them. ``--long`` is one task of ten trajectories below
+a prompt of 1,401 tokens, as long as ``eto-example`` is. One thread.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ from tratree_cli.training.tree_packing.decision import decide, sharing_in_batche
 from tratree_cli.training.tree_packing.forward import row_log_probs
 from tratree_cli.training.tree_packing.trie import build_tries
 
+HEAD = f"{'ratio':>6} {'auto':>5} {'scores':>7} {'step':>6} {'whole':>6} {'TRL step':>9} whole"
 WORDS = 1000
 BATCH = 16
 END = 24
@@ -46,10 +49,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--quick", action="store_true", help="fewer sizes")
+    parser.add_argument("--ratios", type=numbers, help="these sharing ratios and nothing else")
+    parser.add_argument("--long", action="store_true", help="the long prompt and nothing else")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, silence_libraries(), devices.threads(1):
         folder = Path(scratch)
         model = make_model(folder / "model", options.width)
+        if options.ratios or options.long:
+            by_ratio(model, options.ratios or (), folder)
+            if options.long:
+                print(HEAD, compared(model, long_prompt(), folder), sep="\n", flush=True)
+            return 0
         by_ratio(model, (1, 2, 8) if options.quick else (1, 1.3, 2, 3, 5, 8, 12, 20), folder)
         by_size(model, (1000, 8000) if options.quick else (1000, 4000, 16000, 64000, 100000))
     return 0
@@ -83,31 +93,73 @@ def pairs_of_ratio(ratio: float, steps: int) -> list[PairRow]:
 
 def by_ratio(model: Path, ratios: Sequence[float], folder: Path) -> None:
     """The step, the scores and the whole, as a function of the sharing ratio."""
-    print(f"{'ratio':>6} {'auto':>5} {'scores':>7} {'step':>6} {'whole':>6} {'TRL step':>9} whole")
+    if ratios:
+        print(HEAD)
     for ratio in ratios:
-        rows = pairs_of_ratio(ratio, 4)
-        config = DPOParams(epochs=1, batch_size=BATCH, checkpoint_every=0, group_by_length=True)
-        found: dict[str, float] = {}
-        for name, by_trees in (("rows", False), ("trees", True)):
-            given = rows
-            seconds, logps = timed(lambda r=rows, b=by_trees: reference_logps(model, r, by_trees=b))
-            found[f"{name} scores"] = seconds
-            given = with_reference(rows, logps)
-            mode = replace(config, tree_packing="on" if by_trees else "off")
-            found[f"{name} step"] = step_seconds(model, given, mode, folder)
-        found["TRL step"] = plain_seconds(model, rows, folder)
-        shared = sharing_in_batches(rows, BATCH).ratio
-        auto = bool(decide(replace(config, tree_packing="auto"), rows, load_model(model)))
-        whole = {n: found[f"{n} scores"] + found[f"{n} step"] for n in ("rows", "trees")}
-        print(
-            f"{shared:6.2f} {'tree' if auto else 'rows':>5} "
-            f"{found['rows scores'] / found['trees scores']:6.2f}x "
-            f"{found['rows step'] / found['trees step']:5.2f}x "
-            f"{whole['rows'] / whole['trees']:5.2f}x "
-            f"{found['TRL step'] / found['trees step']:8.2f}x "
-            f"{found['TRL step'] / whole['trees']:.2f}x",
-            flush=True,
+        print(compared(model, pairs_of_ratio(ratio, 4), folder), flush=True)
+
+
+def long_prompt(trajectories: int = 10) -> list[PairRow]:
+    """Two steps' pairs of one task under a long prompt, the trajectories parting at any turn."""
+    rng = random.Random(2)
+
+    def words(count: int) -> list[int]:
+        return [rng.randrange(WORDS) for _ in range(count)]
+
+    prompt = words(1401)
+    # Turns of an observation and an answer; each trajectory leaves an earlier one somewhere.
+    told = [[(words(40), words(12)) for _ in range(8)]]
+    for _ in range(trajectories - 1):
+        kept = rng.choice(told)[: rng.randrange(8)]
+        told.append([*kept, *((words(40), words(12)) for _ in range(8 - len(kept)))])
+    made = []
+    for one, other in list(combinations(told, 2))[: 2 * BATCH]:
+        parted = next(n for n, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+        history = [w for seen, said in one[:parted] for w in seen + said]
+        (ours, our_mask), (theirs, their_mask) = (scored(side[parted:]) for side in (one, other))
+        # Both begin with the answer: what is observed first belongs to the prompt of both.
+        made.append(
+            PairRow(prompt + history, ours, theirs, our_mask, their_mask, str(len(made)), tree="0")
         )
+    return made
+
+
+def scored(turns: Sequence[tuple[list[int], list[int]]]) -> tuple[list[int], list[int]]:
+    """Token ids and masks of turns, the first of which begins with its answer."""
+    ids, mask = [*turns[0][1]], [1] * len(turns[0][1])
+    for seen, said in turns[1:]:
+        ids += seen + said
+        mask += [0] * len(seen) + [1] * len(said)
+    return ids, mask
+
+
+def compared(model: Path, rows: list[PairRow], folder: Path) -> str:
+    """A line of ratios: rows and TRL against trees."""
+    config = DPOParams(epochs=1, batch_size=BATCH, checkpoint_every=0, group_by_length=True)
+    found: dict[str, float] = {}
+    for name, by_trees in (("rows", False), ("trees", True)):
+        given = rows
+        seconds, logps = timed(lambda r=rows, b=by_trees: reference_logps(model, r, by_trees=b))
+        found[f"{name} scores"] = seconds
+        given = with_reference(rows, logps)
+        mode = replace(config, tree_packing="on" if by_trees else "off")
+        found[f"{name} step"] = step_seconds(model, given, mode, folder)
+    found["TRL step"] = plain_seconds(model, rows, folder)
+    shared = sharing_in_batches(rows, BATCH).ratio
+    auto = bool(decide(replace(config, tree_packing="auto"), rows, load_model(model)))
+    whole = {n: found[f"{n} scores"] + found[f"{n} step"] for n in ("rows", "trees")}
+    return (
+        f"{shared:6.2f} {'tree' if auto else 'rows':>5} "
+        f"{found['rows scores'] / found['trees scores']:6.2f}x "
+        f"{found['rows step'] / found['trees step']:5.2f}x "
+        f"{whole['rows'] / whole['trees']:5.2f}x "
+        f"{found['TRL step'] / found['trees step']:8.2f}x "
+        f"{found['TRL step'] / whole['trees']:.2f}x"
+    )
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    return tuple(map(float, text.split(",")))
 
 
 def by_size(model: Path, sizes: Sequence[int]) -> None:

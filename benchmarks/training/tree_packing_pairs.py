@@ -4,7 +4,8 @@ python -m benchmarks.training.tree_packing_pairs MODEL PAIRS [--limit N] [--batc
 
 MODEL and PAIRS are folders (``tratree store show REF --json`` says where). Each way is a process of
 its own, one thread: CPU seconds of the steps after the first one, and the most memory that the
-process had. ``rows`` is our own trainer with ``tree_packing=off``.
+process had. ``rows`` is our own trainer with ``tree_packing=off``. ``whole`` is all that
+``train-strong`` does with encoded pairs: reference scores, first margins, every step and saving.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations, takewhile
 from pathlib import Path
@@ -66,16 +68,18 @@ def main() -> int:
 
 
 def report(found: dict[str, dict[str, float]]) -> None:
-    rows, trees, trl = (found[way] for way in WAYS)
-    whole = {way: found[way]["scores"] + found[way]["step"] for way in WAYS}
-    print(
-        f"sharing {rows['sharing']:.2f}; longest row {rows['longest']:.0f} tokens; against rows: "
-        f"scores {rows['scores'] / trees['scores']:.2f}x, step {rows['step'] / trees['step']:.2f}x,"
-        f" both {whole['rows'] / whole['trees']:.2f}x; against TRL with a live reference: "
-        f"step {trl['step'] / trees['step']:.2f}x, both {trl['step'] / whole['trees']:.2f}x; peak "
-        + ", ".join(f"{way} {found[way]['peak'] / 2**20:.0f} MiB" for way in WAYS)
-        + f" (before the steps {rows['before'] / 2**20:.0f} MiB)"
-    )
+    rows = found["rows"]
+    print(f"sharing {rows['sharing']:.2f}; longest row {rows['longest']:.0f} tokens")
+    print(f"against rows: {_times(found, 'rows', ('scores', 'step', 'both', 'whole'))}")
+    print(f"against TRL with a live reference: {_times(found, 'trl', ('step', 'both', 'whole'))}")
+    peaks = ", ".join(f"{way} {found[way]['peak'] / 2**20:.0f} MiB" for way in WAYS)
+    print(f"peak {peaks} (before the steps {rows['before'] / 2**20:.0f} MiB)")
+
+
+def _times(found: dict[str, dict[str, float]], way: str, measures: Sequence[str]) -> str:
+    """How many times as long ``way`` takes as trees do."""
+    trees = found["trees"]
+    return ", ".join(f"{name} {found[way][name] / trees[name]:.2f}x" for name in measures)
 
 
 def measured(options: argparse.Namespace) -> dict[str, float]:
@@ -85,6 +89,7 @@ def measured(options: argparse.Namespace) -> dict[str, float]:
         rows = read_rows(options)
         before = _peak()
         scores = 0.0
+        begun = time.process_time()
         if options.way == "trl":
             step = plain_seconds(options.model, rows, folder, options.batch)
         else:
@@ -102,6 +107,8 @@ def measured(options: argparse.Namespace) -> dict[str, float]:
             "longest": max(len(ids) for row in rows for ids in row.sequences),
             "scores": scores,
             "step": step,
+            "both": scores + step,
+            "whole": time.process_time() - begun,
             "peak": _peak(),
             "before": before,
         }

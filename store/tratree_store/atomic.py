@@ -34,7 +34,7 @@ def read_plain(path: Path, limit: int = MAX_RECORD) -> bytes:
     ever.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
         refuse_passing(error, path)
         raise
@@ -58,11 +58,7 @@ def unique() -> str:
 
 def sync_folder(folder: Path) -> None:
     """Flush the names in ``folder`` to the disk."""
-    handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_file(folder)
 
 
 def sync_file(path: Path) -> None:

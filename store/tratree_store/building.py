@@ -89,7 +89,7 @@ class Build:
             work = self._store.tmp / f"build-{self.recipe.digest}-{unique()}"
             for folder in (work, work / FILES):
                 make_folder(folder, durable=False)
-            self._handle = os.open(work / FILES, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._handle = os.open(work / FILES, os.O_RDONLY)
         self._work = work
         point("build.folder")
 

@@ -24,21 +24,27 @@ def kind_of(folder: Path) -> str:
     forced = os.environ.get(VARIABLE)
     if forced:
         return forced
-    place = folder.resolve()
-    best, kind = -1, ""
     try:
         table = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+    return kind_in(table, folder.resolve())
+
+
+def kind_in(table: str, place: Path) -> str:
+    """Type of the file system that holds ``place``, in the form of ``/proc/self/mountinfo``.
+
+    The longest mount point counts, and of equal ones the last, which hides the others.
+    """
+    best, kind = "", ""
     for line in table.splitlines():
         left, _, right = line.partition(" - ")
         fields = left.split(" ")
         if len(fields) < 5 or not right:
             continue
         mount = fields[4].replace("\\040", " ")
-        inside = place == Path(mount) or Path(mount) in place.parents
-        if inside and len(mount) >= best:
-            best, kind = len(mount), right.split(" ")[0]
+        if place.is_relative_to(mount) and len(mount) >= len(best):
+            best, kind = mount, right.split(" ")[0]
     return kind
 
 

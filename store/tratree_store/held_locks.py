@@ -79,10 +79,10 @@ def _may_live_elsewhere(path: Path, holder: Holder | None) -> bool:
 
 def _open_to_look(path: Path) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        return os.open(path, os.O_RDWR)
     except PermissionError:  # another user's lock: to ask for it, reading is enough
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY)
     except OSError as error:
         if error.errno == errno.EROFS:
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            return os.open(path, os.O_RDONLY)
         raise

@@ -23,6 +23,7 @@ from tratree_store.filesystems import has_shared_memory
 from tratree_store.group_access import inherit
 from tratree_store.locks import flock_works
 from tratree_store.migrations import MIGRATIONS, refuse_newer
+from tratree_store.objects import remove_folder
 
 BUSY_SECONDS = 60.0
 SIDE_FILES = ("-journal", "-wal", "-shm")
@@ -155,7 +156,7 @@ def replace(
     Runs under the index's lock; returns what ``fill`` returned.
     """
     for left in scratch.glob("index-*"):
-        left.unlink(missing_ok=True)  # of a process that died under the lock that we hold
+        remove_folder(left)  # of a process that died under the lock that we hold
     draft = scratch / f"index-{unique()}"
     try:
         connection = sqlite3.connect(draft, isolation_level=None)

@@ -126,7 +126,7 @@ class Lock:
             return self._flock(blocking)
         except OSError as error:
             if error.errno in NO_LOCKS:
-                return self._try_file()
+                return self._try_file(trying_left_it=True)
             raise
 
     def _flock(self, blocking: int) -> bool:
@@ -171,7 +171,7 @@ class Lock:
         return None if mine else now
 
     def _open(self) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT
         for _ in range(20):
             try:
                 handle = os.open(self.path, flags, 0o644)
@@ -217,13 +217,17 @@ class Lock:
         inherit(draft)
         return draft
 
-    def _try_file(self) -> bool:
+    def _try_file(self, *, trying_left_it: bool = False) -> bool:
+        """Let the file be the lock; with ``trying_left_it`` an empty one is only of a try."""
         holder = read_holder(self.path)
         with contextlib.suppress(OSError):
-            silent = time.time() - self.path.stat().st_mtime
+            status = self.path.stat()
+            silent = time.time() - status.st_mtime
+            free = trying_left_it and not status.st_size
             here = holder is not None and holder.host == host()
             dead = holder is not None and here and not alive(holder)
-            if dead or (not here and silent > _SILENT) or (holder is None and silent > _HEARTBEAT):
+            nobody = holder is None and (free or silent > _HEARTBEAT)
+            if dead or nobody or (not here and silent > _SILENT):
                 # Renaming is what decides between two who both saw a dead holder.
                 grave = self.path.with_name(f".dead-{unique()}")
                 self.path.rename(grave)
@@ -293,7 +297,7 @@ def flock_works(path: Path) -> bool:
     """Whether the kernel's locks work on this (existing) file."""
     if os.environ.get(VARIABLE) == "files":
         return False
-    handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    handle = os.open(path, os.O_RDWR)
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

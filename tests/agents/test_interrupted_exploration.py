@@ -21,35 +21,38 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def explore_until(
-    error: BaseException, model: Path, monkeypatch: pytest.MonkeyPatch
+    error: BaseException, model: Path, monkeypatch: pytest.MonkeyPatch, reading: str
 ) -> tuple[int, str]:
     """Exit code and words of an exploration that ``error`` hits in its fourth decoding step."""
-    plain, steps = LocalPolicy._decode, [0]
+    plain, steps = LocalPolicy._sample, [0]
 
-    def decode(policy: Any) -> None:
+    def sample(policy: Any, part: Any, logits: torch.Tensor) -> Any:
         steps[0] += 1
         if steps[0] == 4:
             raise error
-        plain(policy)
+        return plain(policy, part, logits)
 
-    monkeypatch.setattr(LocalPolicy, "_decode", decode)
-    code, _, errors = explore("--policy", str(model), "--limit", "4", "-m", "1")
+    monkeypatch.setattr(LocalPolicy, "_sample", sample)
+    way = ("--set", f"explore.reading={reading}")
+    code, _, errors = explore("--policy", str(model), "--limit", "4", "-m", "1", *way)
     return code, " ".join(errors.split())
 
 
+@pytest.mark.parametrize("reading", ["each", "shared"])
 def test_ctrl_c_while_a_model_decodes_is_exit_130(
-    chatml_model: Path, monkeypatch: pytest.MonkeyPatch
+    chatml_model: Path, monkeypatch: pytest.MonkeyPatch, reading: str
 ) -> None:
-    code, said = explore_until(KeyboardInterrupt(), chatml_model, monkeypatch)
+    code, said = explore_until(KeyboardInterrupt(), chatml_model, monkeypatch, reading)
     assert code == 130
     assert "inference" not in said.lower()
 
 
+@pytest.mark.parametrize("reading", ["each", "shared"])
 def test_memory_that_runs_out_while_a_model_decodes_is_a_sentence(
-    chatml_model: Path, monkeypatch: pytest.MonkeyPatch
+    chatml_model: Path, monkeypatch: pytest.MonkeyPatch, reading: str
 ) -> None:
     error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-    code, said = explore_until(error, chatml_model, monkeypatch)
+    code, said = explore_until(error, chatml_model, monkeypatch, reading)
     assert code == 1
     assert "out of memory" in said
     assert "explore.block" in said

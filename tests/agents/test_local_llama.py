@@ -35,7 +35,7 @@ def test_both_ways_play_the_same_episodes(model: Path, monkeypatch: pytest.Monke
     played = []
     for way, tokens in ((long, 0), (PlainLlama(policy._model, policy.max_context), 100)):
         monkeypatch.setattr(llama, "PASS_TOKENS", tokens)
-        monkeypatch.setattr(policy, "_pass", way)
+        monkeypatch.setattr(policy.passes, "forward", way)
         played.append(play(environment, policy, requests)[0])
     assert played[0] == played[1]
 
@@ -47,8 +47,8 @@ def test_the_short_way_computes_what_the_model_does(model: Path) -> None:
     with torch.inference_mode():
         for start, end in ((0, 80), (80, 81), (81, 90)):
             positions = torch.arange(start, end).repeat(3, 1)
-            policy._cache.reserve(3, 90)
-            made = short(policy._cache, 0, ids[:, start:end], positions, end)
+            policy.passes._cache.reserve(3, 90)
+            made = short(policy.passes._cache, 0, ids[:, start:end], positions, end)
             truth = policy._model(input_ids=ids[:, :end]).logits[:, -1]
             assert torch.allclose(made, truth, atol=1e-4)
 
@@ -62,7 +62,7 @@ def test_a_way_that_rounds_otherwise_is_not_taken(
         return genuine(self, state, weight) * (1 + 2**-22)
 
     monkeypatch.setattr(PlainLlama, "_norm", off)
-    assert not isinstance(LocalPolicy(model)._pass, PlainLlama)
+    assert not isinstance(LocalPolicy(model).passes.forward, PlainLlama)
 
 
 def test_other_models_go_the_long_way(chatml_model: Path, model: Path) -> None:

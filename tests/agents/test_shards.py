@@ -11,6 +11,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,20 @@ def test_trajectories_come_by_task_then_source_then_sample(tmp_path: Path) -> No
     rollouts = merge(shards, folder, sampling, spec)
     order = [(t.task, t.source, t.sample) for t in rollouts.trajectories]
     assert order == [(t, s, i) for t in ("b", "a") for s in (0, 1) for i in (0, 1)]
+
+
+def test_places_of_a_larger_shard_are_refilled_in_the_order_of_its_tasks(tmp_path: Path) -> None:
+    sampling = SamplingPlan(
+        [str(number) for number in range(12)], m=1, block=12, sources=("echo",), at_once=3
+    )
+    running: list[int] = []
+    seen = run(tmp_path / "refilled", sampling, progress=lambda now: running.append(now.running))
+    assert max(running) == 3
+    whole = replace(sampling, at_once=0)
+    assert seen.trajectories == run(tmp_path / "whole", whole).trajectories
+    # Another number of places is another shard; as many as there are tasks is no refilling.
+    assert sampling.shards()[0].key != whole.shards()[0].key
+    assert replace(sampling, at_once=12).shards() == whole.shards()
 
 
 def test_the_result_is_the_same_on_one_process_two_and_in_parts(tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def test_a_flag_that_would_do_nothing_is_refused(words: list[str], said: str) ->
     assert not Path(".tratree").exists()
 
 
-@pytest.mark.parametrize("key", ["explore.tasks", "eval.tasks", "demos.tasks", "seed"])
+@pytest.mark.parametrize("key", ["explore.limit", "eval.limit", "demos.limit", "seed"])
 def test_a_number_below_its_bound_is_refused_and_not_counted_from_the_end(key: str) -> None:
     done = invoke(app, ["report", "--no-stdin", "--set", f"{key}=-3"])
     assert done.exit_code == 2
@@ -218,7 +218,7 @@ def test_a_number_below_its_bound_is_refused_and_not_counted_from_the_end(key: s
 
 
 def test_no_limit_of_a_recipe_drops_a_task_that_was_named() -> None:
-    words = ["explore", "--policy", "random", "--tasks", "1,2,3", "--set", "explore.tasks=2", "-n"]
+    words = ["explore", "--policy", "random", "--tasks", "1,2,3", "--set", "explore.limit=2", "-n"]
     done = invoke(app, [*words, "--no-stdin"])
     assert done.exit_code == 2
     assert "--limit" in done.stderr

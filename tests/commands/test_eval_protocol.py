@@ -47,7 +47,7 @@ def test_an_evaluation_under_a_protocol_is_cached_by_it_and_reported_apart(
 
 def test_a_flag_against_the_protocol_and_data_without_it_are_refused(folder: Folder) -> None:
     call = ("eval", "--policy", "expert", "--protocol")
-    folder(*call, "eto", "--limit", "5").refused("the protocol 'eto' sets eval.tasks to 0, not 5")
+    folder(*call, "eto", "--limit", "5").refused("the protocol 'eto' sets eval.limit to 0, not 5")
     folder(*call, "verl-agent").refused("1,000 product records", "tratree env fetch webshop")
     folder(*call, "etto").refused("did you mean 'eto'")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,11 @@ def test_what_has_names_can_be_completed() -> None:
                 if param.name in NAMED and param._custom_shell_complete is None
             ]
     assert lacking == []
+
+
+def test_a_flag_takes_no_value_and_a_list_is_given_piece_by_piece(tratree: Folder) -> None:
+    for words in (["--help"], ["explore", "--help"], ["store", "push", "--help"]):
+        page = shown(tratree, *words)
+        assert "--help -h Show this message" in page
+        assert not re.search(r"<bool>|list\[|range>|\(quick: \)", page)
+    assert "(quick: )" not in shown(tratree, "mine-pairs", "--help")

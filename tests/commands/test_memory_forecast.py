@@ -146,7 +146,7 @@ def test_a_number_is_taken_as_it_is_and_another_word_is_refused(
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read as Linux tells it")
 def test_training_and_exploring_take_what_was_said_within_a_fifth(tmp_path: Path) -> None:
-    model = ("--env", "webshop", "--set", "models.weak=tratree-m", "--set", "demos.tasks=64")
+    model = ("--env", "webshop", "--set", "models.weak=tratree-m", "--set", "demos.limit=64")
     short = (*model, "--set", "sft.weak.epochs=0.5")
     for batch in ("1", "8"):
         words = ("sft", *short, "--set", f"sft.micro_batch={batch}")

@@ -17,7 +17,7 @@ from tests.command_line import Folder
 
 SMALL = (
     "--env", "webshop", "--role", "strong",
-    "--set", "demos.tasks=4", "--set", "sft.batch_size=4", "--set", "sft.learning_rate=1e-3",
+    "--set", "demos.limit=4", "--set", "sft.batch_size=4", "--set", "sft.learning_rate=1e-3",
     "--set", "sft.max_length=512", "--set", "sft.too_long=keep-last-turns",
     "--set", "sft.auto_epochs=[2,1]", "--set", "sft.auto_tasks=2",
     "--set", "explore.max_new_tokens=4", "--set", "explore.max_context=256",
@@ -131,10 +131,10 @@ def test_a_study_of_orders_shares_what_is_not_trained_on_rows_and_shows_the_curv
 ) -> None:
     study = (
         "run", "--recipe", "micro", "--methods", "sft-strong,ceiling", "--orders", "2", "-j", "1",
-        "--set", "models.strong=tratree-s", "--set", "demos.tasks=4", "--set", "sft.batch_size=4",
-        "--set", "sft.strong.epochs=auto", "--set", "sft.epochs=1", "--set", "eval.tasks=2",
+        "--set", "models.strong=tratree-s", "--set", "demos.limit=4", "--set", "sft.batch_size=4",
+        "--set", "sft.strong.epochs=auto", "--set", "sft.epochs=1", "--set", "eval.limit=2",
         "--set", "sft.auto_epochs=[2,1]", "--set", "sft.auto_tasks=2",
-        "--set", "explore.tasks=4", "--set", "explore.m=1", "--set", "dpo.batch_size=2",
+        "--set", "explore.limit=4", "--set", "explore.m=1", "--set", "dpo.batch_size=2",
         "--set", "explore.max_new_tokens=16", "--format", "json",
     )  # fmt: skip
     done = tratree(*study)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.conftest import Command
 from tratree_cli.commands.report import check_output
+from tratree_cli.commands.show import check_format
 from tratree_cli.errors import InputError, did_you_mean
 
 
@@ -19,6 +20,12 @@ from tratree_cli.errors import InputError, did_you_mean
         (["evaluate"], "(did you mean 'eval'?)"),
         (["eval", "tratree-x", "-n"], "(did you mean 'tratree-"),
         (["eval", "--policy", "expertt", "-n"], "(did you mean 'expert'?)"),
+        (["eval", "--policy", "openia:x", "-n"], "(did you mean 'openai'?)"),
+        (
+            ["eval", "--policy", "zzz", "-n"],
+            "no policy or model 'zzz'; policies are expert, random",
+        ),
+        (["eval", "model:0123", "-n"], "no artifact in the store answers to 'model:0123'"),
         (
             ["explore", "--polcy", "x"],
             "no option '--polcy' of `tratree explore` (did you mean '--policy'?)",
@@ -59,6 +66,8 @@ def test_the_format_follows_the_suffix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     with pytest.raises(InputError, match="--output"):
         check_output("html", None)
+    with pytest.raises(InputError, match=r"> tree\.html"):
+        check_format("html")
 
 
 def test_help_is_a_command_too(tratree: Command) -> None:

@@ -203,3 +203,10 @@ def test_a_log_and_a_verbose_terminal_have_every_cached_stage() -> None:
             reporter.finished(f"tree {number}", cached(number), True)
         reporter.close()
         assert out.getvalue().count("= ") == 20
+
+
+def test_the_command_to_type_next_is_whole_on_a_narrow_terminal() -> None:
+    out = io.StringIO()
+    command = "tratree show tree:0123456789ab --store /a/folder/with/a/long/name/and/another"
+    TerminalReporter(Console(file=out, force_terminal=True, width=40, no_color=True)).hint(command)
+    assert command in out.getvalue().replace("\x1b[1m", "").replace("\x1b[0m", "")

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from tests.reporting.test_report_text import printed
-from tratree_cli.display.summaries import evaluation_summary, paths_summary
+from tratree_cli.display.summaries import evaluation_summary, paths_summary, tree_summary
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,17 @@ def test_the_control_that_searches_nothing_is_compared_with_nothing() -> None:
     entry = cast(Any, SimpleNamespace(summary=summary, document={"params": {"min_score": 0.0}}))
     text = printed(paths_summary(entry))
     assert "none" in text and "best observed words" not in text and "trees" not in text
+
+
+def test_a_tree_says_what_training_on_it_will_compute_where_that_was_recorded() -> None:
+    numbers = (
+        "trees nodes trajectories steps embedded_texts merged_by_equality merged_by_similarity "
+        "paths_per_tree mean_depth ended_by_itself divergences mean_gap outcome_entropy"
+    )
+    summary: dict[str, Any] = {**dict.fromkeys(numbers.split(), 1), "quality": "good"}
+    summary["shared_text"] = 2.83
+    before = cast(Any, SimpleNamespace(summary=summary))
+    assert "sharing" not in printed(tree_summary(before))
+    entry = cast(Any, SimpleNamespace(summary={**summary, "distinct_characters": 61234}))
+    text = " ".join(printed(tree_summary(entry)).split())
+    assert "2.8 times the text that is distinct (61,234 characters)" in text

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.training.diversity import different
 from tests.command_line import Folder
 
-SMALL = ("--recipe", "micro", "--set", "demos.tasks=24")
+SMALL = ("--recipe", "micro", "--set", "demos.limit=24")
 
 
 @pytest.mark.slow

@@ -257,7 +257,7 @@ def test_every_promise_of_an_environment_is_kept() -> None:
 
 
 def test_every_stage_runs_from_demonstrations_to_the_report(tmp_path: Path) -> None:
-    small = ("demos.tasks=4", "sft.epochs=1", "explore.tasks=2", "explore.m=2", "eval.tasks=2")
+    small = ("demos.limit=4", "sft.epochs=1", "explore.limit=2", "explore.m=2", "eval.limit=2")
     words = [word for setting in small for word in ("--set", setting)]
     done = subprocess.run(
         [sys.executable, "-m", "tratree_cli.app", "report", "--env", "scienceworld", *words],

@@ -18,13 +18,14 @@ from tratree_cli.formats.rollouts import (
     TRAJECTORIES,
     json_lines,
     read_head,
+    read_jsonl,
     read_rollouts,
     trajectory_record,
     write_jsonl,
     write_rollouts,
 )
 from tratree_cli.formats.streaming import blocks
-from tratree_cli.formats.trees import read_tree, write_tree
+from tratree_cli.formats.trees import WALKS, node_rows, read_tree, write_tree
 from tratree_cli.trees.build import build_forest
 from tratree_cli.trees.columns import Columns, joined_columns
 from tratree_cli.trees.divergence_pairs import mine
@@ -97,6 +98,54 @@ def test_paths_are_recorded_trajectories_with_the_best_observed_beside_them(
     assert [m["role"] for m in path.messages] == ["user", "assistant"] * 4
     control, _ = render_paths(forest, SHOP)
     assert [r.rule for r in control] == ["best-observed"] * 2
+
+
+def test_nodes_are_the_same_rows_however_many_are_taken_at_a_time(forest: Forest) -> None:
+    whole = [row for part in node_rows(forest, len(forest)) for row in part.records()]
+    assert [row["node"] for row in whole] == list(range(len(forest)))
+    assert sum(bool(row["thoughts"]) for row in whole) > 2
+    for size in (1, 3, len(forest) - 1, len(forest) + 1):
+        parts = list(node_rows(forest, size))
+        assert [row for part in parts for row in part.records()] == whole
+        for part in parts:
+            offsets, thought, count = part.thoughts
+            assert (offsets[0], offsets[-1]) == (0, len(thought))
+            assert len(offsets) == len(part.columns[0]) + 1 and len(thought) == len(count)
+
+
+def test_a_walk_is_a_line_with_a_node_for_each_turn(forest: Forest, tmp_path: Path) -> None:
+    write_tree(forest, tmp_path)
+    walks = list(read_jsonl(tmp_path / WALKS))
+    assert [len(walk) for walk in walks] == [one.steps for one in SHOP.trajectories]
+    assert walks == [forest.path(number).tolist() for number in range(len(walks))]
+
+
+def test_the_number_of_records_is_told_and_kept(tmp_path: Path) -> None:
+    assert write_jsonl(tmp_path / "a.zst", []) == 0
+    assert write_jsonl(tmp_path / "a.zst", [1, 2, 3]) == 3
+    write_rollouts(SHOP, tmp_path)
+    assert read_head(tmp_path)[1] == len(SHOP.trajectories)
+
+
+def test_only_a_demonstrated_pair_prefers_a_demonstration() -> None:
+    demos = made_rollouts([("mug", [("home", "demonstrated")], 1.0)])
+    own = made_rollouts([("mug", [("home", "good")], 0.75), ("mug", [("home", "bad")], 0.25)])
+    found = mine_whole(columns_from_rollouts(own))
+    assert not found.demonstrated
+    for given in (demos, None):
+        (record,) = render_pairs(found, own, given)
+        assert record.chosen == [{"role": "assistant", "content": "Action: good"}]
+        assert (record.chosen_score, record.rejected_score) == (0.75, 0.25)
+    (record,) = render_pairs(replace(found, demonstrated=True), own, None)
+    assert record.chosen == [{"role": "assistant", "content": "Action: good"}]
+
+
+def test_a_path_to_a_leaf_that_the_search_never_met_is_worth_nothing() -> None:
+    steps = [("t", [("home", "b")], 0.4), ("t", [("home", "a")], 0.9), ("t", [("home", "a")], 0.8)]
+    rollouts = made_rollouts(steps)
+    found = search(build_forest(columns_from_rollouts(rollouts)), rollouts=1, min_walks=2)
+    ((path,), dropped) = render_paths(found, rollouts)
+    assert (path.trajectory, path.visits, path.value, dropped) == (1, 0, 0.0, {})
 
 
 def test_a_least_score_of_99_hundredths_keeps_perfect_paths_alone() -> None:

@@ -88,6 +88,22 @@ def test_a_shard_that_stands_for_too_much_is_played_again(
     assert decode_shard(compressor.compress(b"\0" * (64 << 20)), "key") is None
 
 
+def test_the_first_byte_may_lie_in_the_second_frame(tmp_path: Path) -> None:
+    packed = zstandard.ZstdCompressor().compress
+    (tmp_path / "a.zst").write_bytes(packed(b" \n") + packed(b"[1]"))
+    assert compressed.first_byte(tmp_path / "a.zst", compressed=True) == b"["
+
+
+@pytest.mark.parametrize(("content", "first"), [(b" \n\t[1]", b"["), (b"", b""), (b"  ", b"")])
+def test_the_first_byte_is_the_first_that_is_no_space(
+    content: bytes, first: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "plain").write_bytes(content)
+    (tmp_path / "packed").write_bytes(zstandard.ZstdCompressor().compress(content))
+    assert compressed.first_byte(tmp_path / "plain", compressed=False) == first
+    assert compressed.first_byte(tmp_path / "packed", compressed=True) == first
+
+
 def test_a_decompressor_that_wants_too_much_memory_gets_none(tmp_path: Path) -> None:
     # A frame header that asks for a window of 2 GiB, in front of an empty block.
     (tmp_path / "a.zst").write_bytes(bytes.fromhex("28b52ffd00a8010000"))

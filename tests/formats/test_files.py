@@ -51,6 +51,11 @@ def test_a_file_without_paths_has_no_messages_of_a_prompt() -> None:
     assert PathFile([]).prefix == 0
 
 
+def test_a_file_of_one_path_has_the_messages_of_its_prompt() -> None:
+    records, _ = render_paths(build_forest(columns_from_rollouts(SHOP)), SHOP)
+    assert PathFile(records[:1]).prefix == len(SHOP.prompt["messages"]) == 2
+
+
 def test_a_path_that_is_none_is_named_by_its_line(tmp_path: Path) -> None:
     records, _ = render_paths(build_forest(columns_from_rollouts(SHOP)), SHOP)
     write_paths(records, tmp_path)

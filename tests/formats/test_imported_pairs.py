@@ -75,6 +75,12 @@ def test_a_bad_pair_is_named_by_its_field(
     assert said in str(told.value)
 
 
+def test_two_conversations_that_begin_with_different_words_are_no_pair(tmp_path: Path) -> None:
+    other = {**ASK, "content": "find a cup"}
+    with pytest.raises(InputError, match="do not begin alike"):
+        read(tmp_path, {"chosen": [ASK, MUG], "rejected": [other, CUP]})
+
+
 def test_bad_pairs_are_skipped_and_counted_by_reason(tmp_path: Path) -> None:
     good = {"prompt": [ASK], "chosen": [MUG], "rejected": [CUP]}
     same = {**good, "rejected": [MUG]}

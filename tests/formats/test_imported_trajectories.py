@@ -81,6 +81,31 @@ def test_skipped_records_are_counted_by_reason_and_named_if_none_is_left(tmp_pat
         import_trajectories(lines(tmp_path / "b.jsonl", bad, 7), "jsonl", on_error="skip")
 
 
+def test_fields_without_a_place_are_counted_in_records_and_in_turns_of_either_layout(
+    tmp_path: Path,
+) -> None:
+    spoken = {"role": "assistant", "content": "Action: go", "thinking": "hm", "tool_calls": []}
+    record = {"task": "t", "score": 1, "messages": [ASK, spoken], "tools": ["hammer"]}
+    read = import_trajectories(lines(tmp_path / "a.jsonl", record, record), "jsonl")
+    assert read.dropped == {"tools": 2, "thinking": 2}
+    turns = [
+        {"from": "human", "value": "find a mug"},
+        {"from": "gpt", "value": "Action: go", "thinking": "hm"},
+    ]
+    record = {"id": "t", "score": 1, "conversations": turns, "functions": ["hammer"]}
+    for form in ("eto", "sharegpt"):
+        read = import_trajectories(lines(tmp_path / "b.jsonl", record), form)
+        assert read.dropped == {"functions": 1, "thinking": 1}
+
+
+@pytest.mark.parametrize("scores", [["x"], [0.5, None], 0.5, {"a": 1}, "0.5", None])
+def test_scores_that_are_no_list_of_numbers_are_refused(scores: object, tmp_path: Path) -> None:
+    record = {"task": "t", "score": 1, "messages": [ASK, {"role": "assistant", "content": "go"}]}
+    path = lines(tmp_path / "a.jsonl", {**record, "scores": scores})
+    with pytest.raises(InputError, match="'scores' is no list of numbers"):
+        import_trajectories(path, "jsonl")
+
+
 def test_places_are_lines_of_a_file_and_records_of_a_list(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b"\n1\n\n  \n2\nx\n")
     found = list(records(tmp_path / "a.jsonl"))

@@ -16,7 +16,14 @@ from tratree_cli.formats.columns import columns_from_rollouts
 from tratree_cli.formats.merging import merge_rollouts
 from tratree_cli.formats.pairs import PairMessages, render_pairs
 from tratree_cli.formats.paths import render_paths
-from tratree_cli.formats.rollouts import DONE, Rollouts, TextTable, write_rollouts
+from tratree_cli.formats.rollouts import (
+    DONE,
+    Rollouts,
+    TextTable,
+    trajectory_from,
+    trajectory_record,
+    write_rollouts,
+)
 from tratree_cli.formats.trees import META, NODES, WALKS, read_tree, write_tree
 from tratree_cli.trees.build import build_forest
 from tratree_cli.trees.divergence_pairs import mine
@@ -46,6 +53,38 @@ def test_a_trajectory_counts_if_it_has_a_score_and_nothing_broke(
     columns = columns_from_rollouts(rollouts)
     assert columns.counted.tolist() == [counted]
     assert np.isnan(columns.score[0]) != counted
+
+
+def test_a_trajectory_was_sampled_as_no_tokens_unless_it_says_so() -> None:
+    record = trajectory_record(one(1.0, DONE).trajectories[0])
+    assert "sampled_tokens" not in record
+    assert trajectory_from(record).sampled_tokens == 0
+
+
+def test_a_turn_without_an_action_is_never_valid_whatever_the_file_says() -> None:
+    shop = made_rollouts([("t", [("home", "!hm"), ("home", "go"), ("shop", "buy")], 1.0)])
+    one = replace(shop.trajectories[0], valid=(True, False, True))
+    columns = columns_from_rollouts(replace(shop, trajectories=[one]))
+    assert columns.valid.tolist() == [False, False, True]
+
+
+def test_the_observation_after_the_last_turn_may_be_missing_and_no_other() -> None:
+    shop = made_rollouts([("t", [("home", "go"), ("shop", "buy")], 1.0)])
+    whole = shop.trajectories[0]
+    assert len(whole.observations) == 3
+    for kept in (3, 2):
+        shorter = replace(whole, observations=whole.observations[:kept])
+        columns = columns_from_rollouts(replace(shop, trajectories=[shorter]))
+        assert columns.observations.tolist() == list(whole.observations[:2])
+    for odd in (
+        {"observations": whole.observations[:1]},
+        {"thoughts": whole.thoughts[:1]},
+        {"actions": whole.actions[:1]},
+        {"valid": whole.valid[:1]},
+    ):
+        broken = replace(shop, trajectories=[replace(whole, **odd)])  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="more or fewer observations"):
+            columns_from_rollouts(broken)
 
 
 def test_an_output_is_split_at_its_first_action_and_one_without_has_neither() -> None:

@@ -14,6 +14,7 @@ from tratree_cli.formats.columns import columns_from_rollouts
 from tratree_cli.formats.pairs import (
     PAIRS,
     PairFile,
+    PairMessages,
     PairRecord,
     read_pairs,
     render_pairs,
@@ -76,6 +77,10 @@ def test_a_mirror_pair_prefers_the_end_to_the_very_words_that_were_preferred_to_
     assert (mirror.rejected_visits, mirror.chosen_score, mirror.gap) == (0, 1.0, 0.0)
     assert (pair.basis, pair.rejected_step) == ("score", -1)
     assert mirror.prefix == 0
+
+
+def test_messages_that_are_put_together_by_hand_have_no_prompt_in_front() -> None:
+    assert PairMessages([], [], []).prefix == 0
 
 
 def test_pairs_of_earlier_versions_still_open(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.training.data import SFTRow, sft_rows
 from tratree_cli.training.imitation import train_sft
 from tratree_cli.training.params import LoraParams, SFTParams, TrainingResult
+from tratree_cli.training.trainer_args import load_to_train
 
 SMALL_STEPS = SFTParams(
     learning_rate=1e-5, max_steps=6, batch_size=4, dtype="bfloat16", lora=LoraParams(r=4, alpha=8)
@@ -82,6 +83,46 @@ def test_the_share_of_the_update_that_is_kept_is_recorded_by_type(
     assert record["update_kept"]["float32"] > 0.95
     assert record["update_kept"]["bfloat16"] < 0.5
     assert result.remarks == ()
+
+
+def along(start: Any, found: Any, update: Any) -> float:
+    """The share of ``update`` that is in ``found`` - ``start``, each by the names of weights."""
+    inside = sum(
+        float(
+            (
+                (found[name].detach().float() - start[name].detach()).double()
+                * update[name].double()
+            ).sum()
+        )
+        for name in update
+    )
+    return inside / sum(float(change.double().square().sum()) for change in update.values())
+
+
+@pytest.mark.parametrize("merge", [True, False])
+def test_what_was_learnt_is_there_when_training_or_scoring_goes_on_in_bfloat16(
+    published: Path, rows: list[SFTRow], tmp_path: Path, merge: bool
+) -> None:
+    config = SMALL_STEPS if merge else apart(SMALL_STEPS)
+    trained(published, rows, tmp_path / "sft", config)
+    start = dict(load_model(published).named_parameters())
+    learnt = dict(load_model(tmp_path / "sft").named_parameters())
+    update = {name: (learnt[name] - start[name]).detach() for name in start}
+    going_on = load_to_train(tmp_path / "sft", SMALL_STEPS)
+    assert along(start, dict(going_on.named_parameters()), update) > 0.99
+    # A model as it was published is held in bfloat16 as before.
+    assert load_to_train(published, SMALL_STEPS).dtype == torch.bfloat16
+
+
+def test_an_adapter_on_a_trained_model_plays_with_all_that_both_learnt(
+    published: Path, rows: list[SFTRow], tmp_path: Path
+) -> None:
+    trained(published, rows, tmp_path / "sft", SMALL_STEPS)
+    trained(tmp_path / "sft", rows, tmp_path / "second", apart(SMALL_STEPS))
+    playing, _ = load_for_playing(tmp_path / "second", "cpu", "bfloat16")
+    weight = "model.layers.0.self_attn.q_proj"
+    base = load_model(tmp_path / "sft").get_parameter(f"{weight}.weight")
+    assert torch.equal(playing.get_parameter(f"{weight}.base_layer.weight"), base)
 
 
 @pytest.mark.parametrize("lora", [LoraParams(r=4, alpha=8), None])

@@ -100,5 +100,11 @@ def test_what_older_versions_did_is_written_down_for_every_field_that_they_lack(
         "DpoSection.tree_packing": "off",
         "DpoSection.label_smoothing": 0.0,
         "DpoSection.nll_on": "continuation",
+        "DpoSection.nll_per": "token",
+        "DpoSection.scheduler": "",
+        "DpoSection.warmup": -1.0,
+        "DpoSection.turn_discount": 0.0,
+        "DpoSection.use_weighting": False,
+        "DpoSection.curriculum": "",
         "DpoSection.preference_weight": 1.0,
     }

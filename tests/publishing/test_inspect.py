@@ -77,7 +77,7 @@ def test_the_suffix_chooses_the_format_and_another_is_refused(filled: Folder) ->
 @pytest.mark.slow
 @pytest.mark.skipif(not CLIENTS.is_dir(), reason="needs: make .venv/.clients")
 def test_the_real_package_opens_the_logs(filled: Folder) -> None:
-    played = filled("eval", "--policy", "expert", "--set", "eval.tasks=3", "--recipe", "micro")
+    played = filled("eval", "--policy", "expert", "--set", "eval.limit=3", "--recipe", "micro")
     assert played.code == 0, played.err
     for reference in ("seen", "evaluation@latest"):
         path = filled.path / f"{reference.partition('@')[0]}.eval"

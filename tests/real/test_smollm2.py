@@ -64,7 +64,7 @@ def test_the_pipeline_runs_from_adapters_to_a_report(smollm2: str, tmp_path: Pat
 
     real = ("--model", smollm2, *ROWS)
     weak = tratree(
-        "sft", *SMALL, *real, "--prompt", "eto", "--epochs", "1", "--set", "demos.tasks=8"
+        "sft", *SMALL, *real, "--prompt", "eto", "--epochs", "1", "--set", "demos.limit=8"
     )
     held_out = tratree("explore", *SMALL, "--policy", "expert", "--split", "dev",
                        "--prompt", "eto", "--limit", "3", "-m", "1")  # fmt: skip
@@ -82,7 +82,7 @@ def test_the_pipeline_runs_from_adapters_to_a_report(smollm2: str, tmp_path: Pat
     paths = tratree("mcts", tree)
     # Half a million weights and words of their own: stored scores bridge the tokenizers.
     reference = tratree("sft", *SMALL, "--model", "tratree-s", "--prompt", "eto",
-                        "--epochs", "1", "--set", "demos.tasks=8", *ROWS)  # fmt: skip
+                        "--epochs", "1", "--set", "demos.limit=8", *ROWS)  # fmt: skip
     tuned = ("--init", "base", *real, "--set", "dpo.batch_size=2", "--set", "train.epochs=1")
     by_pairs = tratree("train-strong", pairs, "--method", "tree-dpo", "--ref", reference, *tuned)
     by_paths = tratree("train-strong", paths, "--method", "mcts", *tuned)
@@ -100,7 +100,7 @@ def test_the_pipeline_runs_from_adapters_to_a_report(smollm2: str, tmp_path: Pat
 def test_training_and_exploring_take_what_was_said_within_a_fifth(
     smollm2: str, tmp_path: Path
 ) -> None:
-    settings = ("demos.tasks=4", "sft.epochs=0.5", f"models.weak={smollm2}")
+    settings = ("demos.limit=4", "sft.epochs=0.5", f"models.weak={smollm2}")
     # A prompt without an example, as above: the conversations fit into so few tokens.
     words = [
         "sft",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -174,3 +175,11 @@ def test_a_sparkline_takes_any_numbers(values: list[float | None]) -> None:
 def test_a_bar_never_leaves_its_width(value: float, largest: float, width: int) -> None:
     assert len(bar(value, largest, width)) <= width
     assert len(bar(value, largest, width, ascii_only=True)) <= width
+
+
+def test_rollouts_of_a_model_name_it_as_tables_do() -> None:
+    digest = "ab" * 32
+    played = replace(rollouts(("a", ["x"], 1.0)), sources=[digest])
+    assert "model abababababab" in shown(rollouts_view(played))
+    named = shown(rollouts_view(played, called={digest: "SFT weak"}))
+    assert "SFT weak" in named and "abab" not in named

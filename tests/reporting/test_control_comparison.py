@@ -79,7 +79,7 @@ def test_the_table_names_the_control_and_how_many_comparisons_there_were(make: M
     (table,) = (t for t in report_of(rows).tables() if t.key == "controls-webshop-test")
     assert [cell.value for cell in table.rows[0].cells[:2]] == [
         "W2SG MCTS",
-        "SFT strong, more steps",
+        "SFT strong, more updates",
     ]
     assert table.rows[0].cells[2].value == 11.0
     assert any("Holm-corrected for 1 comparison," in note for note in table.notes)
@@ -105,43 +105,44 @@ def said(make: Maker, difference: Interval, p: float | None, seeds: int = 1) -> 
             Interval(4.1, 2.6, 5.7),
             0.044,
             3,
-            "W2SG MCTS 84.0 is 4.1 [2.6, 5.7] above SFT strong, more steps (80.0) on the same 50 "
-            "tasks, and over 3 training seeds (Welch, Holm: p = 0.0440).",
+            "W2SG MCTS 84.0 is 4.1 [2.6, 5.7] above SFT strong, more updates (80.0) on the same 50 "
+            "tasks, and over 3 training seeds (Welch, Holm: p = 0.0440): more training "
+            "alone does less.",
         ),
         (
             Interval(4.1, 2.6, 5.7),
             0.12,
             3,
-            "W2SG MCTS 84.0 is 4.1 [2.6, 5.7] above SFT strong, more steps (80.0) on the same 50 "
+            "W2SG MCTS 84.0 is 4.1 [2.6, 5.7] above SFT strong, more updates (80.0) on the same 50 "
             "tasks, not shown over 3 training seeds (Welch, Holm: p = 0.1200).",
         ),
         (
             Interval(4.1, 2.6, 5.7),
             None,
             1,
-            "W2SG MCTS 84.0 is 4.1 [2.6, 5.7] above SFT strong, more steps (80.0) on the same 50 "
-            "tasks; one seed, so no test over trainings.",
+            "W2SG MCTS 84.0 is 4.1 [2.6, 5.7] above SFT strong, more updates (80.0) on the same 50 "
+            "tasks: more training alone does less; one seed, so no test over trainings.",
         ),
         (
             Interval(1.0, -0.5, 2.5),
             0.01,
             3,
-            "W2SG MCTS 84.0 is not shown to be above SFT strong, more steps (80.0), +1.0 [−0.5, "
+            "W2SG MCTS 84.0 is not shown to be above SFT strong, more updates (80.0), +1.0 [−0.5, "
             "2.5] on the same 50 tasks: more training alone may do as much.",
         ),
         (
             Interval(-1.0, -2.5, 0.5),
             None,
             1,
-            "W2SG MCTS 84.0 is no more than SFT strong, more steps (80.0), −1.0 [−2.5, 0.5] on "
+            "W2SG MCTS 84.0 is no more than SFT strong, more updates (80.0), −1.0 [−2.5, 0.5] on "
             "the same 50 tasks: more training alone does as much.",
         ),
         (
             Interval(-3.0, -4.5, -1.5),
             None,
             1,
-            "W2SG MCTS 84.0 is 3.0 [1.5, 4.5] below SFT strong, more steps (80.0) on the same 50 "
-            "tasks; one seed, so no test over trainings.",
+            "W2SG MCTS 84.0 is 3.0 [1.5, 4.5] below SFT strong, more updates (80.0) on the same 50 "
+            "tasks: more training alone does more; one seed, so no test over trainings.",
         ),
     ],
 )

@@ -39,7 +39,7 @@ def test_several_controls_stand_in_one_sentence(make_study: Study, make: Maker) 
     beside = sentences([*make_study(3), *controls])[-1]
     assert beside.startswith("W2SG MCTS beside its controls: +15.0 [")
     assert "against best observed (60.0); +5.0 [" in beside
-    assert beside.endswith("against SFT strong, more steps (70.0).")
+    assert beside.endswith("against SFT strong, more updates (70.0).")
 
 
 def test_one_seed_and_an_interval_that_holds_0_are_said(make: Maker) -> None:

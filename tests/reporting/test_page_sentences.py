@@ -204,10 +204,10 @@ def test_the_gallery_has_gains_losses_and_tasks_between() -> None:
 def test_groups_stand_in_one_order_and_say_what_they_are(make_study: Study) -> None:
     groups = report_of(make_study(1)).figures()[0].series
     assert [series.name for series in groups] == [
-        "in question",
+        "method",
         "baseline",
         "control",
-        "end of the scale",
+        "for scale",
     ]
     assert [point.x for point in groups[0].points] == ["W2SG MCTS", "W2SG tree-DPO"]
     assert grouped(()) == ()

@@ -368,13 +368,13 @@ def test_any_varied_setting_has_a_row_beside_the_recipes_own(make: Maker) -> Non
 
 def test_fewer_demonstrations_make_a_weaker_weak_model(make: Maker) -> None:
     def cell(method: str, demos: int, varied: tuple[str, ...] = ()) -> EvaluationRow:
-        parameters = {"demos.tasks": demos}
+        parameters = {"demos.limit": demos}
         return make(method, [1.0, 0.0], weak="small", parameters=parameters, varied=varied)
 
     report = report_of(
         [
             *(cell(method, 20) for method in ("sft-weak", "mcts")),
-            *(cell(method, 5, ("demos.tasks",)) for method in ("sft-weak", "mcts")),
+            *(cell(method, 5, ("demos.limit",)) for method in ("sft-weak", "mcts")),
         ]
     )
     names = [r.cells[0].value for r in table(report, "tables-6-7").rows]

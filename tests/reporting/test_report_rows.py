@@ -51,10 +51,10 @@ def test_where_no_row_has_the_recipes_own_value_the_most_usual_one_is_home() -> 
 
 
 def test_only_rows_of_one_environment_and_split_are_compared() -> None:
-    shop, house = row("a", **{"eval.tasks": 16}), row("b", **{"eval.tasks": 9})
+    shop, house = row("a", **{"eval.limit": 16}), row("b", **{"eval.limit": 9})
     for place in ({"environment": "alfworld"}, {"split": "dev"}):
         assert varied(shop, house.described(**place)) == [(), ()]
-    assert varied(shop, house) == [(), ("eval.tasks",)]
+    assert varied(shop, house) == [(), ("eval.limit",)]
 
 
 def test_settings_that_never_differ_are_no_columns() -> None:
@@ -194,8 +194,8 @@ def test_the_command_of_a_policy_of_ones_own_evaluates_it_again() -> None:
     given = [RowLineage(name, cast(Any, made), None) for name in ("expert", "python:mine:agent")]
     options = "--recipe micro --env webshop"
     assert [command(row) for row in given] == [
-        f"tratree report {options} --methods expert --set eval.tasks=3",
-        f"tratree eval {options} --policy python:mine:agent --set eval.tasks=3",
+        f"tratree report {options} --methods expert --set eval.limit=3",
+        f"tratree eval {options} --policy python:mine:agent --set eval.limit=3",
     ]
 
 

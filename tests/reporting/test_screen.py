@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console, Group
 
-from tratree_cli.display.blocks import BEST, COUNT, NUMBER, PERCENT, TEXT, Cell, Column, Row, Table
+from tratree_cli.display.blocks import COUNT, NUMBER, PERCENT, TEXT, Cell, Column, Row, Table
 from tratree_cli.reporting.document import ReportDocument, Section
 from tratree_cli.reporting.render.screen import screen
 
@@ -26,7 +26,7 @@ def document(strict: float | None = None, sentences: int = 3) -> ReportDocument:
         Row(
             (
                 Cell(name),
-                Cell(40.0 + i, 30.0, 55.5, mark=BEST if name == "W2SG MCTS" else ""),
+                Cell(40.0 + i, 30.0, 55.5),
                 Cell(87.5),
                 *(Cell(strict) for _ in share),
                 Cell(40),

@@ -38,7 +38,9 @@ def test_unstructured_pairs_are_of_the_episodes_that_the_trees_are_made_of() -> 
         assert len(explored) == 1
 
 
-@pytest.mark.parametrize("name", ["tree-dpo", "unstructured-dpo", "eto", "ceiling"])
+@pytest.mark.parametrize(
+    "name", ["tree-dpo", "unstructured-dpo", "eto", "eto-expert", "ipr", "ceiling"]
+)
 def test_nll_alone_trains_on_the_same_rows_for_the_same_updates(name: str) -> None:
     own, alone = (train_strong.node(config(), one) for one in (name, f"{name}/nll-only"))
     assert own.inputs["pairs"][0].key == alone.inputs["pairs"][0].key  # type: ignore[union-attr]

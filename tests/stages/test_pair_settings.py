@@ -10,7 +10,7 @@ from tratree_cli.config import Config
 from tratree_cli.errors import InputError
 from tratree_cli.stages import mine_pairs
 
-RULES = ("tree", "unstructured", "eto", "ceiling")
+RULES = ("tree", "unstructured", "eto", "eto-expert", "ipr", "ceiling")
 
 
 def keyed(rule: str, **pairs: Any) -> dict[str, Any]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tratree_store import KeyValueError, Recipe, Store, VerificationError, canonical_json
 from tratree_store.atomic import read_plain
 from tratree_store.errors import StoreError
-from tratree_store.gc import WEEK, collect, plan
+from tratree_store.gc import WEEK, Plan, _size, _used_since, collect, plan
 from tratree_store.index_file import is_damage, no_room
 from tratree_store.keys import sha256
 from tratree_store.objects import File, Manifest, check_path
 from tratree_store.refs import check_name
+from tratree_store.rows import row_of
 from tratree_store.secrecy import secrets_of
 from tratree_store.sharing import MAX_MANIFEST, MAX_RECORDS, Announcement, Limits
 from tratree_store.transport import Remote
@@ -207,3 +209,23 @@ def test_an_orphan_counts_by_what_its_folder_holds(store: Store, make: Make) -> 
     manifest = (entry.path.parent / "manifest.json").stat().st_size
     assert (found.orphans, found.objects) == ((entry.object,), (entry.object,))
     assert (found.size, found.seconds, found.kept) == (8 + manifest, 0, 0)
+
+
+def test_what_was_made_or_touched_at_the_moment_itself_is_old(store: Store, make: Make) -> None:
+    entry = make("tree")
+    path = next(store.records.glob("*/*/*.json"))
+    os.utime(path, (1000, 1000))
+    for created, moment, kept in (
+        (1000.0, 1000.0, []), (1000.5, 1000.0, [entry.object]), (1.0, 999.5, [entry.object]),
+        (1.0, 1000.0, []),
+    ):  # fmt: skip
+        row = row_of(replace(entry, created=created))
+        assert list(_used_since(store, [row], moment)) == kept
+
+
+def test_a_plan_tells_seconds_to_the_millisecond() -> None:
+    assert Plan((), (), (), 0, 0, 1.23456).as_json()["seconds"] == 1.235
+
+
+def test_an_object_that_goes_while_a_plan_is_made_frees_nothing(tmp_path: Path) -> None:
+    assert _size(tmp_path / "gone") == 0

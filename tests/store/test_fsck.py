@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tratree_store import Recipe, Store
+from tratree_store import Recipe, Store, index_check, index_file
 from tratree_store.fsck import Report, check, repair
+from tratree_store.rows import is_row
 
 from .conftest import Make, flip
 
@@ -137,3 +139,39 @@ def test_checking_changes_nothing_on_disk(store: Store, make: Make) -> None:
     before = listing()
     check(store)
     assert listing() == before
+
+
+def test_a_publication_that_ends_while_the_index_is_looked_at_is_no_damage(
+    store: Store, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make("tree", seed=1)
+    entry = make("tree", seed=2)
+    store.index.bury([(entry.recipe, entry.object)])
+    mark = store.index.announce(entry.recipe, entry.object)
+
+    def ends_now(columns: tuple[Any, ...]) -> bool:
+        if mark.exists():
+            store.index.add([entry])
+            mark.unlink()
+        return is_row(columns)
+
+    monkeypatch.setattr(index_check, "is_row", ends_now)
+    report = check(store)
+    assert not mark.exists()
+    assert report.findings == ()
+
+
+def test_a_recipe_that_is_run_again_while_the_index_is_looked_at_is_no_damage(
+    store: Store, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make("tree", {"a": "x"}, seed=1, seconds=1.0)
+    first = check(store)
+    real = index_file.quick_check
+
+    def run_again(connection: sqlite3.Connection) -> str:
+        make("tree", {"a": "x"}, seed=1, seconds=2.0, force=True)
+        return real(connection)
+
+    monkeypatch.setattr(index_file, "quick_check", run_again)
+    assert (first.findings, check(store).findings) == ((), ())
+    assert [entry.seconds for entry in store.entries()] == [2.0]

@@ -233,3 +233,12 @@ def test_a_new_index_has_every_table_and_every_index_over_it(store: Store, make:
         there = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
         assert database.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
     assert wanted <= there
+
+
+def test_whatever_lies_in_the_way_of_a_new_index_is_removed(store: Store, make: Make) -> None:
+    entry = make("tree")
+    (store.tmp / "index-of-a-dead-process").write_bytes(b"half")
+    (store.tmp / "index-folder" / "deep").mkdir(parents=True)
+    assert store.reindex() == 1
+    assert list(store.tmp.iterdir()) == []
+    assert [found.object for found in store.entries()] == [entry.object]

@@ -147,6 +147,11 @@ def test_working_folders_and_arrivals_without_a_holder_are_left_alone_for_an_hou
             os.utime(path, (now - old, now - old))
         assert sorted(leftovers(store, now, 0.0)) == sorted(found)
         assert leftovers(store, now, 1e6) == []
+    border = int(now)
+    for path in paths:
+        os.utime(path, (border, border))
+    assert leftovers(store, border + 3600.0, 0.0) == []
+    assert leftovers(store, border + 3600.5, 0.0) == paths
     (store.tmp / "trash-x").mkdir()
     assert leftovers(store, now, 1e6) == [store.tmp / "trash-x"]
 

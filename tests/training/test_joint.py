@@ -119,6 +119,25 @@ def test_the_gradient_is_that_of_both_losses_computed_by_hand(
         assert np.allclose(ours[name], parameter.grad, atol=2e-5), name
 
 
+def test_by_trees_the_gradient_is_that_of_both_losses_too(
+    policy: Path,
+    paths: list[SFTRow],
+    preferences: list[PairRow],
+    tmp_path: Path,
+    gradients: list[dict[str, Any]],
+) -> None:
+    config = JointParams(
+        max_steps=1, batch_size=6, beta=0.3, preference_weight=0.7, tree_packing="on"
+    )
+    result = train(policy, paths[:6], preferences[:6], config, tmp_path)
+    assert result.sharing is not None and not result.remarks
+    model = load_model(policy)
+    by_hand(model, paths[:6], preferences[:6], config).backward()
+    (ours,) = gradients
+    for name, parameter in model.named_parameters():
+        assert np.allclose(ours[name], parameter.grad, atol=2e-5), name
+
+
 def test_an_update_in_several_passes_has_the_gradient_of_one(
     policy: Path,
     paths: list[SFTRow],

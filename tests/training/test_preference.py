@@ -18,7 +18,6 @@ from tratree_cli.training.params import DPOParams, LoraParams
 from tratree_cli.training.preference import train_dpo
 from tratree_cli.training.reference import (
     ReferenceLogps,
-    first_turn,
     read_logps,
     reference_logps,
     rows_as_scored,
@@ -116,13 +115,6 @@ def test_first_turns_are_summed_beside_whole_continuations(
         found = [logps.chosen_turn[number], logps.rejected_turn[number]]
         assert found == pytest.approx([chosen, rejected], abs=1e-4)
     assert any(0 in row.chosen_mask for row in plain), "some have more than one turn"
-
-
-@pytest.mark.parametrize(
-    ("mask", "tokens"), [([1, 1, 0, 1], 2), ([0, 1, 1], 2), ([1], 1), ([0, 0], 0), ([], 0)]
-)
-def test_a_first_turn_ends_where_the_environment_speaks(mask: list[int], tokens: int) -> None:
-    assert first_turn(mask) == tokens
 
 
 def test_the_start_is_measured_on_every_pair_and_by_turns(

@@ -42,17 +42,20 @@ def files(folder: Path, answer: str) -> dict[str, str]:
     return digests(folder / json.loads(answer)["path"])
 
 
+@pytest.mark.parametrize("packing", ["off", "on"])
 @pytest.mark.parametrize("method", ["sft", "dpo"])
 def test_a_training_killed_with_sigkill_resumes_to_the_same_artifact(
-    folder: Path, policy: Path, method: str
+    folder: Path, policy: Path, method: str, packing: str
 ) -> None:
     words = ["sft", "--demos", "demos.jsonl"]
     if method == "dpo":
         words = ["train-strong", "--pairs", "pairs.jsonl", "--set", "dpo.epochs=60"]
     words += ["--model", str(policy), *QUICK, "--set", "sft.checkpoint_every=3", "--json"]
     words += ["--set", "sft.epochs=40"] if method == "sft" else []
+    words += ["--set", f"{method}.tree_packing={packing}"]
     whole = tratree(folder, *words, "--store", "whole")
     assert whole.returncode == 0, whole.stderr
+    assert ("sharing_ratio" in json.loads(whole.stdout)["summary"]) == (packing == "on")
     killed = subprocess.Popen(
         [*COMMAND, *words, "--store", "cut", "--no-stdin"],
         cwd=folder,

@@ -26,7 +26,6 @@ from tratree_cli.training.reference import (
     LOGPS_FILE,
     SATURATED,
     ReferenceLogps,
-    first_turn,
     preferred,
     read_logps,
     reference_logps,
@@ -119,16 +118,6 @@ def test_pairs_that_a_model_already_prefers_are_those_likelier_by_more_than_the_
     scores = ReferenceLogps(zero, zero, ["a", "b", "c", "d"], [0] * 4, (), chosen, rejected)
     assert preferred(scores, 0.0) == {"a", "b", "c"}
     assert preferred(scores, 2.0) == {"c"}
-
-
-@pytest.mark.parametrize(
-    ("mask", "tokens"),
-    [([0, 1, 1, 0, 1], 2), ([1, 1], 2), ([0, 0], 0), ([], 0), ([0, 1], 1), ([1, 0, 0, 1, 1], 1)],
-)
-def test_the_first_turn_ends_with_the_first_token_that_is_not_scored(
-    mask: list[int], tokens: int
-) -> None:
-    assert first_turn(mask) == tokens
 
 
 def test_a_reference_that_is_the_policy_starts_at_nothing(
@@ -325,7 +314,14 @@ def test_the_stage_scores_what_both_models_can_read(
     result, kept = scored_by_stage(
         [*pairs, long], weaker, policy, tmp_path, max_length=400, too_long="drop", dtype="float32"
     )
-    assert result.summary == {"pairs": 8, "tokens": sum(row.tokens for row in plain)}
+    assert scored.sharing is not None
+    assert result.summary == {
+        "pairs": 8,
+        "tokens": sum(row.tokens for row in plain),
+        "sharing_ratio": round(scored.sharing.ratio, 2),
+        "distinct_tokens": scored.sharing.unique,
+        "repeated_tokens": 0,
+    }
     assert any("1 of 9 pairs" in warning for warning in result.warnings), result.warnings
     assert list(kept.identities) == list(scored.identities)
     assert kept.chosen == pytest.approx(scored.chosen, abs=1e-5)

@@ -133,6 +133,13 @@ def test_decision_points_of_any_width_are_searched_like_the_plain_search(small: 
     assert_same_search(columns_of([*flat, *uneven], True, again=0.625), 40, 0.5, "mean", small)
 
 
+@pytest.mark.parametrize("small", [0, 1000], ids=["one by one", "together"])
+def test_a_tree_without_trajectories_is_not_searched(small: int) -> None:
+    steps = [[(0, 1)], [(0, 1)], [(0, 2)]]
+    columns = columns_from_lists(["empty", "t", "t"], steps, [None, 1.0, 0.5])
+    assert_same_search(columns, 7, 1.41, "mean", small)
+
+
 def test_a_deep_tree_is_searched_like_the_plain_search_with_as_many_rollouts_as_meet() -> None:
     """Counts of 33 heights and 1,000 rollouts need more than 16 bits."""
     comb: Tree = (0.25, 0.5)
@@ -152,7 +159,8 @@ def assert_same_search(
         result = search(forest, rollouts, gamma, select, walks)
     for tree, root in enumerate(reference.build(columns)):
         if not root.visits:
-            assert result.best_trajectory[tree] == -1
+            assert result.best_leaf[tree] == result.best_trajectory[tree] == -1
+            assert result.visits[forest.roots[tree]] == result.reward[forest.roots[tree]] == 0
             continue
         leaf = reference.search(columns, root, rollouts, gamma, select, walks)
         for here, node in zip(forest.nodes(tree), reference.breadth_first(root), strict=True):

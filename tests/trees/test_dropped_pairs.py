@@ -14,6 +14,7 @@ from tratree_cli.trees.divergence_pairs import mine
 from tratree_cli.trees.pairs import (
     GAP,
     IDENTICAL,
+    NO_EFFECT,
     OTHER_STATE,
     PER_NODE,
     PER_TASK,
@@ -61,7 +62,7 @@ def test_branches_in_different_states_are_counted_as_pairs_of_children() -> None
 def test_states_with_one_child_each_have_nothing_dropped_within() -> None:
     columns = columns_from_lists(["t"] * 3, [[(0, 1)], [(5, 1)], [(6, 1)]], [1.0, 0.5, 0.0])
     found = mine(build_forest(columns))
-    assert (len(found), found.dropped) == (0, {OTHER_STATE: 3})
+    assert (len(found), found.dropped, found.divergences) == (0, {OTHER_STATE: 3}, 0)
 
 
 def test_children_of_one_action_in_one_merged_state_are_counted_as_the_same_action() -> None:
@@ -142,6 +143,23 @@ def test_a_trajectory_without_a_step_has_no_words() -> None:
     columns = columns_from_lists(["t", "t"], [[(0, 1)], []], [1.0, 0.0])
     found = mine_whole(columns)
     assert (len(found), found.dropped) == (0, {SILENT: 1})
+
+
+def test_trajectories_that_differ_in_what_was_observed_on_the_way_are_different_pairs() -> None:
+    steps = [[(0, 1), (2, 3)], [(0, 1), (4, 3)], [(0, 5)]]
+    found = mine_whole(columns_from_lists(["t"] * 3, steps, [1.0, 1.0, 0.0]))
+    assert [(pair.chosen, pair.rejected) for pair in found.pairs] == [(0, 2), (1, 2)]
+
+
+def test_a_branch_that_nothing_stands_for_is_counted_where_it_differs_by_more_than_the_gap() -> (
+    None
+):
+    columns = columns_from_lists(
+        ["t"] * 2, [[(0, 1)], [(0, 2)]], [1.0, 0.5], valid=[[True], [False]]
+    )
+    forest = build_forest(columns)
+    assert mine(forest, min_gap=0.25).dropped == {NO_EFFECT: 1}
+    assert mine(forest, min_gap=0.5).dropped == {}
 
 
 def test_tasks_with_one_trajectory_are_no_divergences_of_whole_trajectories() -> None:

@@ -61,6 +61,14 @@ def test_thoughts_are_kept_with_counts(forest: Forest) -> None:
     assert sum(n for _, n in found) == 4
 
 
+def test_the_thoughts_of_a_node_stand_by_number_and_then_by_first_appearance() -> None:
+    steps = [[(0, 1)]] * 6
+    columns = columns_from_lists(
+        ["t"] * 6, steps, [1.0] * 6, thoughts=[[t] for t in (3, 9, 4, 9, 3, 2)]
+    )
+    assert build_forest(columns).thoughts_of(1) == [(3, 2), (9, 2), (4, 1), (2, 1)]
+
+
 def test_a_thought_is_kept_where_there_was_one_and_nowhere_else(forest: Forest) -> None:
     columns = forest.columns
     for node in range(len(forest)):
@@ -71,6 +79,9 @@ def test_a_thought_is_kept_where_there_was_one_and_nowhere_else(forest: Forest) 
         )
         assert dict(forest.thoughts_of(node)) == dict(seen)
     assert (columns.thoughts < 0).any(), "an output without a thought"
+    offsets, thought, count = forest.thoughts
+    assert len(offsets) == len(forest) + 1
+    assert offsets[-1] == len(thought) == len(count)
 
 
 def test_ucb_is_what_hand_computation_gives(forest: Forest) -> None:

@@ -289,11 +289,14 @@ def test_a_perfect_way_around_the_end_has_its_opposite_at_its_own_end() -> None:
         ),
         # The chosen turn is the last one itself.
         columns_from_lists(["t"] * 2, [[(0, OPTION)], [(0, BUY)]], [1.0, 0.5]),
+        # What was said at the divergence, or at the end, was no action.
+        columns_from_lists(["t"] * 2, [[(0, NO_ACTION), (6, BUY)], [(0, BUY)]], [1.0, 0.5]),
+        columns_from_lists(["t"] * 2, [[(0, OPTION), (6, NO_ACTION)], [(0, BUY)]], [1.0, 0.5]),
     ],
-    ids=["not perfect", "not ended", "not an end", "ends at once"],
+    ids=["not perfect", "not ended", "not an end", "ends at once", "no action", "no last action"],
 )
 def test_no_other_pair_has_a_mirror(columns: Columns) -> None:
-    found = with_mirrors(mine(build_forest(columns)), columns)
+    found = with_mirrors(mine(build_forest(columns), keep_invalid=True), columns)
     assert [pair.basis for pair in found.pairs] == ["score"]
 
 

@@ -134,6 +134,11 @@ def test_equal_texts_are_embedded_once_and_always_merge(columns: Columns) -> Non
     made = forest.merges
     counted = int(columns.lengths[columns.counted].sum())
     assert made.created + made.by_equality + made.by_similarity == counted
+    assert made.created == len(forest) - forest.trees
+    below = np.flatnonzero(forest.parent >= 0)
+    state = forest.state[below]
+    assert (forest.parent[state] == forest.parent[below]).all()
+    assert (forest.state[state] == state).all() and (state <= below).all()
     places: dict[tuple[int, int, int], int] = {}
     for step, node in enumerate(forest.step_node.tolist()):
         if node >= 0:

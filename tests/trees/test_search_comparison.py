@@ -41,6 +41,9 @@ def test_a_search_too_short_to_meet_a_walked_leaf_gives_the_best_observed() -> N
     columns = columns_from_lists(["t"] * 3, [[(0, 2)], [(0, 1)], [(0, 1)]], [0.4, 0.9, 0.8])
     found = search(build_forest(columns), rollouts=1, min_walks=2)
     assert found.best_trajectory.tolist() == [1]
+    columns = columns_from_lists(["t"] * 3, [[(0, 2)], [(0, 1)], [(0, 1)]], [0.9, 0.8, 0.7])
+    found = search(build_forest(columns), rollouts=1, min_walks=2)
+    assert found.best_trajectory.tolist() == [0]
 
 
 def test_leaves_of_one_score_leave_nothing_to_average() -> None:

@@ -80,6 +80,13 @@ def test_informativeness_and_entropy_are_given_for_each_tree() -> None:
     assert outcome_entropy(forest).tolist() == [1.5, 0.0, 1.0]
 
 
+def test_informativeness_among_some_nodes_leaves_the_others_out() -> None:
+    forest = build_forest(tasks((0.0, 0.5, 1.0)))
+    for kept, gap in (([0, 1, 2], 0.5), ([1, 2, 3], 1.0), ([0, 3], 0.0), ([0], 0.0)):
+        among = np.isin(np.arange(len(forest)), kept)
+        assert tree_informativeness(forest, among).tolist() == [gap]
+
+
 def test_a_node_that_no_rollout_reached_has_no_mean_and_one_that_one_reached_has() -> None:
     result = search(build_forest(tasks((1.0, 0.5, 0.25))), rollouts=2)
     assert result.mean.tolist() == pytest.approx([0.75, 1.0, 0.5, np.nan], nan_ok=True)

@@ -69,7 +69,9 @@ class SamplingPlan:
     ``sources`` are names that identify the policies for good (object digests, not positions), and
     ``roles`` what each of them is in the experiment, which their episodes' seeds follow.
     ``context`` is whatever else changes an episode (environment key, prompt, token limits); it
-    enters every shard's key, so a folder of shards can be shared by different runs.
+    enters every shard's key, so a folder of shards can be shared by different runs. ``at_once``
+    episodes of a shard of ``block`` tasks are played together (0: all): a place that becomes free
+    takes the next task, so that only the end of a shard waits for its longest episodes.
     """
 
     tasks: Sequence[str]
@@ -80,9 +82,10 @@ class SamplingPlan:
     sources: Sequence[str] = ("",)
     context: Mapping[str, Any] = field(default_factory=dict)
     roles: Sequence[str] = ()
+    at_once: int = 0
 
     def __post_init__(self) -> None:
-        if self.m < 1 or self.block < 1 or not self.settings or not self.sources:
+        if min(self.m, self.block) < 1 or not self.settings or not self.sources:
             raise InputError(
                 "a sampling plan needs at least one sample, setting, source and task per block"
             )
@@ -95,6 +98,11 @@ class SamplingPlan:
                 "a policy is named twice; its second episodes would be the same, "
                 "ask for more samples (-m) instead"
             )
+
+    @property
+    def refilled(self) -> bool:
+        """Whether a shard has more episodes than are played at once."""
+        return 0 < self.at_once < self.block
 
     @property
     def episodes(self) -> int:
@@ -135,6 +143,7 @@ class SamplingPlan:
             "source": name,
             "role": role,
             "tasks": list(tasks),
+            **({"at_once": self.at_once} if self.refilled else {}),
         }
         requests = tuple(
             EpisodeRequest(

@@ -52,14 +52,16 @@ def explore(
     """Play what is missing of ``plan`` and return all of it; equal plans give equal rollouts.
 
     ``work`` keeps finished shards (a durable folder, may be shared by several runs and machines).
-    All episodes of a shard run at once. ``part=(i, n)`` plays and returns only the i-th of n
-    parts. ``engine`` is ``local`` or ``ray`` (at ``address``). A policy outage raises
-    ``PartialError`` and keeps what is finished; Ctrl-C passes through with the same effect.
+    All episodes of a shard run at once, or ``plan.at_once`` of them. ``part=(i, n)`` plays and
+    returns only the i-th of n parts. ``engine`` is ``local`` or ``ray`` (at ``address``). A policy
+    outage raises ``PartialError`` and keeps what is finished; Ctrl-C passes through with the same
+    effect.
     """
     if len(sources) != len(plan.sources):
         raise InputError("the plan and the exploration name different policies")
     check_engine(engine)
-    job = RolloutJob(environment, sources, plan.settings, prompt, plan.block, restarts)
+    at_once = plan.at_once if plan.refilled else plan.block
+    job = RolloutJob(environment, sources, plan.settings, prompt, at_once, restarts)
     shards = plan.part(*part) if part else plan.shards()
     folder = ShardFolder(work)
     run_shards(job, shards, folder, workers, engine, address, progress)

@@ -86,7 +86,7 @@ def evaluate(
     config = session.config(
         [p for p in policies if not isinstance(p, str)],
         eval__split=split,
-        eval__tasks=limit,
+        eval__limit=limit,
         eval__samples=samples,
         eval__temperature=temperature,
         eval__protocol=protocol,

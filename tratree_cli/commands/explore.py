@@ -98,14 +98,14 @@ def explore(
         explore__temperature=numbers(temperature, "--temperature"),
         explore__top_p=numbers(top_p, "--top-p"),
         explore__split=split,
-        explore__tasks=limit,
+        explore__limit=limit,
         explore__task_ids=names,
         explore__explorer=explorer,
         explore__backend=None if engine == RAY else engine,
     )
-    if names and limit is None and 0 < config.explore.tasks < len(names):
+    if names and limit is None and 0 < config.explore.limit < len(names):
         raise InputError(
-            f"--tasks names {len(names)} tasks, of which explore.tasks={config.explore.tasks} "
+            f"--tasks names {len(names)} tasks, of which explore.limit={config.explore.limit} "
             "would take the first; say how many with --limit (0: all)"
         )
     node = stage.node(config, policies=policies or None, allow_test=allow_test)

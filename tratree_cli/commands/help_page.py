@@ -24,7 +24,7 @@ DEFAULTS: Mapping[str, Mapping[str, str]] = {
         "temperature": "explore.temperature",
         "top_p": "explore.top_p",
         "split": "explore.split",
-        "limit": "explore.tasks",
+        "limit": "explore.limit",
         "explorer": "explore.explorer",
     },
     "build-tree": {
@@ -43,7 +43,7 @@ DEFAULTS: Mapping[str, Mapping[str, str]] = {
     "train-strong": {"explorer": "explore.explorer", "init": "train.init", "beta": "dpo.beta"},
     "eval": {
         "split": "eval.split",
-        "limit": "eval.tasks",
+        "limit": "eval.limit",
         "samples": "eval.samples",
         "temperature": "eval.temperature",
     },
@@ -72,7 +72,7 @@ def _tell_defaults(name: str, command: Any) -> None:
     if name in DEFAULTS or "recipe" in known:
         recipe, values = _effective(sys.argv)
         for option, key in {**COMMON, **DEFAULTS.get(name, {})}.items():
-            if option in known and key in values:
+            if option in known and values.get(key):
                 _add(known[option], f"({recipe}: {values[key]})")
     _list_choices(known)
 

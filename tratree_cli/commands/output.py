@@ -11,19 +11,19 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tratree_cli.display.text import one_line
+from tratree_cli.display.text import sentence
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
     from tratree_store import Entry
 
 WIDE = 200
 """Columns of a listing where stdout is no terminal."""
 
 
-def say(sentence: str) -> None:
-    """One line for people, on stderr."""
-    sys.stderr.write(f"{one_line(sentence)}\n")
+def say(words: str) -> None:
+    """One sentence for people, on stderr."""
+    sys.stderr.write(sentence(words, sys.stderr) + "\n")
 
 
 def print_line(text: str) -> None:
@@ -51,10 +51,15 @@ def print_json_lines(values: Iterable[Any]) -> None:
 
 def print_content(renderable: RenderableType) -> None:
     """Content for people, on stdout: as wide as the terminal or ``COLUMNS``, else ``WIDE``."""
+    content_console().print(renderable)
+
+
+def content_console() -> Console:
+    """The console of ``print_content``."""
     from rich.console import Console
 
     known = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
-    Console(width=None if known else WIDE, highlight=False).print(renderable)
+    return Console(width=None if known else WIDE, highlight=False)
 
 
 def entry_json(entry: Entry) -> dict[str, Any]:

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from tratree_cli.commands.output import print_json
+from tratree_cli.commands.output import content_console, print_content, print_json
 from tratree_cli.display.headlines import called
-from tratree_cli.display.progress import expected, stdout_console
+from tratree_cli.display.progress import expected
 from tratree_cli.display.text import duration
 
 if TYPE_CHECKING:
     from tratree_cli.models.memory import Forecast
     from tratree_cli.pipeline.plan import PlanLine
+
+
+WHOLE = 100
+"""From so many columns on, a plan has room for references and every dependency."""
 
 
 def print_plan(lines: Sequence[PlanLine], *, as_json: bool, verbose: bool = False) -> None:
@@ -35,6 +39,8 @@ def print_plan(lines: Sequence[PlanLine], *, as_json: bool, verbose: bool = Fals
         return
     from tratree_cli.methods.registry import title
 
+    console = content_console()
+    whole = verbose or console.width >= WHOLE
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("stage", no_wrap=True)
     table.add_column("took", justify="right", no_wrap=True)
@@ -42,24 +48,45 @@ def print_plan(lines: Sequence[PlanLine], *, as_json: bool, verbose: bool = Fals
     table.add_column("state")
     for line in lines:
         cached = line.state == "cached"
-        state = f"cached  {line.ref[: line.ref.index(':') + 13]}" if cached else line.state
-        if line.missing:
-            state = "depends on " + ", ".join(called(label, title) for label in line.missing)
-        if line.reason:
-            state += f" ({line.reason})"
         took = "" if cached else "?" if line.seconds is None else duration(line.seconds)
-        words = Text(state, "dim" if cached else "")
+        words = Text(_state(line, title, whole), "dim" if cached else "")
         if not verbose:
             words.no_wrap, words.overflow = True, "ellipsis"
         table.add_row(Text(called(line.node.label, title)), took, memory_words(line.memory), words)
-    console = stdout_console()
     console.print(table)
+    if not whole:
+        _print_reasons(lines, title)
     if verbose:
         _print_parts(lines, title)
     missing = [line.seconds for line in lines if line.state != "cached"]
     took = f", {expected(missing)}" if missing else ""
     summary = f"{len(lines) - len(missing)} cached, {len(missing)} would run{took}"
     console.print(Text(summary + most_memory(lines, title)))
+
+
+def _state(line: PlanLine, title: Callable[[str], str], whole: bool) -> str:
+    """What becomes of a node; if not ``whole``, without its reference and reason, and with the
+    first of what it depends on."""
+    if line.state == "cached":
+        return f"cached  {line.ref[: line.ref.index(':') + 13]}" if whole else "cached"
+    if line.missing:
+        first, *more = (called(label, title) for label in line.missing)
+        if not whole:
+            return f"after {first}" + (f" +{len(more)}" if more else "")
+        return f"depends on {', '.join([first, *more])}"
+    return line.state + (f" ({line.reason})" if line.reason and whole else "")
+
+
+def _print_reasons(lines: Sequence[PlanLine], title: Callable[[str], str]) -> None:
+    """A line for each reason why something would run, and for what it is the reason."""
+    stages: dict[str, list[str]] = {}
+    for line in lines:
+        if line.reason:
+            stages.setdefault(line.reason, []).append(called(line.node.label, title))
+    for reason, labels in stages.items():
+        first, *more = labels
+        words = f"{first}{f' +{len(more)}' if more else ''}: {reason}"
+        print_content(Text(words, "dim", no_wrap=True, overflow="ellipsis"))
 
 
 def memory_words(forecast: Forecast | None) -> str:
@@ -105,7 +132,7 @@ def _print_parts(lines: Sequence[PlanLine], title: Callable[[str], str]) -> None
             continue
         parts = sorted(line.memory.parts.items(), key=lambda part: -part[1])
         words = ", ".join(f"{name} {gigabytes(size)}" for name, size in parts if size >= 5_000_000)
-        stdout_console().print(Text(f"{called(line.node.label, title)}: {words}", "dim"))
+        print_content(Text(f"{called(line.node.label, title)}: {words}", "dim"))
 
 
 def print_grouped_plan(lines: Sequence[PlanLine], jobs: int) -> None:
@@ -135,7 +162,7 @@ def print_grouped_plan(lines: Sequence[PlanLine], jobs: int) -> None:
             memory_words(max((f for f in forecasts if f), key=lambda f: f.total, default=None)),
             style="" if missing else "dim",
         )
-    stdout_console().print(table)
+    print_content(table)
     missing = [line for line in lines if line.state != "cached"]
     known = _known(missing)
     words = f"{len(lines) - len(missing)} cached, {len(missing)} would run"
@@ -145,7 +172,7 @@ def print_grouped_plan(lines: Sequence[PlanLine], jobs: int) -> None:
             words += f" ({duration(sum(known) / jobs)} or more with {jobs} jobs)"
     if len(known) < len(missing):
         words += f"; {len(missing) - len(known)} of unknown length"
-    stdout_console().print(Text(words + most_memory(lines, title)))
+    print_content(Text(words + most_memory(lines, title)))
 
 
 def _known(lines: Iterable[PlanLine]) -> list[float]:

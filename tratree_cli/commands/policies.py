@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tratree_cli.agents.registry import POLICIES, backend_of
+from tratree_cli.commands.registered import listed, policies
 from tratree_cli.commands.session import Session
 from tratree_cli.errors import InputError
 
@@ -42,24 +43,32 @@ def _open(session: Session, word: str, revision: str | None) -> Entry | str:
 
     try:
         return session.entry(word, ("model",))
-    except (InputError, StoreError):
+    except (InputError, StoreError) as error:
         found = _elsewhere(session, word)
         if found is None:
-            _refuse_misspelt(word)
+            if isinstance(error, StoreError):
+                _refuse_unknown(word)
             raise
         return found
 
 
-def _refuse_misspelt(word: str) -> None:
-    """Name the policy or embedded model that ``word`` is nearly, if it is nearly one."""
+def _refuse_unknown(word: str) -> None:
+    """Say which policies and models there are, and which of them ``word`` nearly is.
+
+    What is written like a reference (``model:12ab``, ``tree@latest``) is left to the store.
+    """
     from tratree_cli.errors import did_you_mean
     from tratree_cli.models.load import EMBEDDED
 
-    known = [*POLICIES.names(), *EMBEDDED]
-    if ":" not in word and (near := did_you_mean(word, known)):
+    if "@" in word:
+        return
+    name, colon, _ = word.partition(":")
+    names = [record.name for record in POLICIES.records() if record.kind != "engine"]
+    near = did_you_mean(name, names if colon else [*names, *EMBEDDED])
+    if near or not colon:
         raise InputError(
-            f"no artifact, policy or model answers to '{word}'{near}; `tratree store ls` lists "
-            f"artifacts, policies and embedded models are {', '.join(known)}"
+            f"there is no policy or model '{word}'{near}; policies are {listed(policies())}, "
+            f"embedded models {', '.join(EMBEDDED)}, and `tratree store ls model` lists the store's"
         )
 
 

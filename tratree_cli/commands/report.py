@@ -10,15 +10,15 @@ import typer
 
 from tratree_cli.commands.completion import REPORT_FORMATS, complete_format
 from tratree_cli.commands.engines import ENGINE_HELP
-from tratree_cli.commands.next_step import short
+from tratree_cli.commands.next_step import next_step
 from tratree_cli.commands.output import print_text
-from tratree_cli.commands.registered import complete_methods
+from tratree_cli.commands.registered import complete_methods, listed, study_methods
 from tratree_cli.commands.session import Session, stage_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tratree_store import Entry, Store
+    from tratree_store import Entry
 
     from tratree_cli.config import Config
     from tratree_cli.reporting.document import ReportDocument
@@ -48,7 +48,7 @@ def report(
         str | None,
         typer.Option(
             "--methods",
-            help="Comma-separated, or all, instead of the recipe's.",
+            help=f"Comma-separated (default: the recipe's), or all: {listed(study_methods())}.",
             autocompletion=complete_methods,
         ),
     ] = None,
@@ -228,12 +228,12 @@ def deliver(
     elif session.as_json and form == "terminal":
         session.print_entry(entry)
     elif form == "terminal":
-        show_report(document, session.opened_store, entry, long)
+        show_report(document, session, entry, long)
     else:
         print_text(written(document, form))
 
 
-def show_report(document: ReportDocument, store: Store, entry: Entry, long: bool) -> None:
+def show_report(document: ReportDocument, session: Session, entry: Entry, long: bool) -> None:
     """The report on the terminal: one screen, or all tables and a tree; what to type next."""
     from dataclasses import replace
 
@@ -247,7 +247,7 @@ def show_report(document: ReportDocument, store: Store, entry: Entry, long: bool
     from tratree_cli.reporting.render.screen import screen
 
     console = stdout_console()
-    trees = lineage.inputs(store, entry, "tree")
+    trees = lineage.inputs(session.opened_store, entry, "tree")
     if long:
         console.print(terminal.render(replace(document, next_step="")))
         for tree in trees[:1]:
@@ -255,7 +255,8 @@ def show_report(document: ReportDocument, store: Store, entry: Entry, long: bool
     else:
         console.print(Group(*screen(document)))
     if trees:
-        console.print(Text.assemble("\nNext: ", (f"tratree show {short(trees[0])}", "bold")))
+        follow = next_step(trees[0], store=session.store)
+        console.print(Text.assemble("\nNext: ", (follow, "bold")))
 
 
 def _without_mere_parts(session: Session, found: list[Entry]) -> list[Entry]:

@@ -80,7 +80,7 @@ def run(
     restart: Annotated[
         bool | None,
         typer.Option(
-            "--restart-from-demos/--no-restart-from-demos",
+            "--restart-from-demos/--no-restart",
             help="Beside a chain: each link explored by the SFT weak model (default: as controls).",
         ),
     ] = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,11 +61,7 @@ def show(
     """
     from tratree_store import Store
 
-    if form not in TREE_FORMATS:
-        raise InputError(
-            f"there is no format '{form}'{did_you_mean(form, TREE_FORMATS)}; "
-            f"there are {', '.join(TREE_FORMATS)}"
-        )
+    check_format(form)
     from tratree_cli.reporting import artifact_views as views
 
     opened = Store(store or default_store())
@@ -81,6 +78,17 @@ def show(
         print_line("\n".join(views.scored_lines(opened, entry, task)))
     else:
         print_content(views.artifact_view(opened, entry, task))
+
+
+def check_format(form: str) -> None:
+    """Refuse an unknown format, and a page on a terminal."""
+    if form not in TREE_FORMATS:
+        raise InputError(
+            f"there is no format '{form}'{did_you_mean(form, TREE_FORMATS)}; "
+            f"there are {', '.join(TREE_FORMATS)}"
+        )
+    if form == "html" and sys.stdout.isatty():
+        raise InputError("a page is no text for a terminal; write it to a file: ... > tree.html")
 
 
 def _show_tree(entry: Entry, task: str | None, depth: int, min_visits: int, form: str) -> None:

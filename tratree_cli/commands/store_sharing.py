@@ -92,10 +92,11 @@ def _told(verb: str, totals: dict[str, Any], entries: list[Entry], as_json: bool
 @contextmanager
 def transfer_bar(doing: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on stderr (bytes done, bytes in all), if stderr is a terminal."""
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
-    console = Console(stderr=True)
+    from tratree_cli.display import colours
+
+    console = colours.console(stderr=True)
     columns = (doing, BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(doing, total=None)

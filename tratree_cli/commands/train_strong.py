@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+REFERENCES = ("weak", "strong-sft", "init", "none")
+"""What ``--ref`` takes beside a model's reference."""
+
 
 @app.command("train-strong")
 @stage_command
@@ -55,12 +58,24 @@ def train_strong(
         str | None, typer.Option("--init", help="sft, base, or a model's reference.")
     ] = None,
     ref: Annotated[
-        str | None, typer.Option("--ref", help="KL reference: weak, strong-sft, none, reference.")
+        str | None,
+        typer.Option("--ref", help="KL reference: weak, strong-sft, init, none, reference."),
     ] = None,
     explorer: Annotated[
         str | None, typer.Option("--explorer", help="Learn from the explorer weak, strong or both.")
     ] = None,
     beta: Annotated[float | None, typer.Option("--beta", help="Strength of the KL term.")] = None,
+    turn_discount: Annotated[
+        float | None,
+        typer.Option("--turn-discount", help="DMPO: later turns of a pair count less; 0: none."),
+    ] = None,
+    use_weighting: Annotated[
+        bool | None,
+        typer.Option("--use-weighting", help="WPO: weigh pairs by their likelihood."),
+    ] = None,
+    curriculum: Annotated[
+        str | None, typer.Option("--curriculum", help="From easy to hard: gap (pairs) or length.")
+    ] = None,
     explicit_kl: Annotated[
         bool | None, typer.Option("--explicit-kl", help="Eq. 6 as written.")
     ] = None,
@@ -84,7 +99,13 @@ def train_strong(
     chosen = _method(method, given, file)
     if "pairs" not in method_inputs.input_kinds(chosen):
         near = None if ref == "none" else ref
-        for flag, value in (("--ref", near), ("--beta", beta), ("--explicit-kl", explicit_kl)):
+        for flag, value in (
+            ("--ref", near),
+            ("--beta", beta),
+            ("--explicit-kl", explicit_kl),
+            ("--turn-discount", turn_discount),
+            ("--use-weighting", use_weighting),
+        ):
             if value is not None:
                 raise InputError(f"{flag} is DPO's, but the method '{chosen}' imitates; drop it")
     if explorer is not None and (given or file is not None):
@@ -94,17 +115,21 @@ def train_strong(
     # model and stays near it, unless something else is asked for.
     init = init or ("base" if record.init == "base" else None)
     ref = ref or ("none" if record.own_data else None)
+    ordered = "dpo" if "pairs" in method_inputs.input_kinds(chosen) else "train"
     config = session.config(
         given,
         models__strong=base_model(model),
         explore__explorer=explorer,
         train__init=init if init in ("sft", "base") else None,
-        dpo__ref=ref if ref in ("weak", "strong-sft", "none") else None,
+        dpo__ref=ref if ref in REFERENCES else None,
         dpo__beta=beta,
         dpo__explicit_kl=explicit_kl,
+        dpo__turn_discount=turn_discount,
+        dpo__use_weighting=use_weighting,
+        **{f"{ordered}__curriculum": curriculum},
     )
     start = _model(session, init or config.train.init, ("sft", "base"))
-    reference = _model(session, ref or config.dpo.ref, ("weak", "strong-sft", "none", ""))
+    reference = _model(session, ref or config.dpo.ref, (*REFERENCES, ""))
     data = [_imported(config, file)] if file is not None else given
     if record.beyond:
         if data or start or reference or processes or launch:

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from tratree_cli.display.colours import CYAN
 from tratree_cli.display.headlines import headline
 from tratree_cli.display.text import age, duration, one_line, size
 
@@ -69,9 +70,9 @@ def listing(
         said += [part for part, differs in zip(origin, differing, strict=True) if differs and part]
         named = " ".join(map(one_line, by_ref.get(entry.ref, ())))
         words = Text(no_wrap=True, overflow="ellipsis")
-        words.append(named, "bold cyan")
+        words.append(named, f"bold {CYAN}")
         words.append(("  " if named else "") + one_line(" · ".join(said)))
-        short = foreign(f"{entry.kind}:{entry.object[: 12 if long else 8]}", "cyan")
+        short = foreign(f"{entry.kind}:{entry.object[: 12 if long else 8]}", CYAN)
         rows.append((words, short, f"{age(max(0.0, now - entry.created))} ago"))
     if long:
         return Group(
@@ -110,7 +111,7 @@ def _origin(entry: Entry) -> tuple[str, str]:
 
 def details(entry: Entry, files: Iterable[tuple[str, int]], names: Iterable[str]) -> Tree:
     """Everything about one artifact."""
-    tree = Tree(foreign(entry.ref, "bold cyan"))
+    tree = Tree(foreign(entry.ref, f"bold {CYAN}"))
     made = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.created))
     tree.add(foreign(f"made by {entry.stage} on {made} in {duration(entry.seconds)}"))
     tree.add(foreign(f"recipe {entry.recipe}"))
@@ -155,7 +156,7 @@ def _add_reason(tree: Tree, reason: Reason) -> None:
 
 def ancestry(graph: Lineage, root: str) -> Tree:
     """What an artifact was made from; what was drawn before is named, not drawn again."""
-    tree = Tree(foreign(graph.label(root), "bold cyan"))
+    tree = Tree(foreign(graph.label(root), f"bold {CYAN}"))
     drawn = {root}
     todo = [(tree, root)]
     while todo:

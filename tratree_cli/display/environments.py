@@ -16,6 +16,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 from rich.text import Text
 
+from tratree_cli.display import colours
+from tratree_cli.display.colours import AMBER, CYAN, GREEN, RED
 from tratree_cli.display.text import inert, one_line
 from tratree_cli.envs.protocol import Episode
 
@@ -32,7 +34,8 @@ def environments_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     for row in rows:
         splits = row.get("splits", {})
         tasks = ", ".join(f"{name} {count:,}" for name, count in splits.items()) or "–"
-        state = Text("ready", "green") if row["ready"] else Text(inert(str(row["missing"])), "red")
+        state = Text()
+        state.append(*(("ready", GREEN) if row["ready"] else (inert(str(row["missing"])), RED)))
         for note in row.get("notes", ()):
             state.append(f"\n{inert(note)}", "dim")
         table.add_row(Text(row["environment"]), Text(inert(row["data"])), Text(tasks), state)
@@ -63,9 +66,9 @@ def check_table(result: Mapping[str, Any]) -> Group:
 
 def finding_line(promise: str, seen: str, *, kept: bool) -> Text:
     """One promise of the protocol, and what the check saw."""
-    line = Text("kept    ", "green") if kept else Text("broken  ", "bold red")
+    line = Text.assemble(("kept    ", GREEN) if kept else ("broken  ", f"bold {RED}"))
     line.append(promise, "default")
-    line.append(f"  {one_line(seen, 160)}", "dim" if kept else "red")
+    line.append(f"  {one_line(seen, 160)}", "dim" if kept else RED)
     return line
 
 
@@ -80,7 +83,7 @@ class PlayedTask:
 
 def play_episode(played: PlayedTask, typed: TextIO, console: Console | None = None) -> float:
     """Let a person play; returns the score. The end of the input leaves the game."""
-    console = console or Console()
+    console = console or colours.console()
     console.print(Text(one_line(played.instruction), "bold"))
     observation, score = played.episode.reset(), 0.0
     for step in range(1, played.max_steps + 1):
@@ -93,10 +96,10 @@ def play_episode(played: PlayedTask, typed: TextIO, console: Console | None = No
         outcome = played.episode.step(action)
         observation, score = outcome.observation, outcome.score
         if not outcome.valid:
-            console.print(Text("nothing happens: that is not possible here", "yellow"))
+            console.print(Text("nothing happens: that is not possible here", AMBER))
         if outcome.done:
             _show_page(console, observation, [])
-            console.print(Text(f"score {score:.3f} after {step} steps", "bold green"))
+            console.print(Text(f"score {score:.3f} after {step} steps", f"bold {GREEN}"))
             return score
     console.print(Text(f"no steps are left; score {score:.3f}", "bold"))
     return score
@@ -117,7 +120,7 @@ def _show_actions(console: Console, actions: Sequence[str]) -> None:
     for number, action in enumerate(actions, 1):
         # An environment that asks for a number has its own; ours beside it would mislead.
         ours = "" if action.isdecimal() else str(number)
-        console.print(Text(f"{ours:>4}  {inert(action)}", "cyan"))
+        console.print(Text(f"{ours:>4}  {inert(action)}", CYAN))
 
 
 def _ask(console: Console, typed: TextIO, actions: Sequence[str], prompt: str) -> str | None:
@@ -143,7 +146,7 @@ class DownloadBars:
     """Progress bars on stderr, one a file; none when quiet or not a terminal."""
 
     def __init__(self, quiet: bool = False) -> None:
-        console = Console(stderr=True)
+        console = colours.console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),

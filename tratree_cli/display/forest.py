@@ -15,7 +15,9 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
+from tratree_cli.display.colours import AMBER, GREEN, RED
 from tratree_cli.display.sparkline import bar, sparkline
+from tratree_cli.display.summaries import shared_text
 from tratree_cli.display.text import counted, one_line
 from tratree_cli.display.tree_rows import TreeRow, node_gaps, tree_rows
 from tratree_cli.display.valid_actions import most_informative, valid_nodes
@@ -32,7 +34,7 @@ from tratree_cli.trees.statistics import (
 _BAR = 8
 _LEAST_ROOM = 52
 _ROWS_IN_OVERVIEW = 40
-_LEVEL_STYLES = {"good": "green", "thin": "yellow", "empty": "red"}
+_LEVEL_STYLES = {"good": GREEN, "thin": AMBER, "empty": RED}
 
 
 def render_forest(
@@ -116,8 +118,7 @@ def statistics_table(found: ForestStatistics, shared: tuple[int, int]) -> Table:
         ),
         (
             "sharing",
-            f"{flat / unique if unique else 1.0:.1f} times the text that is distinct ({unique:,} "
-            f"characters of {flat:,}); training computes that (tree_packing)",
+            shared_text(flat / unique if unique else 1.0, unique),
         ),
     )
     for name, words in rows:
@@ -298,8 +299,8 @@ def _line(row: TreeRow, room: int, won: int, wide: bool, ascii_only: bool) -> Te
 
 
 def score_style(score: float) -> str:
-    """The colour of a score in [0, 1]: red, yellow, green."""
-    return "red" if score < 1 / 3 else "yellow" if score < 2 / 3 else "green"
+    """The colour of a score in [0, 1]: red, amber, green."""
+    return RED if score < 1 / 3 else AMBER if score < 2 / 3 else GREEN
 
 
 def _fill(words: str, width: int) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
 
 from tratree_cli.display.blocks import (
     COUNT,
-    RATIO,
     TEXT,
     Cell,
     Column,
@@ -28,6 +27,8 @@ from tratree_cli.display.text import counted, one_line
 from tratree_cli.formats.pairs import PairFile, PairRecord
 
 _BINS = 10
+_FIGURES = 25
+"""The columns of the table of pairs beside the task and the two actions."""
 
 
 def pairs_view(pairs: PairFile, limit: int = 10) -> RenderableType:
@@ -39,16 +40,17 @@ def pairs_view(pairs: PairFile, limit: int = 10) -> RenderableType:
         Text(f"{len(found)} pairs on {tasks} tasks (rule {rule})", style="bold")
     ]
     if not found:
-        parts.append(Text(NOTHING_INFORMATIVE, style="yellow"))
+        parts.append(Text(NOTHING_INFORMATIVE, style="bold"))
     else:
         gaps = Counter(min(_BINS - 1, int(pair.gap * _BINS)) for pair in found)
-        steps = Counter(pair.step for pair in found)
+        steps = Counter(parting(pair) for pair in found)
         mean = sum(pair.gap for pair in found) / len(found)
         drawn = sparkline([gaps[b] for b in range(_BINS)], _BINS, low=0.0)
         parts.append(Text(f"mean gap {mean:.2f}; gaps from 0 to 1: {drawn}"))
         common = ", ".join(f"{step + 1}: {steps[step]}" for step in sorted(steps)[:12])
         parts.append(Text(f"they part at step {common}"))
-        kinds = Counter(pair.kind for pair in found if pair.kind)
+        # Whole trajectories may begin alike; then their first actions are not what differs.
+        kinds = Counter(p.kind for p in found if p.kind and parting(p) == p.step)
         if kinds:
             ranked = sorted(kinds.items(), key=lambda each: (-each[1], each[0]))
             words = ", ".join(f"{kind} {count}" for kind, count in ranked)
@@ -59,7 +61,7 @@ def pairs_view(pairs: PairFile, limit: int = 10) -> RenderableType:
         words = ", ".join(f"{reason} {count}" for reason, count in dropped.items())
         parts.append(Text(one_line(f"dropped: {words}"), style="dim"))
     if found:
-        parts += [Text(""), FittingTable(_table(found, limit))]
+        parts += [Text(""), WidestGaps(found, limit)]
     return Group(*parts)
 
 
@@ -114,15 +116,38 @@ def _lane(
     return Lane(label=label, turns=turns, outcome=outcome)
 
 
-def _table(found: Sequence[PairRecord], limit: int) -> Table:
+def parting(pair: PairRecord) -> int:
+    """The step, counted from 0, at which the actions of the two sides first differ."""
+    chosen, rejected = agent_turns(pair.chosen), agent_turns(pair.rejected)
+    alike = 0
+    for (_, better), (_, worse) in zip(chosen, rejected, strict=False):
+        if better != worse:
+            break
+        alike += 1
+    return pair.step + alike
+
+
+class WidestGaps:
+    """The pairs whose sides are furthest apart; actions are cut to what the width leaves them."""
+
+    def __init__(self, found: Sequence[PairRecord], limit: int) -> None:
+        self.found = found
+        self.limit = limit
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        tasks = max(len(one_line(pair.task)) for pair in self.found)
+        room = (options.max_width - max(tasks, 4) - _FIGURES) // 2
+        yield FittingTable(_table(self.found, self.limit, max(16, min(60, room))))
+
+
+def _table(found: Sequence[PairRecord], limit: int, room: int) -> Table:
     # Between an action and words without one, the gap is wide and says little.
     ordered = sorted(found, key=lambda p: (not _readable(p), -p.gap, p.task, p.step))
     widest = ordered[:limit]
     columns = (
         Column("Task", TEXT),
         Column("Step", COUNT),
-        Column("Chosen", RATIO),
-        Column("Rejected", RATIO),
+        Column("G", TEXT),
         Column("Better action", TEXT),
         Column("Worse action", TEXT),
     )
@@ -130,11 +155,10 @@ def _table(found: Sequence[PairRecord], limit: int) -> Table:
         Row(
             (
                 Cell(pair.task),
-                Cell(pair.step + 1),
-                Cell(pair.chosen_value),
-                Cell(pair.rejected_value),
-                Cell(_first_action(pair.chosen)),
-                Cell(_first_action(pair.rejected)),
+                Cell(parting(pair) + 1),
+                Cell(f"{pair.chosen_value:.2f}, {pair.rejected_value:.2f}"),
+                Cell(_action(pair.chosen, parting(pair) - pair.step, room)),
+                Cell(_action(pair.rejected, parting(pair) - pair.step, room)),
             )
         )
         for pair in widest
@@ -154,6 +178,7 @@ def _spoken(message: dict[str, str]) -> bool:
     return message["role"] == "assistant"
 
 
-def _first_action(messages: Sequence[dict[str, str]]) -> str:
+def _action(messages: Sequence[dict[str, str]], number: int, room: int) -> str:
+    """The side's action of that number, cut to ``room``; a side may end before the other."""
     turns = agent_turns(messages)
-    return one_line(turns[0][1], 32) if turns else ""
+    return one_line(turns[number][1], room) if number < len(turns) else "(ended)"

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from tratree_cli.display import colours
+from tratree_cli.display.colours import AMBER, CYAN, GREEN
 from tratree_cli.display.headlines import called, headline
 from tratree_cli.display.text import age, counted, duration, inert, one_line
 
@@ -33,7 +35,7 @@ CACHED_LINES = 6
 
 def reporter(title: Callable[[str], str] = str, *, verbose: bool = False) -> LineReporter:
     """The reporter for this process's stderr; ``title`` is what tables call a method of a name."""
-    console = Console(stderr=True, highlight=False)
+    console = colours.console(stderr=True)
     kind = TerminalReporter if console.is_terminal else LineReporter
     return kind(console, title, verbose=verbose)
 
@@ -134,7 +136,7 @@ class LineReporter:
         )
 
     def finished(self, label: str, entry: Entry, cached: bool) -> None:
-        mark = ("= ", "dim") if cached else ("✓ ", "green")
+        mark = ("= ", "dim") if cached else ("✓ ", GREEN)
         made = duration(entry.seconds)
         if cached:
             ago = age(time.time() - entry.created)
@@ -145,18 +147,19 @@ class LineReporter:
         said = headline(entry.kind, {} if cached else entry.summary, label, self.title)
         ref = f"{entry.kind}:{entry.object[:12]}"
         number = "" if cached else self._number(label)
-        line = Text.assemble(mark, number, said, "  ", (made, "dim"), "  ", (ref, "cyan"))
+        line = Text.assemble(mark, number, said, "  ", (made, "dim"), "  ", (ref, CYAN))
         if self.verbose and not cached and (short := short_summary(entry.summary)):
             line.append(f"  {short}", "dim")
         self._line(line)
 
     def warn(self, message: str) -> None:
         # A warning is read whole, on as many lines as it needs.
-        words = Text.assemble(("! ", "yellow"), one_line(message))
+        words = Text.assemble(("! ", f"bold {AMBER}"), one_line(message))
         self.console.print(words, soft_wrap=not self.console.is_terminal)
 
     def hint(self, command: str) -> None:
-        self._line(Text.assemble(("next: ", "dim"), (command, "bold")))
+        # Whole, however long: a command that was cut cannot be typed.
+        self.console.print(Text.assemble(("next: ", "dim"), (command, "bold")), soft_wrap=True)
 
     def show(self, renderable: Any) -> None:
         self.console.print(renderable)
@@ -299,5 +302,5 @@ def _note(text: str) -> str:
 
 
 def stdout_console() -> Console:
-    """The console for content (``show``, ``report``): stdout, wide where it is no terminal."""
-    return Console(file=sys.stdout, highlight=False)
+    """The console for a report: stdout."""
+    return colours.console(file=sys.stdout)

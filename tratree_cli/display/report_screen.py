@@ -1,19 +1,19 @@
 """A report's main table on one screen: policy, bar, reward and what tells it from the baseline.
 
-Where the tables have notes and intervals under each other, this has one line a policy: the best
-trained one bold, what it stands beside dim. The whole report is ``report --long`` and the page.
+Where the tables have notes and intervals under each other, this has one line a policy, that of the
+best trained one bold. The whole report is ``report --long`` and the page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from tratree_cli.display import formatting
-from tratree_cli.display.blocks import BEST, Cell, Column, Row, Table
+from tratree_cli.display.blocks import Cell, Column, Row, Table
 from tratree_cli.display.sparkline import bar
 from tratree_cli.display.text import one_line
 
@@ -54,6 +54,7 @@ class ScreenTable:
         head = f"{'Policy':{left}}  {'':{room}}  {columns[reward].title:>{middle}}"
         head += "".join(f"{columns[share].title:>{_SHARE}}" for share in shares)
         yield Text(f"{head}  {against:>{right}}".rstrip(), style="dim", no_wrap=True)
+        best = self._best(names, reward)
         highest = max((_value(row.cells[reward]) for row in table.rows), default=100.0)
         for row, name, words in zip(table.rows, names, rewards, strict=True):
             value = _value(row.cells[reward])
@@ -65,8 +66,18 @@ class ScreenTable:
                 percent = f"{formatting.figure(row.cells[share], columns[share])} %"
                 line += f"{percent:>{_SHARE}}"
             line += f"  {self.differences.get(name, ''):>{right}}" if right else ""
-            best = row.cells[reward].mark == BEST
-            yield Text(line.rstrip(), style="bold" if best else "", no_wrap=True, overflow="crop")
+            style = "bold" if row is best else ""
+            yield Text(line.rstrip(), style=style, no_wrap=True, overflow="crop")
+
+    def _best(self, names: Sequence[str], reward: int) -> Row | None:
+        """The row that earns most of the baseline and what is compared with it, if anything is."""
+        compared = {*self.differences, self.against}
+        rows = [
+            row
+            for row, name in zip(self.table.rows, names, strict=True)
+            if self.differences and name in compared and not row.paper
+        ]
+        return max(rows, key=lambda row: _value(row.cells[reward]), default=None)
 
 
 def _policy(row: Row, reward: int) -> str:

@@ -7,7 +7,7 @@ score the same teaches a tree nothing, so tasks with the widest spread come firs
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from statistics import fmean
 from typing import TypeVar
 
@@ -23,8 +23,13 @@ from tratree_cli.formats.rollouts import Rollouts, Trajectory
 Key = TypeVar("Key")
 
 
-def rollouts_view(rollouts: Rollouts, tasks: int = 15) -> RenderableType:
-    """All episodes in a few lines, then the ``tasks`` most divided tasks and the settings."""
+def rollouts_view(
+    rollouts: Rollouts, tasks: int = 15, called: Mapping[str, str] | None = None
+) -> RenderableType:
+    """All episodes in a few lines, then the ``tasks`` most divided tasks and the settings.
+
+    ``called`` names models by their objects.
+    """
     trajectories = rollouts.trajectories
     if not trajectories:
         return Text("No episodes.")
@@ -37,7 +42,7 @@ def rollouts_view(rollouts: Rollouts, tasks: int = 15) -> RenderableType:
         Text(one_line(f"{head} of {where}" if where else head), style="bold"),
         Text(", ".join(f"{end} {count}" for end, count in endings.most_common())),
         Text(""),
-        FittingTable(_settings_table(rollouts)),
+        FittingTable(_settings_table(rollouts, called or {})),
     ]
     if len(trajectories) > len(by_task):
         parts += [Text(""), FittingTable(_tasks_table(by_task, tasks))]
@@ -69,7 +74,7 @@ def trajectory_view(rollouts: Rollouts, trajectory: Trajectory) -> RenderableTyp
     return Group(*parts)
 
 
-def _settings_table(rollouts: Rollouts) -> Table:
+def _settings_table(rollouts: Rollouts, called: Mapping[str, str]) -> Table:
     rows = []
     groups = _grouped(((one.setting, one.source), one) for one in rollouts.trajectories)
     for (setting, source), members in sorted(groups.items()):
@@ -77,7 +82,7 @@ def _settings_table(rollouts: Rollouts) -> Table:
             Row(
                 (
                     Cell(_setting(rollouts, setting)),
-                    Cell(_source(rollouts, source)),
+                    Cell(_source(rollouts, source, called)),
                     Cell(len(members)),
                     Cell(_mean(members)),
                     Cell(100 * fmean(one.success for one in members)),
@@ -142,11 +147,11 @@ def _setting(rollouts: Rollouts, number: int) -> str:
     return ", ".join(f"{key} {value}" for key, value in rollouts.settings[number].items())
 
 
-def _source(rollouts: Rollouts, number: int) -> str:
-    """The policy's name; a model's digest is cut to what a reference needs."""
+def _source(rollouts: Rollouts, number: int, called: Mapping[str, str]) -> str:
+    """The policy's name: what ``called`` has for a model's digest, else what a reference needs."""
     name = rollouts.sources[number] if 0 <= number < len(rollouts.sources) else str(number)
     is_digest = len(name) == 64 and not name.strip("0123456789abcdef")
-    return f"model {name[:12]}" if is_digest else name
+    return called.get(name) or (f"model {name[:12]}" if is_digest else name)
 
 
 def _mean(members: list[Trajectory]) -> float | None:

@@ -93,8 +93,22 @@ def against_best(against: Mapping[str, int]) -> str:
 
 
 def tree_summary(entry: Entry) -> Table:
-    """The forest's statistics, for people, when ``build-tree`` is done."""
-    return facts(tree_facts(entry.summary))
+    """The forest's statistics, for people, when ``build-tree`` is done.
+
+    With what its trajectories share, unless it was made before that was recorded.
+    """
+    found, summary = tree_facts(entry.summary), entry.summary
+    if "distinct_characters" in summary:
+        found["sharing"] = shared_text(summary["shared_text"], summary["distinct_characters"])
+    return facts(found)
+
+
+def shared_text(ratio: float, distinct: int) -> str:
+    """What training on a tree's trajectories by trees computes (``tree_packing``)."""
+    return (
+        f"{ratio:.1f} times the text that is distinct ({distinct:,} characters); training computes "
+        "that (tree_packing)"
+    )
 
 
 def tree_facts(summary: Mapping[str, Any]) -> dict[str, Any]:

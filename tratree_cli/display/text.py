@@ -8,6 +8,7 @@ could drive a terminal or reorder a line are replaced by a visible stand-in; esc
 from __future__ import annotations
 
 import unicodedata
+from typing import TextIO
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _KEPT = frozenset("\n\t")
@@ -29,6 +30,18 @@ def one_line(text: str, width: int = 0) -> str:
     """``text`` inert and on one line, cut with an ellipsis at ``width`` characters (0: never)."""
     flat = " ".join(inert(text).split())
     return flat if not width or len(flat) <= width else flat[: width - 1] + "…"
+
+
+def sentence(text: str, stream: TextIO) -> str:
+    """``text`` on one line; on a terminal, lines that break between its words."""
+    line = one_line(text)
+    if not stream.isatty():
+        return line
+    import shutil
+    import textwrap
+
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
 
 
 def counted(number: int, noun: str) -> str:

@@ -58,7 +58,7 @@ def merge_heads(heads: Sequence[Rollouts]) -> tuple[Rollouts, list[Shift]]:
             raise InputError(
                 "the rollouts come from different environments or data; build one tree from each"
             )
-        if dict(added.prompt) != dict(head.prompt):
+        if _said(added.prompt) != _said(head.prompt):
             raise InputError("the rollouts were sampled with different prompts; merge equal ones")
     texts = head.texts.copy()
     settings = list(head.settings)
@@ -85,6 +85,11 @@ def merge_rollouts(artifacts: Sequence[Rollouts]) -> Rollouts:
         for trajectory in artifact.trajectories
     ]
     return replace(head, trajectories=trajectories)
+
+
+def _said(prompt: Mapping[str, Any]) -> dict[str, Any]:
+    """The prompt without what is empty: demonstrations name a prompt of no messages."""
+    return {name: value for name, value in prompt.items() if value}
 
 
 def _environment_key(rollouts: Rollouts) -> object:

@@ -31,7 +31,8 @@ META = "pairs.json"
 class PairMessages:
     """The messages of a pair; the first ``prefix`` ones of ``prompt`` precede the episode.
 
-    ``rest`` is how the chosen trajectory goes on after ``chosen``, where that was cut.
+    ``rest`` is how the chosen trajectory goes on after ``chosen``, where that was cut. ``gap`` is
+    by how much the chosen side was found better.
     """
 
     prompt: Sequence[Mapping[str, str]]
@@ -39,6 +40,7 @@ class PairMessages:
     rejected: Sequence[Mapping[str, str]]
     prefix: int = 0
     rest: Sequence[Mapping[str, str]] = ()
+    gap: float = 0.0
 
     def sides(self) -> dict[str, Sequence[Mapping[str, str]]]:
         """``prompt``, ``chosen`` and ``rejected`` by their names."""
@@ -108,7 +110,8 @@ class PairRecord:
 
     def messages(self) -> PairMessages:
         """What training reads of the pair."""
-        return PairMessages(self.prompt, self.chosen, self.rejected, self.prefix, self.rest)
+        sides = (self.prompt, self.chosen, self.rejected)
+        return PairMessages(*sides, prefix=self.prefix, rest=self.rest, gap=self.gap)
 
 
 @dataclass(frozen=True)

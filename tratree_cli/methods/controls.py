@@ -67,7 +67,7 @@ CONTROLS = {
     for control in (
         Control(
             "sft-more",
-            "SFT strong, steps of {title}",
+            "SFT strong, updates of {title}",
             "SFT continued on the demonstrations for as many updates as {name} takes",
             _more_demonstrations,
             alternative="more training alone",
@@ -103,7 +103,7 @@ CONTROLS = {
         ),
         Control(
             "mcts",
-            "W2SG MCTS, steps of {title}",
+            "W2SG MCTS, updates of {title}",
             "imitation of the paths alone, for as many updates as {name} takes",
             _imitation(1),
             alternative="imitation of the paths alone",
@@ -111,7 +111,7 @@ CONTROLS = {
         ),
         Control(
             "mcts-twice",
-            "W2SG MCTS, twice the steps of {title}",
+            "W2SG MCTS, twice the updates of {title}",
             "imitation of the paths alone, for twice as many updates as {name} takes",
             _imitation(2),
             alternative="longer imitation of the paths alone",

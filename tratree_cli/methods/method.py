@@ -84,6 +84,8 @@ class Method:
     ``explore.explorer`` replaces; ``strong`` belongs to the method and stays."""
     of_pairs: OfPairs = "preference"
     beyond: Beyond = ""
+    turn_discount: float = 0.0
+    """How it weighs the turns of pairs (DMPO), where ``dpo.turn_discount`` says nothing."""
     steps_of: str = ""
     """The method whose number of optimizer steps it takes: a control at equal updates."""
     steps_times: int = 1

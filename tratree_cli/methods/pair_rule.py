@@ -29,13 +29,15 @@ class PairSources:
 
     ``rollouts`` are those of the tree under a rule that takes trees. Pairs refer to the
     trajectories of ``rollouts`` by index, and under ``PairSet.demonstrated`` the chosen side to
-    those of ``demos``.
+    those of ``demos``. Under a rule ``with_demonstrations`` that takes rollouts, these stand in
+    ``rollouts`` after the first ``own`` trajectories, and ``demos`` is empty.
     """
 
     rollouts: Rollouts
     forest: Forest | None = None
     demos: Rollouts | None = None
     action_kind: ActionKind = first_word
+    own: int = 0
 
     def kinds(self, better: Rollouts | None = None, worse: Rollouts | None = None) -> KindOf:
         """What differs between an action of ``better`` and one of ``worse``, by text numbers.
@@ -114,6 +116,9 @@ class PairRule:
     sources: tuple[Source, ...]
     """``("tree",)``, ``("rollouts",)`` or ``("rollouts", "demos")``."""
     body: str
+    with_demonstrations: bool = False
+    """Whether demonstrations are compared as any other trajectory: they stand in the trees, or
+    after the rollouts (``PairSources.own``)."""
     explorer: Literal["", "strong"] = ""
     """Whose exploration it takes where none is given: the configured one, or the strong model's."""
     reads: tuple[str, ...] = ()

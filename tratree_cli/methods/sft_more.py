@@ -4,7 +4,7 @@ from tratree_cli.methods.method import Method
 
 METHOD = Method(
     name="sft-more",
-    title="SFT strong, more steps",
+    title="SFT strong, more updates",
     numbered_title="SFT strong, +{n} updates",
     summary="SFT continued on the demonstrations for as many updates as mcts takes",
     group="control",

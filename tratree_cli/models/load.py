@@ -25,6 +25,7 @@ from tratree_cli.models.folder_checks import (
     require_plain_folder,
     require_weights,
 )
+from tratree_cli.models.held import held_dtype
 from tratree_cli.resources import templates_dir, tree_digest
 
 EMBEDDED = tuple(SHAPES)
@@ -253,8 +254,9 @@ def load_model(
         if folder.resolve() in adapters:
             raise InputError(f"{folder} is an adapter of itself; name the model it was trained on")
         base = adapter_base(folder).folder
-        # Added in float32: in bfloat16 the sum would be the old weight again.
-        kind = "float32" if merge else dtype
+        # Added in float32: in bfloat16 the sum would be the old weight again. A base that was
+        # trained itself is held in what keeps that.
+        kind = "float32" if merge else held_dtype(base, dtype)
         model = load_model(base, kind, attention, adapters=(*adapters, folder.resolve()))
         with readable("adapter", folder):
             adapted = PeftModel.from_pretrained(model, str(folder.resolve()))

@@ -26,6 +26,8 @@ LIBRARIES: Mapping[Task, int] = {"train": 500 * MIB, "play": 420 * MIB, "score":
 training, an environment with its embedded data for playing; the locked versions on Linux."""
 CHUNK = 16_384
 """Tokens that the local engine reads in one pass at most."""
+SHARED_CHUNK = 2_048
+"""The same where what all begin with is read once (``agents.local.packed_passes``)."""
 SMALL_CHUNK = 1_024
 """The same for models whose pass is ``agents.local.llama``."""
 SMALL = 20_000_000
@@ -89,16 +91,18 @@ class Training:
     accumulates: bool = False
     reference: bool = False
     shards: int = 1
+    exact: bool = False
 
 
 def training_memory(shape: ModelShape, task: Training) -> Forecast:
     """The most memory of a training with AdamW.
 
     Trained weights, their gradients and states are float32; a frozen base is in the type of the
-    arithmetic. Without accumulation gradients come as activations go, so the larger counts.
+    arithmetic, or float32 too where that would lose what it was taught (``exact``). Without
+    accumulation gradients come as activations go, so the larger counts.
     """
     on_gpu = task.device != "cpu"
-    frozen = BFLOAT16 if task.bfloat16 and task.rank else FLOAT32
+    frozen = BFLOAT16 if task.bfloat16 and task.rank and not task.exact else FLOAT32
     trained = shape.adapter(task.rank) if task.rank else shape.weights
     weights = shape.weights * frozen // task.shards
     gradients, states = (trained * n * FLOAT32 // task.shards for n in (1, 2))
@@ -176,7 +180,8 @@ def saved_per_token(shape: ModelShape, task: Training) -> int:
 class Playing:
     """What decides the memory of playing: conversations at once and their tokens in all.
 
-    ``tokens`` is what the cache holds in the end, ``opening`` the longest text that is read first.
+    ``tokens`` is what the cache holds in the end, ``opening`` the longest text that is read first;
+    ``shared`` where what all begin with is read once.
     """
 
     conversations: int
@@ -186,6 +191,7 @@ class Playing:
     bfloat16: bool = False
     workers: int = 1
     known: bool = True
+    shared: bool = False
 
 
 def kv_bytes(shape: ModelShape, tokens: int, number: int, *, windows: bool = False) -> int:
@@ -205,9 +211,10 @@ def playing_memory(shape: ModelShape, task: Playing) -> Forecast:
     number = BFLOAT16 if task.bfloat16 else FLOAT32
     on_gpu = task.device != "cpu"
     limit = SMALL_CHUNK if shape.weights <= SMALL and not on_gpu else CHUNK
+    limit = SHARED_CHUNK if task.shared else limit
     chunk = min(limit, max(1, task.conversations) * task.opening)
     rows = max(1, min(task.conversations, chunk // max(task.opening, 1)))
-    mask = rows * task.opening * task.opening * number
+    mask = (chunk if task.shared else rows * task.opening) * task.opening * number
     parts = {
         "weights": shape.weights * number,
         "keys and values": kv_bytes(shape, task.tokens, number),

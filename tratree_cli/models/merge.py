@@ -15,10 +15,9 @@ from typing import Any
 
 import torch
 
+from tratree_cli.models.held import NEARLY_ALL
 from tratree_cli.models.load import load_model
 
-NEARLY_ALL = 0.99
-"""A type that keeps less of an update than this share is warned about."""
 TYPES = ("float32", "bfloat16")
 PEFT_PREFIX = "base_model.model."
 

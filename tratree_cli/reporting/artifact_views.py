@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def artifact_view(store: Store, entry: Entry, task: str | None) -> RenderableType:
     """What a person sees of one artifact that is no tree."""
     if entry.kind in ("demos", "rollouts"):
-        return _episodes(entry, task)
+        return _episodes(store, entry, task)
     if entry.kind == "pairs":
         from tratree_cli.display.pairs import pair_view, pairs_view
         from tratree_cli.formats.pairs import read_pairs
@@ -32,7 +32,7 @@ def artifact_view(store: Store, entry: Entry, task: str | None) -> RenderableTyp
         return paths_view(paths) if task is None else path_view(_pick(paths.paths, task, entry))
     if entry.kind == "evaluation":
         if task is not None:
-            return _episodes(entry, task)
+            return _episodes(store, entry, task)
         return _evaluation(entry)
     if entry.kind == "model":
         return _model(entry)
@@ -46,15 +46,17 @@ def artifact_view(store: Store, entry: Entry, task: str | None) -> RenderableTyp
     return facts(dict(entry.summary))
 
 
-def _episodes(entry: Entry, task: str | None) -> RenderableType:
+def _episodes(store: Store, entry: Entry, task: str | None) -> RenderableType:
     from rich.console import Group
 
     from tratree_cli.display.show_rollouts import rollouts_view, trajectory_view
     from tratree_cli.formats.rollouts import read_rollouts
+    from tratree_cli.reporting import lineage
 
     rollouts = read_rollouts(entry.path)
     if task is None:
-        return rollouts_view(rollouts)
+        models = lineage.inputs(store, entry, "policy")
+        return rollouts_view(rollouts, called={m.object: _called(m, "model") for m in models})
     found = [t for t in rollouts.trajectories if t.task == task]
     if not found:
         _pick(rollouts.trajectories, task, entry)

@@ -59,7 +59,7 @@ def build_report(
         subtitle=subtitle,
         sections=tuple(sections),
         sources=_sources(data.rows),
-        next_step="tratree show tree@latest" if data.trees else "",
+        next_step=_look_at(data),
         lineage=_artifacts(data),
         results=result_lines(data.rows),
     )
@@ -71,6 +71,12 @@ def build_report(
         *([NO_PAPER] if data.with_paper and not from_paper else []),
         *remarks,
     )
+
+
+def _look_at(data: ReportData) -> str:
+    """The command that shows the first tree of the report: that one, not the store's latest."""
+    first = next(iter(data.trees.values()), None)
+    return f"tratree show {first.kind}:{first.object[:12]}" if first else ""
 
 
 def _protocols(rows: Sequence[EvaluationRow]) -> tuple[str, ...]:

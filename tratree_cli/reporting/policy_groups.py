@@ -10,10 +10,10 @@ from tratree_cli.methods.registry import is_method, method
 from tratree_cli.reporting.cohorts import Cohort
 
 NAMES = {
-    "main": "in question",
+    "main": "method",
     "baseline": "baseline",
     "control": "control",
-    "scale": "end of the scale",
+    "scale": "for scale",
     "": "other policy",
 }
 """What a reader is told of each ``group`` of the methods."""

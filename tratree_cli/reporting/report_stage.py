@@ -60,7 +60,7 @@ class ReportParameters:
     missing: tuple[str, ...] = keyed_unless(())
 
 
-STAGE = Stage("report", 8, "report", "tratree_cli.reporting.report_stage:run", ReportParameters)
+STAGE = Stage("report", 9, "report", "tratree_cli.reporting.report_stage:run", ReportParameters)
 
 
 def of_evaluations(

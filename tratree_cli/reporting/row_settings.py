@@ -17,15 +17,15 @@ from tratree_cli.reporting.lineage import SFT_STAGES
 if TYPE_CHECKING:
     from tratree_store import Entry
 
-SHOWN = ("explore.m", "dpo.beta", "mcts.rollouts", "demos.tasks")
+SHOWN = ("explore.m", "dpo.beta", "mcts.rollouts", "demos.limit")
 """Settings that every row carries where its method has them (Table 3, Fig. 4, weak quality)."""
 
 KEYED: dict[str, tuple[str, tuple[str, ...]]] = {
-    "demos.tasks": ("demos", ("tasks",)),
+    "demos.limit": ("demos", ("tasks",)),
     "sft.epochs": ("sft", ("sft", "epochs")),
     "sft.learning_rate": ("sft", ("sft", "learning_rate")),
     "explore.m": ("explore", ("m",)),
-    "explore.tasks": ("explore", ("tasks",)),
+    "explore.limit": ("explore", ("tasks",)),
     "explore.temperature": ("explore", ("temperature",)),
     "tree.merge": ("build-tree", ("merge",)),
     "tree.threshold": ("build-tree", ("threshold",)),
@@ -40,7 +40,7 @@ KEYED: dict[str, tuple[str, tuple[str, ...]]] = {
     "dpo.beta": ("train-strong", ("dpo", "beta")),
     "dpo.epochs": ("train-strong", ("dpo", "epochs")),
     "dpo.learning_rate": ("train-strong", ("dpo", "learning_rate")),
-    "eval.tasks": ("eval", ("tasks",)),
+    "eval.limit": ("eval", ("tasks",)),
     "eval.samples": ("eval", ("samples",)),
     "eval.temperature": ("eval", ("temperature",)),
 }

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
-from tratree_cli.config import Config, parse_assignment
+from tratree_cli.config import FORMER_NAMES, Config, parse_assignment
 from tratree_cli.errors import InputError
 from tratree_cli.methods.registry import ALL, method, methods, with_controls
 from tratree_cli.pipeline.graph import Node, order
@@ -81,7 +81,7 @@ def parse_sweep(text: str, config: Config) -> Sweep:
     """``section.key=value,value,...``; every value must fit the parameter."""
     path, equals, raw = text.partition("=")
     literals = [literal.strip() for literal in raw.split(",")]
-    key = path.strip()
+    key = FORMER_NAMES.get(path.strip(), path.strip())
     if key == "seed":
         raise InputError(f"--sweep {text}: use --seeds N for training seeds")
     if key == DATA_SEED:

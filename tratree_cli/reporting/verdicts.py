@@ -67,16 +67,20 @@ def verdict(own: Cohort, control: Cohort, paired: PairedDifference, p: float | N
     assert difference is not None
     earned, its = f"{own.name} {_earned(own):.1f}", f"{control.name} ({_earned(control):.1f})"
     on = f"on the same {paired.tasks} tasks"
+    record = method(control.method) if is_method(control.method) else None
+    same = (record and record.alternative) or "that control"
     if not difference.leaves_out_zero:
         size = f"{signed(difference)} {on}"
-        record = method(control.method) if is_method(control.method) else None
-        same = (record and record.alternative) or "that control"
         if difference.value > 0:
             return f"{earned} is not shown to be above {its}, {size}: {same} may do as much."
         return f"{earned} is no more than {its}, {size}: {same} does as much."
     size = f"{abs(difference.value):.1f}{_bounds(difference, absolute=True)}"
     side = "above" if difference.value > 0 else "below"
-    return f"{earned} is {size} {side} {its} {on}{_over_seeds(own, control, p)}."
+    less = "less" if side == "above" else "more"
+    plain = f": {same} does {less}" if p is None or p < ALPHA else ""
+    seeds = _over_seeds(own, control, p)
+    words = f"{plain}{seeds}" if p is None else f"{seeds}{plain}"
+    return f"{earned} is {size} {side} {its} {on}{words}."
 
 
 def _over_seeds(own: Cohort, control: Cohort, p: float | None) -> str:

@@ -90,7 +90,7 @@ def run(job: Job[TreeParameters]) -> Result:
     from tratree_cli.formats.trees import write_tree
     from tratree_cli.processes import ParallelMap
     from tratree_cli.trees.build import MergePolicy, build_forest
-    from tratree_cli.trees.sharing import sharing_ratio
+    from tratree_cli.trees.sharing import read_and_distinct
     from tratree_cli.trees.statistics import forest_statistics
 
     params = job.params
@@ -117,6 +117,7 @@ def run(job: Job[TreeParameters]) -> Result:
         )
         write_tree(forest, job.out, {"policy": key_document(params)}, parallel.map)
     statistics = forest_statistics(forest)
+    flat, distinct = read_and_distinct(columns, np.array([*map(len, texts)]))
     merges = forest.merges
     summary = {
         "trees": statistics.trees,
@@ -133,7 +134,8 @@ def run(job: Job[TreeParameters]) -> Result:
         "divergent_nodes": round(statistics.divergent, 3),
         "mean_gap": round(statistics.gap, 3),
         "outcome_entropy": round(statistics.entropy, 3),
-        "shared_text": round(sharing_ratio(columns, np.array([*map(len, texts)])), 2),
+        "shared_text": round(flat / distinct if distinct else 1.0, 2),
+        "distinct_characters": distinct,
         "quality": statistics.quality[1],
     }
     return Result(summary, warnings=similarity.warnings)

@@ -50,7 +50,7 @@ def node(config: Config) -> Node:
         params=DemosParameters(
             section.policy,
             section.split,
-            section.tasks,
+            section.limit,
             section.min_score,
             backend.version if backend is not None else 1,
         ),

@@ -51,7 +51,7 @@ class ProtocolSetting:
         env = {"parameters": self.parameters, **({"prompt": self.prompt} if self.prompt else {})}
         return {
             "env": env,
-            "eval": {"split": self.split, "tasks": 0, **self.eval},
+            "eval": {"split": self.split, "limit": 0, **self.eval},
             "explore": dict(self.explore),
         }
 

@@ -92,7 +92,7 @@ def node(
         temperature=tuple(section.temperature),
         top_p=tuple(section.top_p),
         split=section.split,
-        tasks=section.tasks,
+        tasks=section.limit,
         engine=engine_parameters(config, names),
         seed=config.seed,
         policies=names,

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from tratree_cli.agents.registry import LOCAL, backend_of
+from tratree_cli.config import Config
 from tratree_cli.models.embedded import SHAPES
 from tratree_cli.models.free_memory import device_memory
+from tratree_cli.models.held import held_dtype
 from tratree_cli.models.memory import (
     Forecast,
     Playing,
@@ -35,6 +37,7 @@ from tratree_cli.stages.text_lengths import (
     conversation_lengths,
     conversations_in,
     longest_batch,
+    message_tokens,
     pair_sides,
     shared_batch,
 )
@@ -77,8 +80,15 @@ def of_training(node: Node, options: Options, found: Found) -> Forecast | None:
             checkpointing=training.gradient_checkpointing,
             accumulates=micro < share,
             reference=live,
+            exact=any(_held_exactly(source, found) for source in node.inputs.get("init", ())),
         ),
     )
+
+
+def _held_exactly(source: Any, found: Found) -> bool:
+    """Whether a trained model is not held in bfloat16; of one that is not there yet: yes."""
+    entry = found(source) if isinstance(source, Node) else source
+    return entry is None or held_dtype(Path(entry.path), "bfloat16") != "bfloat16"
 
 
 def of_playing(node: Node, options: Options, found: Found) -> Forecast | None:
@@ -105,21 +115,35 @@ def of_playing(node: Node, options: Options, found: Found) -> Forecast | None:
         mean = sum(row.tokens for row in lengths) // len(lengths) if lengths else 0
         tokens = min(limit, round(mean * LONGER)) if mean else limit
         opening = min(limit, max((row.tokens for row in lengths), default=limit) // 2)
+        again = (at_once - 1) * _kept_once(node, folder, tokens)
         forecasts.append(
             playing_memory(
                 shape,
                 Playing(
                     conversations=at_once,
-                    tokens=at_once * tokens,
+                    tokens=at_once * tokens - again,
                     opening=opening,
                     device=device,
                     bfloat16=computes_in_bfloat16(engine.dtype, device),
                     workers=workers,
                     known=bool(mean),
+                    shared=engine.reading == "shared",
                 ),
             )
         )
     return max(forecasts, key=lambda forecast: forecast.total)
+
+
+def _kept_once(node: Node, folder: Path | str | None, longest: int) -> int:
+    """Tokens of a conversation that the local engine keeps once for all of them."""
+    from tratree_cli.stages.environments import prompt_folder, read_prompt
+
+    config = node.config
+    shared = node.params.engine.reading == "shared"
+    if not shared or not isinstance(folder, Path) or not isinstance(config, Config):
+        return 0
+    prompt = read_prompt(prompt_folder(config), turns=True)
+    return min(longest, message_tokens(folder, prompt))
 
 
 def of_scoring(node: Node, options: Options, found: Found) -> Forecast | None:

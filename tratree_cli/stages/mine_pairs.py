@@ -74,9 +74,14 @@ def node(
     def explored() -> tuple[Node | Entry, ...]:
         return (explore.node(config, explorer=explorer or chosen.explorer),)
 
+    def compared() -> tuple[Node | Entry, ...]:
+        if not chosen.with_demonstrations:
+            return explored()
+        return (*explored(), *(demonstrations or (demos.node(config),)))
+
     inputs: dict[str, Sequence[Node | Entry]] = {}
     if "tree" in chosen.sources:
-        inputs["tree"] = tuple(trees or (build_tree.node(config, rollouts=explored()),))
+        inputs["tree"] = tuple(trees or (build_tree.node(config, rollouts=compared()),))
     if "rollouts" in chosen.sources:
         inputs["rollouts"] = tuple(rollouts or explored())
     if "demos" in chosen.sources:
@@ -119,7 +124,7 @@ def run(job: Job[MinePairsParameters]) -> Result:
     from tratree_cli.formats.pairs import render_pairs, write_pairs
 
     rule = pair_rule(job.params.rule)
-    sources = _sources(job)
+    sources = _sources(job, rule)
     mined = rule.load()(sources, _mining(job.params, rule))
     if not job.params.keep_invalid and "keep_invalid" not in rule.reads:
         mined = _valid(mined, sources)
@@ -144,8 +149,9 @@ def run(job: Job[MinePairsParameters]) -> Result:
     return Result(summary, warnings=[] if mined.pairs else [_uninformative(job.params.min_gap)])
 
 
-def _sources(job: Job[MinePairsParameters]) -> PairSources:
+def _sources(job: Job[MinePairsParameters], rule: PairRule) -> PairSources:
     from tratree_cli.envs.registry import action_kind_of
+    from tratree_cli.formats.merging import merge_rollouts
     from tratree_cli.formats.trees import read_tree
 
     demonstrations = _merged(job, "demos") if "demos" in job.inputs else None
@@ -155,7 +161,10 @@ def _sources(job: Job[MinePairsParameters]) -> PairSources:
     else:
         rollouts, forest = _merged(job, "rollouts"), None
     kind = action_kind_of(str(rollouts.environment.get("name", "")))
-    return PairSources(rollouts, forest, demonstrations, kind)
+    own = len(rollouts.trajectories)
+    if rule.with_demonstrations and demonstrations is not None:
+        rollouts, demonstrations = merge_rollouts([rollouts, demonstrations]), None
+    return PairSources(rollouts, forest, demonstrations, kind, own)
 
 
 def _valid(mined: PairSet, sources: PairSources) -> PairSet:

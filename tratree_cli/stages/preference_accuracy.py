@@ -36,7 +36,7 @@ SPLIT = "dev"
 
 def held_out_pairs(config: Config) -> Node:
     """Pairs of the weak model's trees on ``report.held_out`` tasks of the dev split."""
-    section = replace(config.explore, split=SPLIT, tasks=config.report.held_out, explorer="weak")
+    section = replace(config.explore, split=SPLIT, limit=config.report.held_out, explorer="weak")
     elsewhere = replace(config, explore=section)
     # Nothing is trained on it, so the split may be one that is there to evaluate on.
     explored = explore.node(elsewhere, allow_test=True)

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 
 from tratree_cli.config import Config
 from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
+from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages.training_inputs import (
     base_folder,
     base_identity,
+    held_version,
     length_policy,
     length_warnings,
+    sharing_summary,
     training_progress,
 )
 
@@ -26,9 +29,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RefLogpsParameters:
+    """``by_turn``: the sums of single turns are stored beside those of whole continuations."""
+
     max_length: int
     too_long: str
     dtype: str
+    held_version: int = keyed_unless(1)
+    by_turn: bool = keyed_unless(False)
 
 
 STAGE = Stage(
@@ -42,7 +49,12 @@ STAGE = Stage(
 
 
 def node(
-    config: Config, *, pairs: Node | Entry, reference: Node | Entry, policy: Node | Entry | None
+    config: Config,
+    *,
+    pairs: Node | Entry,
+    reference: Node | Entry,
+    policy: Node | Entry | None,
+    by_turn: bool = False,
 ) -> Node:
     """Scores of ``reference`` on what it and ``policy`` can both read.
 
@@ -60,7 +72,9 @@ def node(
         stage=STAGE,
         label=f"reference scores of {of}",
         config=config,
-        params=RefLogpsParameters(section.max_length, section.too_long, section.dtype),
+        params=RefLogpsParameters(
+            section.max_length, section.too_long, section.dtype, held_version(section), by_turn
+        ),
         inputs=inputs,
         models=models,
         locations=Locations(base_models=(config.models.strong,)),
@@ -92,10 +106,18 @@ def run(job: Job[RefLogpsParameters]) -> Result:
     rows = [row for row, _ in shared]
     config = TrainingParams(dtype=params.dtype, device=job.options.device)
     scored = reference_logps(
-        model, rows, threads=job.options.threads, progress=training_progress(job), config=config
+        model,
+        rows,
+        threads=job.options.threads,
+        progress=training_progress(job),
+        config=config,
+        by_turn=params.by_turn,
     )
     write_logps(scored, job.out)
+    summary: dict[str, float] = {"pairs": len(rows), "tokens": lengths.tokens}
+    if scored.sharing is not None:
+        summary |= sharing_summary(scored.sharing)
     return Result(
-        {"pairs": len(rows), "tokens": lengths.tokens},
+        summary,
         warnings=[*length_warnings(lengths, len(pairs.pairs), "pairs"), *scored.remarks],
     )

@@ -20,6 +20,7 @@ from tratree_cli.stages.examples import Examples
 from tratree_cli.stages.training_inputs import (
     base_folder,
     checkpoints,
+    held_warnings,
     length_policy,
     length_warnings,
     shorter_rows,
@@ -63,7 +64,7 @@ class TrainingRun:
     ``dpo`` is there for pairs only, ``joint`` where conversations are learnt beside them,
     ``other`` where the trainer takes a second model, and ``max_steps`` above 0 where a number of
     optimizer steps replaces the epochs. ``data_seed`` orders the rows where it is not ``AS_SEED``.
-    ``swapped`` puts the sides of pairs into random order.
+    ``swapped`` puts the sides of pairs into random order, ``curriculum`` paths from easy to hard.
     """
 
     trainer: Trainer
@@ -76,6 +77,7 @@ class TrainingRun:
     settings: Mapping[str, Any] = field(default_factory=dict)
     joint: JointParameters | None = None
     swapped: bool = False
+    curriculum: str = ""
 
 
 def starting_point(job: Job[Any]) -> StartingPoint:
@@ -130,6 +132,7 @@ def run_training(job: Job[Any], run: TrainingRun, examples: Examples) -> Result:
             *([IMITATION_ALONE] if run.joint and not pairs else []),
             *shorter_rows(folder, run.training.max_length),
             *template_warnings(tokenizer),
+            *held_warnings(folder, run.training, job.options.device),
             *([saturated] if saturated else []),
             *result.remarks,
         ],
@@ -153,15 +156,24 @@ def training_config(job: Job[Any], run: TrainingRun) -> SFTParams | DPOParams:
             "label_smoothing": dpo.label_smoothing,
             "preference_weight": dpo.preference_weight,
             "nll_on": dpo.nll_on,
+            "nll_per": dpo.nll_per,
+            "turn_discount": dpo.turn_discount,
+            "use_weighting": dpo.use_weighting,
+            "curriculum": dpo.curriculum,
             "max_steps": run.max_steps,
         }
         if run.joint is not None:
-            return JointParams(**values, imitation_weight=run.joint.nll_weight)
+            return JointParams(
+                **values,
+                imitation_weight=run.joint.nll_weight,
+                path_curriculum=run.curriculum,
+            )
         return DPOParams(**values)
     assert isinstance(training, SftSection), "imitation has a schedule of its own"
     return SFTParams(
         **training_arguments(job, training, training),
         data_seed=data_seed,
+        curriculum=run.curriculum,
         packing=training.packing,
         max_steps=run.max_steps,
         diverge_weight=training.diverge_weight,
@@ -200,12 +212,25 @@ def _pair_rows(
     from tratree_cli.training.nll_tokens import with_nll_mask
     from tratree_cli.training.swapped_sides import with_swapped_sides
 
+    if run.dpo is not None and run.dpo.turn_discount:
+        _require_turns(pairs, run.dpo.turn_discount)
     rows, lengths = _scored_rows(job, run, config, tokenizer, pairs)
     if run.swapped:
         rows = with_swapped_sides(rows, config.seed)
     if run.dpo is not None and run.dpo.nll_weight:
         rows = with_nll_mask(tokenizer, pairs, rows, run.dpo.nll_on, _length_policy(run))
     return rows, lengths
+
+
+def _require_turns(pairs: Sequence[PairMessages], discount: float) -> None:
+    """``InputError`` where a discount of turns would change nothing."""
+    sides = (side for pair in pairs for side in (pair.chosen, pair.rejected))
+    if all(sum(message["role"] == "assistant" for message in side) < 2 for side in sides):
+        raise InputError(
+            f"dpo.turn_discount = {discount} weighs the turns of a continuation, and on both sides "
+            f"of all {len(pairs)} pairs the agent has one turn; leave the discount at 0, or give "
+            "pairs of several turns"
+        )
 
 
 def _scored_rows(
@@ -224,15 +249,19 @@ def _scored_rows(
         with_reference,
     )
 
+    discount = run.dpo.turn_discount if run.dpo is not None else 0.0
     stored = job.maybe("reference")
     if stored is not None:
-        return rows_as_scored(tokenizer, pairs, read_logps(stored.path))
+        scored = read_logps(stored.path).discounted(discount)
+        return rows_as_scored(tokenizer, pairs, scored)
     rows, lengths = pair_rows(tokenizer, pairs, _length_policy(run))
     if not run.trainer.reference or (run.dpo is not None and run.dpo.explicit_kl):
         return rows, lengths
     # Without a KL reference, DPO is taken against where the training starts.
-    scores = reference_logps(run.start.folder, rows, threads=config.threads, config=config)
-    return with_reference(rows, scores), lengths
+    scores = reference_logps(
+        run.start.folder, rows, threads=config.threads, config=config, by_turn=discount > 0
+    )
+    return with_reference(rows, scores.discounted(discount)), lengths
 
 
 def _length_policy(run: TrainingRun) -> LengthPolicy:

@@ -69,6 +69,8 @@ class EngineParameters:
     backend: str = keyed_unless(LOCAL)
     versions: Mapping[str, int] | None = keyed_unless(None)
     dtype: str = keyed_unless("auto")
+    shard: int = keyed_unless(0)
+    reading: str = keyed_unless("each")
 
 
 def engine_parameters(config: Config, policies: Sequence[str]) -> EngineParameters:
@@ -83,6 +85,7 @@ def engine_parameters(config: Config, policies: Sequence[str]) -> EngineParamete
         )
     backends = [backend_of(name) or engine for name in policies]
     versions = {backend.name: backend.version for backend in backends if backend.version > 1}
+    local = engine.name == LOCAL and engine in backends
     return EngineParameters(
         max_new_tokens=section.max_new_tokens,
         max_context=section.max_context,
@@ -91,6 +94,8 @@ def engine_parameters(config: Config, policies: Sequence[str]) -> EngineParamete
         backend=engine.name if engine in backends else LOCAL,
         versions=versions or None,
         dtype=section.dtype,
+        shard=section.shard if section.shard > section.block else 0,
+        reading=section.reading if local else "each",
     )
 
 
@@ -151,7 +156,8 @@ def sample(
         settings=[{**setting, **constrain} for setting in setting_grid(temperatures, top_ps)],
         seed=seed,
         # A person plays one episode after the other, and none is lost when they stop.
-        block=1 if by_person else engine.block,
+        block=1 if by_person else engine.shard or engine.block,
+        at_once=0 if by_person else engine.block,
         sources=[source.name for source in sources],
         roles=roles,
         context={
@@ -163,6 +169,7 @@ def sample(
             **({"backend": engine.backend} if engine.backend != LOCAL else {}),
             **({"versions": dict(engine.versions)} if engine.versions else {}),
             **({"dtype": engine.dtype} if engine.dtype != "auto" else {}),
+            **({"reading": engine.reading} if engine.reading != "each" else {}),
         },
     )
     return explore(
@@ -191,6 +198,7 @@ def _sources(
         "max_context": engine.max_context,
         "device": job.options.device,
         **({"dtype": engine.dtype} if engine.dtype != "auto" else {}),
+        **({"reading": engine.reading} if engine.reading != "each" else {}),
     }
     models = iter(job.inputs.get("policy", ()))
     sources = []

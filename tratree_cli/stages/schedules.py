@@ -15,14 +15,24 @@ from typing import TYPE_CHECKING, Any
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError
 from tratree_cli.methods.method import Method
+from tratree_cli.methods.pair_rule import pair_rule
 from tratree_cli.methods.registry import method
 from tratree_cli.pipeline.graph import Job
 from tratree_cli.pipeline.lineage import ONLY_COUNTED
 from tratree_cli.pipeline.parameters import keyed_unless
-from tratree_cli.sections import DpoSection, JointSection, SftSection, TrainingSection
+from tratree_cli.sections import (
+    AS_SFT,
+    SORTING_LOSSES,
+    DpoSection,
+    JointSection,
+    SftSection,
+    TrainingSection,
+)
 from tratree_cli.stages import sft
 from tratree_cli.stages.demonstration_share import with_demonstrations
+from tratree_cli.stages.pair_settings import horizon_of, section_of
 from tratree_cli.stages.training_inputs import length_policy
+from tratree_cli.training.params import weighting_refused
 from tratree_cli.training.rounds import updates_of
 
 if TYPE_CHECKING:
@@ -106,11 +116,53 @@ def preference(config: Config, record: Method) -> DpoSection:
             batch_size=joint.batch_size or alone.batch_size,
             preference_weight=joint.preference_weight,
             nll_weight=joint.chosen_nll_weight,
+            scheduler="",
+            warmup=AS_SFT,
         )
     if record.of_pairs == "nll":
         section = nll_alone(section, joint=record.trainer == "joint")
+    elif section.preference_weight:
+        section = replace(section, turn_discount=turn_discount(config, record))
     require_weights(section, config.joint if record.trainer == "joint" else None)
+    require_applicable(section)
     return section
+
+
+def turn_discount(config: Config, record: Method) -> float:
+    """The discount of the turns of pairs: the configuration's, or else the method's own.
+
+    A mirror pair has one turn on either side, to which it means nothing. Raises ``InputError``
+    where all pairs of the method are of single turns.
+    """
+    discount = config.dpo.turn_discount or record.turn_discount
+    if not discount or record.of_pairs == "mirror":
+        return 0.0
+    if record.pair_rule:
+        rule = pair_rule(record.pair_rule)
+        if horizon_of(section_of(config, rule)) == (1, False):
+            raise InputError(
+                f"dpo.turn_discount = {discount} weighs the turns of a continuation, and the rule "
+                f"'{rule.name}' cuts continuations to one turn; take them to the end "
+                f"(--set pairs.rules.{rule.name}.level=trajectory), or leave the discount at 0"
+            )
+    return discount
+
+
+def require_applicable(section: DpoSection) -> None:
+    """``InputError`` for a setting of the loss on pairs that would change nothing."""
+    if section.use_weighting and section.loss_type in SORTING_LOSSES:
+        raise InputError(weighting_refused(section.loss_type))
+    if section.preference_weight:
+        return
+    for name, is_set in (
+        ("turn_discount", section.turn_discount > 0),
+        ("use_weighting", section.use_weighting),
+    ):
+        if is_set:
+            raise InputError(
+                f"dpo.{name} is about the loss on pairs, and dpo.preference_weight is 0; raise the "
+                "one or leave out the other"
+            )
 
 
 def nll_alone(section: DpoSection, *, joint: bool) -> DpoSection:
@@ -129,7 +181,22 @@ def nll_alone(section: DpoSection, *, joint: bool) -> DpoSection:
         loss_type=default.loss_type,
         label_smoothing=default.label_smoothing,
         explicit_kl=False,
+        turn_discount=default.turn_discount,
+        use_weighting=default.use_weighting,
     )
+
+
+def path_curriculum(config: Config, record: Method) -> str:
+    """The order of the paths that a method learns from; ``InputError`` where they are packed."""
+    if record.learns_from not in ("paths", "pairs and paths"):
+        return ""
+    order = config.train.curriculum
+    if order and record.learns_from == "paths" and config.sft.of("strong").packing:
+        raise InputError(
+            f"train.curriculum = {order} orders paths, and sft.packing puts them into sequences as "
+            "they fit; leave one of the two off"
+        )
+    return order
 
 
 def demo_share(config: Config, record: Method) -> float:

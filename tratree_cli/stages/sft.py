@@ -139,7 +139,7 @@ def _of_chosen_length(trained: Node, config: Config, section: SftSection) -> Nod
 
 def on_dev(config: Config, tasks: int) -> Config:
     """The configuration in which dev tasks are played greedily, once each."""
-    section = EvalSection(split="dev", tasks=tasks)
+    section = EvalSection(split="dev", limit=tasks)
     return replace(config, eval=section)
 
 

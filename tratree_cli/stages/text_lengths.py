@@ -75,6 +75,11 @@ def _length(folder: Path, messages: Messages) -> RowLength:
     return RowLength(sum(tokens), sum(own))
 
 
+def message_tokens(folder: Path, messages: Messages) -> int:
+    """Tokens of messages that begin a conversation."""
+    return _length(folder, messages).tokens
+
+
 @lru_cache(maxsize=20_000)
 def _tokens(folder: Path, text: str) -> int:
     tokenizer = _tokenizer(folder)

@@ -37,9 +37,11 @@ from tratree_cli.stages.schedules import (
     demo_share,
     equal_steps,
     imitation,
+    path_curriculum,
     preference,
+    turn_discount,
 )
-from tratree_cli.stages.training_inputs import base_identity, merge_version
+from tratree_cli.stages.training_inputs import base_identity, held_version, merge_version
 from tratree_cli.training.trainer import TRAINERS, Trainer, trainer
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ class TrainStrongParameters:
     with ``dpo``, else ``imitation``. ``settings`` are all settings of a trainer that has its own.
     ``steps`` is there for a control at equal steps, ``swapped`` where the sides of pairs are in
     random order, ``basis`` where only pairs of that basis are learnt from. ``demo_share`` is that
-    of the paths that are imitated.
+    of the paths that are imitated, ``curriculum`` their order.
     """
 
     method: str
@@ -67,12 +69,14 @@ class TrainStrongParameters:
     settings: Mapping[str, Any] | None = keyed_unless(None)
     trainer_version: int = keyed_unless(1)
     merge_version: int = keyed_unless(1)
+    held_version: int = keyed_unless(1)
     demo_share: float = keyed_unless(0.0)
     data_seed: int = keyed_unless(AS_SEED)
     joint: JointParameters | None = keyed_unless(None)
     steps: EqualSteps | None = keyed_unless(None)
     swapped: bool = keyed_unless(False)
     basis: str | None = keyed_unless(None)
+    curriculum: str = keyed_unless("")
 
     @property
     def trainer_name(self) -> str:
@@ -89,6 +93,10 @@ STAGE = Stage(
     TrainStrongParameters,
     "tratree_cli.stages.memory_forecast:of_training",
 )
+
+
+INIT = "init"
+"""The ``dpo.ref`` that stands for the model where the training starts."""
 
 
 def node(
@@ -240,12 +248,14 @@ def _parameters(
         merge_version=merge_version(
             config.sft.of("strong"), config.models.strong if from_base else ""
         ),
+        held_version=1 if from_base else held_version(config.sft.of("strong")),
         demo_share=demo_share(config, record),
         data_seed=config.train.data_seed,
         joint=JointParameters(config.joint.nll_weight, config.joint.updates) if joint else None,
         steps=equal_steps(config, record),
         swapped=record.of_pairs == "swapped",
         basis="mirror" if record.of_pairs == "mirror" else None,
+        curriculum=path_curriculum(config, record),
     )
     implied = params.trainer_name == declared.name
     return params if implied else replace(params, trainer=declared.name)
@@ -263,12 +273,13 @@ def _reference_inputs(
     ``policy`` is the model that is trained, where it is no base model.
     """
     chosen = config.dpo.ref or {"weak": "weak"}.get(record.reference, "strong-sft")
-    if given is None and chosen == "none":
+    if given is None and (chosen == "none" or (chosen == INIT and policy is None)):
+        # The training itself scores the pairs with the model that it starts from.
         return {}
-    model = given or _reference(config, chosen)
-    inputs: dict[str, Sequence[Node | Entry]] = {
-        "reference": (ref_logps.node(config, pairs=pairs, reference=model, policy=policy),)
-    }
+    model = given or (policy if chosen == INIT and policy else _reference(config, chosen))
+    by_turn = turn_discount(config, record) > 0
+    scores = ref_logps.node(config, pairs=pairs, reference=model, policy=policy, by_turn=by_turn)
+    inputs: dict[str, Sequence[Node | Entry]] = {"reference": (scores,)}
     live = config.dpo.explicit_kl and record.of_pairs != "nll"
     return {**inputs, "reference_model": (model,)} if live else inputs
 
@@ -277,8 +288,8 @@ def _reference(config: Config, chosen: str) -> Node:
     roles = {"weak": "weak", "strong-sft": "strong"}
     if chosen not in roles:
         raise InputError(
-            f"dpo.ref must be weak, strong-sft or none here, not '{chosen}'; a model of the store "
-            "is named to train-strong itself (--ref)"
+            f"dpo.ref must be weak, strong-sft, init or none here, not '{chosen}'; a model of the "
+            "store is named to train-strong itself (--ref)"
         )
     return sft.node(config, roles[chosen])
 
@@ -320,6 +331,7 @@ def run(job: Job[TrainStrongParameters]) -> Result:
         data_seed=params.data_seed,
         settings=params.settings or {},
         swapped=params.swapped,
+        curriculum=params.curriculum,
     )
     result = run_training(job, asked, examples)
     return replace(result, summary={**result.summary, **mixed_in})

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job
-from tratree_cli.sections import DpoSection, SftSection, TrainingSection
+from tratree_cli.sections import AS_SFT, DpoSection, SftSection, TrainingSection
 from tratree_cli.training.convergence import LOSS_FALL, loss_fall
 
 if TYPE_CHECKING:
     from tratree_cli.models.load import BaseModel
-    from tratree_cli.training.params import LoraParams, Progress, TrainingResult
+    from tratree_cli.training.params import LoraParams, Progress, Sharing, TrainingResult
 
 
 @lru_cache(maxsize=16)
@@ -72,6 +72,7 @@ def training_arguments(
         raise InputError(f"batch_size {batch} is not a multiple of {processes} processes")
     share = batch // processes
     micro = min(training.micro_batch or share, share)
+    own = schedule if isinstance(schedule, DpoSection) else None
     if share % micro:
         each = f" on each of {processes} processes" if processes > 1 else ""
         raise InputError(f"batch_size {share}{each} is not a multiple of micro_batch {micro}")
@@ -80,8 +81,8 @@ def training_arguments(
         "epochs": schedule.epochs,
         "batch_size": micro,
         "accumulation": share // micro,
-        "warmup": training.warmup,
-        "scheduler": training.scheduler,
+        "warmup": training.warmup if own is None or own.warmup == AS_SFT else own.warmup,
+        "scheduler": (own.scheduler if own else "") or training.scheduler,
         "weight_decay": training.weight_decay,
         "lora": _lora(training) if training.lora_r else None,
         "dtype": training.dtype,
@@ -124,6 +125,27 @@ def merge_version(training: TrainingSection, base: str = "") -> int:
     if training.lora_merge:
         return 2
     return 3 if is_own_folder(base) else 1
+
+
+def held_version(training: TrainingSection) -> int:
+    """Keyed where it is above 1: in what type the model is held that adapters are trained on.
+
+    2: in float32 where bfloat16 would lose what that model was taught (``models.held``).
+    """
+    return 2 if training.lora_r and training.dtype != "float32" else 1
+
+
+def held_warnings(folder: Path, training: TrainingSection, device: str) -> list[str]:
+    """What is said where the model under adapters is held in float32 and not as it computes."""
+    from tratree_cli.models.devices import precision
+    from tratree_cli.models.held import held_warning
+
+    if not training.lora_r:
+        return []
+    warning = held_warning(
+        folder, "the model that is trained on", precision(device, training.dtype)
+    )
+    return [warning] if warning else []
 
 
 def length_policy(max_length: int, too_long: str, model: Path) -> Any:
@@ -194,9 +216,17 @@ def training_summary(
     if result.processes > 1:
         summary |= {"processes": result.processes, "strategy": result.strategy}
     if result.sharing is not None:
-        summary["sharing_ratio"] = round(result.sharing.ratio, 2)
-        summary["distinct_tokens"] = result.sharing.unique
+        summary |= sharing_summary(result.sharing)
     return summary
+
+
+def sharing_summary(sharing: Sharing) -> dict[str, float]:
+    """What an artifact says of rows that were computed as trees."""
+    return {
+        "sharing_ratio": round(sharing.ratio, 2),
+        "distinct_tokens": sharing.unique,
+        "repeated_tokens": sharing.repeated,
+    }
 
 
 def shorter_rows(model: Path, max_length: int) -> list[str]:

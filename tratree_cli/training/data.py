@@ -65,7 +65,8 @@ class PairRow:
     ``removed`` exchanges were taken from the prompt so
     that it fits. ``nll_mask`` marks what the NLL term is taken over, within the prompt and the
     chosen continuation together; empty: the agent's tokens of the continuation. ``swapped``
-    sides were exchanged after the pair was made. ``ref_*_logps`` are the reference's summed
+    sides were exchanged after the pair was made, ``gap`` is the pair's (``PairMessages.gap``).
+    ``ref_*_logps`` are the reference's summed
     log-probabilities (nats) of the agent's tokens in each continuation, and ``ref_*_turn_logps``
     those of its first turn alone, or None before ``reference.with_reference``.
     """
@@ -84,6 +85,7 @@ class PairRow:
     ref_rejected_turn_logps: float | None = None
     nll_mask: list[int] = field(default_factory=list)
     swapped: bool = False
+    gap: float = 0.0
 
     @property
     def length(self) -> int:
@@ -212,6 +214,7 @@ def encode_pair(tokenizer: Any, pair: PairMessages, name: str) -> PairRow:
         chosen_mask=chosen.agent_mask[shared:],
         rejected_mask=rejected.agent_mask[shared:],
         tree=tree_of(pair.prompt, pair.prefix),
+        gap=pair.gap,
     )
 
 

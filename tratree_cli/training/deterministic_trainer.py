@@ -25,6 +25,7 @@ from transformers import Trainer, TrainerCallback  # isort: skip
 
 from tratree_cli.errors import StageError
 from tratree_cli.models.save import first_bad_weight
+from tratree_cli.training.curriculum import RowsByDifficulty, difficulty, same_everywhere
 from tratree_cli.training.data import PairRow, SFTRow, dataset_fingerprint
 from tratree_cli.training.params import Progress, Sharing, TrainingParams
 from tratree_cli.training.tree_packing.decision import Decision
@@ -123,6 +124,8 @@ class DeterministicTrainer(Trainer):
     row_lengths: Sequence[int] | None = None
     row_trees: Sequence[str] | None = None
     """The tree of each row: rows of one tree stay together (``BatchesByTree``)."""
+    row_difficulty: Sequence[float] | None = None
+    """How hard each row is, where a curriculum orders them."""
     sharing: Sharing | None = None
     """What one pass over the rows shares, where they are packed."""
     first_loss: float | None = None
@@ -135,12 +138,23 @@ class DeterministicTrainer(Trainer):
         """Sentences about how it trained, for the result."""
 
     def order_rows(
-        self, rows: Sequence[SFTRow] | Sequence[PairRow], decision: Decision, by_length: bool
+        self,
+        rows: Sequence[SFTRow] | Sequence[PairRow],
+        decision: Decision,
+        by_length: bool,
+        curriculum: str = "",
     ) -> None:
-        """Rows of a tree side by side where they are packed, else (``by_length``) equal lengths."""
+        """Rows of a tree side by side where they are packed, else (``by_length``) equal lengths.
+
+        A ``curriculum`` comes before both.
+        """
         self.sharing = decision.sharing
         self.remarks += [decision.remark] if decision.remark else []
-        if decision:
+        if curriculum:
+            self.row_difficulty = difficulty(rows, curriculum)
+            unordered = same_everywhere(rows, curriculum)
+            self.remarks += [unordered] if unordered else []
+        elif decision:
             self.row_trees = [row.tree for row in rows]
         elif by_length:
             self.row_lengths = [row.length for row in rows]
@@ -170,6 +184,8 @@ class DeterministicTrainer(Trainer):
         return loss
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if self.row_difficulty is not None:
+            return RowsByDifficulty(self.row_difficulty, self.args.data_seed)
         if self.row_trees is not None:
             return BatchesByTree(self.row_trees, self.args.data_seed)
         if self.row_lengths is None:
@@ -205,7 +221,7 @@ class ProgressCallback(TrainerCallback):
 
     def __init__(self, progress: Progress, tokens: int, sharing: Sharing | None = None) -> None:
         self.progress = progress
-        self.shared = {"shared": sharing.ratio} if sharing else {}
+        self.sharing = sharing
         self.tokens = tokens
         self.facts: dict[str, float] = {}
         self.begun = (0.0, 0.0)
@@ -217,15 +233,25 @@ class ProgressCallback(TrainerCallback):
         if state.is_world_process_zero:
             spent = max(time.monotonic() - self.begun[0], 1e-9)
             speed = (state.epoch - self.begun[1]) * self.tokens / spent
-            self.progress(
-                state.global_step, state.max_steps, {**self.facts, "tokens/s": speed, **self.shared}
-            )
+            told = {**self.facts, "tokens/s": speed, **_of_sharing(self.sharing, spent)}
+            self.progress(state.global_step, state.max_steps, told)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         logs = logs or {}
         watched = ("loss", "kl", "rewards/margins", "rewards/accuracies")
         measured = {CURVES[name]: float(logs[name]) for name in watched if name in logs}
         self.facts = measured or self.facts
+
+
+def _of_sharing(sharing: Sharing | None, spent: float) -> dict[str, float]:
+    """What is told of rows that are computed as trees, after so many seconds.
+
+    The seconds saved are those of the other tokens at the same seconds a token, so at most.
+    """
+    if sharing is None:
+        return {}
+    saved = spent * (sharing.ratio - 1)
+    return {"shared": sharing.ratio, "distinct": sharing.unique, "seconds saved": saved}
 
 
 def _divergence_message(what: str, step: int, args: Any) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from tratree_cli.errors import InputError
 from tratree_cli.models import devices
 from tratree_cli.models.library_logging import silence_libraries
-from tratree_cli.models.load import load_model, load_tokenizer, resolve_base
+from tratree_cli.models.load import load_tokenizer, resolve_base
 from tratree_cli.training import trainer_args
 from tratree_cli.training.data import SFTRow
 from tratree_cli.training.imitation import AgentSFTTrainer, train_sft
@@ -106,7 +106,7 @@ def train_explorer(
     # Before there are processes that know of each other: with FSDP all but the first would be
     # given empty weights to be filled by the sharding, which this model never sees.
     with silence_libraries(), devices.explain_out_of_memory(LOWER):
-        frozen_model = load_model(frozen, trainer_args.weight_dtype(config), config.attention)
+        frozen_model = trainer_args.load_to_train(frozen, config)
 
     def make_trainer(**options: Any) -> ExplorerTrainer:
         trainer = ExplorerTrainer(**options)

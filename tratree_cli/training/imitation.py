@@ -14,7 +14,7 @@ from typing import Any
 from tratree_cli.errors import InputError, StageError
 from tratree_cli.models import devices, save
 from tratree_cli.models.library_logging import silence_libraries
-from tratree_cli.models.load import load_model, load_tokenizer
+from tratree_cli.models.load import load_tokenizer
 from tratree_cli.models.merge import finished_model, loss_warning
 from tratree_cli.sections import CONTINUATION
 from tratree_cli.training import trainer_args
@@ -29,7 +29,15 @@ from trl import SFTConfig, SFTTrainer  # isort: skip  (after library_logging)
 
 OF_THE_RUN = ("device", "threads", "track", "run_name", "checkpoint_every")
 """Parameters that belong to a run and not to the model that it makes."""
-LATER = {"preference_weight": 1.0, "nll_on": CONTINUATION}
+LATER = {
+    "preference_weight": 1.0,
+    "nll_on": CONTINUATION,
+    "turn_discount": 0.0,
+    "use_weighting": False,
+    "nll_per": "token",
+    "curriculum": "",
+    "path_curriculum": "",
+}
 """Parameters that came later, and what they were before: so they go unrecorded."""
 UNSET = object()
 
@@ -71,7 +79,7 @@ def train_sft(
         raise InputError("there is nothing to train on: no conversations were given")
     with silence_libraries(), devices.threads(config.threads), devices.explain_out_of_memory(LOWER):
         prepare_work(work, rows, config, model)
-        learner = load_model(model, trainer_args.weight_dtype(config), config.attention)
+        learner = trainer_args.load_to_train(model, config)
         trainer = make_trainer(
             model=learner,
             args=_arguments(rows, config, work),
@@ -80,7 +88,8 @@ def train_sft(
             peft_config=trainer_args.lora_config(config.lora),
         )
         decision = Decision() if config.packing else decide(config, rows, learner)
-        trainer.order_rows(rows, decision, config.group_by_length and not config.packing)
+        by_length = config.group_by_length and not config.packing
+        trainer.order_rows(rows, decision, by_length, config.curriculum)
         score_agent_positions(trainer.model, trainer.args.device.type, packing=trainer.packing)
         seconds, resumed = trainer_args.run(trainer, progress, sum(row.tokens for row in rows))
         return finish(trainer, model, rows, config, out, seconds, resumed, base)
@@ -188,6 +197,11 @@ def _own_template(tokenizer: Any) -> str | None:
 
 
 def _arguments(rows: Sequence[SFTRow], config: SFTParams, work: Path) -> Any:
+    if config.packing and config.curriculum:
+        raise InputError(
+            "packing puts conversations into sequences as they fit, which a curriculum would "
+            "forbid; leave one of the two off"
+        )
     more: dict[str, Any] = {"dataset_kwargs": {"skip_prepare_dataset": True}}
     if config.packing:
         longest = max(row.length for row in rows)

@@ -15,8 +15,9 @@ from typing import Any
 from tratree_cli.errors import InputError
 from tratree_cli.models import devices
 from tratree_cli.models.library_logging import silence_libraries
-from tratree_cli.models.load import load_model, load_tokenizer
+from tratree_cli.models.load import load_tokenizer
 from tratree_cli.training import trainer_args
+from tratree_cli.training.curriculum import same_everywhere
 from tratree_cli.training.data import PairRow, SFTRow
 from tratree_cli.training.deterministic_trainer import prepare_work
 from tratree_cli.training.imitation import finish
@@ -28,10 +29,11 @@ from tratree_cli.training.preference import (
     columns_of,
     live_reference,
     preference_arguments,
+    preference_collator,
     reference_known,
     start_of,
 )
-from tratree_cli.training.scored_head import IGNORED, score_agent_positions
+from tratree_cli.training.scored_head import IGNORED
 from tratree_cli.training.trainer import TrainingTask
 from tratree_cli.training.tree_packing.decision import Decision, decide
 
@@ -124,7 +126,7 @@ def train(task: TrainingTask[SFTRow, JointParams], progress: Progress = silent) 
     with silence_libraries(), devices.threads(config.threads), devices.explain_out_of_memory(LOWER):
         prepare_work(task.work, [*rows, *pairs], config, task.model)
         tokenizer = load_tokenizer(task.model)
-        policy = load_model(task.model, trainer_args.weight_dtype(config), config.attention)
+        policy = trainer_args.load_to_train(task.model, config)
         facts = start_of(policy, pairs, config) if pairs and known else {}
         planned = joint_batches(rows, pairs, config, trainer_args.world_size())
         decision = _decision(pairs, config, policy)
@@ -139,7 +141,7 @@ def train(task: TrainingTask[SFTRow, JointParams], progress: Progress = silent) 
                     {name: getattr(pair, name) for name in columns_of(pairs, known)}
                     for pair in pairs
                 ],
-                TrajectoryPreferenceCollator(pad_token_id=tokenizer.pad_token_id),
+                preference_collator(config, tokenizer.pad_token_id),
             ),
             processing_class=tokenizer,
             peft_config=trainer_args.lora_config(config.lora),
@@ -147,9 +149,10 @@ def train(task: TrainingTask[SFTRow, JointParams], progress: Progress = silent) 
         trainer.weigh(config)
         trainer.imitation_weight = config.imitation_weight
         trainer.sharing = decision.sharing
-        trainer.remarks += [decision.remark] if decision.remark else []
-        for scored in filter(None, (trainer.model, trainer.ref_model)):
-            score_agent_positions(scored, trainer.args.device.type, packing=trainer.packing)
+        orders = ((rows, config.path_curriculum), (pairs, config.curriculum))
+        remarks = [decision.remark, *(same_everywhere(*order) for order in orders)]
+        trainer.remarks += filter(None, remarks)
+        trainer.score_agent_positions(config)
         drawn = [rows[row] for batch in planned for row in batch.paths]
         drawn_pairs = [pairs[row] for batch in planned for row in batch.pairs]
         read: list[SFTRow | PairRow] = [*drawn, *drawn_pairs]

@@ -1,8 +1,9 @@
 """Which paths and which pairs meet in each update of joint training, planned before it begins.
 
 Paths come in the batches that imitation makes of them, so that a joint training takes the steps of
-imitation; pairs come shuffled and begin anew when they run out. Everything follows from the rows,
-the parameters and the seed, so a resumed training meets the same rows.
+imitation; pairs come shuffled, or as their curriculum orders them, and begin anew when they run
+out. Everything follows from the rows, the parameters and the seed, so a resumed training meets the
+same rows.
 """
 
 from __future__ import annotations
@@ -11,12 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from tratree_cli.training.curriculum import RowsByDifficulty, difficulty, easy_first
 from tratree_cli.training.data import PairRow, SFTRow
 from tratree_cli.training.deterministic_trainer import BatchesByLength
 from tratree_cli.training.params import JointParams
 from tratree_cli.training.trainer_args import total_steps
-
-import torch  # isort: skip  (after the libraries)
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def joint_batches(
     The update that ends a pass over the paths may have fewer of them, and batches without any.
     """
     passes = config.accumulation * processes
-    preferences = _cycled(len(pairs), config.order_seed)
+    preferences = _cycled(pairs, config)
     planned: list[JointBatch] = []
     for update in islice(
         _updates(paths, config, passes), total_steps(len(paths), config, processes)
@@ -55,8 +55,12 @@ def joint_batches(
 def _updates(
     paths: Sequence[SFTRow], config: JointParams, passes: int
 ) -> Iterator[list[tuple[int, ...]]]:
-    """The paths of each update, for ever: batches of similar length, as imitation has them."""
-    order = BatchesByLength([row.length for row in paths], config.batch_size, config.order_seed)
+    """The paths of each update, for ever: in the order that imitation has them."""
+    order: RowsByDifficulty | BatchesByLength = BatchesByLength(
+        [row.length for row in paths], config.batch_size, config.order_seed
+    )
+    if config.path_curriculum:
+        order = RowsByDifficulty(difficulty(paths, config.path_curriculum), config.order_seed)
     epoch = 0
     while True:
         order.set_epoch(epoch)
@@ -67,10 +71,10 @@ def _updates(
         epoch += 1
 
 
-def _cycled(rows: int, seed: int) -> Iterator[int]:
-    """Row numbers, shuffled anew in every pass; none where there are no rows."""
+def _cycled(pairs: Sequence[PairRow], config: JointParams) -> Iterator[int]:
+    """Row numbers of pairs, ordered anew in every pass; none where there are no pairs."""
+    levels = difficulty(pairs, config.curriculum) if config.curriculum else [0.0] * len(pairs)
     epoch = 0
-    while rows:
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-        yield from torch.randperm(rows, generator=generator).tolist()
+    while pairs:
+        yield from easy_first(levels, config.order_seed, epoch)
         epoch += 1

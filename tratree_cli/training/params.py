@@ -11,10 +11,13 @@ from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.sections import (
     ATTENTION,
     CONTINUATION,
+    CURRICULA,
     DTYPES,
     LOSSES,
     NLL_ON,
+    NLL_PER,
     SCHEDULERS,
+    SORTING_LOSSES,
     TREE_PACKING,
 )
 
@@ -66,7 +69,8 @@ class TrainingParams:
     ``track`` names services that transformers reports to (none unless asked for), ``run_name``
     what the run is called there.
     ``tree_packing`` computes tokens that rows of one tree share once (``training.tree_packing``);
-    rows of one tree then meet in a batch.
+    rows of one tree then meet in a batch. ``curriculum`` puts the rows of a pass in order instead,
+    from easy to hard (``training.curriculum``).
     ``checkpoint_every`` is a share of the steps (< 1), their number, or 0 for no checkpoints.
     """
 
@@ -87,6 +91,7 @@ class TrainingParams:
     gradient_checkpointing: bool = False
     group_by_length: bool = True
     tree_packing: str = "off"
+    curriculum: str = ""
     checkpoint_every: float = 0.2
     seed: int = 0
     data_seed: int | None = None
@@ -107,6 +112,7 @@ class TrainingParams:
             _known("tracker", tracker, TRACKERS)
         _known("attention", self.attention, ATTENTION)
         _known("tree_packing", self.tree_packing, TREE_PACKING)
+        _known("curriculum", self.curriculum, CURRICULA)
         for name in ("batch_size", "accumulation", "threads"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -136,10 +142,15 @@ class DPOParams(TrainingParams):
     """Preference training (Eq. 6).
 
     ``preference_weight`` is the weight of the loss on pairs; 0 leaves the terms beside it alone.
-    ``nll_weight`` adds the chosen side's mean negative log-likelihood, which keeps small models
-    from drifting, over the tokens that ``nll_on`` names (``training.nll_tokens``); ``explicit_kl``
-    adds beta * KL(policy || reference) as Eq. 6 writes it (a live reference with the same tokenizer
-    is needed). ``loss_type`` is any of TRL's.
+    ``nll_weight`` adds the chosen side's negative log-likelihood, which keeps small models from
+    drifting: its mean over the tokens that ``nll_on`` names (``training.nll_tokens``), or with
+    ``nll_per`` of ``pair`` the mean over pairs of their sums. ``explicit_kl`` adds
+    beta * KL(policy || reference) as Eq. 6 writes it (a live reference with the same tokenizer is
+    needed). ``loss_type`` is any of TRL's.
+    ``turn_discount`` above 0 weighs the turns of each side as DMPO does
+    (``training.turn_weights``); the rows' reference log-probabilities are then weighed likewise
+    (``ReferenceLogps.discounted``).
+    ``use_weighting`` weighs each pair as WPO does (TRL's).
     """
 
     learning_rate: float = 2e-5
@@ -150,15 +161,29 @@ class DPOParams(TrainingParams):
     label_smoothing: float = 0.0
     preference_weight: float = 1.0
     nll_on: str = CONTINUATION
+    turn_discount: float = 0.0
+    use_weighting: bool = False
+    nll_per: str = "token"
+
+    @property
+    def own_nll(self) -> bool:
+        """Whether the NLL term is taken beside TRL's losses, which would weigh its tokens too."""
+        plain = self.nll_on == CONTINUATION and self.nll_per == "token"
+        return not plain or self.turn_discount > 0 or self.use_weighting
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _known("loss_type", self.loss_type, LOSSES)
         _known("nll_on", self.nll_on, NLL_ON)
+        _known("nll_per", self.nll_per, NLL_PER)
         if not self.beta > 0:
             raise InputError(f"beta must be above 0, not {self.beta}")
         _not_negative("preference_weight", self.preference_weight)
         _not_negative("nll_weight", self.nll_weight)
+        if not 0 <= self.turn_discount <= 1:
+            raise InputError(f"turn_discount must be from 0 to 1, not {self.turn_discount}")
+        if self.use_weighting and self.loss_type in SORTING_LOSSES:
+            raise InputError(weighting_refused(self.loss_type))
 
 
 @dataclass(frozen=True)
@@ -167,22 +192,29 @@ class JointParams(DPOParams):
 
     The loss is ``imitation_weight`` times the NLL of the paths, a mean per token, plus the loss on
     pairs of ``DPOParams``. ``batch_size`` counts rows of each kind, ``epochs`` passes over the
-    paths.
+    paths. ``curriculum`` is that of the pairs, ``path_curriculum`` that of the paths.
     """
 
     imitation_weight: float = 3.0
+    path_curriculum: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _not_negative("imitation_weight", self.imitation_weight)
+        _known("path_curriculum", self.path_curriculum, CURRICULA)
 
 
 @dataclass(frozen=True)
 class Sharing:
-    """How much rows share: ``flat`` tokens of all rows, ``unique`` tokens that are computed."""
+    """How much rows share: ``flat`` tokens of all rows, ``unique`` tokens that are computed.
+
+    ``repeated`` of the latter are computed again because their tree is cut: its rows meet in
+    several batches or pieces, and each of those has the beginning that they share.
+    """
 
     flat: int
     unique: int
+    repeated: int = 0
 
     @property
     def ratio(self) -> float:
@@ -220,6 +252,14 @@ class TrainingResult:
     @property
     def scored_share(self) -> float:
         return self.scored / self.tokens if self.tokens else 0.0
+
+
+def weighting_refused(loss_type: str) -> str:
+    """Why pairs cannot be weighed under a loss of ``SORTING_LOSSES``."""
+    return (
+        f"dpo.use_weighting gives each pair a weight, and dpo.loss_type = {loss_type} sorts the "
+        "pairs of a batch; choose another loss, or leave use_weighting off"
+    )
 
 
 def check_trackers(names: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tratree_cli.formats.pairs import PairMessages
+from tratree_cli.models.held import held_dtype
 from tratree_cli.training.data import PairRow, Reader, shared_pair_rows
 from tratree_cli.training.lengths import LengthPolicy
 from tratree_cli.training.params import LOWER, Progress, silent
@@ -70,7 +71,9 @@ def preference_accuracy(
     policy_rows, reference_rows = (list(rows) for rows in zip(*shared, strict=True))
     with silence_libraries(), devices.threads(threads), devices.explain_out_of_memory(LOWER):
         policy_model, reference_model = (
-            load_model(folder, devices.precision(device)).to(devices.choose_device(device))
+            load_model(folder, held_dtype(Path(folder), devices.precision(device))).to(
+                devices.choose_device(device)
+            )
             for folder in (policy, reference)
         )
         policy_scores = reference_logps(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from tratree_cli.errors import InputError
 from tratree_cli.formats.pairs import PairMessages
 from tratree_cli.training.data import PairRow, encode_pair
 from tratree_cli.training.lengths import LengthReport, without_exchanges
-from tratree_cli.training.params import LOWER, Progress, TrainingParams, silent
+from tratree_cli.training.params import LOWER, Progress, Sharing, TrainingParams, silent
+from tratree_cli.training.turn_weights import discounts, turn_lengths
 
 LOGPS_FILE = "ref-logps.safetensors"
 SATURATED = 4.0
@@ -34,7 +36,9 @@ class ReferenceLogps:
     ``rejected_turn`` are those over the continuations' first turns, where they are known.
     ``identities`` are the pairs' (``PairMessages.identity``), and ``removed`` says how many
     exchanges each was shortened by before it was scored. ``remarks`` are sentences about how, for
-    people.
+    people. ``chosen_turns`` and ``rejected_turns`` are the sums over each turn by itself, an array
+    of shape (turns,) for each pair, where these were asked for. ``sharing`` is what the rows
+    shared, None where they were computed one by one; neither it nor the remarks are stored.
     """
 
     chosen: npt.NDArray[np.float32]
@@ -44,12 +48,33 @@ class ReferenceLogps:
     remarks: tuple[str, ...] = ()
     chosen_turn: npt.NDArray[np.float32] | None = None
     rejected_turn: npt.NDArray[np.float32] | None = None
+    chosen_turns: Sequence[npt.NDArray[np.float32]] | None = None
+    rejected_turns: Sequence[npt.NDArray[np.float32]] | None = None
+    sharing: Sharing | None = None
 
     @staticmethod
     def empty() -> ReferenceLogps:
         """The scores of no pair."""
         none = np.zeros(0, dtype=np.float32)
-        return ReferenceLogps(none, none, (), (), (), none, none)
+        return ReferenceLogps(none, none, (), (), (), none, none, (), ())
+
+    def discounted(self, discount: float) -> ReferenceLogps:
+        """With sums in which each turn has its weight of DMPO (``turn_weights.discounts``).
+
+        Raises ``InputError`` where turns were not scored by themselves.
+        """
+        if not discount:
+            return self
+        if self.chosen_turns is None or self.rejected_turns is None:
+            raise InputError(
+                "the reference's scores are sums over all turns, and dpo.turn_discount weighs each "
+                "turn by itself; score the pairs again (tratree train-strong does)"
+            )
+        return replace(
+            self,
+            chosen=_discounted(self.chosen_turns, discount),
+            rejected=_discounted(self.rejected_turns, discount),
+        )
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -63,36 +88,44 @@ def reference_logps(
     progress: Progress = silent,
     config: TrainingParams | None = None,
     by_trees: bool = True,
+    by_turn: bool = False,
 ) -> ReferenceLogps:
     """Score ``rows``, made with the reference's own tokenizer, with ``model`` (folder or loaded).
 
     What rows share is computed once (``tree_packing.frozen``); ``batch`` rows meet in a forward
     pass where the model cannot be computed so, or not ``by_trees``. Sums do not depend on it beyond
     float noise (about 1e-5). ``config`` says on which device and with what precision a folder's
-    model is scored.
+    model is scored. ``by_turn`` keeps the sums of the single turns as well.
     """
     from tratree_cli.models import devices
+    from tratree_cli.models.held import held_dtype
     from tratree_cli.models.library_logging import silence_libraries
     from tratree_cli.models.load import load_model
-    from tratree_cli.training.tree_packing.frozen import FrozenModel, pieces, summed_log_probs
+    from tratree_cli.training.tree_packing.frozen import (
+        FrozenModel,
+        pieces,
+        sharing_of,
+        summed_log_probs,
+    )
 
     where = config or TrainingParams(device="cpu", dtype="float32")
     ids, masks = scored_sequences(rows)
-    leading = [first_turn(mask) for mask in masks]
+    turns = [turn_lengths(mask) for mask in masks]
     sums = np.zeros((2, len(ids)), dtype=np.float32)
+    single: list[npt.NDArray[np.float32]] = [sums[0, :0]] * len(ids)
     with silence_libraries(), devices.threads(threads), devices.explain_out_of_memory(LOWER):
         scorer = model
         if isinstance(model, str | Path):
-            scorer = load_model(
-                model, devices.precision(where.device, where.dtype), where.attention
-            )
+            kind = held_dtype(Path(model), devices.precision(where.device, where.dtype))
+            scorer = load_model(model, kind, where.attention)
             scorer.to(devices.choose_device(where.device))
-        done = 0
         with FrozenModel(scorer, batch, by_trees) as frozen:
-            for piece in pieces(ids, masks, frozen.tokens):
-                summed_log_probs(frozen, piece, sums, leading)
-                done += len(piece.rows)
-                progress(done // 2, len(rows), {})
+            cut = pieces(ids, masks, frozen.tokens)
+            for piece, sides in zip(cut, accumulate(len(p.rows) for p in cut), strict=True):
+                found = summed_log_probs(frozen, piece, sums, turns)
+                for row, of_turns in zip(piece.rows, found, strict=True):
+                    single[row] = of_turns.astype(np.float32)
+                progress(sides // 2, len(rows), {})  # a pair has two sides, in any two pieces
     (chosen, chosen_turn), (rejected, rejected_turn) = sums[:, : len(rows)], sums[:, len(rows) :]
     return ReferenceLogps(
         chosen,
@@ -102,6 +135,9 @@ def reference_logps(
         (frozen.remark,) if frozen.remark else (),
         chosen_turn,
         rejected_turn,
+        single[: len(rows)] if by_turn else None,
+        single[len(rows) :] if by_turn else None,
+        sharing=sharing_of(ids, cut) if frozen.packing else None,
     )
 
 
@@ -155,7 +191,9 @@ def rows_as_scored(
     return with_reference(rows, reference), report
 
 
-def starting_point(policy: Any, rows: Sequence[PairRow], beta: float) -> dict[str, float]:
+def starting_point(
+    policy: Any, rows: Sequence[PairRow], beta: float, turn_discount: float = 0.0
+) -> dict[str, float]:
     """Where training starts, over all rows; rounded to six places.
 
     The margin of a pair is beta * (log-ratio of the chosen - of the rejected), not zero when the
@@ -165,9 +203,10 @@ def starting_point(policy: Any, rows: Sequence[PairRow], beta: float) -> dict[st
     rejected one under the policy alone: those it already prefers.
     ``margin_variance_after_first_turn`` is cov(margin of all later turns, margin) / var(margin), so
     that the first turns' share and this one are 1 together; 0 where no margin differs. It is left
-    out where the reference's scores of the first turns are not known.
+    out where the reference's scores of the first turns are not known. With a ``turn_discount`` the
+    margin is that of the weighed turns, in the rows' reference as well; a first turn has weight 1.
     """
-    scored = reference_logps(policy, rows)
+    scored = reference_logps(policy, rows, by_turn=turn_discount > 0).discounted(turn_discount)
     assert scored.chosen_turn is not None and scored.rejected_turn is not None, "it was just scored"
     stored = np.array([[row.ref_chosen_logps, row.ref_rejected_logps] for row in rows])
     margins = beta * ((scored.chosen - stored[:, 0]) - (scored.rejected - stored[:, 1]))
@@ -217,7 +256,10 @@ def saturation_warning(facts: Mapping[str, float]) -> str | None:
 
 
 def write_logps(reference: ReferenceLogps, folder: Path) -> None:
-    """Write ``ref-logps.safetensors`` (equal sums, equal bytes)."""
+    """Write ``ref-logps.safetensors`` (equal sums, equal bytes).
+
+    The sums of single turns lie one pair after the other, beside each pair's number of them.
+    """
     from safetensors.numpy import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -231,6 +273,8 @@ def write_logps(reference: ReferenceLogps, folder: Path) -> None:
             "chosen": reference.chosen,
             "rejected": reference.rejected,
             **{name: values for name, values in turns.items() if values is not None},
+            **_single_turns("chosen", reference.chosen_turns),
+            **_single_turns("rejected", reference.rejected_turns),
         },
         str(folder / LOGPS_FILE),
     )
@@ -256,15 +300,36 @@ def read_logps(folder: Path) -> ReferenceLogps:
         arrays["removed"].tolist(),
         chosen_turn=arrays.get("chosen_turn"),
         rejected_turn=arrays.get("rejected_turn"),
+        chosen_turns=_split_turns("chosen", arrays),
+        rejected_turns=_split_turns("rejected", arrays),
     )
 
 
-def first_turn(mask: Sequence[int]) -> int:
-    """How many tokens are scored before the first one after them that is not."""
-    if 1 not in mask:
-        return 0
-    start = mask.index(1)
-    return (mask.index(0, start) if 0 in mask[start:] else len(mask)) - start
+def _single_turns(
+    side: str, turns: Sequence[npt.NDArray[np.float32]] | None
+) -> dict[str, npt.NDArray[Any]]:
+    if turns is None:
+        return {}
+    return {
+        f"{side}_turns": np.concatenate([np.zeros(0, np.float32), *turns]),
+        f"{side}_turn_counts": np.array([len(one) for one in turns], dtype=np.int64),
+    }
+
+
+def _split_turns(
+    side: str, arrays: Mapping[str, npt.NDArray[Any]]
+) -> list[npt.NDArray[np.float32]] | None:
+    if f"{side}_turns" not in arrays:
+        return None
+    ends = np.cumsum(arrays[f"{side}_turn_counts"])
+    return np.split(arrays[f"{side}_turns"], ends[:-1]) if len(ends) else []
+
+
+def _discounted(
+    turns: Sequence[npt.NDArray[np.float32]], discount: float
+) -> npt.NDArray[np.float32]:
+    sums = [float(np.dot(one, discounts(len(one), discount))) for one in turns]
+    return np.array(sums, dtype=np.float32)
 
 
 def scored_sequences(rows: Sequence[PairRow]) -> tuple[list[list[int]], list[list[int]]]:

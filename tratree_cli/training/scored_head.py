@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import tratree_cli.training.libraries  # noqa: F401  (before the libraries below)
@@ -27,12 +28,18 @@ IGNORED = -100
 
 
 def score_agent_positions(
-    model: Any, device: str, *, packing: Callable[[str], None] | None = None
+    model: Any,
+    device: str,
+    *,
+    packing: Callable[[str], None] | None = None,
+    squares: bool = False,
 ) -> TreePackedModel | None:
     """Replace the head that TRL gave to ``model`` (plain or PEFT), in place.
 
     ``model(..., labels=labels, scored_logits=True)`` then returns the logits at the positions whose
-    next token is scored, shape (scored, vocabulary). With ``packing`` (whom to tell why rows are
+    next token is scored, shape (scored, vocabulary). With ``token_weights``, of the labels' shape,
+    every log-probability is multiplied by that of its token. With ``squares`` the sums of squared
+    probabilities are there, which WPO reads. With ``packing`` (whom to tell why rows are
     not packed after all) the rows of a batch are computed as a tree, and what computes them so is
     returned.
     """
@@ -54,16 +61,18 @@ def score_agent_positions(
         fused_lm_head: bool = False,
         scored_logits: bool = False,
         num_items_in_batch: Any = None,
+        token_weights: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
         if not scored_logits and not (fused_lm_head and (compact or packed is not None)):
-            return theirs(
+            outputs = theirs(
                 *args,
                 labels=labels,
                 fused_lm_head=fused_lm_head,
                 num_items_in_batch=num_items_in_batch,
                 **kwargs,
             )
+            return weighted(outputs, token_weights)
         mask = labels[:, 1:] != IGNORED
         found = _packed(packed, kwargs, labels)
         if found is None:
@@ -76,7 +85,7 @@ def score_agent_positions(
             found = ScoredLogits(logits, everything, labels[:, 1:][mask])
         if scored_logits:
             return found.logits[found.position]
-        return _fused_output(found, mask, num_items_in_batch)
+        return weighted(_fused_output(found, mask, num_items_in_batch, squares), token_weights)
 
     base.forward = types.MethodType(forward, base)
     return packed
@@ -93,7 +102,22 @@ def _packed(
     return packed.scored_logits(ids, lengths, labels != IGNORED)
 
 
-def _fused_output(found: ScoredLogits, mask: torch.Tensor, items: Any) -> FusedCausalLMOutput:
+def weighted(outputs: Any, token_weights: torch.Tensor | None) -> Any:
+    """``outputs`` with every log-probability times the weight of its token, shape (rows, tokens).
+
+    What WPO reads, log p - log(sum of squares), stays that of the tokens without weights.
+    """
+    if token_weights is None:
+        return outputs
+    weights, squares = token_weights[:, 1:], outputs.log_sum_sq_probs
+    if squares is not None:
+        squares = squares + (weights - 1) * outputs.log_probs.detach()
+    return replace(outputs, log_probs=outputs.log_probs * weights, log_sum_sq_probs=squares)
+
+
+def _fused_output(
+    found: ScoredLogits, mask: torch.Tensor, items: Any, squares: bool
+) -> FusedCausalLMOutput:
     """What TRL's trainers read, with zeros at the positions that are not scored."""
     logp = torch.log_softmax(found.logits.float(), dim=-1)
     picked = logp[found.position, found.target]
@@ -101,6 +125,7 @@ def _fused_output(found: ScoredLogits, mask: torch.Tensor, items: Any) -> FusedC
         entropy = -(logp.exp() * logp).sum(dim=-1)[found.position]
         best = logp.argmax(dim=-1)[found.position] == found.target
         mean = found.logits.float().mean(dim=-1)[found.position]
+        squared = torch.logsumexp(2 * logp, dim=-1)[found.position] if squares else None
 
     def spread(values: torch.Tensor) -> torch.Tensor:
         return values.new_zeros(mask.shape).masked_scatter(mask, values)
@@ -110,6 +135,7 @@ def _fused_output(found: ScoredLogits, mask: torch.Tensor, items: Any) -> FusedC
         loss=-log_probs.sum() / (mask.sum().clamp(min=1) if items is None else items),
         log_probs=log_probs,
         entropy=spread(entropy),
+        log_sum_sq_probs=None if squared is None else spread(squared),
         mean_logits=spread(mean),
         is_top1=spread(best),
         label_mask=mask,

@@ -21,6 +21,8 @@ from transformers.trainer_callback import PrinterCallback  # isort: skip
 
 from tratree_cli.errors import StageError
 from tratree_cli.models.devices import own_device, precision
+from tratree_cli.models.held import held_dtype
+from tratree_cli.models.load import load_model
 from tratree_cli.training import launch
 from tratree_cli.training.deterministic_trainer import ProgressCallback, last_checkpoint
 from tratree_cli.training.params import LoraParams, Progress, TrainingParams, check_trackers
@@ -42,6 +44,15 @@ def world_size() -> int:
 def weight_dtype(config: TrainingParams) -> str:
     """In what the weights are held: frozen weights may be bfloat16, trained ones stay float32."""
     return precision(config.device, config.dtype) if config.lora else "float32"
+
+
+def load_to_train(folder: str | Path, config: TrainingParams) -> Any:
+    """The model in ``folder`` as a training, or a frozen model beside it, holds it.
+
+    Frozen weights are in the arithmetic's type unless that loses what the model was taught.
+    """
+    held = held_dtype(Path(folder), weight_dtype(config))
+    return load_model(folder, held, config.attention)
 
 
 def arguments(

@@ -41,9 +41,8 @@ def _mirror(pair: Pair, source: Columns, columns: Columns, kind_of: KindOf) -> P
         not _ends_with(columns, pair.rejected, pair.step)
         or not _ends_with(source, pair.chosen, last)
         or score < 1 - ROUNDING
-        or last == pair.step
         or NO_ACTION in (here, final)
-        or here == final
+        or here == final  # as where the two turns are one
     ):
         return None
     return Pair(

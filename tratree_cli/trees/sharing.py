@@ -10,15 +10,6 @@ import numpy as np
 from tratree_cli.trees.columns import Columns, IntArray
 
 
-def sharing_ratio(columns: Columns, characters: IntArray) -> float:
-    """Characters of all counted trajectories over those of their distinct beginnings.
-
-    1.0 where nothing is shared, and for no steps.
-    """
-    flat, unique = read_and_distinct(columns, characters)
-    return flat / unique if unique else 1.0
-
-
 def read_and_distinct(columns: Columns, characters: IntArray) -> tuple[int, int]:
     """Characters of all counted trajectories, and those of their distinct beginnings.
 

@@ -41,13 +41,12 @@ class TrajectoryRanks:
 
     @cached_property
     def through(self) -> IntArray:
-        """Of the trajectories through each node, ``[N]``."""
+        """Of the trajectories through each node, ``[N]``; roots are no branches."""
         forest, order = self._forest, self._order
         taken = forest.columns.lengths[order]
         place = np.zeros(len(forest.columns), dtype=np.int64)
         place[order] = np.arange(len(order))
         best = np.full(len(forest), len(order), dtype=np.int64)
-        best[forest.roots] = 0
         inside = forest.step_node >= 0
         owner = np.repeat(np.arange(len(forest.columns)), forest.columns.lengths)[inside]
         assert int(taken.sum()) == len(owner), "every counted step has a node"

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from peft import LoraConfig, get_peft_model
 from transformers import (
     Gemma3TextConfig,
     LlamaConfig,
@@ -74,6 +75,7 @@ def gradients(model: Any, logps: list[torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def assert_equal(model: Any, rows: list[list[int]], scored: list[list[int]], budget: int) -> None:
+    """Also leaves the gradients of the packed computation with the model."""
     tries = build_tries(rows, budget)
     plain, packed = row_wise(model, rows, scored), row_log_probs(model, tries, scored)
     for expected, got in zip(plain, packed, strict=True):
@@ -130,6 +132,95 @@ def test_paths_that_are_copied_out_give_the_same(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segments, "serves", lambda *_: False)
         assert_equal(tiny("llama"), *case, 0)
+
+
+WAYS = ("all weights", "an adapter", "recomputed", "an adapter, recomputed")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_gradients_are_those_of_the_rows_at_each_of_several_optimizer_steps(way: str) -> None:
+    @settings(max_examples=5, deadline=None)
+    @given(cases=st.lists(rows_with_masks(), min_size=3, max_size=3))
+    def check(cases: list[tuple[list[list[int]], list[list[int]]]]) -> None:
+        model = tiny("qwen2")
+        if "adapter" in way:
+            # Random adapters on both sides: as they start, one side's gradient is zero.
+            adapter = LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)
+            model = get_peft_model(model, adapter).get_base_model()
+        if "recomputed" in way:
+            model.gradient_checkpointing_enable()
+        trained = [weight for weight in model.parameters() if weight.requires_grad]
+        optimizer = torch.optim.AdamW(trained, lr=1e-3)
+        for rows, scored in cases:
+            assert_equal(model, rows, scored, 0)
+            assert all(weight.grad is not None for weight in trained)
+            optimizer.step()
+
+    check()
+
+
+@settings(max_examples=8, deadline=None)
+@given(case=rows_with_masks(), cut=st.integers(1, 6))
+def test_gradients_that_tries_accumulate_are_those_of_the_rows_together(
+    case: tuple[list[list[int]], list[list[int]]], cut: int
+) -> None:
+    model, (rows, scored) = tiny("llama"), case
+    (-torch.cat(row_wise(model, rows, scored)).sum()).backward()
+    wanted = {name: weight.grad.clone() for name, weight in model.named_parameters()}
+    model.zero_grad()
+    for part in (slice(None, cut), slice(cut, None)):
+        if rows[part]:
+            packed = row_log_probs(model, build_tries(rows[part]), scored[part])
+            (-torch.cat(packed).sum()).backward()
+    scale = max(float(gradient.abs().max()) for gradient in wanted.values())
+    for name, weight in model.named_parameters():
+        assert float((weight.grad - wanted[name]).abs().max()) < 1e-5 * scale + 1e-9, name
+
+
+@settings(max_examples=8, deadline=None)
+@given(case=rows_with_masks())
+def test_in_bfloat16_they_agree_within_its_rounding(
+    case: tuple[list[list[int]], list[list[int]]],
+) -> None:
+    model, (rows, scored) = tiny("llama"), case
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        plain = row_wise(model, rows, scored)
+        packed = row_log_probs(model, build_tries(rows), scored)
+    # Eight bits of logits of a few units.
+    torch.testing.assert_close(torch.cat(packed), torch.cat(plain), rtol=0.02, atol=0.02)
+    wanted, found = gradients(model, plain), gradients(model, packed)
+    scale = max(float(gradient.abs().max()) for gradient in wanted.values())
+    for name, gradient in wanted.items():
+        assert float((gradient - found[name]).abs().max()) < 0.05 * scale, name
+
+
+def test_rows_without_a_scored_token_and_rows_of_one_token_add_nothing() -> None:
+    rows = [[1, 2, 3, 4], [1, 2], [1], [1, 2, 3, 4]]
+    assert_equal(tiny("llama"), rows, [[0, 0, 1, 1], [0, 0], [0], [0, 0, 0, 0]], 0)
+
+
+def test_segments_of_one_length_together_give_the_very_numbers_of_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    numbers = np.random.default_rng(0)
+    trunk = numbers.integers(0, 39, 30).tolist()
+    rows = [trunk + numbers.integers(0, 39, size).tolist() for size in (60, 60, 60, 71, 71, 50)]
+    scored = [[0] * 30 + [1] * (len(row) - 30) for row in rows]
+
+    def computed() -> list[torch.Tensor]:
+        model = tiny("llama")
+        logps = torch.cat(row_log_probs(model, build_tries(rows), scored))
+        logps.sum().backward()
+        return [logps, *(weight.grad for weight in model.parameters())]
+
+    together = computed()
+    theirs = key_blocks.batches
+
+    def alone(runs: Any, device: Any) -> list[Any]:
+        return [batch for run in runs for batch in theirs([run], device)]
+
+    monkeypatch.setattr(key_blocks, "batches", alone)
+    assert all(torch.equal(*both) for both in zip(together, computed(), strict=True))
 
 
 def test_a_chain_two_hundred_deep_with_a_branch_at_every_token() -> None:

@@ -11,6 +11,7 @@ import torch
 from transformers import Gemma2Config, GraniteConfig
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
+from tests.tiny_models import make_model
 from tests.training.tree_packing.test_equality import CONFIGS, SIZES, row_wise, tiny
 from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.training.data import PairRow, pair_rows
@@ -19,6 +20,8 @@ from tratree_cli.training.reference import reference_logps, scored_sequences
 from tratree_cli.training.scored_head import token_kl
 from tratree_cli.training.tree_packing import frozen, scorer
 from tratree_cli.training.tree_packing.frozen import FrozenModel, pieces, summed_log_probs
+from tratree_cli.training.tree_packing.scorer import given_up
+from tratree_cli.training.tree_packing.support import head_rescales
 
 RESCALED = {
     "gemma2": Gemma2Config(**SIZES, head_dim=8, final_logit_softcapping=30.0),
@@ -36,7 +39,8 @@ def sums(model: Any, ids: list[list[int]], masks: list[list[int]], tokens: int) 
     with FrozenModel(model, batch=3) as scored:
         for piece in pieces(ids, masks, tokens):
             summed_log_probs(scored, piece, found)
-        assert scored.remark == ""
+        whole = "its head rescales the logits"
+        assert scored.remark == (given_up(whole) if head_rescales(model) else "")
     return found
 
 
@@ -73,6 +77,34 @@ def test_scores_by_trees_are_the_scores_by_rows(
     by_trees = reference_logps(weaker, rows)
     np.testing.assert_allclose(by_trees.chosen, by_rows.chosen, rtol=1e-6, atol=1e-5)
     np.testing.assert_allclose(by_trees.rejected, by_rows.rejected, rtol=1e-6, atol=1e-5)
+    assert by_rows.sharing is None and by_trees.sharing is not None
+    assert by_trees.sharing.flat == sum(row.tokens for row in rows)
+    assert by_trees.sharing.ratio > 1 and by_trees.sharing.repeated == 0
+
+
+def test_scores_in_several_pieces_say_what_the_pieces_repeat(
+    weaker: Path, rows: list[PairRow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = reference_logps(weaker, rows).sharing
+    monkeypatch.setattr(frozen, "TOKENS", max(row.length for row in rows))
+    cut = reference_logps(weaker, rows).sharing
+    assert whole is not None and cut is not None
+    assert cut.repeated == cut.unique - whole.unique > 0
+    assert cut.flat == whole.flat
+
+
+def test_a_reference_with_another_tokenizer_is_scored_by_the_trees_of_its_own_tokens(
+    rows: list[PairRow], pairs: Any, tmp_path: Path
+) -> None:
+    other = make_model(tmp_path / "other", family="llama2", seed=5)
+    theirs = pair_rows(load_tokenizer(other), pairs)[0]
+    by_trees = reference_logps(other, theirs)
+    by_rows = reference_logps(other, theirs, by_trees=False)
+    np.testing.assert_allclose(by_trees.chosen, by_rows.chosen, rtol=1e-6, atol=1e-5)
+    np.testing.assert_allclose(by_trees.rejected, by_rows.rejected, rtol=1e-6, atol=1e-5)
+    assert by_trees.sharing is not None
+    assert by_trees.sharing.flat == sum(row.tokens for row in theirs)
+    assert by_trees.sharing.flat != sum(row.tokens for row in rows)
 
 
 def test_a_packed_score_that_differs_is_computed_by_rows_and_said(
@@ -81,6 +113,7 @@ def test_a_packed_score_that_differs_is_computed_by_rows_and_said(
     monkeypatch.setattr(scorer, "TOLERANCE", dict.fromkeys(scorer.TOLERANCE, -1.0))
     found = reference_logps(weaker, rows)
     assert "tree packing is off for this model" in " ".join(found.remarks)
+    assert found.sharing is None
     np.testing.assert_array_equal(
         found.chosen, reference_logps(weaker, rows, by_trees=False).chosen
     )

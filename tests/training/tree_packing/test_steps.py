@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,9 +16,11 @@ from tratree_cli.models.load import load_model, load_tokenizer
 from tratree_cli.training.data import PairRow, SFTRow, pair_rows, sft_rows
 from tratree_cli.training.deterministic_trainer import BatchesByTree
 from tratree_cli.training.imitation import train_sft
+from tratree_cli.training.lengths import LengthPolicy
 from tratree_cli.training.params import DPOParams, LoraParams, SFTParams
 from tratree_cli.training.preference import train_dpo
 from tratree_cli.training.reference import reference_logps, with_reference
+from tratree_cli.training.tree_packing.trie import build_tries
 
 CURVES = ("loss", "grad_norm", "margin", "logps_chosen", "logps_rejected")
 WAYS: dict[str, dict[str, Any]] = {
@@ -92,6 +95,41 @@ def test_a_live_reference_and_the_explicit_divergence_are_computed_by_trees_too(
     assert_same_curves(results, 2e-4)
     plain, packed = ([value for _, value in run.curves["kl"]] for run in results)
     assert packed == pytest.approx(plain, rel=2e-4, abs=1e-6)
+
+
+def test_equal_pairs_and_an_empty_answer_train_as_rows_do(
+    policy: Path, weaker: Path, pairs: Any, tmp_path: Path
+) -> None:
+    """What is left of an empty answer is the token that ends it."""
+    empty = replace(pairs[0], rejected=[{"role": "assistant", "content": ""}])
+    given = pair_rows(load_tokenizer(policy), [pairs[0], pairs[0], pairs[1], empty, empty])[0]
+    assert sum(given[-1].rejected_mask) < 3
+    scores = reference_logps(weaker, given)
+    np.testing.assert_allclose(scores.chosen[:2], scores.chosen[0], rtol=1e-6)
+    config = DPOParams(max_steps=3, batch_size=5, beta=0.3, group_by_length=False)
+    results = both(policy, with_reference(given, scores), config, tmp_path)
+    assert_same_curves(results, 5e-4)
+    assert results[1].sharing.unique < sum(row.tokens for row in given[2:4])
+
+
+def test_a_history_beyond_the_context_is_shortened_before_rows_become_trees(
+    policy: Path, weaker: Path, pairs: Any, tmp_path: Path
+) -> None:
+    turns = [
+        {"role": role, "content": f"{word} [SEP] {number}"}
+        for number in range(9)
+        for role, word in (("assistant", "Action: search[red shirt]"), ("user", "Page 1 [SEP]"))
+    ]
+    long = [replace(pair, prompt=[*pair.prompt, *turns]) for pair in pairs[:3]]
+    whole, _ = pair_rows(load_tokenizer(policy), long)
+    most = max(row.length for row in whole) - 40
+    rows, report = pair_rows(load_tokenizer(policy), long, LengthPolicy(most, "keep-last-turns"))
+    assert report.shortened == 3
+    (trie,) = build_tries([ids for row in rows for ids in row.sequences], budget=4 * most)
+    assert max(map(len, trie.paths)) <= most
+    given = with_reference(rows, reference_logps(weaker, rows))
+    config = DPOParams(max_steps=2, batch_size=3, group_by_length=False)
+    assert_same_curves(both(policy, given, config, tmp_path), 5e-4)
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -6,10 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from transformers import Lfm2Config, Lfm2ForCausalLM
 
 from tests.tiny_models import digests
 from tratree_cli.models.load import load_model, load_tokenizer
+from tratree_cli.sections import LOSSES
 from tratree_cli.training.data import PairRow, pair_rows
 from tratree_cli.training.params import DPOParams, LoraParams
 from tratree_cli.training.preference import train_dpo
@@ -47,6 +50,41 @@ def test_steps_by_trees_have_the_losses_of_steps_by_rows(
         packed = [value for _, value in by_trees.curves[name]]
         assert packed == pytest.approx(plain, rel=2e-4, abs=2e-4), name
     assert not by_trees.remarks
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_by_trees_has_the_gradient_of_rows(
+    loss: str, policy: Path, rows: list[PairRow], tmp_path: Path
+) -> None:
+    config = replace(one_batch(rows), loss_type=loss, max_steps=1)
+    runs = [
+        trained(policy, rows, replace(config, tree_packing=mode), tmp_path / mode)
+        for mode in ("off", "on")
+    ]
+    for name in ("loss", "grad_norm"):
+        plain, packed = (run.curves[name][0][1] for run in runs)
+        assert packed == pytest.approx(plain, rel=2e-4, abs=2e-4), name
+
+
+def test_an_interrupted_training_by_trees_resumes_to_the_same_bytes(
+    policy: Path, rows: list[PairRow], tmp_path: Path
+) -> None:
+    config = replace(STEPS, max_steps=6, checkpoint_every=2, tree_packing="on", learning_rate=1e-3)
+    whole = trained(policy, rows, config, tmp_path / "whole")
+    assert whole.sharing is not None
+
+    def interrupt(done: int, total: int, facts: Any) -> None:
+        assert facts["shared"] > 1 and facts["distinct"] == whole.sharing.unique
+        assert facts["seconds saved"] > 0
+        if done == 5:
+            raise KeyboardInterrupt
+
+    cut = tmp_path / "cut"
+    with pytest.raises(KeyboardInterrupt):
+        train_dpo(policy, rows, config, cut / "out", cut / "work", interrupt)
+    assert trained(policy, rows, config, cut).resumed_from == 4
+    assert digests(tmp_path / "whole" / "out") == digests(cut / "out")
 
 
 def test_training_by_trees_again_gives_the_same_bytes(
@@ -101,6 +139,33 @@ def test_a_model_that_cannot_be_packed_says_so_and_keeps_the_order_of_rows(
     made = decide(replace(STEPS, tree_packing="on"), rows, model)
     assert not made
     assert "linear_attention" in made.remark
+
+
+def test_a_model_with_convolutions_trains_and_scores_by_rows_and_says_so_once(
+    policy: Path, pairs: Any, tmp_path: Path
+) -> None:
+    tokenizer = load_tokenizer(policy)
+    config = Lfm2Config(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=2, layer_types=["conv", "full_attention"],
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    folder = tmp_path / "model"
+    Lfm2ForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    plain = pair_rows(tokenizer, pairs)[0]
+    scores = reference_logps(folder, plain)
+    by_rows = reference_logps(folder, plain, by_trees=False)
+    np.testing.assert_array_equal(scores.chosen, by_rows.chosen)
+    assert not by_rows.remarks
+    given = with_reference(plain, scores)
+    result = trained(folder, given, replace(STEPS, tree_packing="on"), tmp_path / "on")
+    for remarks in (scores.remarks, result.remarks):
+        (said,) = remarks
+        assert "its layers have conv, which no tree can mask" in said
+    assert result.sharing is None and scores.sharing is None
+    off = trained(folder, given, STEPS, tmp_path / "off")
+    assert result.curves["loss"] == off.curves["loss"]
 
 
 def test_rows_computed_one_by_one_leave_no_trace_of_packing(

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tratree_cli.errors import InputError
-from tratree_cli.training.tree_packing.decision import sharing_in_batches
-from tratree_cli.training.tree_packing.trie import build_tries
+from tratree_cli.training.tree_packing.decision import repeated_by_cuts, sharing_in_batches
+from tratree_cli.training.tree_packing.trie import build_tries, repeated_tokens
 
 ROWS = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=8), min_size=1, max_size=8)
 
 
+@settings(deadline=None)
 @given(ROWS, st.sampled_from((0, 8, 11)))
 def test_every_row_is_a_path(rows: list[list[int]], budget: int) -> None:
     tries = build_tries(rows, budget)
@@ -28,6 +29,7 @@ def test_every_row_is_a_path(rows: list[list[int]], budget: int) -> None:
             assert trie.parent[path].tolist() == [-1, *path[:-1].tolist()]
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_each_distinct_prefix_is_one_node(rows: list[list[int]]) -> None:
     (trie,) = build_tries(rows)
@@ -35,6 +37,7 @@ def test_each_distinct_prefix_is_one_node(rows: list[list[int]]) -> None:
     assert len(trie) == len(prefixes)
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_ancestors_are_what_the_euler_tour_says(rows: list[list[int]]) -> None:
     (trie,) = build_tries(rows)
@@ -61,6 +64,23 @@ def test_sharing_counts_flat_and_unique_tokens_and_a_cut_repeats_some() -> None:
     assert whole.ratio == pytest.approx(11 / 6)
     nodes, cut = (sum(map(len, build_tries(rows, budget))) for budget in (0, 5))
     assert (nodes - whole.unique, cut, cut - nodes) == (0, 8, 2)
+
+
+@settings(deadline=None)
+@given(ROWS, st.sampled_from((8, 11)))
+def test_what_pieces_repeat_is_counted_exactly(rows: list[list[int]], budget: int) -> None:
+    (whole,), cut = build_tries(rows), build_tries(rows, budget)
+    assert repeated_tokens(rows, cut) == sum(map(len, cut)) - len(whole)
+    assert repeated_tokens(rows, [whole]) == 0
+
+
+def test_rows_of_a_tree_that_meet_in_several_batches_repeat_what_they_share() -> None:
+    rows = [_Row("a", ([1, 2, 3, number],)) for number in range(4, 9)]
+    rows += [_Row("b", ([1, 9, 9],)), _Row("b", ([1, 9, 8],))]
+    assert repeated_by_cuts(rows, 7) == 0
+    # Two, two and one of the first tree: three tokens twice again; "b" is cut once, after one row.
+    assert repeated_by_cuts(rows, 2) == 2 * 3 + 2
+    assert repeated_by_cuts(rows[:5], 2) == 2 * 3
 
 
 def test_a_row_beyond_the_budget_is_refused_in_a_sentence() -> None:

@@ -108,6 +108,25 @@ class RowCache:
             seen.append(block[self._first : last, :, : self._length])
         return seen[0], seen[1]
 
+    def put(
+        self,
+        layer: int,
+        rows: torch.Tensor,
+        columns: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+    ) -> None:
+        """Store one token's ``[heads, size]`` keys and values for each of ``rows``."""
+        if self.storage is None:
+            self._allocate(keys.shape[1], keys.shape[2], keys.dtype, keys.device)
+        assert self.storage is not None
+        self.storage[layer, 0, rows, :, columns] = keys
+        self.storage[layer, 1, rows, :, columns] = values
+
+    def use(self, columns: int) -> None:
+        """The first ``columns`` of any row may be in use, and are kept when the storage grows."""
+        self._used = max(self._used, columns)
+
     def _find_places(self, heads: int) -> torch.Tensor:
         """The places of row, token and head (in this order), counted in heads' columns."""
         positions, device = self._positions, self._positions.device

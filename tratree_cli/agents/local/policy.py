@@ -1,39 +1,36 @@
 """The local engine: one transformers model, many conversations, one forward pass for all.
 
 ``generate`` reads the whole history on every turn and draws from one generator for the batch. Here
-each conversation keeps its keys and values (``RowCache``) and its own numbers (``Draws``), and what
-a turn costs is its new tokens. New observations are read together (padded on the left inside the
-chunk, positions explicit), then the answers grow one token per pass; a row whose turn
-ends leaves the pass, and when half of them have, the replies so far are returned, so that one long
-answer does not delay the rest.
+each conversation keeps its keys and values and its own numbers (``Draws``), and what a turn costs
+is its new tokens. Which conversations a forward pass reads is decided by ``PackedPasses`` (what all
+of them begin with is read once) or by ``RowPasses``.
 
-What a row samples depends on its seed, its setting and its conversation; the shapes of the batch
-enter only through float rounding. The same submissions in the same order give the same bytes.
+What a conversation samples depends on its seed, its setting and its words; its neighbours enter
+only through float rounding. The same submissions in the same order give the same bytes.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from tratree_cli.agents.local.kv_cache import RowCache
-from tratree_cli.agents.local.model import (
-    load_model,
-    stop_tokens,
-    supported_context,
-    verified_pass,
-)
-from tratree_cli.agents.local.rows import Dialogue, RowOrder
+from tratree_cli.agents.local.attention_masks import layer_masks
+from tratree_cli.agents.local.model import load_model, stop_tokens, supported_context
+from tratree_cli.agents.local.packed_passes import PackedPasses, verified_packed
+from tratree_cli.agents.local.row_passes import RowPasses
+from tratree_cli.agents.local.rows import Dialogue
 from tratree_cli.agents.local.token_sampling import Draws, sample
-from tratree_cli.agents.policy import Opening, Reply, Turn
+from tratree_cli.agents.policy import Message, Opening, Reply, Turn
 from tratree_cli.formats.rollouts import CONTEXT_OVERFLOW
 from tratree_cli.models.chat_encoding import TurnEncoder
 
-PREFILL_TOKENS = 16_384
-"""So many tokens (padding included) are read in one pass at most; bounds memory."""
+EACH, SHARED = "each", "shared"
+"""Ways of reading: every conversation its whole text, or what they begin with once."""
 
 
 class LocalPolicy:
@@ -41,7 +38,9 @@ class LocalPolicy:
 
     ``device`` and ``dtype`` as in ``models.devices``. ``max_context`` (tokens; at most what the
     model has positions for) ends conversations that outgrow it; ``max_new_tokens`` is the longest
-    turn. Raises ``InputError`` for a model that the engine cannot run.
+    turn. ``reading`` is ``each`` (every conversation reads its whole text) or ``shared`` (what all
+    of them begin with is read once, where the model allows it). Raises ``InputError`` for a model
+    that the engine cannot run.
     """
 
     def __init__(
@@ -52,6 +51,7 @@ class LocalPolicy:
         dtype: str = "auto",
         max_context: int = 4096,
         max_new_tokens: int = 128,
+        reading: str = EACH,
     ) -> None:
         self._model, tokenizer = load_model(model_dir, device, dtype)
         self._device = self._model.device
@@ -60,10 +60,9 @@ class LocalPolicy:
         self.max_new_tokens = max_new_tokens
         self._longest = max((len(token) for token in tokenizer.get_vocab()), default=1)
         self._forbidden = self._find_forbidden(len(tokenizer))
-        self._cache = self._empty_cache()
-        self._pass = verified_pass(self._model, self._empty_cache())
+        self.passes = self._choose_passes(reading)
         self._dialogues: dict[int, Dialogue] = {}
-        self._rows = RowOrder(self._cache)
+        self._beginnings: dict[str, list[int]] = {}
         self._queue: list[Dialogue] = []
         self._replies: list[Reply] = []
 
@@ -77,9 +76,10 @@ class LocalPolicy:
                 top_p=float(setting.get("top_p", 1.0)),
                 constrained=setting.get("constrain") in (True, "available"),
                 messages=list(opening.prefix),
+                beginning=self._beginning(opening.prefix),
             )
             self._dialogues[opening.slot] = dialogue
-            self._rows.add(dialogue)
+            self.passes.add(dialogue)
 
     def submit(self, turns: Sequence[Turn]) -> None:
         for turn in turns:
@@ -98,11 +98,9 @@ class LocalPolicy:
     def collect(self) -> list[Reply]:
         if self._replies:
             return self._hand_out()
+        queue, self._queue = self._queue, []
         with torch.inference_mode():
-            self._read_queue()
-            enough = self._rows.running // 2
-            while self._rows.running > enough or (self._rows.running and not self._replies):
-                self._decode()
+            self.passes.advance(queue, self._sample)
         return self._hand_out()
 
     @torch.inference_mode()
@@ -113,23 +111,38 @@ class LocalPolicy:
                 continue
             if dialogue in self._queue:
                 self._queue.remove(dialogue)
-            self._rows.remove(dialogue)
+            self.passes.remove(dialogue)
             self._replies = [reply for reply in self._replies if reply.slot != slot]
 
     def close(self) -> None:
         self._dialogues, self._queue, self._replies = {}, [], []
-        self._cache = self._empty_cache()
-        self._rows = RowOrder(self._cache)
+        self.passes.clear()
 
     def transcript(self, slot: int) -> list[int]:
         """All ids of a conversation so far: what was read and what was sampled."""
         dialogue = self._dialogues[slot]
         return dialogue.ids + dialogue.pending
 
-    def _empty_cache(self) -> RowCache:
-        layers = int(self._model.config.get_text_config().num_hidden_layers)
-        paged = self._device.type == "cpu"
-        return RowCache(layers, longest=self.max_context, paged=paged)
+    def _choose_passes(self, reading: str) -> PackedPasses | RowPasses:
+        if reading == SHARED:
+            window = layer_masks(self._model.config).window
+            packed = verified_packed(self._model, self.max_context, window)
+            if packed is not None:
+                return packed
+        return RowPasses(self._model, self.max_context)
+
+    def _beginning(self, prefix: Sequence[Message]) -> list[int]:
+        """The ids with which every conversation of a prompt begins."""
+        if not prefix:
+            return []
+        name = json.dumps([dict(message) for message in prefix])
+        if name not in self._beginnings:
+            first, second = (
+                self.chat.whole([*prefix, {"role": "user", "content": word}]) for word in "a7"
+            )
+            same = (one == other for one, other in zip(first, second, strict=False))
+            self._beginnings[name] = first[: sum(takewhile(bool, same))]
+        return self._beginnings[name]
 
     # Turning observations into ids
 
@@ -167,45 +180,10 @@ class LocalPolicy:
         forbidden[[number for number in self.chat.stop_ids if number < size]] = False
         return forbidden.to(self._device)
 
-    # Forward passes
+    # Sampling
 
-    def _read_queue(self) -> None:
-        """Read all queued chunks and sample the first token of each answer."""
-        queue = sorted(self._queue, key=lambda waiting: (-len(waiting.pending), waiting.slot))
-        self._queue = []
-        # Before rows are exchanged, all of them must exist.
-        self._cache.reserve(len(self._rows), self._cache.columns)
-        while queue:
-            width = len(queue[0].pending)
-            count = max(1, PREFILL_TOKENS // width)
-            part, queue = queue[:count], queue[count:]
-            self._rows.start(part)
-            self._forward(sorted(part, key=lambda dialogue: dialogue.row), width)
-
-    def _decode(self) -> None:
-        """One token for each running row."""
-        self._forward(self._rows.running_dialogues(), 1)
-
-    def _forward(self, part: Sequence[Dialogue], width: int) -> None:
-        """Read the pending ids of neighbouring rows (at most ``width`` each) and sample."""
-        # Plain lists, and one tensor of each: a tensor for every row costs more than a small model.
-        ids: list[list[int]] = []
-        positions: list[list[int]] = []
-        for dialogue in part:
-            start, new = len(dialogue.ids), dialogue.pending
-            padding = width - len(new)
-            ids.append([0] * padding + new)
-            positions.append([-1] * padding + list(range(start, start + len(new))))
-            dialogue.ids += new
-            dialogue.pending = []
-        length = max(len(dialogue.ids) for dialogue in part)
-        self._cache.reserve(len(self._rows), length)
-        logits = self._pass(
-            self._cache, part[0].row, torch.tensor(ids), torch.tensor(positions), length
-        )
-        self._append(part, logits)
-
-    def _append(self, part: Sequence[Dialogue], logits: torch.Tensor) -> None:
+    def _sample(self, part: Sequence[Dialogue], logits: torch.Tensor) -> list[Dialogue]:
+        """One token for each row of ``logits``; those whose turn ended."""
         logits = logits.masked_fill(self._forbidden, float("-inf"))
         if self._device.type == "mps":
             logits = logits.cpu()  # Sampling needs float64, which there is not on Apple's GPUs.
@@ -230,9 +208,7 @@ class LocalPolicy:
                 cut = dialogue.budget < self.max_new_tokens
                 self._answer(dialogue, CONTEXT_OVERFLOW if cut else None)
                 ended.append(dialogue)
-        # From the last row on: then each is exchanged with a row that is still running, if any.
-        for dialogue in reversed(ended):
-            self._rows.stop(dialogue)
+        return ended
 
     def _constrain(self, logits: torch.Tensor, dialogue: Dialogue) -> None:
         """Leave only what continues an available action (``constrain = "available"``)."""

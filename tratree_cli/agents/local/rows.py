@@ -6,8 +6,10 @@ places for that, as few of them as possible.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+import torch
 
 from tratree_cli.agents.local.kv_cache import RowCache
 from tratree_cli.agents.local.token_sampling import Draws
@@ -20,7 +22,9 @@ class Dialogue:
 
     ``output`` are the tokens of the turn that is being sampled, ``answer`` the text of the last
     one; ``budget`` is how many tokens the turn may have, ``allowed`` the ids of the actions that
-    may be sampled where the conversation is ``constrained``.
+    may be sampled where the conversation is ``constrained``. ``beginning`` are the ids with which
+    all conversations of its prompt begin; ``after`` of its ids are kept for all of them together
+    (``packed_passes``).
     """
 
     slot: int
@@ -36,6 +40,17 @@ class Dialogue:
     answer: str = ""
     budget: int = 0
     allowed: list[list[int]] = field(default_factory=list)
+    beginning: list[int] = field(default_factory=list)
+    after: int = 0
+
+    @classmethod
+    def reading(cls, slot: int, ids: Sequence[int]) -> Dialogue:
+        """A conversation without words, which is about to read ``ids``."""
+        return cls(slot, Draws(slot), 0.0, 1.0, False, [], pending=list(ids))
+
+
+Sample = Callable[[Sequence[Dialogue], torch.Tensor], list[Dialogue]]
+"""Takes conversations and their logits, samples a token for each, returns those that ended."""
 
 
 class RowOrder:

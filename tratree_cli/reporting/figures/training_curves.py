@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tratree_cli.display.blocks import Figure, Point, Series
-from tratree_cli.methods.registry import is_method, method, title
+from tratree_cli.methods.registry import is_method, method
+from tratree_cli.reporting.cohorts import Cohort
 from tratree_cli.reporting.environments import in_each_environment
 from tratree_cli.reporting.report_data import ReportData
 from tratree_cli.reporting.rows import EvaluationRow
@@ -66,7 +67,7 @@ def _curves(rows: Sequence[EvaluationRow]) -> dict[str, Curves]:
         sampled = is_method(row.descriptor.method) and method(row.descriptor.method).best_of > 1
         if record is not None and record.is_file() and not sampled:
             curves = orjson.loads(record.read_bytes()).get("curves", {})
-            trained.setdefault(title(row.descriptor.method), curves)
+            trained.setdefault(Cohort((row,)).name, curves)
     return trained
 
 

@@ -15,9 +15,9 @@ def table(data: ReportData) -> Table | None:
     own = [
         group
         for group in data.cohorts
-        if group.descriptor.weak and set(group.descriptor.varied) <= {"demos.tasks"}
+        if group.descriptor.weak and set(group.descriptor.varied) <= {"demos.limit"}
     ]
-    several = several_within(own, lambda group: str(group.descriptor.parameters.get("demos.tasks")))
+    several = several_within(own, lambda group: str(group.descriptor.parameters.get("demos.limit")))
     if not several_within(own, lambda group: _weak_name(group, several)):
         return None
     where = eval_sets(own)
@@ -43,4 +43,4 @@ def _weak_name(group: Cohort, several: bool) -> str:
     name = group.descriptor.weak
     if not several:
         return name
-    return f"{name}, {group.descriptor.parameters.get('demos.tasks', '?')} demos"
+    return f"{name}, {group.descriptor.parameters.get('demos.limit', '?')} demos"

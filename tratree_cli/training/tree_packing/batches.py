@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -51,6 +52,18 @@ class Batch:
     def causal(self) -> bool:
         """Whether every segment is its own whole path, without padding."""
         return all(size == (self.width, self.width) for size in self.sizes)
+
+    @cached_property
+    def unpadded(self) -> bool:
+        """Whether every segment has Q queries."""
+        return all(queries == self.width for queries, _ in self.sizes)
+
+    @cached_property
+    def begin(self) -> int | None:
+        """The first query, where all of them follow one after the other without padding."""
+        first = int(self.queries[0])
+        along = torch.arange(first, first + len(self.queries), device=self.queries.device)
+        return first if self.unpadded and torch.equal(self.queries, along) else None
 
     @property
     def width(self) -> int:

@@ -7,14 +7,15 @@ command always trains in the same order.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Protocol
 
 from tratree_cli.training.launch import SHARDED, STRATEGY
 from tratree_cli.training.params import Sharing, TrainingParams
 from tratree_cli.training.tree_packing.scorer import WORTH_IT, given_up
-from tratree_cli.training.tree_packing.support import head_rescales, why_not_packed
+from tratree_cli.training.tree_packing.support import why_not_packed
 from tratree_cli.training.tree_packing.trie import build_tries
 
 OURS = ("auto", "sdpa")
@@ -51,8 +52,26 @@ def sharing_in_batches(rows: Sequence[TreeRow], batch: int) -> Sharing:
     for start in range(0, len(order), batch):
         sequences = [s for number in order[start : start + batch] for s in rows[number].sequences]
         flat += sum(map(len, sequences))
-        unique += sum(map(len, build_tries(sequences)))
+        unique += _distinct(sequences)
     return Sharing(flat, unique)
+
+
+def repeated_by_cuts(rows: Sequence[TreeRow], batch: int) -> int:
+    """Tokens that are computed again because rows of one tree meet in several batches."""
+    order = sorted(range(len(rows)), key=lambda number: rows[number].tree)
+    parts: dict[str, dict[int, list[list[int]]]] = {}
+    for place, number in enumerate(order):
+        part = parts.setdefault(rows[number].tree, {}).setdefault(place // batch, [])
+        part += rows[number].sequences
+    return sum(
+        sum(_distinct(part) for part in cut.values()) - _distinct(chain(*cut.values()))
+        for cut in parts.values()
+        if len(cut) > 1
+    )
+
+
+def _distinct(sequences: Iterable[list[int]]) -> int:
+    return sum(map(len, build_tries(list(sequences))))
 
 
 def decide(config: TrainingParams, rows: Sequence[TreeRow], model: Any) -> Decision:
@@ -66,15 +85,18 @@ def decide(config: TrainingParams, rows: Sequence[TreeRow], model: Any) -> Decis
     dropout = config.lora is not None and config.lora.dropout > 0
     if config.tree_packing == "auto" and (dropout or config.attention not in OURS):
         return Decision()
-    sharing = sharing_in_batches(rows, config.batch_size)
+    # Under a curriculum rows of a tree meet by chance alone.
+    sharing = sharing_in_batches(rows, 1 if config.curriculum else config.batch_size)
     if config.tree_packing == "auto" and sharing.ratio < WORTH_IT:
         return Decision()
     reason = _why_not(model)
-    return Decision(remark=given_up(reason)) if reason else Decision(sharing)
+    if reason:
+        return Decision(remark=given_up(reason))
+    return Decision(replace(sharing, repeated=repeated_by_cuts(rows, config.batch_size)))
 
 
 def _why_not(model: Any) -> str:
     strategy = os.environ.get(STRATEGY, "")
     if strategy in SHARDED:
         return f"its weights are cut into pieces ({strategy})"
-    return "its head rescales the logits" if head_rescales(model) else why_not_packed(model)
+    return why_not_packed(model)

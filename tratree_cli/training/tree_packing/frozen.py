@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from tratree_cli.training.params import Sharing
 from tratree_cli.training.tree_packing import segments
 from tratree_cli.training.tree_packing.forward import ScoredTokens, packed_states, scored_tokens
 from tratree_cli.training.tree_packing.scorer import differs, given_up
 from tratree_cli.training.tree_packing.support import head_rescales, why_not_packed
-from tratree_cli.training.tree_packing.trie import TokenTrie, build_tries
+from tratree_cli.training.tree_packing.trie import TokenTrie, build_tries, repeated_tokens
 
 TOKENS = 8192
 """Distinct tokens of a forward pass; a longer row has a pass of its own."""
@@ -55,6 +56,13 @@ def pieces(
     ]
 
 
+def sharing_of(rows: Sequence[Sequence[int]], cut: Sequence[Piece]) -> Sharing:
+    """What rows share in their pieces (``pieces``)."""
+    tries = [piece.trie for piece in cut]
+    flat, unique = sum(map(len, rows)), sum(map(len, tries))
+    return Sharing(flat, unique, repeated_tokens(rows, tries))
+
+
 class FrozenModel:
     """A causal language model without wrapper, for as long as it scores (a context manager).
 
@@ -66,7 +74,10 @@ class FrozenModel:
         self.batch = batch
         self.remark = ""
         self._rescales = head_rescales(model)
-        self._packing = packing and not self._rescales and not why_not_packed(model)
+        reason = why_not_packed(model)
+        if packing and reason:
+            self.remark = given_up(reason)
+        self._packing = packing and not reason
         self._checked: set[int] = set()
         self._before = model.config._attn_implementation
         self._device = model.get_input_embeddings().weight.device
@@ -80,6 +91,11 @@ class FrozenModel:
     def __exit__(self, *_: object) -> None:
         if self._packing:
             self.model.set_attn_implementation(self._before)
+
+    @property
+    def packing(self) -> bool:
+        """Whether what rows share is computed once; it may end with the first piece."""
+        return self._packing
 
     @property
     def vocabulary(self) -> int:
@@ -183,19 +199,26 @@ def summed_log_probs(
     model: FrozenModel,
     piece: Piece,
     into: np.ndarray[Any, np.dtype[np.float32]],
-    leading: Sequence[int] = (),
-) -> None:
+    turns: Sequence[Sequence[int]] = (),
+) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
     """Write each row's sum over its scored tokens (nats) into its place of ``into``, (rows,).
 
-    With ``leading``, a number for every row, ``into`` is (2, rows): the second sum is over that
-    many of the row's first scored tokens.
+    With ``turns``, the numbers of scored tokens of each row's turns, ``into`` is (2, rows): the
+    second sum is over the first turn. Then the sums over all single turns of the piece's rows are
+    returned, in their order.
     """
+    single: list[np.ndarray[Any, np.dtype[np.float64]]] = []
     logp = model.log_probs(piece).double()
     for row, entry in zip(piece.rows, piece.where.entries, strict=True):
-        if leading:
-            into[:, row] = float(logp[entry].sum()), float(logp[entry[: leading[row]]].sum())
+        whole = float(logp[entry].sum())
+        if turns:
+            single.append(
+                np.array([float(turn.sum()) for turn in logp[entry].split(list(turns[row]))])
+            )
+            into[:, row] = whole, single[-1][0] if len(single[-1]) else 0.0
         else:
-            into[row] = float(logp[entry].sum())
+            into[row] = whole
+    return single
 
 
 def _path(piece: Piece, number: int) -> np.ndarray:

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tratree_cli.training.tree_packing.batches import Batch, Heads, batches
+from tratree_cli.training.tree_packing.batches import Batch, Heads, Run, batches
 
 SHORT = 48
-"""Queries of a segment below which it is copied into a batch with others."""
+"""Queries of a segment below which it is padded into a batch with others of about its size."""
 ADDED_PAIRS = 2048
 """Hidden pairs of query and key that one call of a kernel less is worth."""
 
@@ -80,8 +80,13 @@ def key_blocks_of(
     spans = [(before + begin, before + end, end) for begin, end in segments]
     alone = [(begin, end, np.arange(begin, end)) for begin, end in segments]
     device = torch.device("cpu")
-    own = [batch for run in alone if run[1] - run[0] >= SHORT for batch in batches([run], device)]
-    own += batches([run for run in alone if run[1] - run[0] < SHORT], device)
+    together: dict[int, list[Run]] = {}
+    for run in alone:
+        size = run[1] - run[0]
+        # Short ones are padded to a common size; others meet those of their own size, which gives
+        # the very numbers of one after the other.
+        together.setdefault(size if size >= SHORT else 0, []).append(run)
+    own = [batch for runs in together.values() for batch in batches(runs, device)]
     return KeyBlocks(tuple(key_blocks([(0, before, 0), *spans], reach)), tuple(own))
 
 
@@ -148,7 +153,8 @@ class _Attention(torch.autograd.Function):
         layout: KeyBlocks,
     ) -> torch.Tensor:
         before = key.shape[2] - query.shape[2]
-        merged = query.new_empty((*query.shape[:-1], value.shape[-1]), dtype=torch.float32)
+        # Laid out as the queries are, token by token, so that a segment's rows are copied whole.
+        merged = torch.empty_like(query, dtype=torch.float32)
         total = merged.new_empty(query.shape[:-1])
         for batch in layout.own:
             given = (_rows(query, batch, 0), _rows(key, batch, before), _rows(value, batch, before))
@@ -181,12 +187,15 @@ class _Attention(torch.autograd.Function):
         into = (of_query, of_key[:, :, before:], of_value[:, :, before:])
         of_key[:, :, :before] = of_value[:, :, :before] = 0
         for batch in layout.own:
-            real = batch.real.view(len(batch.sizes), 1, -1)
-            # A query that is padding weighs nothing: no gradient, and a sum that is far too large.
+            mine, sums = _rows(gradient, batch, 0), _rows(total, batch, 0)
+            if not batch.unpadded:
+                # A query that is padding weighs nothing: no gradient, a sum that is far too large.
+                real = batch.real.view(len(batch.sizes), 1, -1)
+                mine, sums = mine * real[..., None], sums.masked_fill(~real, 1e9)
             found = _backward(
-                _rows(gradient, batch, 0) * real[..., None],
+                mine,
                 _rows(query, batch, 0), _rows(key, batch, before), _rows(value, batch, before),
-                _rows(result, batch, 0), _rows(total, batch, 0).masked_fill(~real, 1e9),
+                _rows(result, batch, 0), sums,
                 0.0, True, attn_mask=None, scale=ctx.scaling,
             )  # fmt: skip
             for side, mine in zip(into, found, strict=True):
@@ -205,22 +214,27 @@ class _Attention(torch.autograd.Function):
 
 
 def _rows(tensor: torch.Tensor, batch: Batch, before: int) -> torch.Tensor:
-    """``[1, heads, N, …]`` to ``[segments, heads, longest, …]``, copied where there are two."""
-    if len(batch.sizes) == 1:
-        begin = int(batch.queries[0]) + before
-        return tensor[:, :, begin : begin + batch.width]
-    taken = tensor[0].index_select(1, batch.queries + before if before else batch.queries)
-    return taken.unflatten(1, (len(batch.sizes), -1)).transpose(0, 1)
+    """``[1, heads, N, …]`` to ``[segments, heads, longest, …]``, copied unless side by side."""
+    shape = (len(batch.sizes), batch.width)
+    by_token = tensor[0].transpose(0, 1)
+    if batch.begin is None:
+        taken = by_token.index_select(0, batch.queries + before if before else batch.queries)
+    else:
+        begin = batch.begin + before
+        taken = by_token[begin : begin + len(batch.queries)]
+    return taken.unflatten(0, shape).transpose(1, 2)
 
 
 def _put(into: torch.Tensor, batch: Batch, found: torch.Tensor) -> None:
     """Write ``[segments, heads, longest, …]`` to the segments' places of ``[1, heads, N, …]``."""
-    if len(batch.sizes) == 1:
-        begin = int(batch.queries[0])
-        into[:, :, begin : begin + batch.width] = found
+    by_token, rows = into[0].transpose(0, 1), found.transpose(1, 2).flatten(0, 1)
+    if batch.begin is not None:
+        by_token[batch.begin : batch.begin + len(batch.queries)] = rows
+    elif batch.unpadded:
+        by_token.index_copy_(0, batch.queries, rows.to(into.dtype))
     else:
-        real = found.transpose(0, 1).flatten(1, 2).index_select(1, batch.places)
-        into[0].index_copy_(1, batch.queries[batch.places], real.to(into.dtype))
+        real = rows.index_select(0, batch.places)
+        by_token.index_copy_(0, batch.queries[batch.places], real.to(into.dtype))
 
 
 # PyTorch's own attention on a CPU, which also gives the sums that merging needs.

@@ -25,6 +25,8 @@ def head_rescales(model: Any) -> bool:
 def why_not_packed(model: Any) -> str:
     """Why ``model`` has to be computed row by row; empty if it can be packed."""
     config = model.config.get_text_config()
+    if head_rescales(model):
+        return "its head rescales the logits"
     kinds = getattr(config, "layer_types", None) or (FULL,)
     other = [kind for kind in dict.fromkeys(kinds) if kind not in (FULL, SLIDING)]
     if other:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +67,14 @@ def build_tries(rows: Sequence[Sequence[int]], budget: int = 0) -> list[TokenTri
         pieces[-1].append(place)
         size += added
     return [_trie(arrays, piece) for piece in pieces]
+
+
+def repeated_tokens(rows: Sequence[Sequence[int]], tries: Sequence[TokenTrie]) -> int:
+    """Tokens of ``build_tries(rows, budget)`` that two neighbouring pieces both hold."""
+    return sum(
+        common_prefix(np.asarray(rows[one.rows[-1]]), np.asarray(rows[other.rows[0]]))
+        for one, other in pairwise(tries)
+    )
 
 
 def common_prefix(first: IntArray, second: IntArray) -> int:
