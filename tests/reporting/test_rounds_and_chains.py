@@ -52,7 +52,7 @@ def test_the_staircase_has_a_column_a_link_and_the_chain_begins_with_the_method(
     assert values(stairs) == [
         ["SFT weak", 20.0, 40.0],
         ["SFT strong", 40.0, 50.0],
-        ["SFT strong, more steps", 40.0, 45.0],
+        ["SFT strong, more updates", 40.0, 45.0],
         ["W2SG MCTS", 60.0, 70.0],
         ["W2SG MCTS, restarted, all episodes", None, 75.0],
         ["W2SG MCTS, chain", 60.0, 80.0],

@@ -108,10 +108,7 @@ def learned_from(
     if kind == "pairs":
         if record.of_pairs == "mirror":
             config = config.with_values({"pairs": {"mirror": True}}, f"method {record.name}")
-        grown = [build_tree.node(config, rollouts=explored)] if explored else []
-        return mine_pairs.node(
-            config, rule=record.pair_rule, explorer=explorer, trees=grown, rollouts=explored
-        )
+        return mine_pairs.node(config, rule=record.pair_rule, explorer=explorer, rollouts=explored)
     rollouts = explored or (explore.node(config, explorer=explorer),)
     if kind == "rollouts":
         (only,) = rollouts
