@@ -448,6 +448,38 @@ class JointSection:
 
 
 @dataclass(frozen=True)
+class RoundsSection:
+    """Exploring, growing the trees and training again (methods ``METHOD/rounds``)."""
+
+    number: int = note(1, "rounds at most; `run --rounds` (ours)", least=1)
+    explorer: str = note(
+        "strong",
+        "who plays in later rounds: strong (the model of the round before), weak (whoever explored "
+        "in the first round, with new draws) or both (ours)",
+        choices=("strong", "weak", "both"),
+    )
+    init: str = note(
+        "last",
+        "where a later round's training starts: last (the model of the round before, as in ETO), "
+        "sft (the strong SFT model)",
+        choices=("last", "sft"),
+    )
+    patience: int = note(
+        1, "ends after so many rounds without a gain on dev, 0: plays them all (ours)", least=0
+    )
+    dev_tasks: int = note(200, "dev tasks played after each round, 0 for all (ours)", least=0)
+
+
+@dataclass(frozen=True)
+class ChainSection:
+    """Models that supervise each other (methods ``METHOD/chain``)."""
+
+    models: list[str] = note(
+        [], "models, the smallest first: each one's W2SG model explores for the next; `run --chain`"
+    )
+
+
+@dataclass(frozen=True)
 class EvalSection:
     split: str = note("test", "split that is evaluated")
     limit: int = note(0, "only the first N tasks are evaluated, 0: all", least=0)

@@ -62,8 +62,12 @@ def require_split(config: Config, split: str) -> None:
         raise no_such_split(facts.spec.name, split, facts.splits)
 
 
-def require_training_split(config: Config, split: str, verb: str, *, allowed: bool = False) -> None:
+def require_training_split(
+    config: Config, split: str, verb: str, *, allowed: bool = False, insist: bool = True
+) -> None:
     """Refuse a split that is there to evaluate on, unless the user insists (``--allow-test``).
+
+    Without ``insist`` the sentence does not name that flag, because there is none.
 
     Which splits are there to learn from, the environment declares (``training_splits``).
     """
@@ -74,7 +78,8 @@ def require_training_split(config: Config, split: str, verb: str, *, allowed: bo
         instead = f"use {' or '.join(training)}" if training else "it declares none to learn from"
         raise InputError(
             f"refusing to {verb} the split '{split}', which {facts.spec.name} has for evaluation: "
-            f"results on it would mean nothing; {instead}, or insist with --allow-test"
+            f"results on it would mean nothing; {instead}"
+            + (", or insist with --allow-test" if insist else "")
         )
 
 

@@ -73,13 +73,15 @@ def node(
     *,
     policies: Sequence[Node | Entry | str] | None = None,
     explorer: str = "",
+    roles: Sequence[str] = (),
     allow_test: bool = False,
 ) -> Node:
     """Exploration by the SFT model of ``explorer`` (default: the configuration's), or by policies.
 
     ``both`` are the weak and the strong one in one exploration, so that whatever is made of it is
     made of both; their episodes are those that each plays alone, and are shared with these. A
-    policy is a model (a node or an artifact) or the name of a scripted or served one.
+    policy is a model (a node or an artifact) or the name of a scripted or served one. ``roles`` are
+    theirs where their own are not what the experiment knows them by.
     """
     section = config.explore
     require_training_split(config, section.split, "explore", allowed=allow_test)
@@ -96,7 +98,7 @@ def node(
         engine=engine_parameters(config, names),
         seed=config.seed,
         policies=names,
-        roles=distinct_roles(given),
+        roles=tuple(roles) or distinct_roles(given),
         task_ids=tuple(section.task_ids),
     )
     who = {"strong": " by the strong model", "both": " by both models"}.get(role, "")

@@ -92,8 +92,13 @@ def _rule_of(pairs: Entry) -> str:
     return str(pairs.document["params"].get("rule", "tree"))
 
 
-def learned_from(config: Config, record: Method, kind: str) -> Node:
-    """The default producer of an artifact of ``kind`` that the method learns from."""
+def learned_from(
+    config: Config, record: Method, kind: str, explored: Sequence[Node | Entry] = ()
+) -> Node | Entry:
+    """The default producer of an artifact of ``kind`` that the method learns from.
+
+    ``explored`` takes the place of the exploration that it would be made from.
+    """
     if record.own_data:
         raise InputError(
             f"method '{record.name}' trains on pairs of your own; give them with --pairs FILE"
@@ -107,11 +112,12 @@ def learned_from(config: Config, record: Method, kind: str) -> Node:
     if kind == "pairs":
         if record.of_pairs == "mirror":
             config = config.with_values({"pairs": {"mirror": True}}, f"method {record.name}")
-        return mine_pairs.node(config, rule=record.pair_rule, explorer=explorer)
-    rollouts = explore.node(config, explorer=explorer)
+        return mine_pairs.node(config, rule=record.pair_rule, explorer=explorer, rollouts=explored)
+    rollouts = explored or (explore.node(config, explorer=explorer),)
     if kind == "rollouts":
-        return rollouts
-    trees = build_tree.node(config, rollouts=(rollouts,))
+        (only,) = rollouts
+        return only
+    trees = build_tree.node(config, rollouts=rollouts)
     if kind == "tree":
         return trees
     return mcts.node(config, select=record.path_rule, trees=(trees,))

@@ -73,7 +73,7 @@ def node(
     chosen = pair_rule(rule or config.pairs.rule)
 
     def explored() -> tuple[Node | Entry, ...]:
-        return (explore.node(config, explorer=explorer or chosen.explorer),)
+        return tuple(rollouts or (explore.node(config, explorer=explorer or chosen.explorer),))
 
     def compared() -> tuple[Node | Entry, ...]:
         if not chosen.with_demonstrations:
@@ -84,7 +84,7 @@ def node(
     if "tree" in chosen.sources:
         inputs["tree"] = tuple(trees or (_trees(config, chosen, compared()),))
     if "rollouts" in chosen.sources:
-        inputs["rollouts"] = tuple(rollouts or explored())
+        inputs["rollouts"] = explored()
     if "demos" in chosen.sources:
         inputs["demos"] = tuple(demonstrations or (demos.node(config),))
     return Node(

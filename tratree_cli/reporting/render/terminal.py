@@ -13,7 +13,7 @@ from tratree_cli.display.terminal_tables import FittingTable
 from tratree_cli.display.text import inert, one_line
 from tratree_cli.reporting.document import ReportDocument
 
-BRIEF = ("summary", "comparison", "controls", "data", "sweep", "tree")
+BRIEF = ("summary", "comparison", "controls", "data", "rounds", "chain", "sweep", "tree")
 """What a terminal shows unasked: results, comparisons, the data, what was varied, one tree."""
 
 
