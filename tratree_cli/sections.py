@@ -202,6 +202,9 @@ class ExploreSection:
         "", "a scripted policy that explores in the weak model's place: misaligned:0.5, ... (ours)"
     )
     backend: str = note("local", "the engine that plays models: local, or a plug-in's")
+    extra_body: dict[str, Any] = note(
+        {}, "further fields of requests to a served policy (`--extra-body`), as {top_k = 20}"
+    )
     max_new_tokens: int = note(256, "longest answer in tokens (ours)", least=1)
     max_context: int = note(4096, "longest conversation in tokens (ours)", least=1)
     constrain: bool = note(False, "decode only available actions; labelled wherever it is used")

@@ -237,6 +237,8 @@ def _coerce(value: Any, hint: Any, origin: str, dotted: str) -> Any:
 
 def _type_name(hint: Any) -> str:
     names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    if typing.get_origin(hint) is dict:
+        return "a table"
     if typing.get_origin(hint) is typing.Union:
         number, words = typing.get_args(hint)
         return f"{_type_name(number)} or {', '.join(map(repr, typing.get_args(words)))}"

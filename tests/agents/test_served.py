@@ -236,7 +236,7 @@ def test_closing_does_not_wait_for_a_server_that_hangs(server: Server) -> None:
 
 
 def test_extra_fields_reach_the_server(server: Server) -> None:
-    episodes(opened(server.url, extra={"top_k": 5}), count=1)
+    episodes(opened(server.url, extra_body={"top_k": 5}), count=1)
     assert server.requests[0]["top_k"] == 5
 
 

@@ -170,6 +170,69 @@ def test_a_served_policy_is_known_by_its_model_and_not_by_its_address(
         assert b"hush" not in place.read_bytes()
 
 
+def test_further_fields_reach_the_server_and_enter_the_key_only_when_they_are_set(
+    server: Server,
+) -> None:
+    words = ("--limit", "1", "-m", "1", "--policy", f"openai:{server.url}#toy")
+    fields = {"top_k": 20, "chat_template_kwargs": {"enable_thinking": False}}
+    plain = explore(*words)[1]
+    assert explore(*words, "--extra-body", "{}")[1]["recipe"] == plain["recipe"]
+    server.requests.clear()
+    code, typed, errors = explore(*words, "--extra-body", orjson.dumps(fields).decode())
+    assert code == 0, errors
+    assert server.requests
+    assert all(request | fields == request for request in server.requests)
+    assert typed["recipe"] != plain["recipe"]
+    configured = explore(
+        *words,
+        "--set",
+        "explore.extra_body.top_k=20",
+        "--set",
+        "explore.extra_body.chat_template_kwargs.enable_thinking=false",
+    )[1]
+    assert configured["recipe"] == typed["recipe"]
+
+
+def test_further_fields_change_no_key_where_no_served_policy_plays() -> None:
+    words = ("--limit", "1", "-m", "1", "--policy", "random")
+    plain = explore(*words)[1]
+    assert explore(*words, "--set", "explore.extra_body.top_k=20")[1]["recipe"] == plain["recipe"]
+
+
+def test_an_evaluation_sends_further_fields_too(server: Server) -> None:
+    words = ("--limit", "1", "--policy", f"openai:{server.url}#toy", "--extra-body", '{"top_k": 7}')
+    done = invoke(app, ["eval", "--json", "--no-stdin", *words])
+    assert done.exit_code == 0, done.stderr
+    assert {request["top_k"] for request in server.requests} == {7}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--extra-body", "{top_k: 20}"), "--extra-body is not JSON"),
+        (("--extra-body", "[1]"), "takes a JSON object"),
+        (("--extra-body", '{"top_k": NaN}'), "'top_k' has a value that JSON cannot hold"),
+        (("--extra-body", '{"messages": []}'), "'messages' cannot be set here"),
+        (("--extra-body", '{"temperature": 1}'), "'temperature' cannot be set here"),
+        (("--extra-body", '{"API_KEY": "x"}'), "set TRATREE_API_KEY"),
+        (("--set", "explore.extra_body.model=x"), "'model' cannot be set here: name the model"),
+        (("--set", "explore.extra_body=5"), "must be a table"),
+    ],
+)
+def test_further_fields_that_cannot_be_sent_are_a_sentence(
+    words: tuple[str, ...], said: str
+) -> None:
+    code, _, errors = explore("--policy", "openai:http://127.0.0.1:9/v1#toy", *words)
+    assert code == 2
+    assert said in errors
+
+
+def test_further_fields_without_a_served_policy_are_refused() -> None:
+    code, _, errors = explore("--policy", "random", "--extra-body", '{"top_k": 20}')
+    assert code == 2
+    assert "--extra-body is about served models" in errors
+
+
 def test_what_a_server_refuses_is_kept_with_the_episode_without_the_key(
     folder: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,8 @@ LOCAL = "local"
 Open: TypeAlias = Callable[[str, Mapping[str, Any], int], Policy]
 """``open(argument, options, batch)``: the policy that ``argument`` names, for ``batch``
 conversations at once; ``InputError`` for a bad argument. ``options`` are ``max_new_tokens`` for
-served policies, with ``max_context`` and ``device`` for engines, and none for scripted ones."""
+served policies, with ``extra_body`` where it is set; the same with ``max_context`` and ``device``
+for engines, and none for scripted ones."""
 
 
 @dataclass(frozen=True)

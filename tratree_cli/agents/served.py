@@ -53,9 +53,8 @@ class ServedPolicy:
     """Conversations with ``model`` behind one or several base ``urls`` (``http://host:8000/v1``).
 
     ``concurrency`` requests run at once, each with ``timeout`` seconds and ``retries`` repetitions.
-    ``extra`` is merged into every request body (for servers with their own fields). Refusals are
-    kept in ``refusals`` and handed to ``on_refusal`` as they come. ``key`` is used instead of the
-    environment's.
+    ``extra_body`` are further fields of every request's body. Refusals are kept in ``refusals`` and
+    handed to ``on_refusal`` as they come. ``key`` is used instead of the environment's.
     """
 
     path = "/chat/completions"
@@ -70,7 +69,7 @@ class ServedPolicy:
         retries: int = 5,
         pause: float = 0.5,
         max_new_tokens: int = 128,
-        extra: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
         on_refusal: Callable[[Mapping[str, Any]], None] | None = None,
         key: str | None = None,
     ) -> None:
@@ -81,7 +80,7 @@ class ServedPolicy:
         self._client = JsonClient(urls, key=key, timeout=timeout, retries=retries, pause=pause)
         self._model = model
         self._max_new_tokens = max_new_tokens
-        self._extra = dict(extra or {})
+        self._extra_body = dict(extra_body or {})
         self._on_refusal = on_refusal
         self.refusals: list[dict[str, Any]] = []
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="served")
@@ -168,7 +167,7 @@ class ServedPolicy:
             "max_tokens": self._max_new_tokens,
             "seed": dialogue.turn_seed,
             "stream": False,
-            **self._extra,
+            **self._extra_body,
         }
 
     def _reply(self, slot: int, dialogue: Dialogue, answer: HttpAnswer) -> Reply:

@@ -63,10 +63,18 @@ def evaluate(
             metavar="N",
         ),
     ] = 1,
+    extra: Annotated[
+        str | None,
+        typer.Option(
+            "--extra-body",
+            help="JSON object: further fields of a served model's requests; keyed.",
+            metavar="JSON",
+        ),
+    ] = None,
     engine: Annotated[str | None, typer.Option("--engine", help=ENGINE_HELP)] = None,
 ) -> None:
     """Evaluate a policy: average reward, success rate, intervals."""
-    from tratree_cli.commands.policies import open_policies
+    from tratree_cli.commands.policies import extra_body, open_policies
     from tratree_cli.display.summaries import evaluation_summary
     from tratree_cli.errors import InputError
     from tratree_cli.methods.registry import DEFAULT
@@ -80,6 +88,7 @@ def evaluate(
     if policy and model:
         raise InputError("eval takes a model or a --policy, not both; call it once for each")
     words = [policy] if policy else session.words(model or [])
+    body = extra_body(extra, words)
     policies = open_policies(session, words)
     if len(policies) > 1:
         raise InputError(f"eval takes one policy, not {len(policies)}; call it once for each")
@@ -90,6 +99,7 @@ def evaluate(
         eval__samples=samples,
         eval__temperature=temperature,
         eval__protocol=protocol,
+        explore__extra_body=body,
         explore__backend=engine,
     )
     chosen = policies[0] if policies else train_strong.node(config, DEFAULT)

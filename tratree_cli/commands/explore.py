@@ -62,6 +62,14 @@ def explore(
         str | None,
         typer.Option("--model-revision", help="What a served model's weights are; keyed."),
     ] = None,
+    extra: Annotated[
+        str | None,
+        typer.Option(
+            "--extra-body",
+            help="JSON object: further fields of a served model's requests; keyed.",
+            metavar="JSON",
+        ),
+    ] = None,
     explorer: Annotated[
         str | None, typer.Option("--explorer", help="Default explorer: weak, strong or both.")
     ] = None,
@@ -80,7 +88,7 @@ def explore(
     ] = False,
 ) -> None:
     """Let a policy play training tasks M times each (section 3.1)."""
-    from tratree_cli.commands.policies import open_policies
+    from tratree_cli.commands.policies import extra_body, open_policies
     from tratree_cli.display.progress import without_bars
     from tratree_cli.stages import explore as stage
     from tratree_cli.stages.sampling import is_interactive
@@ -90,6 +98,7 @@ def explore(
     words = [*session.words(model or []), *(policy or [])]
     if words and explorer is not None:
         raise InputError("--explorer chooses the default explorer, but who explores is given")
+    body = extra_body(extra, words)
     policies = open_policies(session, words, revision)
     names = task_names(tasks)
     config = session.config(
@@ -101,6 +110,7 @@ def explore(
         explore__limit=limit,
         explore__task_ids=names,
         explore__explorer=explorer,
+        explore__extra_body=body,
         explore__backend=None if engine == RAY else engine,
     )
     if names and limit is None and 0 < config.explore.limit < len(names):

@@ -8,8 +8,9 @@ The place where each is found now is an option of the run.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tratree_cli.agents.extra_body import parse_extra_body
 from tratree_cli.agents.registry import POLICIES, backend_of
 from tratree_cli.commands.registered import listed, policies
 from tratree_cli.commands.session import Session
@@ -26,10 +27,23 @@ def open_policies(
 
     ``revision`` is what the user says about the weights behind served models.
     """
-    served = [word for word in words if (b := backend_of(word)) and b.kind == "served"]
-    if revision and not served:
+    if revision and not _served(words):
         raise InputError("--model-revision is about served models (openai:URL#model)")
     return [_open(session, word, revision) for word in words]
+
+
+def extra_body(text: str | None, words: Sequence[str]) -> dict[str, Any] | None:
+    """``--extra-body`` for the policies that ``words`` name, of which one must be a served one."""
+    if text is None:
+        return None
+    if not _served(words):
+        raise InputError("--extra-body is about served models (openai:URL#model)")
+    return parse_extra_body(text)
+
+
+def _served(words: Sequence[str]) -> bool:
+    backends = [backend_of(word) for word in words]
+    return any(backend is not None and backend.kind == "served" for backend in backends)
 
 
 def _open(session: Session, word: str, revision: str | None) -> Entry | str:

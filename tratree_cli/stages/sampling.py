@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tratree_cli.agents.extra_body import require_extra_body
 from tratree_cli.agents.registry import LOCAL, backend_of, engine_backend
 from tratree_cli.config import Config
 from tratree_cli.envs.protocol import Environment
@@ -59,7 +60,8 @@ class EngineParameters:
     """The settings that change an episode.
 
     ``backend`` is the engine that plays the models, if any plays; ``versions`` are those of the
-    policies' backends, as far as they are above 1.
+    policies' backends, as far as they are above 1. ``extra_body`` are the further fields of the
+    requests of served policies, if any plays.
     """
 
     max_new_tokens: int
@@ -71,6 +73,7 @@ class EngineParameters:
     dtype: str = keyed_unless("auto")
     shard: int = keyed_unless(0)
     reading: str = keyed_unless("each")
+    extra_body: Mapping[str, Any] | None = keyed_unless(None)
 
 
 def engine_parameters(config: Config, policies: Sequence[str]) -> EngineParameters:
@@ -86,6 +89,8 @@ def engine_parameters(config: Config, policies: Sequence[str]) -> EngineParamete
     backends = [backend_of(name) or engine for name in policies]
     versions = {backend.name: backend.version for backend in backends if backend.version > 1}
     local = engine.name == LOCAL and engine in backends
+    require_extra_body(section.extra_body, "explore.extra_body")
+    served = any(backend.kind == "served" for backend in backends)
     return EngineParameters(
         max_new_tokens=section.max_new_tokens,
         max_context=section.max_context,
@@ -96,6 +101,7 @@ def engine_parameters(config: Config, policies: Sequence[str]) -> EngineParamete
         dtype=section.dtype,
         shard=section.shard if section.shard > section.block else 0,
         reading=section.reading if local else "each",
+        extra_body=(section.extra_body if served else None) or None,
     )
 
 
@@ -170,6 +176,7 @@ def sample(
             **({"versions": dict(engine.versions)} if engine.versions else {}),
             **({"dtype": engine.dtype} if engine.dtype != "auto" else {}),
             **({"reading": engine.reading} if engine.reading != "each" else {}),
+            **({"extra_body": dict(engine.extra_body)} if engine.extra_body else {}),
         },
     )
     return explore(
@@ -212,7 +219,10 @@ def _sources(
         elif backend is None:
             sources.append(PolicySource(name, _location(job, name), limits, engine.backend, form))
         elif backend.kind == "served":
-            served = {"max_new_tokens": engine.max_new_tokens}
+            served = {
+                "max_new_tokens": engine.max_new_tokens,
+                **({"extra_body": dict(engine.extra_body)} if engine.extra_body else {}),
+            }
             sources.append(PolicySource(name, _location(job, name), served, form=form))
         else:
             sources.append(PolicySource(name, name))
