@@ -65,6 +65,18 @@ class EnvSection:
 class ModelsSection:
     weak: str = note("tratree-s", "base of the weak model: embedded name, folder, or hub name")
     strong: str = note("tratree-m", "base of the strong model")
+    weak_chat_template_kwargs: dict[str, Any] = note(
+        {}, "arguments of the weak base model's chat template, as {enable_thinking = false}"
+    )
+    strong_chat_template_kwargs: dict[str, Any] = note(
+        {}, "arguments of the strong base model's chat template"
+    )
+
+    def chat_template_kwargs(self, role: str) -> dict[str, Any]:
+        """The arguments of the ``weak`` or the ``strong`` base model's chat template."""
+        return (
+            self.weak_chat_template_kwargs if role == "weak" else self.strong_chat_template_kwargs
+        )
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,10 @@ def _open(name: str, argument: str, options: Mapping[str, Any], batch: int) -> E
     lease, model = started(engine, folder, limits)
     try:
         new_tokens = int(options.get("max_new_tokens", 128))
-        return EnginePolicy(_client(engine, lease, model, folder, limits, new_tokens, batch), lease)
+        arguments = options.get("chat_template_kwargs") or {}
+        return EnginePolicy(
+            _client(engine, lease, model, folder, limits, new_tokens, batch, arguments), lease
+        )
     except BaseException:
         lease.close()
         raise
@@ -91,6 +94,7 @@ def _client(
     limits: Limits,
     max_new_tokens: int,
     batch: int,
+    arguments: Mapping[str, Any],
 ) -> Policy:
     """Token ids where the server and the model's template allow it, messages elsewhere."""
     common: dict[str, Any] = {
@@ -104,8 +108,10 @@ def _client(
         from tratree_cli.agents.served_tokens import TokenPolicy
         from tratree_cli.models.chat_encoding import TurnEncoder
         from tratree_cli.models.load import read_tokenizer
+        from tratree_cli.models.template_arguments import set_arguments
 
         tokenizer = read_tokenizer(folder)
+        set_arguments(tokenizer, arguments)
         try:
             chat = TurnEncoder(tokenizer, _stops(served_model(folder)))
         except InputError:
@@ -124,7 +130,8 @@ def _client(
                 adapter=model if model != BASE else "",
                 **common,
             )
-    return ServedPolicy([f"{lease.url}/v1"], model, **common)
+    extra = {"chat_template_kwargs": dict(arguments)} if arguments else {}
+    return ServedPolicy([f"{lease.url}/v1"], model, extra_body=extra, **common)
 
 
 def _stops(model: ServedModel) -> list[int]:

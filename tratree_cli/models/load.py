@@ -7,7 +7,7 @@ loaded: the bytes of a folder, or the commit that a hub name points to now.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,19 +210,24 @@ def read_tokenizer(folder: str | Path) -> Any:
         )
 
 
-def load_tokenizer(folder: str | Path) -> Any:
+def load_tokenizer(folder: str | Path, arguments: Mapping[str, Any] | None = None) -> Any:
     """The tokenizer of a model folder for training.
 
     It has a padding token and, where possible, a chat template that marks the agent's words; the
     template is stored with what is trained. ``template_note`` is set if it is not the model's own.
+    ``arguments`` are set in it (``template_arguments``).
     """
     from tratree_cli.models.chat_templates import marked_template
+    from tratree_cli.models.template_arguments import with_arguments
 
     tokenizer = read_tokenizer(folder)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     own = tokenizer.chat_template
     tokenizer.chat_template, tokenizer.template_note = marked_template(tokenizer)
+    tokenizer.chat_template = with_arguments(
+        tokenizer.chat_template, arguments or {}, f"chat_template_kwargs of {folder}"
+    )
     tokenizer.template_changed = tokenizer.chat_template != own
     return tokenizer
 

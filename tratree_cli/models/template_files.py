@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from tratree_cli.errors import InputError
 
@@ -29,11 +30,25 @@ def require_chat_template(name: str, folder: Path) -> None:
         )
 
 
+def own_template(folder: Path) -> str | None:
+    """The text of the model's chat template; None where it has none or several, or is not here."""
+    try:
+        if (folder / TEMPLATE).is_file():
+            return (folder / TEMPLATE).read_text(encoding="utf-8")
+        template = _settings(folder).get("chat_template")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return template if isinstance(template, str) else None
+
+
 def _has_template(folder: Path) -> bool:
     if (folder / TEMPLATE).is_file():
         return True
     try:
-        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-        return bool(settings.get("chat_template"))
+        return bool(_settings(folder).get("chat_template"))
     except (OSError, ValueError, AttributeError):
         return False
+
+
+def _settings(folder: Path) -> Any:
+    return json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))

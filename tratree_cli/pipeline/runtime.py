@@ -259,7 +259,9 @@ class Runtime:
 
 def _require_models(nodes: Sequence[Node]) -> None:
     """A model that cannot be had stops the command before anything is computed for it."""
-    identities = {identity for node in nodes for identity in node.models.values()}
+    from tratree_cli.models.template_arguments import files_of
+
+    identities = {files_of(identity) for node in nodes for identity in node.models.values()}
     hub = sorted(identity for identity in identities if identity.startswith("hub:"))
     if hub:
         from tratree_cli.models.load import require_resolved

@@ -55,7 +55,8 @@ class Published:
         """Whether nothing but texts and models that ship with tratree went into it."""
         from tratree_cli.models.load import EMBEDDED
 
-        models = set((self.config.get("models") or {"": "?"}).values())
+        bases = self.config.get("models") or {}
+        models = {bases.get("weak", "?"), bases.get("strong", "?")}
         embedded = self.config.get("env", {}).get("data") == "embedded"
         foreign = any(e.stage == "import" or e.summary.get("external") for e in self.lineage)
         return embedded and not foreign and (self.entry.kind == "demos" or models <= set(EMBEDDED))

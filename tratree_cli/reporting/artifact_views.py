@@ -178,7 +178,9 @@ def scored_lines(store: Store, entry: Entry, task: str | None) -> list[str]:
     from tratree_cli.models.masks import encode_conversation, scored_texts
 
     config = from_dict(entry.provenance["config"], f"the recipe of {entry.ref[:24]}")
-    tokenizer = load_tokenizer(resolve_base(config.models.strong).folder)
+    tokenizer = load_tokenizer(
+        resolve_base(config.models.strong).folder, config.models.chat_template_kwargs("strong")
+    )
     lines = []
     for name, messages, context in _conversations(entry, task):
         encoded = encode_conversation(tokenizer, messages, context=context)

@@ -25,7 +25,8 @@ def links(config: Config) -> int:
 def link(config: Config, number: int) -> Config:
     """The configuration of link ``number``, from 1: its two models, and the chain up to them.
 
-    Raises ``InputError`` for a chain of less than two models, and for one that is there twice.
+    Raises ``InputError`` for a chain of less than two models, for one that is there twice, and for
+    arguments of chat templates.
     """
     models = config.chain.models
     if len(models) < 2:
@@ -33,6 +34,12 @@ def link(config: Config, number: int) -> Config:
     for name in models:
         if models.count(name) > 1:
             raise InputError(f"--chain: the model {name} is there twice")
+    for role in ("weak", "strong"):
+        if config.models.chat_template_kwargs(role):
+            raise InputError(
+                f"models.{role}_chat_template_kwargs is about one model, and in a chain a model "
+                "takes both roles; leave it out"
+            )
     weak, strong = models[number - 1 : number + 1]
     return config.with_values(
         {

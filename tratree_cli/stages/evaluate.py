@@ -34,6 +34,7 @@ from tratree_cli.stages.sampling import (
     rollouts_summary,
     sample,
     shown_policy,
+    with_template_arguments,
 )
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def node(config: Config, *, policy: Node | Entry | str, label: str = "", best_of
     split = split_named(config, section.split)
     if not numbers:
         require_split(config, split)
-    name = policy if isinstance(policy, str) else MODEL
+    name = with_template_arguments(config, policy) if isinstance(policy, str) else MODEL
     params = EvalParameters(
         split=split,
         tasks=section.limit,

@@ -29,6 +29,7 @@ from tratree_cli.stages.sampling import (
     policy_modules,
     rollouts_summary,
     sample,
+    with_template_arguments,
 )
 
 if TYPE_CHECKING:
@@ -88,7 +89,10 @@ def node(
     role = explorer or section.explorer
     given = tuple(policies) if policies else default_policies(config, role)
     models = [policy for policy in given if not isinstance(policy, str)]
-    names = tuple(policy if isinstance(policy, str) else MODEL for policy in given)
+    names = tuple(
+        with_template_arguments(config, policy) if isinstance(policy, str) else MODEL
+        for policy in given
+    )
     params = ExploreParameters(
         m=section.m,
         temperature=tuple(section.temperature),

@@ -221,7 +221,9 @@ def device_of(wanted: str) -> str:
 
 
 def _outside(name: str, options: Options) -> Path | str | None:
-    place = options.policies.get(name)
+    from tratree_cli.models.template_arguments import files_of
+
+    place = options.policies.get(files_of(name))
     return None if place is None else base_place(place)
 
 

@@ -15,7 +15,7 @@ from tratree_cli.pipeline.graph import Job, Locations, Node, Result, Stage
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages.training_inputs import (
     base_folder,
-    base_identity,
+    base_of,
     held_version,
     length_policy,
     length_warnings,
@@ -63,7 +63,7 @@ def node(
     inputs: dict[str, Sequence[Node | Entry]] = {"pairs": (pairs,), "model": (reference,)}
     models: dict[str, str] = {}
     if policy is None:
-        models["policy"] = base_identity(config.models.strong)
+        models["policy"] = base_of(config, "strong")
     else:
         inputs["policy"] = (policy,)
     section = config.sft.of("strong")
@@ -84,6 +84,7 @@ def node(
 def run(job: Job[RefLogpsParameters]) -> Result:
     from tratree_cli.formats.pairs import read_pairs
     from tratree_cli.models.load import load_tokenizer
+    from tratree_cli.models.template_arguments import arguments_of
     from tratree_cli.training.data import Reader, shared_pair_rows
     from tratree_cli.training.params import TrainingParams
     from tratree_cli.training.reference import ReferenceLogps, reference_logps, write_logps
@@ -97,9 +98,13 @@ def run(job: Job[RefLogpsParameters]) -> Result:
         return Result({"pairs": 0, "tokens": 0})
     policy = job.maybe("policy")
     trained = policy.path if policy else base_folder(job, "policy")[0]
+    arguments = arguments_of(job.node.models.get("policy", ""))
     readers = [
-        Reader(load_tokenizer(folder), length_policy(params.max_length, params.too_long, folder))
-        for folder in (model, trained)
+        Reader(tokenizer, length_policy(params.max_length, params.too_long, folder))
+        for tokenizer, folder in (
+            (load_tokenizer(model), model),
+            (load_tokenizer(trained, arguments), trained),
+        )
     ]
     shared, lengths = shared_pair_rows(readers, [pair.messages() for pair in pairs.pairs])
     lengths.require_rows("pairs")

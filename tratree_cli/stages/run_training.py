@@ -55,6 +55,8 @@ class StartingPoint:
 
     folder: Path
     identity: Mapping[str, str]
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of a base model's template; what was trained before has its own in it."""
 
 
 @dataclass(frozen=True)
@@ -85,19 +87,22 @@ def starting_point(job: Job[Any]) -> StartingPoint:
     init = job.maybe("init")
     if init is not None:
         return StartingPoint(init.path, {"object": init.object})
-    return StartingPoint(*base_folder(job))
+    from tratree_cli.models.template_arguments import arguments_of
+
+    return StartingPoint(*base_folder(job), arguments_of(job.node.models["base"]))
 
 
 def run_training(job: Job[Any], run: TrainingRun, examples: Examples) -> Result:
     """Train on ``examples`` and write the model into the node's folder."""
     job.progress(0, 0, "loading libraries")
     from tratree_cli.models.load import load_tokenizer
+    from tratree_cli.models.template_files import TEMPLATE
     from tratree_cli.training.reference import saturation_warning
     from tratree_cli.training.trainer import TrainingTask
 
     declared, folder = run.trainer, run.start.folder
     config = training_config(job, run)
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder, run.start.chat_template_kwargs)
     job.progress(0, 0, f"encoding {declared.rows}")
     made: list[tuple[str, Sequence[Any], LengthReport, int]] = []
     if (conversations := examples.conversations) is not None:
@@ -123,6 +128,9 @@ def run_training(job: Job[Any], run: TrainingRun, examples: Examples) -> Result:
         )
         job.progress(0, 0, "loading the trainer and the model")
         result = train_distributed(job, task, training_progress(job))
+    if run.start.chat_template_kwargs:
+        # Trainers get rows of ids and store the template that they find in the base's folder.
+        (job.out / TEMPLATE).write_text(tokenizer.chat_template, encoding="utf-8")
     saturated = saturation_warning(result.facts)
     counts = {what: len(rows) for what, rows, _, _ in made}
     return Result(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -14,10 +15,12 @@ from tratree_cli.agents.registry import LOCAL, backend_of, engine_backend
 from tratree_cli.config import Config
 from tratree_cli.envs.protocol import Environment
 from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.models.template_arguments import arguments_of, files_of
 from tratree_cli.pipeline.graph import Job
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.sections import AUTO
 from tratree_cli.stages.environments import no_such_split
+from tratree_cli.stages.training_inputs import base_of
 
 if TYPE_CHECKING:
     from tratree_cli.agents.rollout import RolloutProgress
@@ -103,6 +106,31 @@ def engine_parameters(config: Config, policies: Sequence[str]) -> EngineParamete
         reading=section.reading if local else "each",
         extra_body=(section.extra_body if served else None) or None,
     )
+
+
+def with_template_arguments(config: Config, name: str) -> str:
+    """The name of a policy, with its template's arguments where it is a base model that has some.
+
+    A trained model has in its template what it was trained with.
+    """
+    if not name.startswith(BASE):
+        return name
+    found = set()
+    for role in ("weak", "strong"):
+        if config.models.chat_template_kwargs(role):
+            identity = base_of(config, role)
+            if files_of(identity) == name.removeprefix(BASE):
+                found.add(identity)
+    if len(found) > 1:
+        raise InputError(
+            f"the weak and the strong model are both {shown_policy(name)}, with other "
+            "chat_template_kwargs each; say with --set which are meant"
+        )
+    if found and config.explore.backend == "transformers":
+        raise InputError(
+            "transformers serve takes no chat_template_kwargs for a base model; use another engine"
+        )
+    return BASE + found.pop() if found else name
 
 
 def policy_modules(config: Config, policies: Sequence[str]) -> tuple[str, ...]:
@@ -217,7 +245,9 @@ def _sources(
                 PolicySource(entry.object, str(entry.path), limits, engine.backend, form)
             )
         elif backend is None:
-            sources.append(PolicySource(name, _location(job, name), limits, engine.backend, form))
+            arguments = arguments_of(name)
+            options = {**limits, "chat_template_kwargs": arguments} if arguments else limits
+            sources.append(PolicySource(name, _location(job, name), options, engine.backend, form))
         elif backend.kind == "served":
             served = {
                 "max_new_tokens": engine.max_new_tokens,
@@ -262,6 +292,9 @@ def shown_policy(name: str) -> str:
     """A policy as people read it: a model outside the store without most of its digest."""
     if not name.startswith(BASE):
         return name
+    arguments = "".join(f" {key}={json.dumps(v)}" for key, v in arguments_of(name).items())
+    if arguments:
+        return shown_policy(files_of(name)) + arguments
     kind, _, rest = name.removeprefix(BASE).partition(":")
     if kind == "hub":
         model, _, commit = rest.partition("@")
@@ -271,7 +304,7 @@ def shown_policy(name: str) -> str:
 
 def _location(job: Job[Any], name: str) -> str:
     """The address or folder of a policy that a recipe knows by its name alone."""
-    location = job.options.policies.get(name, name if "#" in name else "")
+    location = job.options.policies.get(files_of(name), name if "#" in name else "")
     if not location:
         raise InputError(f"the policy {name} has no address or folder here; name it with --policy")
     return location

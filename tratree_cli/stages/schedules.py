@@ -249,6 +249,7 @@ def _rows(job: Job[Any], entry: Entry, training: TrainingSection, model: Path, s
     from tratree_cli.formats.pairs import read_pairs
     from tratree_cli.formats.paths import read_paths
     from tratree_cli.models.load import load_tokenizer
+    from tratree_cli.models.template_arguments import arguments_of
     from tratree_cli.stages.examples import demonstrations_of
     from tratree_cli.training.data import pair_rows, sft_rows
     from tratree_cli.training.reference import read_logps
@@ -257,10 +258,11 @@ def _rows(job: Job[Any], entry: Entry, training: TrainingSection, model: Path, s
     if entry.kind == "ref-logps":
         return len(read_logps(entry.path))
     policy = length_policy(training.max_length, training.too_long, model)
+    arguments = arguments_of(job.node.models.get("base", ""))
     rows: Sequence[Any] = ()
     if entry.kind == "pairs":
         pairs = [pair.messages() for pair in read_pairs(entry.path).pairs]
-        rows = pair_rows(load_tokenizer(model), pairs, policy)[0] if pairs else ()
+        rows = pair_rows(load_tokenizer(model, arguments), pairs, policy)[0] if pairs else ()
     else:
         paths = read_paths(entry.path)
         read = Conversations([path.messages for path in paths.paths], paths.prefix)
@@ -268,5 +270,5 @@ def _rows(job: Job[Any], entry: Entry, training: TrainingSection, model: Path, s
             demonstrations = demonstrations_of(job.inputs["demos"])
             read = with_demonstrations(read, demonstrations, share, job.params.seed)
         if len(read):
-            rows = sft_rows(load_tokenizer(model), read.messages, policy, read.prefix)[0]
+            rows = sft_rows(load_tokenizer(model, arguments), read.messages, policy, read.prefix)[0]
     return len(rows)

@@ -14,7 +14,7 @@ from tratree_cli.sections import AUTO, SFT_ROLES, EvalSection, SftSection
 from tratree_cli.stages import demos, evaluate
 from tratree_cli.stages.distributed import SINGLE_PROCESS, ProcessGroupParameters, ProcessGroupSpec
 from tratree_cli.stages.evaluate import EvalParameters
-from tratree_cli.stages.training_inputs import base_identity, merge_version
+from tratree_cli.stages.training_inputs import base_of, merge_version
 from tratree_cli.training.trainer import Trainer, trainer
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def node(
             merge_version=merge_version(section, base),
         ),
         inputs=inputs,
-        models={"base": base_identity(base)},
+        models={"base": base_of(config, role)},
         files=processes.files,
         locations=Locations(base_models=(base,)),
         recorded={"role": role},

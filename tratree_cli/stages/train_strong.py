@@ -41,7 +41,7 @@ from tratree_cli.stages.schedules import (
     preference,
     turn_discount,
 )
-from tratree_cli.stages.training_inputs import base_identity, held_version, merge_version
+from tratree_cli.stages.training_inputs import base_of, held_version, merge_version
 from tratree_cli.training.trainer import TRAINERS, Trainer, trainer
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _node(config: Config, record: Method, given: Given, processes: ProcessGroupS
     if init is not None:
         inputs["init"] = (init,)
     elif config.train.init == "base":
-        models["base"] = base_identity(config.models.strong)
+        models["base"] = base_of(config, "strong")
     elif config.train.init == "sft":
         inputs["init"] = (sft.node(config, "strong"),)
     else:

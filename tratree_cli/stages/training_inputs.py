@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tratree_cli.config import Config
 from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job
 from tratree_cli.sections import AS_SFT, DpoSection, SftSection, TrainingSection
@@ -30,11 +31,29 @@ def base_identity(name: str) -> str:
     return base.identity
 
 
+def base_of(config: Config, role: str) -> str:
+    """What the ``weak`` or ``strong`` base model is keyed by, with its template's arguments."""
+    from tratree_cli.models.load import resolve_base
+    from tratree_cli.models.template_arguments import identified, require_arguments, require_read
+    from tratree_cli.models.template_files import own_template
+
+    name = config.models.weak if role == "weak" else config.models.strong
+    arguments = config.models.chat_template_kwargs(role)
+    if arguments:
+        origin = f"models.{role}_chat_template_kwargs"
+        require_arguments(arguments, origin)
+        template = own_template(resolve_base(name, download=False).folder)
+        if template is not None:
+            require_read(template, arguments, origin)
+    return identified(base_identity(name), arguments)
+
+
 def base_folder(job: Job[Any], role: str = "base") -> tuple[Path, dict[str, str]]:
     """The folder of the base model that the node is keyed with as ``role``, and its identity."""
     from tratree_cli.models.load import pinned_commit, resolve_base
+    from tratree_cli.models.template_arguments import files_of
 
-    wanted, names = job.node.models[role], job.node.locations.base_models
+    wanted, names = files_of(job.node.models[role]), job.node.locations.base_models
     for name in names:
         base = resolve_base(name, pinned_commit(wanted, name))
         if base.identity == wanted:

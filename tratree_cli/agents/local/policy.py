@@ -28,6 +28,7 @@ from tratree_cli.agents.local.token_sampling import Draws, sample
 from tratree_cli.agents.policy import Message, Opening, Reply, Turn
 from tratree_cli.formats.rollouts import CONTEXT_OVERFLOW
 from tratree_cli.models.chat_encoding import TurnEncoder
+from tratree_cli.models.template_arguments import set_arguments
 
 EACH, SHARED = "each", "shared"
 """Ways of reading: every conversation its whole text, or what they begin with once."""
@@ -39,7 +40,8 @@ class LocalPolicy:
     ``device`` and ``dtype`` as in ``models.devices``. ``max_context`` (tokens; at most what the
     model has positions for) ends conversations that outgrow it; ``max_new_tokens`` is the longest
     turn. ``reading`` is ``each`` (every conversation reads its whole text) or ``shared`` (what all
-    of them begin with is read once, where the model allows it). Raises ``InputError`` for a model
+    of them begin with is read once, where the model allows it). ``chat_template_kwargs`` are
+    arguments of its chat template. Raises ``InputError`` for a model
     that the engine cannot run.
     """
 
@@ -52,8 +54,10 @@ class LocalPolicy:
         max_context: int = 4096,
         max_new_tokens: int = 128,
         reading: str = EACH,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         self._model, tokenizer = load_model(model_dir, device, dtype)
+        set_arguments(tokenizer, chat_template_kwargs or {})
         self._device = self._model.device
         self.chat = TurnEncoder(tokenizer, stop_tokens(self._model))
         self.max_context = min(max_context, supported_context(self._model.config))
