@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,6 +52,47 @@ def test_sampled_ids_go_into_the_next_request_as_they_were_sampled(
     finally:
         policy.close()
     assert not engine.alive()
+
+
+def test_ids_are_encoded_with_the_arguments_of_the_models_template(
+    engine: Engine, chatml_model: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(chatml_model, tmp_path / "reads"))
+    (template,) = folder.glob("*.jinja")
+    template.write_text(
+        "{%- if tone is defined -%}{{ tone }}{%- endif -%}\n" + template.read_text()
+    )
+    prompts = []
+    for options in ({}, {"chat_template_kwargs": {"tone": "lamp"}}):
+        policy = open_vllm(str(folder), {"max_context": 512, **options}, 1)
+        try:
+            policy.begin([Opening(0, seed=5)])
+            policy.submit([Turn(0, "You are in the hall.")])
+            policy.collect()
+            prompts.append(engine.noted("requests")[-1]["prompt"])
+        finally:
+            policy.close()
+    plain, toned = prompts
+    assert toned[-len(plain) :] == plain
+    assert len(toned) > len(plain)
+
+
+def test_arguments_go_with_messages_where_the_server_renders_the_template(
+    engine: Engine, chatml_model: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(chatml_model, tmp_path / "loud"))
+    (template,) = folder.glob("*.jinja")
+    loud = template.read_text().replace("message['content']", "message['content'] | upper")
+    template.write_text("{%- if tone is defined -%}{{ tone }}{%- endif -%}\n" + loud)
+    policy = open_vllm(str(folder), {"chat_template_kwargs": {"tone": "lamp"}}, 1)
+    try:
+        policy.begin([Opening(0, seed=5)])
+        policy.submit([Turn(0, "You are in the hall.")])
+        policy.collect()
+    finally:
+        policy.close()
+    (asked,) = [r for r in engine.noted("requests") if r["path"] == "/v1/chat/completions"]
+    assert asked["chat_template_kwargs"] == {"tone": "lamp"}
 
 
 def test_adapters_of_one_base_share_a_server(

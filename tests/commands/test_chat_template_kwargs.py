@@ -104,11 +104,13 @@ def test_training_from_the_base_on_scored_pairs_uses_and_keeps_them(
     assert shown(stored) == shown(read_tokenizer(base), tone={"word": "calm"})
 
 
-def test_transformers_serve_is_refused_for_a_base_model_with_arguments(base: Path) -> None:
-    models = {"strong": str(base), "strong_chat_template_kwargs": {"tone": TONE}}
-    values = {"models": models, "explore": {"backend": "transformers"}}
-    config = Config().with_values(values, "--set")
-    with pytest.raises(InputError, match="transformers serve takes no chat_template_kwargs"):
+def test_a_base_model_that_is_weak_and_strong_with_other_arguments_each_is_refused(
+    base: Path,
+) -> None:
+    kwargs = {"strong_chat_template_kwargs": {"tone": 1}, "weak_chat_template_kwargs": {"tone": 2}}
+    models = {"weak": str(base), "strong": str(base), **kwargs}
+    config = Config().with_values({"models": models}, "--set")
+    with pytest.raises(InputError, match="other chat_template_kwargs each"):
         evaluate.node(config, policy=f"base:{base_identity(str(base))}")
 
 

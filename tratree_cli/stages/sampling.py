@@ -126,10 +126,6 @@ def with_template_arguments(config: Config, name: str) -> str:
             f"the weak and the strong model are both {shown_policy(name)}, with other "
             "chat_template_kwargs each; say with --set which are meant"
         )
-    if found and config.explore.backend == "transformers":
-        raise InputError(
-            "transformers serve takes no chat_template_kwargs for a base model; use another engine"
-        )
     return BASE + found.pop() if found else name
 
 
