@@ -126,6 +126,21 @@ def methods() -> str:
     for name in [name for method in known for name in derived_controls(method)]:
         control = named(name)
         lines.append(_row(f"`{name}`", control.title, control.summary))
+    lines += [
+        "",
+        "## Rounds and chains",
+        "",
+        "Every method that learns from explorations has the variants `rounds` and `at-once`; those "
+        "that the weak model explores for have `chain` and `restart-more` as well, here of "
+        "`tree-dpo` ([rounds and chains](rounds-and-chains.md)).",
+        "",
+        "| name | title | what it is | controls |",
+        "|---|---|---|---|",
+    ]
+    for variant in ("rounds", "at-once", "chain", "restart-more"):
+        record = named(f"tree-dpo/{variant}")
+        cells = [f"`{record.name}`", record.title, record.summary, _names(record.controls)]
+        lines.append(_row(*cells))
     lines += ["", "## Trainers", "", "| name | what it does | reads |", "|---|---|---|"]
     for one in TRAINERS.records():
         lines.append(_row(f"`{one.name}`", one.summary, one.rows))

@@ -22,6 +22,7 @@ from tratree_cli.errors import InputError, did_you_mean
 from tratree_cli.resources import templates_dir
 from tratree_cli.sections import (
     SFT_ROLES,
+    ChainSection,
     DemosSection,
     DpoSection,
     EnvSection,
@@ -32,6 +33,7 @@ from tratree_cli.sections import (
     ModelsSection,
     PairsSection,
     ReportSection,
+    RoundsSection,
     SftByRole,
     SftSection,
     TrainSection,
@@ -57,6 +59,8 @@ class Config:
     train: TrainSection = field(default_factory=TrainSection)
     dpo: DpoSection = field(default_factory=DpoSection)
     joint: JointSection = field(default_factory=JointSection)
+    rounds: RoundsSection = field(default_factory=RoundsSection)
+    chain: ChainSection = field(default_factory=ChainSection)
     eval: EvalSection = field(default_factory=EvalSection)
     report: ReportSection = field(default_factory=ReportSection)
 

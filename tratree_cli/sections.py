@@ -34,6 +34,11 @@ LOSSES = (
 )  # fmt: skip
 """TRL's losses on pairs; ``sft``, which it counts among them, is ``nll_weight`` here."""
 
+LEFT_OUT = (
+    "none", "successes", "near-misses", "low-scores", "unfinished", "step-limit",
+    "context-overflow", "unparsable",
+)  # fmt: skip
+"""The strata of ``formats.strata``, which is not imported for a plan."""
 SORTING_LOSSES = ("aot", "aot_unpaired")
 """Losses that sort the pairs of a batch, so that no pair can have a weight of its own."""
 CURRICULA = ("", "gap", "length")
@@ -193,6 +198,9 @@ class ExploreSection:
         "whose exploration: weak, strong (the SFT models) or both, M samples a task of each",
         choices=("weak", "strong", "both"),
     )
+    policy: str = note(
+        "", "a scripted policy that explores in the weak model's place: misaligned:0.5, ... (ours)"
+    )
     backend: str = note("local", "the engine that plays models: local, or a plug-in's")
     max_new_tokens: int = note(256, "longest answer in tokens (ours)", least=1)
     max_context: int = note(4096, "longest conversation in tokens (ours)", least=1)
@@ -226,7 +234,11 @@ class ExploreSection:
 
 @dataclass(frozen=True)
 class TreeSection:
-    merge: str = note("similar", "exact or similar", choices=("exact", "similar"))
+    merge: str = note(
+        "similar",
+        "exact; similar; graph: as similar, with equal states of different histories joined too",
+        choices=("exact", "similar", "graph"),
+    )
     threshold: float = note(0.95, "xi_sim, cosine at which observations merge (ours)", least=-1)
     guard: str = note(
         "",
@@ -238,7 +250,9 @@ class TreeSection:
 
 @dataclass(frozen=True)
 class PairsSection:
-    rule: str = note("tree", "the pair rule: tree, unstructured, eto, ceiling or a plug-in's")
+    rule: str = note(
+        "tree", "the pair rule: tree, graph, unstructured, eto, ceiling or a plug-in's"
+    )
     select: str = note(
         "best-worst",
         "which branches are paired: all, best-worst, adjacent (ours)",
@@ -275,6 +289,12 @@ class PairsSection:
         'for "A rather than an action that ends the episode" with a perfect chosen trajectory also '
         "the opposite at its end (ours)",
     )
+    leave_out: str = note(
+        "none",
+        "trajectories that pairs are mined without: none, successes, near-misses (G from 0.5 on), "
+        "low-scores, unfinished, or one ending (ours)",
+        choices=LEFT_OUT,
+    )
     skip_preferred: bool = note(
         False, "leave out pairs whose chosen first turn the initial model finds likelier (ours)"
     )
@@ -295,6 +315,11 @@ class MctsSection:
         choices=("mean", "visits", "max", "best-observed"),
     )
     min_score: float = note(0.0, "e* with a score at or below this is dropped (ours)")
+    stitch: bool = note(
+        False,
+        "also play paths through several trajectories; what is better becomes a trajectory (ours)",
+    )
+    stitch_tries: int = note(5, "such paths that are played of each imperfect task (ours)", least=1)
     min_walks: int = note(
         1, "e* ends where at least so many trajectories do, if any leaf has them (ours)", least=1
     )
@@ -420,6 +445,38 @@ class JointSection:
     learning_rate: float = note(0.0, "peak learning rate, 0: that of imitation, train's", least=0)
     epochs: float = note(0.0, "passes over the e* paths, 0: those of imitation, train's", least=0)
     updates: int = note(0, "optimizer steps in place of epochs, 0: by epochs (ours)", least=0)
+
+
+@dataclass(frozen=True)
+class RoundsSection:
+    """Exploring, growing the trees and training again (methods ``METHOD/rounds``)."""
+
+    number: int = note(1, "rounds at most; `run --rounds` (ours)", least=1)
+    explorer: str = note(
+        "strong",
+        "who plays in later rounds: strong (the model of the round before), weak (whoever explored "
+        "in the first round, with new draws) or both (ours)",
+        choices=("strong", "weak", "both"),
+    )
+    init: str = note(
+        "last",
+        "where a later round's training starts: last (the model of the round before, as in ETO), "
+        "sft (the strong SFT model)",
+        choices=("last", "sft"),
+    )
+    patience: int = note(
+        1, "ends after so many rounds without a gain on dev, 0: plays them all (ours)", least=0
+    )
+    dev_tasks: int = note(200, "dev tasks played after each round, 0 for all (ours)", least=0)
+
+
+@dataclass(frozen=True)
+class ChainSection:
+    """Models that supervise each other (methods ``METHOD/chain``)."""
+
+    models: list[str] = note(
+        [], "models, the smallest first: each one's W2SG model explores for the next; `run --chain`"
+    )
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from tests.command_line import QUICK, Folder
 RECIPES = {"eto": "eto-expert", "dmpo": "dmpo", "ipr": "ipr"}
 TINY = (
     ("models.strong", "tratree-s"), ("env.prompt", "quick"), ("env.parameters.page_size", "4"),
-    ("demos.tasks", "12"), ("sft.epochs", "4"), ("sft.learning_rate", "1e-3"),
+    ("demos.limit", "12"), ("sft.epochs", "4"), ("sft.learning_rate", "1e-3"),
     ("sft.batch_size", "6"), ("sft.micro_batch", "0"), ("sft.max_length", "1024"),
-    ("sft.too_long", "drop"), ("explore.tasks", "12"), ("explore.max_new_tokens", "64"),
+    ("sft.too_long", "drop"), ("explore.limit", "12"), ("explore.max_new_tokens", "64"),
     ("explore.max_context", "1024"), ("dpo.epochs", "1"), ("dpo.batch_size", "6"),
 )  # fmt: skip
 """What makes a recipe of a real model one of seconds: models and sizes, never losses or pairs."""

@@ -38,7 +38,8 @@ def test_the_methods_of_the_paper_use_the_same_door() -> None:
     assert TRAINERS.names() == sorted(groups["tratree.trainers"])
     assert [record.name for record in methods()] == [
         "expert", "random", "sft-weak", "sft-strong", "sft-more", "tree-dpo", "mcts",
-        "tree-joint", "unstructured-dpo", "best-observed", "eto", "eto-expert", "dmpo", "ipr",
+        "tree-joint", "mcts-stitched", "graph-dpo", "unstructured-dpo", "best-observed", "eto",
+        "eto-expert", "dmpo", "ipr",
         "best-of-n", "ceiling",
     ]  # fmt: skip
 

@@ -22,7 +22,7 @@ def build_tree(
             help="Rollouts, one or more (default: explored).", autocompletion=complete_reference
         ),
     ] = None,
-    merge: Annotated[str | None, typer.Option("--merge", help="exact or similar.")] = None,
+    merge: Annotated[str | None, typer.Option("--merge", help="exact, similar or graph.")] = None,
     threshold: Annotated[
         float | None, typer.Option("--threshold", help="xi_sim, cosine of merged observations.")
     ] = None,

@@ -41,6 +41,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "run": (
         "tratree run --seeds 3 --methods sft-strong,tree-dpo,mcts --dry-run",
         "tratree run --recipe micro --sweep explore.m=2,4 --methods sft-strong,mcts",
+        "tratree run --rounds 3 --methods sft-strong,tree-dpo",
     ),
     "report": (
         "tratree report --env webshop --dry-run",

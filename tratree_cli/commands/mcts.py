@@ -29,11 +29,25 @@ def mcts(
     select: Annotated[
         str | None, typer.Option("--select", help="mean, visits, max, or best-observed.")
     ] = None,
+    stitched: Annotated[
+        bool | None,
+        typer.Option(
+            "--stitch/--no-stitch",
+            help="Play paths through several trajectories too; what is better joins the trees.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Search the trees offline (Eq. 7) and keep the best path of each task."""
     from tratree_cli.display.summaries import paths_summary
     from tratree_cli.stages import mcts as stage
 
     given = session.entries(tree or [], ("tree",))
-    config = session.config(given, mcts__rollouts=rollouts, mcts__gamma=gamma, mcts__select=select)
+    config = session.config(
+        given,
+        mcts__rollouts=rollouts,
+        mcts__gamma=gamma,
+        mcts__select=select,
+        mcts__stitch=stitched,
+    )
     session.finish(stage.node(config, trees=given or None), summary=paths_summary)

@@ -60,6 +60,8 @@ def _refuse_unknown(word: str) -> None:
     from tratree_cli.errors import did_you_mean
     from tratree_cli.models.load import EMBEDDED
 
+    if word in POLICIES and POLICIES.get(word).kind != "engine":
+        raise InputError(f"the policy '{word}' is written {POLICIES.get(word).form}")
     if "@" in word:
         return
     name, colon, _ = word.partition(":")

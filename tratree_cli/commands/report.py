@@ -113,7 +113,7 @@ def report(
     config = session.config(explore__backend=engine)
     names = study.chosen_methods(methods, config, controls)
     config = config.with_values({"report": {"methods": list(names), "controls": []}}, "--methods")
-    cells = study.cells(config, names)
+    cells = study.study_cells(config, names, controls=controls)
     if session.dry_run:
         session.realise(stage.of_cells(config, cells, with_paper=with_paper))
     else:

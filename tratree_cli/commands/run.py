@@ -59,6 +59,31 @@ def run(
     grid: Annotated[
         bool, typer.Option("--grid", help="All combinations of the sweeps, not one at a time.")
     ] = False,
+    rounds: Annotated[
+        int | None,
+        typer.Option(
+            "--rounds",
+            metavar="R",
+            help="Explore and train again, up to R rounds, as long as dev gains; beside it one "
+            "round with the episodes and updates of all.",
+            min=1,
+        ),
+    ] = None,
+    chain: Annotated[
+        str | None,
+        typer.Option(
+            "--chain",
+            metavar="A,B,...",
+            help="Models, the smallest first: each one's W2SG model explores for the next.",
+        ),
+    ] = None,
+    restart: Annotated[
+        bool | None,
+        typer.Option(
+            "--restart-from-demos/--no-restart",
+            help="Beside a chain: each link explored by the SFT weak model (default: as controls).",
+        ),
+    ] = None,
     form: Annotated[
         str | None,
         typer.Option(
@@ -80,14 +105,20 @@ def run(
 ) -> None:
     """Run a study over seeds, methods and settings; ends with the report of all cells."""
     from tratree_cli.commands.recipe_fit import require_fitting_recipe
+    from tratree_cli.errors import InputError
     from tratree_cli.reporting import report_stage as stage
     from tratree_cli.reporting import study
 
     form = check_output(form, output)
-    config = session.config(explore__backend=engine)
-    cells = study.cells(
+    models = None if chain is None else [name.strip() for name in chain.split(",")]
+    config = session.config(explore__backend=engine, rounds__number=rounds, chain__models=models)
+    if restart is not None and not config.chain.models:
+        raise InputError("--restart-from-demos is the control of a chain; add --chain A,B,...")
+    cells = study.study_cells(
         config,
         study.chosen_methods(methods, config, controls),
+        controls=controls,
+        restart=restart,
         seeds=seeds,
         orders=orders,
         sweeps=study.parse_sweeps(sweep or [], config),

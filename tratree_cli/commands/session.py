@@ -122,13 +122,17 @@ class Session(CommonOptions):
 
     def _stored_models(self, config: Config) -> Config:
         """``model:…`` as a base model: the folder of that artifact, known by its content."""
-        named = {"weak": config.models.weak, "strong": config.models.strong}
-        found = {
-            role: str(self.entry(name, ("model",)).path.resolve())
-            for role, name in named.items()
-            if name.startswith(("model:", "model@"))
-        }
-        return config.with_values({"models": found}, "the store") if found else config
+
+        def folder(name: str) -> str:
+            stored = name.startswith(("model:", "model@"))
+            return str(self.entry(name, ("model",)).path.resolve()) if stored else name
+
+        models, chain = config.models, config.chain.models
+        found = {"weak": folder(models.weak), "strong": folder(models.strong)}
+        links = [*map(folder, chain)]
+        if links == chain and found == {"weak": models.weak, "strong": models.strong}:
+            return config
+        return config.with_values({"models": found, "chain": {"models": links}}, "the store")
 
     # -- references ----------------------------------------------------------------------------
 

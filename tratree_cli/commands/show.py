@@ -93,6 +93,7 @@ def check_format(form: str) -> None:
 
 def _show_tree(entry: Entry, task: str | None, depth: int, min_visits: int, form: str) -> None:
     from tratree_cli.display import forest
+    from tratree_cli.display.graph_rows import graph_rows
     from tratree_cli.display.tree_rows import tree_rows
     from tratree_cli.display.valid_actions import most_informative
     from tratree_cli.formats.trees import read_tree
@@ -102,7 +103,8 @@ def _show_tree(entry: Entry, task: str | None, depth: int, min_visits: int, form
 
     tree = read_tree(entry.path)
     if form == "json":
-        records = tree_exports.tree_json(tree)
+        draw = tree_exports.tree_json if tree.graph is None else tree_exports.graph_json
+        records = draw(tree)
         print_json_lines(record for record in records if task is None or record["task"] == task)
         return
     found = search(tree.forest)
@@ -113,14 +115,21 @@ def _show_tree(entry: Entry, task: str | None, depth: int, min_visits: int, form
     if not ranked:
         raise InputError(f"{entry.ref[:24]} has no tree with a scored trajectory to draw")
     number = views.tree_number(tree, task, entry) if task is not None else ranked[0]
-    if form == "terminal":
-        drawn = forest.render_tree(tree, number, found, max_depth=depth, min_visits=min_visits)
-        print_content(drawn)
+    if form == "terminal" and tree.graph is not None:
+        print_content(forest.render_graph(tree, number, max_depth=depth, min_visits=min_visits))
+    elif form == "terminal":
+        print_content(
+            forest.render_tree(tree, number, found, max_depth=depth, min_visits=min_visits)
+        )
     elif form == "html":
         numbers = [number] if task is not None else None
         print_text(tree_exports.forest_html(tree, numbers, found))
     else:
-        rows = tree_rows(tree, number, found, depth, min_visits)
+        rows = (
+            tree_rows(tree, number, found, depth, min_visits)
+            if tree.graph is None
+            else graph_rows(tree, number, depth, min_visits)[0]
+        )
         name = tree.forest.columns.tasks[number]
-        draw = tree_exports.tree_mermaid if form == "mermaid" else tree_exports.tree_dot
-        print_text(draw(rows, name))
+        write = tree_exports.tree_mermaid if form == "mermaid" else tree_exports.tree_dot
+        print_text(write(rows, name))

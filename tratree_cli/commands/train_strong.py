@@ -87,7 +87,7 @@ def train_strong(
     from tratree_cli.commands.training import base_model, prepare
     from tratree_cli.errors import InputError
     from tratree_cli.methods.registry import method as method_named
-    from tratree_cli.stages import method_inputs
+    from tratree_cli.stages import method_graph, method_inputs
     from tratree_cli.stages import train_strong as stage
     from tratree_cli.stages.examples import KINDS
 
@@ -131,6 +131,16 @@ def train_strong(
     start = _model(session, init or config.train.init, ("sft", "base"))
     reference = _model(session, ref or config.dpo.ref, (*REFERENCES, ""))
     data = [_imported(config, file)] if file is not None else given
+    if record.beyond:
+        if data or start or reference or processes or launch:
+            raise InputError(
+                f"'{chosen}' is made of several trainings, for which nothing can be given by "
+                "itself; say what differs with --set"
+            )
+        made = method_graph.policy(config, chosen)
+        assert not isinstance(made, str), "a model is trained"
+        session.finish(made)
+        return
     node = stage.node(config, chosen, data=data, init=start, reference=reference, processes=group)
     session.finish(node)
 

@@ -61,6 +61,11 @@ def _gap(summary: Mapping[str, Any]) -> str:
     return f"mean gap {value:.2f}" if isinstance(value, int | float) else ""
 
 
+def _rounds(summary: Mapping[str, Any]) -> str:
+    rounds = summary.get("rounds")
+    return f"round {rounds['best']} of {len(rounds['played'])}" if rounds else ""
+
+
 class _Count:
     """``24 trees`` from the summary's ``trees``."""
 
@@ -76,7 +81,7 @@ _FIGURES: dict[str, tuple[Callable[[Mapping[str, Any]], str], ...]] = {
     "evaluation": (_reward, _success, _Count("tasks", "task")),
     "rollouts": (_Count("trajectories", "trajectory"), _reward, _success),
     "demos": (_Count("demonstrations", "demonstration"), _reward),
-    "model": (_loss, _Count("conversations", "conversation"), _Count("pairs", "pair")),
+    "model": (_rounds, _loss, _Count("conversations", "conversation"), _Count("pairs", "pair")),
     "tree": (_Count("trees", "tree"), _Count("nodes", "node"), _Count("divergences", "divergence")),
     "pairs": (_Count("pairs", "pair"), _Count("tasks_with_pairs", "task"), _gap),
     "paths": (_Count("paths", "path"), _reward),

@@ -101,7 +101,11 @@ def _unlike_scores(found: Sequence[PairRecord]) -> list[str]:
         "length": "preferred for its length at equal score",
         "mirror": "mirror pairs, made at the end of perfect trajectories",
     }
-    return [f"{basis[name]} {words}" for name, words in lines.items() if basis[name]]
+    told = [f"{basis[name]} {words}" for name, words in lines.items() if basis[name]]
+    apart = sum(pair.rejected_step >= 0 and pair.basis == "score" for pair in found)
+    if apart:
+        told.append(f"{apart} with a rejected side that was recorded after another history")
+    return told
 
 
 def _lane(

@@ -115,7 +115,7 @@ def tree_facts(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Breadth, depth and informativeness (section 3.2) and the quality, each as a phrase."""
     s = {key: spoken(value) for key, value in summary.items()}
     ended = f"{float(summary['ended_by_itself']):.0%}"
-    return {
+    told = {
         "forest": f"{s['trees']} trees, {s['nodes']} nodes, {s['trajectories']} trajectories, "
         f"{s['steps']} steps",
         "merged": f"{s['merged_by_equality']} steps by equality, {s['merged_by_similarity']} by "
@@ -124,5 +124,30 @@ def tree_facts(summary: Mapping[str, Any]) -> dict[str, Any]:
         "depth": f"{s['mean_depth']} steps on average, {ended} ended by themselves",
         "information": f"{s['divergences']} divergences, mean gap {s['mean_gap']}, entropy of "
         f"outcomes {s['outcome_entropy']} bits",
-        "quality": s["quality"],
     }
+    if "failed_steps_in_progress" in summary:
+        told["progress"] = progress_words(summary)
+    if graph := summary.get("graph"):
+        told |= graph_facts(graph)
+    return {**told, "quality": s["quality"]}
+
+
+def graph_facts(graph: Mapping[str, Any]) -> dict[str, str]:
+    """A state graph's figures (``trees.progress.graph_figures``), each as a phrase."""
+    return {
+        "states": f"{graph['states']:,}, {graph['several_histories']:,} reached by several "
+        f"histories, {graph['several_actions']:,} answered by several actions; "
+        f"{graph['lead_to_success']:,} lead to a success",
+        "graph": f"{graph['returns']:,} steps back to a state; what followed differs for "
+        f"{graph['contradictions']:,} of {graph['answers']:,} answers",
+        "graph progress": progress_words(graph),
+    }
+
+
+def progress_words(summary: Mapping[str, Any]) -> str:
+    """The two shares that GraphGPO names."""
+    return (
+        f"{float(summary['failed_steps_in_progress']):.0%} of the steps of failed trajectories "
+        f"make it, {float(summary['successful_steps_without']):.0%} of those of successful ones "
+        "do not"
+    )

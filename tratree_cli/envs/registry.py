@@ -7,8 +7,8 @@ noticed instead of mixed in.
 
 Everything else about an environment is optional and found beside its opener, so that a new one can
 be a single file: a folder ``templates/`` (its own recipes and prompts, laid out as the project's),
-functions ``data_files(data)`` and ``action_kind(action)``, a sequence ``REWARD_PARTS`` and a
-submodule ``fetch``.
+functions ``data_files(data)``, ``action_kind(action)`` and ``lasting_effect(action)``, a sequence
+``REWARD_PARTS`` and a submodule ``fetch``.
 """
 
 from __future__ import annotations
@@ -69,6 +69,11 @@ class Plugin:
         own: ActionKind = getattr(self.load(), "action_kind", first_word)
         return own
 
+    def lasting_effect(self) -> Callable[[str], bool] | None:
+        """Whether an action changes more than the page it was taken on; None if it says nothing."""
+        own: Callable[[str], bool] | None = getattr(self.load(), "lasting_effect", None)
+        return own
+
     def code_files(self) -> Sequence[Path]:
         """The source files of the plug-in: its package's, or its single file."""
         origin = self._origin()
@@ -125,6 +130,15 @@ def action_kind_of(environment: str) -> ActionKind:
     """
     registered = find_plugin(environment) if environment else None
     return registered.action_kind() if registered is not None else first_word
+
+
+def lasting_effect_of(environment: str) -> Callable[[str], bool] | None:
+    """Which actions of the environment of this name have lasting effects, if it declares it.
+
+    Raises InputError where the environment is installed and cannot be loaded.
+    """
+    registered = find_plugin(environment) if environment else None
+    return registered.lasting_effect() if registered is not None else None
 
 
 def plugin(name: str) -> Plugin:

@@ -68,9 +68,10 @@ class PairRecord:
     first actions (``envs.action_kinds``).
 
     ``basis`` says why the chosen side is preferred: ``score``, at equal scores ``length``, or
-    ``mirror``: then both sides are turns of one trajectory, the rejected one its turn
-    ``rejected_step`` (else -1), with which no recorded trajectory goes on from ``prompt``: the
-    rejected value is the chosen one's, over 0 visits.
+    ``mirror``: then both sides are turns of one trajectory, and no recorded trajectory goes on from
+    ``prompt`` with the rejected one: the rejected value is the chosen one's, over 0 visits.
+    ``rejected_step`` is the turn of its trajectory with which the rejected side begins, where that
+    is another one than ``step`` (else -1).
     """
 
     task: str
@@ -197,7 +198,8 @@ def _record(pair: Pair, rule: str, chosen_from: Rollouts, rejected_from: Rollout
     ]
     turned_down, rejected_step = rejected_from, pair.step
     if pair.rejected_step >= 0:
-        turned_down, rejected_step, rejected = chosen_from, pair.rejected_step, chosen
+        turned_down, rejected_step = chosen_from, pair.rejected_step
+        rejected = turned_down.trajectories[pair.rejected]
     length = pair.horizon or max(chosen.steps, rejected.steps)
     rest = turns(chosen_from, chosen, pair.step + length, chosen.steps)
     return PairRecord(

@@ -3,7 +3,8 @@
 A tree artifact holds the merged rollouts it was grown from beside its nodes, so that pairs and
 paths can be rendered word for word from it alone, and merging can be redone with another
 threshold. ``nodes.jsonl.zst`` has one line a node; ``walks.jsonl.zst`` one line a trajectory (its
-nodes). The trade-off: the texts are stored again, once, compressed.
+nodes). A tree with a state graph has ``states.jsonl.zst`` too, one line a trajectory (the state of
+each step). The trade-off: the texts are stored again, once, compressed.
 """
 
 from __future__ import annotations
@@ -31,11 +32,14 @@ from tratree_cli.formats.rollouts import (
     write_lines,
 )
 from tratree_cli.trees.build import with_merges, with_statistics
-from tratree_cli.trees.columns import IntArray
+from tratree_cli.trees.columns import Columns, IntArray
 from tratree_cli.trees.forest import Forest, MergeCounts
+from tratree_cli.trees.join_states import graph_from_states
+from tratree_cli.trees.state_graph import StateGraph
 
 NODES = "nodes.jsonl.zst"
 WALKS = "walks.jsonl.zst"
+STATES = "states.jsonl.zst"
 META = "tree.json"
 STRUCTURE = ("tree", "parent", "depth", "action", "observation", "state", "first")
 COLUMNS = (*STRUCTURE, "visits", "successes", "reward_sum", "endings", "total_reward")
@@ -45,12 +49,14 @@ COLUMNS = (*STRUCTURE, "visits", "successes", "reward_sum", "endings", "total_re
 class TreeFile:
     """A tree artifact in memory: the forest, the rollouts its numbers refer to, and ``tree.json``.
 
-    Trajectory t of ``forest.columns`` is ``rollouts.trajectories[t]``.
+    Trajectory t of ``forest.columns`` is ``rollouts.trajectories[t]``. ``graph`` is the state graph
+    of trees that were merged into one.
     """
 
     forest: Forest
     rollouts: Rollouts
     meta: Mapping[str, Any]
+    graph: StateGraph | None = None
 
     @property
     def texts(self) -> TextTable:
@@ -62,6 +68,7 @@ def write_tree(
     folder: Path,
     meta: Mapping[str, Any] | None = None,
     spread: Callable[..., Iterable[bytes]] = map,
+    graph: StateGraph | None = None,
 ) -> None:
     """Write the forest beside the rollouts it was grown from, which are in ``folder`` already.
 
@@ -69,7 +76,10 @@ def write_tree(
     does the same with several processes. Equal input, equal bytes.
     """
     write_lines(folder / NODES, spread(NodeRows.lines, node_rows(forest)))
-    write_jsonl(folder / WALKS, _walks(forest))
+    write_jsonl(folder / WALKS, _walks(forest.columns, forest.step_node))
+    if graph is not None:
+        write_jsonl(folder / STATES, _walks(forest.columns, graph.step_state))
+        meta = {**(meta or {}), "states": len(graph), "merged_observations": graph.merged}
     document = {
         **(meta or {}),
         "tasks": list(forest.columns.tasks),
@@ -99,7 +109,18 @@ def read_tree(folder: Path) -> TreeFile:
         step_node=np.array(walks, dtype=np.int64),
         **tree,
     )
-    return TreeFile(with_merges(forest, MergeCounts(**meta["merges"])), rollouts, meta)
+    forest = with_merges(forest, MergeCounts(**meta["merges"]))
+    return TreeFile(forest, rollouts, meta, _read_graph(folder, forest, meta))
+
+
+def _read_graph(folder: Path, forest: Forest, meta: Mapping[str, Any]) -> StateGraph | None:
+    if not (folder / STATES).is_file():
+        return None
+    states = [state for walk in read_jsonl(folder / STATES) for state in walk]
+    if len(states) != forest.columns.steps:
+        raise InputError(f"{folder}: {STATES} does not belong to these trajectories")
+    step_state = np.array(states, dtype=np.int64)
+    return graph_from_states(forest.columns, step_state, meta["merged_observations"])
 
 
 @dataclass(frozen=True)
@@ -148,8 +169,9 @@ def node_rows(forest: Forest, size: int = 1 << 11) -> Iterator[NodeRows]:
         yield NodeRows(begin, columns, thoughts)
 
 
-def _walks(forest: Forest) -> Iterator[list[int]]:
-    nodes = forest.step_node.tolist()
-    offsets = forest.columns.offsets.tolist()
-    for trajectory in range(len(forest.columns)):
+def _walks(columns: Columns, number: IntArray) -> Iterator[list[int]]:
+    """The node, or state, of every step of each trajectory."""
+    nodes = number.tolist()
+    offsets = columns.offsets.tolist()
+    for trajectory in range(len(columns)):
         yield nodes[offsets[trajectory] : offsets[trajectory + 1]]

@@ -102,6 +102,14 @@ CONTROLS = {
             alternative="pairing episodes by reward alone",
         ),
         Control(
+            "more-episodes",
+            "W2SG MCTS, one more episode a task",
+            "imitation of the paths alone, in trees of one more explored trajectory a task, which "
+            "are more episodes than {name} plays",
+            lambda method: replace(mcts.METHOD, explorer=method.explorer, more_samples=1),
+            alternative="exploring more",
+        ),
+        Control(
             "mcts",
             "W2SG MCTS, updates of {title}",
             "imitation of the paths alone, for as many updates as {name} takes",

@@ -24,6 +24,9 @@ OfPairs: TypeAlias = Literal["preference", "nll", "swapped", "mirror"]
 the weight of the preference at 0); a preference between sides that are swapped at random; or the
 preferences of mirror pairs (``pairs.mirror``) alone."""
 Model: TypeAlias = Literal["", "weak", "strong"]
+Beyond: TypeAlias = Literal["", "rounds", "at-once", "chain", "restart-more"]
+"""How a variant goes beyond one round of one weak model, or is the control of one that does
+(``methods.beyond_one_round``)."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,16 @@ class Method:
     """Whose exploration it learns from or counts its steps by. ``weak`` is the default, which
     ``explore.explorer`` replaces; ``strong`` belongs to the method and stays."""
     of_pairs: OfPairs = "preference"
+    beyond: Beyond = ""
     turn_discount: float = 0.0
     """How it weighs the turns of pairs (DMPO), where ``dpo.turn_discount`` says nothing."""
     steps_of: str = ""
     """The method whose number of optimizer steps it takes: a control at equal updates."""
     steps_times: int = 1
     """How many times that number it takes."""
+    more_samples: int = 0
+    """How many more trajectories of each task are explored for it: a control of a method that plays
+    episodes of its own."""
     best_of: int = 1
     """Above 1: that many episodes are sampled per task and the best of them counts."""
 

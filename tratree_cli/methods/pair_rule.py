@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tratree_cli.trees.columns import Columns
     from tratree_cli.trees.forest import Forest
     from tratree_cli.trees.pairs import BranchSelect, KindOf, PairSet, TieBreak
+    from tratree_cli.trees.state_graph import StateGraph
 
 Source: TypeAlias = Literal["tree", "rollouts", "demos"]
 
@@ -27,7 +28,8 @@ Source: TypeAlias = Literal["tree", "rollouts", "demos"]
 class PairSources:
     """What pairs are mined from, as far as the rule takes it.
 
-    ``rollouts`` are those of the tree under a rule that takes trees. Pairs refer to the
+    ``rollouts`` are those of the tree under a rule that takes trees, ``graph`` the tree's state
+    graph where it has one. Pairs refer to the
     trajectories of ``rollouts`` by index, and under ``PairSet.demonstrated`` the chosen side to
     those of ``demos``. Under a rule ``with_demonstrations`` that takes rollouts, these stand in
     ``rollouts`` after the first ``own`` trajectories, and ``demos`` is empty.
@@ -38,6 +40,7 @@ class PairSources:
     demos: Rollouts | None = None
     action_kind: ActionKind = first_word
     own: int = 0
+    graph: StateGraph | None = None
 
     def kinds(self, better: Rollouts | None = None, worse: Rollouts | None = None) -> KindOf:
         """What differs between an action of ``better`` and one of ``worse``, by text numbers.
@@ -121,6 +124,8 @@ class PairRule:
     after the rollouts (``PairSources.own``)."""
     explorer: Literal["", "strong"] = ""
     """Whose exploration it takes where none is given: the configured one, or the strong model's."""
+    merge: Literal["", "graph"] = ""
+    """What ``tree.merge`` has to be for its trees, where that is not left to the configuration."""
     reads: tuple[str, ...] = ()
     """Parameters of the section ``pairs`` that it reads beside ``min_gap`` and ``per_task``.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tratree_cli.errors import InputError, did_you_mean
+from tratree_cli.methods.beyond_one_round import beyond
 from tratree_cli.methods.controls import CONTROLS
 from tratree_cli.methods.method import Method
 from tratree_cli.registry import Registry
@@ -33,6 +34,8 @@ def method(name: str) -> Method:
     record = METHODS.get(base)
     if not slash:
         return record
+    if (further := beyond(record, variant)) is not None:
+        return further
     if name not in record.controls or variant not in CONTROLS:
         own = derived_controls(record)
         known = f"it has {', '.join(own)}" if own else "it has none"
@@ -95,7 +98,8 @@ def is_method(name: str) -> bool:
     base, _, variant = name.partition("/")
     if base not in METHODS or METHODS.get(base).own_data:
         return False
-    return not variant or name in METHODS.get(base).controls
+    record = METHODS.get(base)
+    return not variant or name in record.controls or beyond(record, variant) is not None
 
 
 def title(name: str) -> str:

@@ -92,14 +92,15 @@ def _model(entry: Entry) -> RenderableType:
 
     from tratree_cli.display.show_model import model_card
     from tratree_cli.reporting.lineage import SFT_STAGES
-    from tratree_cli.training.convergence import as_lines
+    from tratree_cli.training import convergence, rounds
 
     documents = [
         orjson.loads(path.read_bytes()) if path.is_file() else {}
         for path in (entry.path / "config.json", entry.path / "training.json")
     ]
     title = f"{_called(entry, 'model')}  {entry.ref[:24]}"
-    length = as_lines(entry.summary) if entry.stage in SFT_STAGES else ()
+    told = convergence if entry.stage in SFT_STAGES else rounds
+    length = told.as_lines(entry.summary)
     return model_card(documents[0], documents[1], title, length)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tratree_cli.evaluation.artifact import Budget
 from tratree_cli.pipeline.lineage import ONLY_COUNTED
+from tratree_cli.training.rounds import rounds_of
 
 if TYPE_CHECKING:
     from tratree_store import Entry, Store
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 SFT_STAGES = ("sft", "sft-auto")
 """The stages that make an SFT model: of a given length, and of one that is chosen on dev."""
+ROUNDS_STAGE = "rounds"
 _ROLES_BY_LABEL = {"SFT weak model": "weak", "SFT strong model": "strong"}
 
 
@@ -31,7 +33,9 @@ def inputs(
     the object alone does not say which of them it was.
     """
     recorded = entry.provenance.get("inputs")
-    made_from = []
+    made_from: list[Entry | None] = []
+    if role is None and (chosen := best_round(store, entry)) is not None:
+        made_from.append(chosen)
     for name, objects in entry.inputs.items():
         if name == without or role not in (None, name):
             continue
@@ -47,6 +51,12 @@ def inputs(
 
 def _made_by(store: Store, recipe: str, digest: str) -> Entry | None:
     return next((entry for entry in store.records_of(recipe) if entry.object == digest), None)
+
+
+def best_round(store: Store, entry: Entry) -> Entry | None:
+    """Of a model of several rounds the training that it is; None for any other artifact."""
+    rounds = rounds_of(entry.summary) if entry.stage == ROUNDS_STAGE else None
+    return None if rounds is None else _made_by(store, rounds.best.model, entry.object)
 
 
 def _most_recent_maker(store: Store, digest: str, user: Entry) -> Entry | None:
@@ -97,7 +107,7 @@ def budget(store: Store, policy: Entry) -> Budget:
     trained = list(own_models(store, policy))
     return Budget(
         demonstrations=_total(made_from, "demos", "demonstrations"),
-        episodes=_total(made_from, "rollouts", "trajectories"),
+        episodes=_episodes(made_from),
         optimizer_steps=sum(int(model.summary.get("optimizer_steps", 0)) for model in trained),
         tokens=sum(int(model.summary.get("tokens", 0)) for model in trained),
     )
@@ -109,6 +119,7 @@ def own_models(store: Store, policy: Entry) -> Iterator[Entry]:
     seen: set[str] = set()
     while current is not None and current.recipe not in seen:
         seen.add(current.recipe)
+        current = best_round(store, current) or current
         # An adopted model is its initial model: that one's own training is counted there.
         if "adopted" not in current.summary:
             yield current
@@ -116,5 +127,23 @@ def own_models(store: Store, policy: Entry) -> Iterator[Entry]:
         current = next((entry for entry in before if entry.recipe not in seen), None)
 
 
+def _episodes(entries: Sequence[Entry]) -> int:
+    """Episodes that were played: more samples of an exploration hold those of fewer."""
+    played: dict[str, int] = {}
+    for entry in entries:
+        if entry.kind == "rollouts":
+            params = {k: v for k, v in entry.document.get("params", {}).items() if k != "m"}
+            same = repr((entry.stage, sorted(params.items()), entry.inputs))
+            same = same if entry.stage == "explore" else entry.recipe
+            found = int(entry.summary.get("trajectories", 0))
+            played[same] = max(played.get(same, 0), found)
+    return sum(played.values())
+
+
 def _total(entries: Sequence[Entry], kind: str, name: str) -> int:
-    return sum(int(entry.summary.get(name, 0)) for entry in entries if entry.kind == kind)
+    # What was stitched was tried before: all tries are episodes.
+    return sum(
+        int(entry.summary.get("played", entry.summary.get(name, 0)))
+        for entry in entries
+        if entry.kind == kind
+    )

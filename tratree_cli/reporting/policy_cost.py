@@ -8,6 +8,8 @@ from functools import cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from tratree_cli.training.rounds import rounds_of
+
 if TYPE_CHECKING:
     from tratree_store import Entry
 
@@ -60,6 +62,14 @@ class PolicyCost:
 
 def run_cost(entries: Sequence[Entry]) -> RunCost:
     """What making ``entries`` took, played and sampled."""
+    # The model of several rounds is one of its rounds' models, which is among them.
+    known_models = {entry.recipe for entry in entries}
+    rounds = {entry.recipe: rounds_of(entry.summary) for entry in entries}
+    entries = [
+        entry
+        for entry in entries
+        if (of := rounds[entry.recipe]) is None or of.best.model not in known_models
+    ]
     seconds: dict[str, float] = {}
     for entry in entries:
         seconds[entry.stage] = seconds.get(entry.stage, 0.0) + entry.seconds

@@ -28,7 +28,9 @@ def read_row(store: Store, row: RowLineage) -> EvaluationRow:
     read = read_evaluation(entry.path)
     evaluation = replace(read, results=with_turns(read.results, entry.path))
     config = _configured_by(store, row).provenance["config"]
-    models = config["models"]
+    # What the study says counts: links of a chain may share an evaluation.
+    of_study = {role: row.settings.get(f"models.{role}") for role in ("strong", "weak")}
+    models = {role: of_study[role] or config["models"][role] for role in of_study}
     descriptor = replace(
         evaluation.descriptor,
         label=title(row.method),
@@ -81,6 +83,8 @@ def method_of(store: Store, evaluation: Entry, policy: Entry | None = None) -> s
         return str(evaluation.document["params"]["policies"][0])
     if policy.stage == "train-strong":
         return str(policy.document["params"]["method"])
+    if policy.stage == lineage.ROUNDS_STAGE:
+        return f"{policy.document['params']['method']}/rounds"
     if (role := lineage.sft_role(policy)) is None:
         recorded = policy.provenance.get("method") or policy.provenance.get("label", policy.stage)
         return str(recorded)

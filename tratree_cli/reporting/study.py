@@ -18,6 +18,7 @@ from tratree_cli.config import FORMER_NAMES, Config, parse_assignment
 from tratree_cli.errors import InputError
 from tratree_cli.methods.registry import ALL, method, methods, with_controls
 from tratree_cli.pipeline.graph import Node, order
+from tratree_cli.reporting.rounds_and_chains import models_of, parts, with_rounds
 from tratree_cli.sections import AS_SEED, SFT_ROLES
 from tratree_cli.stages import method_graph
 
@@ -153,7 +154,33 @@ def chosen_methods(
         if names.count(name) > 1:
             raise InputError(f"--methods: the method {name} is there twice")
     wanted = config.report.controls if controls is None else [ALL] if controls else []
-    return with_controls(names, wanted)
+    return with_rounds(config, with_controls(names, wanted), controls=controls is not False)
+
+
+def study_cells(
+    config: Config,
+    names: Sequence[str],
+    *,
+    controls: bool | None = None,
+    restart: bool | None = None,
+    seeds: int = 1,
+    orders: int | None = None,
+    sweeps: Sequence[Sweep] = (),
+    grid: bool = False,
+) -> list[StudyCell]:
+    """The cells of a study, or those of every link of its chain (``parts``), each once."""
+    beside = controls is not False
+    distinct: dict[tuple[Any, ...], StudyCell] = {}
+    for part in parts(
+        config, names, controls=beside, restart=beside if restart is None else restart
+    ):
+        for cell in cells(
+            part.config, part.methods, seeds=seeds, orders=orders, sweeps=sweeps, grid=grid
+        ):
+            own = models_of(part.config, cell.method)
+            cell = replace(cell, settings={**own, **cell.settings})
+            distinct.setdefault((cell.method, cell.evaluation.key, *own.items()), cell)
+    return list(distinct.values())
 
 
 def cells(

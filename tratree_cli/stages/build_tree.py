@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError
@@ -16,10 +16,15 @@ from tratree_cli.stages import explore
 if TYPE_CHECKING:
     from tratree_store import Entry
 
+    from tratree_cli.embedding.similarity import TextSimilarity
     from tratree_cli.processes import ParallelMap
+    from tratree_cli.trees.build import MergePolicy
     from tratree_cli.trees.columns import Columns
+    from tratree_cli.trees.state_graph import StateGraph
 
 
+EXACT, GRAPH = "exact", "graph"
+"""Values of ``tree.merge``: only equal texts merge; similar ones do; states do across histories."""
 OFFLINE = "offline"
 """As in ``embedding.similarity``, which is not imported for a plan."""
 
@@ -45,7 +50,7 @@ def node(config: Config, *, rollouts: Sequence[Node | Entry] | None = None) -> N
     section = config.tree
     embedder, places = _embedder(section.embedder)
     params = TreeParameters(section.merge, section.threshold, section.guard, embedder)
-    if section.merge == "exact":
+    if section.merge == EXACT:
         # None of these has a meaning then, so none of them may cause a miss.
         params = TreeParameters(section.merge)
     return Node(
@@ -90,13 +95,14 @@ def run(job: Job[TreeParameters]) -> Result:
     from tratree_cli.formats.trees import write_tree
     from tratree_cli.processes import ParallelMap
     from tratree_cli.trees.build import MergePolicy, build_forest
+    from tratree_cli.trees.progress import graph_figures, tree_progress
     from tratree_cli.trees.sharing import read_and_distinct
     from tratree_cli.trees.statistics import forest_statistics
 
     params = job.params
     embedder = _embedder_here(job)
     policy = MergePolicy(
-        kind=cast(Literal["exact", "similar"], params.merge),
+        kind="exact" if params.merge == EXACT else "similar",
         threshold=0.95 if params.threshold is None else params.threshold,
         guard=cast(Literal["numbers-equal"] | None, params.guard or None),
     )
@@ -115,11 +121,13 @@ def run(job: Job[TreeParameters]) -> Result:
             similarity.guard,
             progress=lambda done, total: job.progress(done, total, "merging"),
         )
-        write_tree(forest, job.out, {"policy": key_document(params)}, parallel.map)
+        graph = _graph(job, columns, policy, similarity, texts) if params.merge == GRAPH else None
+        write_tree(forest, job.out, {"policy": key_document(params)}, parallel.map, graph)
+    progress = tree_progress(forest)
     statistics = forest_statistics(forest)
     flat, distinct = read_and_distinct(columns, np.array([*map(len, texts)]))
     merges = forest.merges
-    summary = {
+    summary: dict[str, Any] = {
         "trees": statistics.trees,
         "nodes": statistics.nodes,
         "trajectories": statistics.trajectories,
@@ -136,9 +144,35 @@ def run(job: Job[TreeParameters]) -> Result:
         "outcome_entropy": round(statistics.entropy, 3),
         "shared_text": round(flat / distinct if distinct else 1.0, 2),
         "distinct_characters": distinct,
+        "failed_steps_in_progress": round(progress.of_failed, 3),
+        "successful_steps_without": round(progress.idle_of_successful, 3),
         "quality": statistics.quality[1],
     }
+    if graph is not None:
+        summary["graph"] = graph_figures(graph)
     return Result(summary, warnings=similarity.warnings)
+
+
+def _graph(
+    job: Job[TreeParameters],
+    columns: Columns,
+    policy: MergePolicy,
+    similarity: TextSimilarity,
+    texts: Sequence[str],
+) -> StateGraph:
+    from tratree_cli.envs.registry import lasting_effect_of
+    from tratree_cli.formats.rollouts import read_head
+    from tratree_cli.trees.join_states import build_state_graph
+    from tratree_cli.trees.merge_observations import Merger
+
+    merger = None
+    if policy.compares:
+        guard = similarity.guard if policy.guard else None
+        merger = Merger(policy.threshold, similarity, guard)
+    head, _ = read_head(job.out)
+    lasts = lasting_effect_of(str(head.environment.get("name", "")))
+    lasting = None if lasts is None else lambda action: action >= 0 and lasts(texts[action])
+    return build_state_graph(columns, merger, lasting)
 
 
 def _copied(job: Job[TreeParameters], parallel: ParallelMap) -> tuple[Sequence[str], Columns]:

@@ -30,17 +30,24 @@ from tratree_cli.settings import overlay
 
 @dataclass(frozen=True)
 class EnvironmentFacts:
-    """What is remembered of an environment: spec, splits, those to learn from, and sizes."""
+    """What is remembered of an environment: spec, splits, those to learn from, sizes, and whether
+    its pages or scores are drawn."""
 
     spec: EnvironmentSpec
     splits: tuple[str, ...]
     training_splits: tuple[str, ...]
     sizes: Mapping[str, int]
+    stochastic: bool
 
 
 def environment_sizes(config: Config) -> Mapping[str, int]:
     """How many tasks each split has (``test tasks``), and what else the environment counts."""
     return _facts(config).sizes
+
+
+def is_stochastic(config: Config) -> bool:
+    """Whether pages or scores depend on an episode's seed, as the environment declares."""
+    return _facts(config).stochastic
 
 
 def environment_spec(config: Config) -> EnvironmentSpec:
@@ -55,8 +62,12 @@ def require_split(config: Config, split: str) -> None:
         raise no_such_split(facts.spec.name, split, facts.splits)
 
 
-def require_training_split(config: Config, split: str, verb: str, *, allowed: bool = False) -> None:
+def require_training_split(
+    config: Config, split: str, verb: str, *, allowed: bool = False, insist: bool = True
+) -> None:
     """Refuse a split that is there to evaluate on, unless the user insists (``--allow-test``).
+
+    Without ``insist`` the sentence does not name that flag, because there is none.
 
     Which splits are there to learn from, the environment declares (``training_splits``).
     """
@@ -67,7 +78,8 @@ def require_training_split(config: Config, split: str, verb: str, *, allowed: bo
         instead = f"use {' or '.join(training)}" if training else "it declares none to learn from"
         raise InputError(
             f"refusing to {verb} the split '{split}', which {facts.spec.name} has for evaluation: "
-            f"results on it would mean nothing; {instead}, or insist with --allow-test"
+            f"results on it would mean nothing; {instead}"
+            + (", or insist with --allow-test" if insist else "")
         )
 
 
@@ -93,6 +105,7 @@ def _remembered(name: str, data: str, parameters: bytes) -> EnvironmentFacts:
             tuple(known["splits"]),
             tuple(known["training_splits"]),
             known["sizes"],
+            known["stochastic"],
         )
     except (OSError, TypeError, KeyError, orjson.JSONDecodeError):
         pass
@@ -103,7 +116,8 @@ def _remembered(name: str, data: str, parameters: bytes) -> EnvironmentFacts:
     splits = opened.splits()
     sizes = {f"{name} tasks": len(tasks) for name, tasks in splits.items()}
     sizes |= optional(opened, "sizes")
-    facts = EnvironmentFacts(opened.spec, tuple(splits), training, sizes)
+    stochastic = bool(optional(opened, "stochastic"))
+    facts = EnvironmentFacts(opened.spec, tuple(splits), training, sizes, stochastic)
     opened.close()
     try:
         remembered.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tratree_cli.agents.registry import backend_of
 from tratree_cli.config import Config
+from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.stages import sft
@@ -71,18 +73,20 @@ def node(
     *,
     policies: Sequence[Node | Entry | str] | None = None,
     explorer: str = "",
+    roles: Sequence[str] = (),
     allow_test: bool = False,
 ) -> Node:
     """Exploration by the SFT model of ``explorer`` (default: the configuration's), or by policies.
 
     ``both`` are the weak and the strong one in one exploration, so that whatever is made of it is
     made of both; their episodes are those that each plays alone, and are shared with these. A
-    policy is a model (a node or an artifact) or the name of a scripted or served one.
+    policy is a model (a node or an artifact) or the name of a scripted or served one. ``roles`` are
+    theirs where their own are not what the experiment knows them by.
     """
     section = config.explore
     require_training_split(config, section.split, "explore", allowed=allow_test)
     role = explorer or section.explorer
-    given = tuple(policies) if policies else tuple(sft.node(config, one) for one in explorers(role))
+    given = tuple(policies) if policies else default_policies(config, role)
     models = [policy for policy in given if not isinstance(policy, str)]
     names = tuple(policy if isinstance(policy, str) else MODEL for policy in given)
     params = ExploreParameters(
@@ -94,7 +98,7 @@ def node(
         engine=engine_parameters(config, names),
         seed=config.seed,
         policies=names,
-        roles=distinct_roles(given),
+        roles=tuple(roles) or distinct_roles(given),
         task_ids=tuple(section.task_ids),
     )
     who = {"strong": " by the strong model", "both": " by both models"}.get(role, "")
@@ -109,6 +113,20 @@ def node(
         locations=locations(config),
         modules=policy_modules(config, names),
     )
+
+
+def default_policies(config: Config, role: str) -> tuple[Node | str, ...]:
+    """Who explores where nobody is named: SFT models, or ``explore.policy`` for the weak one."""
+    policy = config.explore.policy
+    if not policy:
+        return tuple(sft.node(config, one) for one in explorers(role))
+    backend = backend_of(policy)
+    if backend is None or backend.kind != "scripted":
+        raise InputError(
+            f"explore.policy = '{policy}' is no scripted policy; hand models and servers to "
+            "explore as arguments or with --policy"
+        )
+    return tuple(policy if one == "weak" else sft.node(config, one) for one in explorers(role))
 
 
 def explorers(explorer: str) -> tuple[str, ...]:

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from tratree_cli.config import Config
+from tratree_cli.errors import InputError
 from tratree_cli.pipeline.graph import Job, Node, Result, Stage
 from tratree_cli.pipeline.parameters import key_document, keyed_unless
-from tratree_cli.stages import build_tree
+from tratree_cli.stages import build_tree, stitch
 
 if TYPE_CHECKING:
     from tratree_store import Entry
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from tratree_cli.trees.search.api import SearchResult
     from tratree_cli.trees.search.node_statistics import Select
 
+STITCHED = "stitched"
+"""The path rule of the configured selection with ``mcts.stitch``."""
 BEST_OBSERVED = "best-observed"
 """The selection that searches nothing: each task's best recorded trajectory (a control)."""
 
@@ -31,30 +34,51 @@ class SearchParameters:
     rollouts: int | None = keyed_unless(None)
     gamma: float | None = keyed_unless(None)
     min_walks: int = keyed_unless(1)
+    stitch: bool = keyed_unless(False)
 
 
 STAGE = Stage("mcts", 2, "paths", "tratree_cli.stages.mcts:run", SearchParameters)
 
 
 def node(config: Config, *, select: str = "", trees: Sequence[Node | Entry] | None = None) -> Node:
-    """e* per task, or the best observed trajectory per task (``select="best-observed"``)."""
+    """e* per task, or the best observed trajectory per task (``select="best-observed"``).
+
+    With ``mcts.stitch``, or ``select="stitched"``, the trees are grown further by played paths
+    through several of their trajectories (``stages.stitch``), which are then among the observed.
+    """
     section = config.mcts
-    params = SearchParameters(select or section.select, section.min_score)
+    stitched = select == STITCHED or (section.stitch and not select)
+    params = SearchParameters(
+        section.select if stitched else select or section.select, section.min_score
+    )
     searched = params.select != BEST_OBSERVED
+    if stitched and not searched:
+        raise InputError(
+            "mcts.select = best-observed takes what was explored and mcts.stitch adds to it; "
+            "drop one of them"
+        )
     if searched:
         params = replace(
             params,
             rollouts=section.rollouts,
             gamma=section.gamma,
             min_walks=section.min_walks,
+            stitch=stitched,
         )
+    given = tuple(trees or (build_tree.node(config),))
     return Node(
         stage=STAGE,
         label="MCTS paths" if searched else "best observed paths",
         config=config,
         params=params,
-        inputs={"tree": tuple(trees or (build_tree.node(config),))},
+        inputs={"tree": (_stitched(config, given),) if stitched else given},
     )
+
+
+def _stitched(config: Config, trees: Sequence[Node | Entry]) -> Node:
+    """The trees, grown again from their own trajectories and the stitched ones."""
+    (tree,) = trees
+    return build_tree.node(config, rollouts=(tree, stitch.node(config, tree=tree)))
 
 
 def run(job: Job[SearchParameters]) -> Result:
@@ -82,6 +106,9 @@ def run(job: Job[SearchParameters]) -> Result:
         "steps": sum((len(r.messages) - r.prefix) // 2 for r in records),
         "dropped": dropped,
     }
+    if params.stitch:
+        made = [tree.rollouts.sources[one.source] for one in tree.rollouts.trajectories]
+        summary["stitched"] = sum(made[record.trajectory] == stitch.SOURCE for record in records)
     if against_best:
         summary["against_best_observed"] = against_best
     warnings = [] if records else ["no task has a path that scores above mcts.min_score"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tratree_cli.config import Config
 from tratree_cli.methods.registry import method
 from tratree_cli.pipeline.graph import Node
-from tratree_cli.stages import build_tree, evaluate, explore, sft, train_strong
+from tratree_cli.stages import build_tree, chains, evaluate, explore, rounds, sft, train_strong
 
 
 def policy(config: Config, name: str) -> Node | str:
@@ -17,6 +17,16 @@ def policy(config: Config, name: str) -> Node | str:
         return sft.node(config, record.role)
     if record.init == "base":
         config = config.with_values({"train": {"init": "base"}}, f"method {name}")
+    base = name.partition("/")[0]
+    if record.beyond == "rounds":
+        return rounds.node(config, base)
+    if record.beyond == "at-once":
+        every = rounds.more_samples(config, config.rounds.number)
+        return train_strong.node(every, name, steps_of=rounds.node(config, base))
+    if record.beyond == "chain":
+        return chains.node(config, base)
+    if record.beyond == "restart-more":
+        return train_strong.node(rounds.more_samples(config, chains.links(config)), name)
     return train_strong.node(config, name)
 
 
@@ -39,5 +49,7 @@ def _made_as(name: str, policy: Node) -> str:
 
 
 def tree(config: Config) -> Node:
-    """The forest that the report shows: the weak model's exploration."""
+    """The forest that the report shows: the weak model's exploration, a chain's smallest one's."""
+    if config.chain.models:
+        config = chains.link(config, 1)
     return build_tree.node(config, rollouts=(explore.node(config),))

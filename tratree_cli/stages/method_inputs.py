@@ -77,8 +77,9 @@ def _learns_from(record: Method, entry: Entry) -> bool:
     if entry.kind == "pairs":
         return record.pair_rule == _rule_of(entry)
     if entry.kind == "paths":
-        observed = str(params.get("select")) == mcts.BEST_OBSERVED
-        return observed == (record.path_rule == mcts.BEST_OBSERVED)
+        stitched = mcts.STITCHED if params.get("stitch") else ""
+        observed = mcts.BEST_OBSERVED if params.get("select") == mcts.BEST_OBSERVED else stitched
+        return record.path_rule == observed
     return True
 
 
@@ -91,8 +92,13 @@ def _rule_of(pairs: Entry) -> str:
     return str(pairs.document["params"].get("rule", "tree"))
 
 
-def learned_from(config: Config, record: Method, kind: str) -> Node:
-    """The default producer of an artifact of ``kind`` that the method learns from."""
+def learned_from(
+    config: Config, record: Method, kind: str, explored: Sequence[Node | Entry] = ()
+) -> Node | Entry:
+    """The default producer of an artifact of ``kind`` that the method learns from.
+
+    ``explored`` takes the place of the exploration that it would be made from.
+    """
     if record.own_data:
         raise InputError(
             f"method '{record.name}' trains on pairs of your own; give them with --pairs FILE"
@@ -100,14 +106,18 @@ def learned_from(config: Config, record: Method, kind: str) -> Node:
     if kind == "demos":
         return demos.node(config)
     explorer = "strong" if record.own_exploration else ""
+    if record.more_samples:
+        samples = config.explore.m + record.more_samples
+        config = config.with_values({"explore": {"m": samples}}, f"method {record.name}")
     if kind == "pairs":
         if record.of_pairs == "mirror":
             config = config.with_values({"pairs": {"mirror": True}}, f"method {record.name}")
-        return mine_pairs.node(config, rule=record.pair_rule, explorer=explorer)
-    rollouts = explore.node(config, explorer=explorer)
+        return mine_pairs.node(config, rule=record.pair_rule, explorer=explorer, rollouts=explored)
+    rollouts = explored or (explore.node(config, explorer=explorer),)
     if kind == "rollouts":
-        return rollouts
-    trees = build_tree.node(config, rollouts=(rollouts,))
+        (only,) = rollouts
+        return only
+    trees = build_tree.node(config, rollouts=rollouts)
     if kind == "tree":
         return trees
     return mcts.node(config, select=record.path_rule, trees=(trees,))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from tratree_cli.config import Config
@@ -49,6 +49,7 @@ class MinePairsParameters:
     per_kind: int = keyed_unless(0, since=4)
     tie_break: str = keyed_unless("", since=4)
     mirror: bool = keyed_unless(False, since=4)
+    leave_out: str = keyed_unless("none", since=5)
     parameters: Mapping[str, Any] | None = keyed_unless(None)
     rule_version: int = keyed_unless(1)
 
@@ -72,7 +73,7 @@ def node(
     chosen = pair_rule(rule or config.pairs.rule)
 
     def explored() -> tuple[Node | Entry, ...]:
-        return (explore.node(config, explorer=explorer or chosen.explorer),)
+        return tuple(rollouts or (explore.node(config, explorer=explorer or chosen.explorer),))
 
     def compared() -> tuple[Node | Entry, ...]:
         if not chosen.with_demonstrations:
@@ -81,9 +82,9 @@ def node(
 
     inputs: dict[str, Sequence[Node | Entry]] = {}
     if "tree" in chosen.sources:
-        inputs["tree"] = tuple(trees or (build_tree.node(config, rollouts=compared()),))
+        inputs["tree"] = tuple(trees or (_trees(config, chosen, compared()),))
     if "rollouts" in chosen.sources:
-        inputs["rollouts"] = tuple(rollouts or explored())
+        inputs["rollouts"] = explored()
     if "demos" in chosen.sources:
         inputs["demos"] = tuple(demonstrations or (demos.node(config),))
     return Node(
@@ -94,6 +95,13 @@ def node(
         inputs=inputs,
         modules=(chosen.body.partition(":")[0],),
     )
+
+
+def _trees(config: Config, rule: PairRule, rollouts: Sequence[Node | Entry]) -> Node:
+    """The default producer of a rule's trees."""
+    if rule.merge and config.tree.merge != rule.merge:
+        config = config.with_values({"tree": {"merge": rule.merge}}, f"pair rule {rule.name}")
+    return build_tree.node(config, rollouts=rollouts)
 
 
 def _parameters(config: Config, rule: PairRule) -> MinePairsParameters:
@@ -113,6 +121,7 @@ def _parameters(config: Config, rule: PairRule) -> MinePairsParameters:
         per_kind=section.per_kind,
         tie_break=section.tie_break if "tie_break" in rule.reads else "",
         mirror=section.mirror,
+        leave_out=section.leave_out,
         parameters=own_settings(
             PAIR_RULES, rule.name, rule.settings, section.parameters, "pairs.parameters"
         ),
@@ -155,16 +164,37 @@ def _sources(job: Job[MinePairsParameters], rule: PairRule) -> PairSources:
     from tratree_cli.formats.trees import read_tree
 
     demonstrations = _merged(job, "demos") if "demos" in job.inputs else None
+    forest, graph = None, None
     if "tree" in job.inputs:
         tree = read_tree(job.one("tree").path)
-        rollouts, forest = tree.rollouts, tree.forest
+        rollouts, forest, graph = tree.rollouts, tree.forest, tree.graph
     else:
-        rollouts, forest = _merged(job, "rollouts"), None
+        rollouts = _merged(job, "rollouts")
     kind = action_kind_of(str(rollouts.environment.get("name", "")))
     own = len(rollouts.trajectories)
     if rule.with_demonstrations and demonstrations is not None:
         rollouts, demonstrations = merge_rollouts([rollouts, demonstrations]), None
-    return PairSources(rollouts, forest, demonstrations, kind, own)
+    sources = PairSources(rollouts, forest, demonstrations, kind, own, graph)
+    return _without(sources, job.params.leave_out) if job.params.leave_out != "none" else sources
+
+
+def _without(sources: PairSources, group: str) -> PairSources:
+    """The sources as if no trajectory of one stratum had been explored."""
+    import numpy as np
+
+    from tratree_cli.formats.strata import left_out, without
+    from tratree_cli.trees.left_out import forest_without, graph_without
+
+    explored = range(len(sources.rollouts.trajectories))[: sources.own]
+    found = left_out(sources.rollouts, group)
+    marks = [mark and place in explored for place, mark in enumerate(found)]
+    marked = np.array(marks, dtype=np.bool_)
+    return replace(
+        sources,
+        rollouts=without(sources.rollouts, marks),
+        forest=forest_without(sources.forest, marked) if sources.forest is not None else None,
+        graph=graph_without(sources.graph, marked) if sources.graph is not None else None,
+    )
 
 
 def _valid(mined: PairSet, sources: PairSources) -> PairSet:

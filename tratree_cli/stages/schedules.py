@@ -8,7 +8,7 @@ node names what is counted as an input of its own, and its parameters say how st
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ from tratree_cli.stages.demonstration_share import with_demonstrations
 from tratree_cli.stages.pair_settings import horizon_of, section_of
 from tratree_cli.stages.training_inputs import length_policy
 from tratree_cli.training.params import weighting_refused
+from tratree_cli.training.rounds import updates_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,13 +43,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EqualSteps:
-    """The steps of a training on the counted rows, or ``updates``, taken so many ``times``."""
+    """The steps of a training on the counted rows, or ``updates``, taken so many ``times``.
+
+    ``of_rounds`` are the parameters of rounds whose steps are counted instead: another number of
+    rounds may end in the very model, so the model alone does not say how many steps there were.
+    """
 
     epochs: float
     batch_size: int
     updates: int = keyed_unless(0)
     times: int = keyed_unless(1)
     demo_share: float = keyed_unless(0.0)
+    of_rounds: Mapping[str, Any] | None = keyed_unless(None)
 
     def steps(self, rows: int) -> int:
         """Optimizer steps in all."""
@@ -229,6 +235,8 @@ def counted_steps(job: Job[Any], asked: EqualSteps, training: TrainingSection, m
     counted = job.maybe(ONLY_COUNTED)
     if counted is None:
         return asked.steps(0)
+    if asked.of_rounds is not None:
+        return updates_of(counted.summary)
     return asked.steps(_rows(job, counted, training, model, asked.demo_share))
 
 

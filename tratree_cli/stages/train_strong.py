@@ -106,31 +106,41 @@ def node(
     data: Sequence[Node | Entry] = (),
     init: Node | Entry | None = None,
     reference: Node | Entry | None = None,
+    explored: Sequence[Node | Entry] = (),
+    steps_of: Node | None = None,
     processes: ProcessGroupSpec = SINGLE_PROCESS,
 ) -> Node:
     """The strong model trained by a method; what is not given has its default producer.
 
-    A control that would train just as another method does is that method's model.
+    ``explored`` takes the place of the exploration that is learned from; the training has as many
+    optimizer steps as all rounds of ``steps_of`` where that is given. A control that would
+    train just as another method does is that method's model.
     """
     record = trained_method(name)
-    built = _node(config, record, data, init, reference, processes)
+    given = Given(tuple(data), init, reference, tuple(explored), steps_of)
+    built = _node(config, record, given, processes)
     if record.same_as:
-        other = _node(config, trained_method(record.same_as), data, init, reference, processes)
+        other = _node(config, trained_method(record.same_as), given, processes)
         renamed = replace(built, params=replace(built.params, method=record.same_as))
         if renamed.key == other.key:
             return other
     return built
 
 
-def _node(
-    config: Config,
-    record: Method,
-    data: Sequence[Node | Entry],
-    init: Node | Entry | None,
-    reference: Node | Entry | None,
-    processes: ProcessGroupSpec,
-) -> Node:
+@dataclass(frozen=True)
+class Given:
+    """What takes the place of a node's default producers (``node``)."""
+
+    data: tuple[Node | Entry, ...]
+    init: Node | Entry | None
+    reference: Node | Entry | None
+    explored: tuple[Node | Entry, ...]
+    steps_of: Node | None
+
+
+def _node(config: Config, record: Method, given: Given, processes: ProcessGroupSpec) -> Node:
     declared = trainer_of(record)
+    init, reference, explored = given.init, given.reference, given.explored
     inputs: dict[str, Sequence[Node | Entry]] = {}
     models: dict[str, str] = {}
     if init is not None:
@@ -145,9 +155,9 @@ def _node(
             "is named to train-strong itself (--init)"
         )
     policy = next(iter(inputs.get("init", ())), None)
-    given = {_kind(one): one for one in data}
+    data = {_kind(one): one for one in given.data}
     for kind in INPUTS[record.learns_from]:
-        inputs[kind] = (given.get(kind) or learned_from(config, record, kind),)
+        inputs[kind] = (data.get(kind) or learned_from(config, record, kind, explored),)
     if "pairs" in inputs:
         inputs["pairs"] = (_not_preferred(config, record, inputs["pairs"][0], policy),)
     if demo_share(config, record):
@@ -156,10 +166,15 @@ def _node(
         (pairs,) = inputs["pairs"]
         inputs |= _reference_inputs(config, record, pairs, reference, policy)
     params = _parameters(config, record, declared, processes, from_base="base" in models)
-    if params.steps is not None and not params.steps.updates:
+    if given.steps_of is not None:
+        params = replace(params, steps=EqualSteps(0.0, 0, of_rounds=given.steps_of.key_params))
+        inputs[ONLY_COUNTED] = (given.steps_of,)
+    elif params.steps is not None and not params.steps.updates:
         counted = method(record.steps_of)
         kind = next((k for k in ("paths", "pairs") if k in INPUTS[counted.learns_from]), "")
-        inputs[ONLY_COUNTED] = (given.get(kind) or _counted(config, counted, reference, policy),)
+        inputs[ONLY_COUNTED] = (
+            data.get(kind) or _counted(config, counted, reference, policy, explored),
+        )
     return Node(
         stage=STAGE,
         label=f"strong model, {record.name}",
@@ -191,11 +206,13 @@ def _counted(
     record: Method,
     reference: Node | Entry | None,
     policy: Node | Entry | None,
+    explored: Sequence[Node | Entry],
 ) -> Node | Entry:
     """What has as many rows as ``record`` trains on: its paths, or its pairs as scored."""
     if "paths" in INPUTS[record.learns_from]:
-        return learned_from(config, record, "paths")
-    pairs = _not_preferred(config, record, learned_from(config, record, "pairs"), policy)
+        return learned_from(config, record, "paths", explored)
+    mined = learned_from(config, record, "pairs", explored)
+    pairs = _not_preferred(config, record, mined, policy)
     scored = (
         _reference_inputs(config, record, pairs, reference, policy)
         if trainer_of(record).reference

@@ -65,6 +65,15 @@ class Merger:
             self._assign(leading, groups.observation, state)
         return _joined(groups, leader, state)
 
+    def leaders(self, texts: list[int]) -> dict[int, int]:
+        """Distinct texts in insertion order, each with the text that it counts as."""
+        observation = np.array(texts, dtype=np.int64)
+        leader = np.arange(len(texts))
+        if len(texts) > 1:
+            self._learn(observation)
+            self._assign(list(range(len(texts))), observation, leader)
+        return dict(zip(texts, observation[leader].tolist(), strict=True))
+
     def _assign(self, members: list[int], observation: IntArray, leader: IntArray) -> None:
         """Give each group of ``members`` (in insertion order) its leader."""
         leaders: list[int] = []

@@ -38,7 +38,7 @@ def _mirror(pair: Pair, source: Columns, columns: Columns, kind_of: KindOf) -> P
     here, final = int(source.actions[span.start + pair.step]), int(source.actions[span.stop - 1])
     score = float(source.score[pair.chosen])
     if (
-        not _ends_with(columns, pair.rejected, pair.step)
+        not _ends_with(columns, pair.rejected, pair.rejected_place)
         or not _ends_with(source, pair.chosen, last)
         or score < 1 - ROUNDING
         or NO_ACTION in (here, final)

@@ -47,10 +47,12 @@ class Pair:
     ``horizon`` is the number of steps of each continuation, 0 to the end. ``kind`` names what
     differs between the first actions.
 
+    ``rejected_step`` is the turn with which the rejected side begins where that is another one than
+    ``step`` (else -1): in a state graph the two may have come to their state by different ways.
+
     ``basis`` says why the one side is preferred: the score, at equal scores the length, or
-    ``mirror`` (``mirror_pairs``): then both sides are turns of the trajectory ``chosen``, the
-    rejected one its turn ``rejected_step``, and no recorded trajectory goes on with it
-    (``rejected_visits`` is 0).
+    ``mirror`` (``mirror_pairs``): then both sides are turns of the trajectory ``chosen``, and no
+    recorded trajectory goes on with the rejected one (``rejected_visits`` is 0).
     """
 
     task: int
@@ -66,6 +68,11 @@ class Pair:
     kind: str = ""
     basis: Basis = "score"
     rejected_step: int = -1
+
+    @property
+    def rejected_place(self) -> int:
+        """The turn of the trajectory ``rejected`` with which its side begins."""
+        return self.step if self.rejected_step < 0 else self.rejected_step
 
     @property
     def gap(self) -> float:

@@ -203,7 +203,8 @@ def _two_conversations(passes: PackedPasses, ids: list[int], shared: int) -> lis
         for dialogue, row in zip(part, logits, strict=True):
             seen[dialogue.slot].append(row)
             dialogue.pending = [ids[-1]]
-        return list(part) if len(seen[0]) == len(seen[1]) == 2 else []
+        # One of them may be read in more passes than the other, which goes on meanwhile.
+        return list(part) if min(map(len, seen)) >= 2 else []
 
     for dialogue in both:
         passes.add(dialogue)
@@ -212,4 +213,4 @@ def _two_conversations(passes: PackedPasses, ids: list[int], shared: int) -> lis
         passes._share(dialogue)
     passes._read(both, [5, 5])
     passes.advance(both, sample)
-    return [torch.stack(logits) for logits in seen]
+    return [torch.stack(logits[:2]) for logits in seen]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tratree_cli.envs.protocol import Environment
 
-__all__ = ["REWARD_PARTS", "data_files", "open_environment"]
+__all__ = ["REWARD_PARTS", "data_files", "lasting_effect", "open_environment"]
 
 REWARD_PARTS = (
     replace(FINISHED, name="solved", meaning="ended because the goal was met", with_reward=False),
@@ -41,3 +41,11 @@ def data_files(data: str) -> Iterable[Path]:
     from tratree_cli.envs.alfworld.folder import game_files
 
     return game_files(data)
+
+
+_SHOWN = frozenset(("go", "look", "examine", "inventory", "open", "close", "help"))
+
+
+def lasting_effect(action: str) -> bool:
+    """Whether an action moves or changes a thing; what is open is told wherever one stands."""
+    return action.partition(" ")[0] not in _SHOWN

@@ -55,3 +55,13 @@ def data_files(data: str) -> Sequence[Path]:
     from tratree_cli.envs.scienceworld.installation import jar_candidates
 
     return [path for path in jar_candidates(data) if path.is_file()]
+
+
+_SHOWN = frozenset(
+    ("go", "teleport", "look", "examine", "inventory", "task", "read", "open", "close")
+)
+
+
+def lasting_effect(action: str) -> bool:
+    """Whether an action changes the world beyond what the room and its doors show."""
+    return action.partition(" ")[0] not in _SHOWN

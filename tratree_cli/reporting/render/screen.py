@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _SENTENCES = 6
 """The first ones weigh the methods and warn; what they leave out is in the tables."""
+_BEYOND = ("rounds", "chain")
+"""Sections that a study has only where they are what it is about."""
 
 
 def screen(report: ReportDocument) -> Iterator[RenderableType]:
@@ -42,6 +44,12 @@ def screen(report: ReportDocument) -> Iterator[RenderableType]:
         yield Text("")
         for sentence in results.text[:_SENTENCES]:
             yield _line(one_line(sentence))
+    for key in _BEYOND:
+        section = report.section(key)
+        for block in section.blocks if section else ():
+            if isinstance(block, Table):
+                yield Text("")
+                yield FittingTable(block)
     for warning in report.warnings:
         yield _line(f"! {one_line(warning)}")
     yield _line("All tables, notes and a tree: report --long; a page: report -o report.html", "dim")

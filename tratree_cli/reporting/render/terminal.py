@@ -13,8 +13,8 @@ from tratree_cli.display.terminal_tables import FittingTable
 from tratree_cli.display.text import inert, one_line
 from tratree_cli.reporting.document import ReportDocument
 
-BRIEF = ("summary", "comparison", "controls", "sweep", "tree")
-"""What a terminal shows unasked: the table, the comparisons, what was varied, one tree."""
+BRIEF = ("summary", "comparison", "controls", "data", "rounds", "chain", "sweep", "tree")
+"""What a terminal shows unasked: results, comparisons, the data, what was varied, one tree."""
 
 
 def render(report: ReportDocument, sections: Sequence[str] | None = BRIEF) -> RenderableType:

@@ -74,6 +74,32 @@ def tree_json(tree: TreeFile) -> Iterator[dict[str, Any]]:
         }
 
 
+def graph_json(tree: TreeFile) -> Iterator[dict[str, Any]]:
+    """Every answer of a state graph with its words, one mapping an answer."""
+    graph, texts = tree.graph, tree.texts
+    assert graph is not None, "the tree has a state graph"
+    answer, after, count = (column.tolist() for column in graph.transitions)
+    led: dict[int, list[list[int]]] = {}
+    for one, target, steps in zip(answer, after, count, strict=True):
+        led.setdefault(one, []).append([target, steps])
+    for one, (state, action) in enumerate(
+        zip(graph.answer_state.tolist(), graph.answer_action.tolist(), strict=True)
+    ):
+        yield {
+            "task": graph.columns.tasks[int(graph.task[state])],
+            "state": state,
+            "observation": texts[int(graph.observation[state])],
+            "state_value": float(graph.value[state]),
+            "state_distance": int(graph.distance[state]),
+            "action": texts[action] if action >= 0 else None,
+            "value": float(graph.answer_value[one]),
+            "distance": int(graph.answer_distance[one]),
+            "tried": int(graph.tried[one]),
+            "successes": int(graph.won[one]),
+            "led_to": led[one],
+        }
+
+
 def forest_html(
     tree: TreeFile, numbers: list[int] | None = None, search: SearchResult | None = None
 ) -> str:
