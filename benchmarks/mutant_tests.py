@@ -74,6 +74,7 @@ class Reached:
 
     def pytest_configure(self) -> None:
         self.pid = os.getpid()
+        self.folder.chmod(0o777)  # some tests act as other users
         text = _RECORDING.format(tree=self.tree, folder=str(self.folder), pid=self.pid)
         self._of_forks: dict[str, Any] = {}
         exec(text, self._of_forks)

@@ -56,7 +56,7 @@ def test_a_whole_number_is_a_number_and_a_truth_value_is_not() -> None:
     ("key", "value", "said"),
     [
         ("mcts.select", "foo", "one of mean, visits, max, best-observed"),
-        ("tree.merge", "exct", "one of exact, similar, not 'exct' (did you mean 'exact'?)"),
+        ("tree.merge", "exct", "one of exact, similar, graph, not 'exct' (did you mean 'exact'?)"),
         ("tree.guard", "foo", "one of numbers-equal"),
         ("sft.epochs", 0, "above 0"),
         ("sft.epochs", float("nan"), "above 0"),
@@ -76,6 +76,7 @@ def test_a_value_that_no_stage_would_take_is_refused_before_any_runs(
 
 
 def test_the_words_of_a_parameter_are_those_that_its_stage_knows() -> None:
+    from tratree_cli.stages.build_tree import GRAPH
     from tratree_cli.stages.sft import ROLES
     from tratree_cli.trees.build import MergePolicy
     from tratree_cli.trees.pairs import BRANCH_SELECTIONS
@@ -86,7 +87,7 @@ def test_the_words_of_a_parameter_are_those_that_its_stage_knows() -> None:
         return set(found.metadata["bounds"].choices)
 
     merge = get_type_hints(MergePolicy)
-    assert words(Config().tree, "merge") == set(get_args(merge["kind"]))
+    assert words(Config().tree, "merge") == {*get_args(merge["kind"]), GRAPH}
     assert words(Config().tree, "guard") == set(get_args(get_args(merge["guard"])[0]))
     assert words(Config().pairs, "select") == set(BRANCH_SELECTIONS)
     assert words(Config().mcts, "select") == {*SELECTIONS, "best-observed"}

@@ -63,7 +63,7 @@ def test_the_recipe_that_would_be_used_decides_what_is_told(tratree: Folder) -> 
 
 def test_names_that_can_be_given_are_listed(tratree: Folder) -> None:
     page = shown(tratree, "eval", "--help")
-    for words in ("alfworld, scienceworld, webshop", "bench, large, micro", "Examples:"):
+    for words in ("alfworld, scienceworld, webshop", "bench, dmpo, eto", "Examples:"):
         assert words in page
 
 

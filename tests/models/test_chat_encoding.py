@@ -88,6 +88,15 @@ def test_what_an_agent_might_say_is_spelled_out_and_reads_back(encoder: TurnEnco
     assert encoder.controls.count(ids) == 0
 
 
+def test_sampled_ids_are_read_without_the_token_that_ends_them_and_with_all_blanks(
+    chatml_model: Path,
+) -> None:
+    encoder = TurnEncoder(load(chatml_model))
+    said = "Action: say[it 's here , is n't it ?]"
+    (end,) = encoder.stop_ids
+    assert encoder.decode([*encoder.continuation(said), end]) == said
+
+
 def test_a_template_that_rewrites_earlier_turns_is_read_again(chatml_model: Path) -> None:
     tokenizer = load(chatml_model)
     tokenizer.chat_template = (

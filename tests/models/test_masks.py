@@ -9,6 +9,7 @@ import pytest
 from tests.tiny_models import CONVERSATION, TEMPLATES, make_tokenizer
 from tratree_cli.errors import InputError
 from tratree_cli.models.chat_encoding import TurnEncoder
+from tratree_cli.models.control_tokens import ControlTokens
 from tratree_cli.models.masks import Encoded, _ChatEncoder, encode_conversation, scored_texts
 
 # Written by hand: tokens separated by blanks, those that must be scored between » and «.
@@ -251,6 +252,32 @@ def test_a_marker_that_stands_only_before_an_answer_is_text_in_training_too() ->
     assert shown.endswith("<think>")
     ids = encode_conversation(tokenizer, [*quoting("<think>"), CONVERSATION[1]]).input_ids
     assert ids.count(tokenizer.convert_tokens_to_ids("<think>")) == 0
+
+
+def test_a_quoted_marker_is_cut_behind_its_first_character() -> None:
+    from tokenizers import AddedToken
+
+    tokenizer = make_tokenizer("qwen2.5")
+    tokenizer.add_tokens([AddedToken("<think>", special=False)])
+    controls = ControlTokens(tokenizer, "<think>")
+    words = [
+        tokenizer(piece, add_special_tokens=False)["input_ids"] for piece in ("go <", "think>")
+    ]
+    assert controls.text_ids("go <think>") == [number for ids in words for number in ids]
+
+
+def test_a_token_that_the_tokenizer_puts_in_front_by_itself_is_left_out() -> None:
+    """The template writes what begins a conversation."""
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer = make_tokenizer("qwen2.5")
+    before = encode_conversation(tokenizer, CONVERSATION)
+    end = tokenizer.eos_token
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{end} $A", special_tokens=[(end, tokenizer.eos_token_id)]
+    )
+    assert tokenizer("a")["input_ids"][0] == tokenizer.eos_token_id
+    assert encode_conversation(tokenizer, CONVERSATION) == before
 
 
 def quoting(poison: str) -> list[dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import subprocess
@@ -43,6 +44,17 @@ def test_a_lost_index_is_rebuilt_by_the_next_question(store: Store, make: Make) 
         path.unlink()
     assert Store(store.root).resolve("tree@latest") == entry
     assert store.index.path.exists()
+
+
+def test_reindexing_settles_the_marks_of_records_that_are_there_and_of_dead_writers(
+    store: Store, make: Make
+) -> None:
+    entry = make("demos")
+    there = store.index.announce(entry.recipe, entry.object)
+    coming, dead = (store.index.announce(entry.recipe, digit * 64) for digit in "12")
+    os.utime(dead, (1, 1))
+    store.reindex()
+    assert [mark.exists() for mark in (there, coming, dead)] == [False, True, False]
 
 
 def test_what_was_collected_is_still_known_after_a_reindex(store: Store, make: Make) -> None:

@@ -18,7 +18,8 @@ import pytest
 from tratree_store import Entry, Recipe, Store, StoreError, UnknownReference, VerificationError
 from tratree_store import remote as remotes
 from tratree_store.fsck import check
-from tratree_store.secrecy import without_secrets
+from tratree_store.secrecy import secrets_of, without_secrets
+from tratree_store.sharing import records_name
 from tratree_store.transport import Remote, redacted
 
 from .conftest import Make, flip
@@ -71,6 +72,21 @@ def test_a_second_push_and_pull_move_nothing(
     remotes.pull(other, [rollouts.ref], url)
     _, got = remotes.pull(other, [rollouts.ref], url)
     assert (got.objects, got.bytes, got.skipped) == (0, 0, 3)
+
+
+def test_a_pull_asks_once_for_the_records_of_what_several_were_made_from(
+    store: Store, other: Store, make: Make, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demos, model, rollouts = chain(make)
+    remotes.push(store, [rollouts], url)
+    asked: list[str] = []
+    read = Remote.read
+    monkeypatch.setattr(
+        Remote, "read", lambda self, name, *rest: asked.append(name) or read(self, name, *rest)
+    )
+    remotes.pull(other, [rollouts.ref], url)
+    for entry in (demos, model, rollouts):
+        assert asked.count(records_name(entry.object)) == 1
 
 
 def test_a_pull_mends_a_damaged_record_and_keeps_a_whole_one(
@@ -232,6 +248,12 @@ def test_no_part_of_an_odd_password_is_told(url: str) -> None:
     for told in (redacted(f"no {url}", url), without_secrets(f"push {url} weak")):
         assert not [part for part in ("s3cr3t", "pa@", "pa+ss") if part in told]
     assert without_secrets("push http://host:80/a@b s3://bucket/model@latest").count("***") == 0
+
+
+def test_a_password_is_known_in_every_way_of_quoting() -> None:
+    forms = secrets_of("ssh://ann:pa/ss w@host/x".replace(" ", "%20"))
+    assert {"pa/ss%20w", "pa/ss w", "pa%2Fss%20w"} <= set(forms)
+    assert forms == sorted(forms, key=len, reverse=True)
 
 
 def test_an_error_of_a_remote_does_not_quote_the_password(tmp_path: Path) -> None:

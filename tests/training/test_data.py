@@ -14,6 +14,7 @@ from tratree_cli.training.data import (
     PairRow,
     Reader,
     SFTRow,
+    encode_pair,
     pair_rows,
     sft_rows,
     shared_pair_rows,
@@ -59,6 +60,15 @@ def test_the_agents_turns_in_a_pairs_prompt_are_not_scored(qwen: Any) -> None:
     assert "click 0" in qwen.decode(row.prompt_ids)
     assert row.chosen_mask[0] == 1
     assert sum(row.chosen_mask) == len(row.chosen_mask) - 1  # all but the break after the turn
+
+
+def test_a_pair_as_it_is_has_nothing_removed_and_its_own_gap(qwen: Any) -> None:
+    said = [[{"role": "assistant", "content": word}] for word in ("Action: good", "Action: bad")]
+    pair = PairMessages(
+        prompt=[{"role": "user", "content": "Page x"}], chosen=said[0], rejected=said[1]
+    )
+    row = encode_pair(qwen, pair, "pair 1")
+    assert (row.removed, row.swapped, row.gap) == (0, False, pair.gap)
 
 
 def test_the_default_policy_refuses_a_long_row_and_says_what_to_do(qwen: Any) -> None:
