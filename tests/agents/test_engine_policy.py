@@ -82,8 +82,8 @@ def test_arguments_go_with_messages_where_the_server_renders_the_template(
 ) -> None:
     folder = Path(shutil.copytree(chatml_model, tmp_path / "loud"))
     (template,) = folder.glob("*.jinja")
-    loud = template.read_text().replace("message['content']", "message['content'] | upper")
-    template.write_text("{%- if tone is defined -%}{{ tone }}{%- endif -%}\n" + loud)
+    text = template.read_text().replace("m['content']", "m['content'] | replace('mugs', tone)")
+    template.write_text(text)
     policy = open_vllm(str(folder), {"chat_template_kwargs": {"tone": "lamp"}}, 1)
     try:
         policy.begin([Opening(0, seed=5)])
