@@ -22,8 +22,9 @@ LOCAL = "local"
 Open: TypeAlias = Callable[[str, Mapping[str, Any], int], Policy]
 """``open(argument, options, batch)``: the policy that ``argument`` names, for ``batch``
 conversations at once; ``InputError`` for a bad argument. ``options`` are ``max_new_tokens`` for
-served policies, with ``extra_body`` where it is set; the same with ``max_context`` and ``device``
-for engines, and none for scripted ones."""
+served policies, with ``extra_body`` where it is set; ``max_new_tokens``, ``max_context`` and
+``device`` for engines, with ``chat_template_kwargs`` where the model has some; none for scripted
+ones."""
 
 
 @dataclass(frozen=True)
