@@ -39,6 +39,8 @@ LEFT_OUT = (
     "context-overflow", "unparsable",
 )  # fmt: skip
 """The strata of ``formats.strata``, which is not imported for a plan."""
+SMOOTHED_LOSSES = ("exo_pair",)
+"""Losses that are infinite where no pair counts as labelled wrongly."""
 SORTING_LOSSES = ("aot", "aot_unpaired")
 """Losses that sort the pairs of a batch, so that no pair can have a weight of its own."""
 CURRICULA = ("", "gap", "length")

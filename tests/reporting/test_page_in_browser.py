@@ -67,7 +67,10 @@ def opened(browser: str, page: Path, *options: str) -> tuple[str, str, list[str]
         *options,
         page.as_uri(),
     ]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired:  # a browser without a display hangs at its start now and then
+        run = subprocess.run(command, capture_output=True, text=True, timeout=120)
     console = "\n".join(line for line in run.stderr.splitlines() if ":CONSOLE" in line)
     text = log.read_text("utf-8", "replace").rstrip().rstrip(",")
     events = json.loads(text if text.endswith("}") else text + "]}")["events"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tratree_cli.config import Config
 from tratree_cli.errors import InputError
@@ -88,10 +89,24 @@ def _more_steps(name: str) -> list[str]:
 
 def models_of(config: Config, name: str) -> dict[str, str]:
     """The settings that tell the rows of a chain's links apart; none without a chain."""
-    models, record = config.chain.models, method(name)
+    models, record = _named(config.chain.models), method(name)
     if not models:
         return {}
     own = {"models.strong": models[-1]} if record.role == "strong" else {}
     weak = {"models.weak": models[-2]} if record.uses_weak else {}
     whole = {MODELS: ",".join(models)} if record.beyond in ("chain", "restart-more") else {}
     return {**own, **weak, **whole}
+
+
+def _named(models: Sequence[str]) -> list[str]:
+    """The members as rows name them: a folder of this machine by its last part.
+
+    Raises ``InputError`` where two of them would have one name.
+    """
+    names = [Path(name).name if Path(name).is_absolute() else name for name in models]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                f"--chain: two of the models are called {name}; rename one of the folders"
+            )
+    return names

@@ -22,7 +22,6 @@ from tratree_cli.pipeline.lineage import ONLY_COUNTED
 from tratree_cli.pipeline.parameters import keyed_unless
 from tratree_cli.sections import (
     AS_SFT,
-    SORTING_LOSSES,
     DpoSection,
     JointSection,
     SftSection,
@@ -32,7 +31,7 @@ from tratree_cli.stages import sft
 from tratree_cli.stages.demonstration_share import with_demonstrations
 from tratree_cli.stages.pair_settings import horizon_of, section_of
 from tratree_cli.stages.training_inputs import length_policy
-from tratree_cli.training.params import weighting_refused
+from tratree_cli.training.params import loss_refused
 from tratree_cli.training.rounds import updates_of
 
 if TYPE_CHECKING:
@@ -149,10 +148,12 @@ def turn_discount(config: Config, record: Method) -> float:
 
 
 def require_applicable(section: DpoSection) -> None:
-    """``InputError`` for a setting of the loss on pairs that would change nothing."""
-    if section.use_weighting and section.loss_type in SORTING_LOSSES:
-        raise InputError(weighting_refused(section.loss_type))
+    """``InputError`` for settings of the loss on pairs that cannot be or would change nothing."""
     if section.preference_weight:
+        if refused := loss_refused(
+            section.loss_type, section.label_smoothing, section.use_weighting
+        ):
+            raise InputError(refused)
         return
     for name, is_set in (
         ("turn_discount", section.turn_discount > 0),

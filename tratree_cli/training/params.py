@@ -17,6 +17,7 @@ from tratree_cli.sections import (
     NLL_ON,
     NLL_PER,
     SCHEDULERS,
+    SMOOTHED_LOSSES,
     SORTING_LOSSES,
     TREE_PACKING,
 )
@@ -182,8 +183,8 @@ class DPOParams(TrainingParams):
         _not_negative("nll_weight", self.nll_weight)
         if not 0 <= self.turn_discount <= 1:
             raise InputError(f"turn_discount must be from 0 to 1, not {self.turn_discount}")
-        if self.use_weighting and self.loss_type in SORTING_LOSSES:
-            raise InputError(weighting_refused(self.loss_type))
+        if refused := loss_refused(self.loss_type, self.label_smoothing, self.use_weighting):
+            raise InputError(refused)
 
 
 @dataclass(frozen=True)
@@ -254,12 +255,18 @@ class TrainingResult:
         return self.scored / self.tokens if self.tokens else 0.0
 
 
-def weighting_refused(loss_type: str) -> str:
-    """Why pairs cannot be weighed under a loss of ``SORTING_LOSSES``."""
-    return (
-        f"dpo.use_weighting gives each pair a weight, and dpo.loss_type = {loss_type} sorts the "
-        "pairs of a batch; choose another loss, or leave use_weighting off"
-    )
+def loss_refused(loss_type: str, label_smoothing: float, use_weighting: bool) -> str:
+    """Why a loss on pairs cannot be taken with these settings; empty where it can."""
+    if loss_type in SMOOTHED_LOSSES and not label_smoothing:
+        return (
+            f"dpo.loss_type = {loss_type} needs dpo.label_smoothing above 0; its authors take 1e-3"
+        )
+    if loss_type in SORTING_LOSSES and use_weighting:
+        return (
+            f"dpo.use_weighting gives each pair a weight, and dpo.loss_type = {loss_type} sorts "
+            "the pairs of a batch; choose another loss, or leave use_weighting off"
+        )
+    return ""
 
 
 def check_trackers(names: Sequence[str]) -> None:

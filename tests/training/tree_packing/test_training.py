@@ -12,7 +12,7 @@ from transformers import Lfm2Config, Lfm2ForCausalLM
 
 from tests.tiny_models import digests
 from tratree_cli.models.load import load_model, load_tokenizer
-from tratree_cli.sections import LOSSES
+from tratree_cli.sections import LOSSES, SMOOTHED_LOSSES
 from tratree_cli.training.data import PairRow, pair_rows
 from tratree_cli.training.params import DPOParams, LoraParams
 from tratree_cli.training.preference import train_dpo
@@ -57,7 +57,8 @@ def test_steps_by_trees_have_the_losses_of_steps_by_rows(
 def test_every_loss_by_trees_has_the_gradient_of_rows(
     loss: str, policy: Path, rows: list[PairRow], tmp_path: Path
 ) -> None:
-    config = replace(one_batch(rows), loss_type=loss, max_steps=1)
+    smoothing = 1e-3 if loss in SMOOTHED_LOSSES else 0.0
+    config = replace(one_batch(rows), loss_type=loss, label_smoothing=smoothing, max_steps=1)
     runs = [
         trained(policy, rows, replace(config, tree_packing=mode), tmp_path / mode)
         for mode in ("off", "on")
