@@ -50,6 +50,13 @@ def test_where_no_row_has_the_recipes_own_value_the_most_usual_one_is_home() -> 
     assert varied(*rows) == [("explore.m",), (), ()]
 
 
+def test_the_weak_and_the_strong_models_sft_have_lengths_of_their_own() -> None:
+    epochs = (("a", "sft-weak", 24), ("b", "sft-strong", 40), ("c", "sft-strong", 40))
+    rows = [row(name, method=of, **{"sft.epochs": length}) for name, of, length in epochs]
+    longer = row("d", method="sft-strong", **{"sft.epochs": 64})
+    assert varied(*rows, longer) == [(), (), (), ("sft.epochs",)]
+
+
 def test_only_rows_of_one_environment_and_split_are_compared() -> None:
     shop, house = row("a", **{"eval.limit": 16}), row("b", **{"eval.limit": 9})
     for place in ({"environment": "alfworld"}, {"split": "dev"}):

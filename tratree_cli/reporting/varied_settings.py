@@ -10,6 +10,7 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tratree_cli.evaluation.artifact import Descriptor
+from tratree_cli.methods.registry import is_method, method
 from tratree_cli.reporting import lineage
 from tratree_cli.reporting.row_commands import shipped_recipe
 from tratree_cli.reporting.row_settings import SHOWN, differing_settings
@@ -69,7 +70,11 @@ def _inferred(rows: Sequence[EvaluationRow]) -> list[EvaluationRow]:
     differing = {name for name in names if len(_values(descriptors, name)) > 1}
     explicit = {name for row in rows for name in _origin(row).settings}
     kept = {*SHOWN, *differing, *explicit}
-    main = {name: _main_value(rows, name) for name in differing}
+    main = {
+        (name, role): _main_value([row for row in rows if _role(row, name) == role], name)
+        for name in differing
+        for role in {_role(row, name) for row in rows if name in row.descriptor.parameters}
+    }
     inferred = []
     for row in rows:
         parameters = row.descriptor.parameters
@@ -78,7 +83,7 @@ def _inferred(rows: Sequence[EvaluationRow]) -> list[EvaluationRow]:
             varied = tuple(
                 name
                 for name in sorted(differing)
-                if name in parameters and parameters[name] != main[name]
+                if name in parameters and parameters[name] != main[name, _role(row, name)]
             )
         shown = {name: value for name, value in sorted(parameters.items()) if name in kept}
         inferred.append(row.described(parameters=shown, varied=varied))
@@ -134,6 +139,12 @@ def _main_value(rows: Sequence[EvaluationRow], name: str) -> Any:
         if value is not None and value in values:
             return value
     return max(values, key=values.count)
+
+
+def _role(row: EvaluationRow, setting: str) -> str:
+    """Whose setting it is: SFT has some for the weak and some for the strong model."""
+    name = row.descriptor.method
+    return method(name).role if setting.startswith("sft.") and is_method(name) else ""
 
 
 def _origin(row: EvaluationRow) -> RowLineage:
