@@ -57,6 +57,25 @@ def test_the_weak_and_the_strong_models_sft_have_lengths_of_their_own() -> None:
     assert varied(*rows, longer) == [(), (), (), ("sft.epochs",)]
 
 
+def test_what_a_recipe_says_of_one_method_is_no_variation() -> None:
+    """Bench trains the joint method by its own schedule, and pairs of one rule by their own."""
+
+    def of_bench(method: str, changed: dict[str, Any], **parameters: Any) -> EvaluationRow:
+        config = load_recipe("bench").with_values(changed, "test").to_dict()
+        made = Made(f"{method} {changed}", provenance={"config": config})
+        lineage = RowLineage(method, cast(Any, made), None)
+        return replace(row("", method=method, **parameters), lineage=lineage)
+
+    played = {"eval": {"limit": 20}, "train": {"data_seed": 2}}
+    own = [
+        of_bench("tree-dpo", {}, **{"dpo.epochs": 1.0}),
+        of_bench("mcts", {}, **{"dpo.epochs": 1.0}),
+        of_bench("tree-joint", played, **{"dpo.epochs": 4.0, "eval.limit": 20}),
+    ]
+    longer = of_bench("tree-dpo", {"dpo": {"epochs": 4.0}}, **{"dpo.epochs": 4.0})
+    assert varied(*own, longer) == [(), (), (), ("dpo.epochs",)]
+
+
 def test_only_rows_of_one_environment_and_split_are_compared() -> None:
     shop, house = row("a", **{"eval.limit": 16}), row("b", **{"eval.limit": 9})
     for place in ({"environment": "alfworld"}, {"split": "dev"}):

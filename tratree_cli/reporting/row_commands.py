@@ -49,11 +49,12 @@ def _shipped(name: str, environment: str) -> Config | None:
         return None
 
 
-def _assignments(row: RowLineage, maker: Entry) -> list[str]:
-    """``--set`` for every parameter in which the row differs from its recipe."""
+def beside_recipe(row: RowLineage, maker: Entry) -> dict[str, Any] | None:
+    """Every parameter in which the row differs from its recipe, by ``section.key``; None where the
+    recipe is gone. ``maker`` is what the row's model was made by."""
     recipe = shipped_recipe(row.evaluation)
     if recipe is None:
-        return []
+        return None
     shipped = recipe.to_dict()
     # How the model was made counts over how a shared evaluation happened to be asked for.
     effective = from_dict(maker.provenance["config"], "").to_dict()
@@ -62,13 +63,19 @@ def _assignments(row: RowLineage, maker: Entry) -> list[str]:
         taken_back = {key: effective["sft"][key] for key in shipped["sft"][role]}
         effective["sft"][role] = {**taken_back, **effective["sft"][role]}
     effective["eval"] = from_dict(row.evaluation.provenance["config"], "").to_dict()["eval"]
-    return [
-        f"--set {section}.{key}={_typed(value)}"
+    return {
+        f"{section}.{key}": value
         for section, values in effective.items()
         if isinstance(values, Mapping) and section != "report"
         for key, value in values.items()
         if value != shipped[section][key]
-    ]
+    }
+
+
+def _assignments(row: RowLineage, maker: Entry) -> list[str]:
+    """``--set`` for every parameter in which the row differs from its recipe."""
+    differing = beside_recipe(row, maker) or {}
+    return [f"--set {name}={_typed(value)}" for name, value in differing.items()]
 
 
 def _typed(value: Any) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tratree_cli.evaluation.artifact import Descriptor
 from tratree_cli.methods.registry import is_method, method
 from tratree_cli.reporting import lineage
-from tratree_cli.reporting.row_commands import shipped_recipe
+from tratree_cli.reporting.row_commands import beside_recipe, shipped_recipe
 from tratree_cli.reporting.row_settings import SHOWN, differing_settings
 from tratree_cli.reporting.rows import EvaluationRow, RowLineage
 
@@ -80,10 +80,12 @@ def _inferred(rows: Sequence[EvaluationRow]) -> list[EvaluationRow]:
         parameters = row.descriptor.parameters
         varied = _origin(row).varied
         if varied is None:
+            as_shipped = _trained_as_shipped(_origin(row))
             varied = tuple(
                 name
                 for name in sorted(differing)
                 if name in parameters and parameters[name] != main[name, _role(row, name)]
+                if not as_shipped or name.startswith("eval.")
             )
         shown = {name: value for name, value in sorted(parameters.items()) if name in kept}
         inferred.append(row.described(parameters=shown, varied=varied))
@@ -145,6 +147,18 @@ def _role(row: EvaluationRow, setting: str) -> str:
     """Whose setting it is: SFT has some for the weak and some for the strong model."""
     name = row.descriptor.method
     return method(name).role if setting.startswith("sft.") and is_method(name) else ""
+
+
+def _trained_as_shipped(row: RowLineage) -> bool:
+    """Whether the row differs from its recipe in nothing but what is played and an order of rows.
+
+    Methods may have settings of their own in a recipe (``[pairs.rules.NAME]``, ``[joint]``), so
+    that its rows differ from each other.
+    """
+    beside = beside_recipe(row, row.policy or row.evaluation)
+    return beside is not None and not any(
+        name != "train.data_seed" and not name.startswith("eval.") for name in beside
+    )
 
 
 def _origin(row: EvaluationRow) -> RowLineage:
