@@ -82,6 +82,23 @@ class MiningParameters:
         """The numbers of steps to which the continuations of a pair are cut, 0: to the end."""
         return (self.horizon, 0) if self.mixed else (self.horizon,)
 
+    def whole(self, columns: Columns, kind_of: KindOf, demos: Columns | None = None) -> PairSet:
+        """Pairs of whole trajectories by these parameters (``trees.trajectory_pairs``)."""
+        from tratree_cli.trees.trajectory_pairs import mine_whole
+
+        return mine_whole(
+            columns,
+            demos=demos,
+            min_gap=self.min_gap,
+            min_chosen=self.min_chosen,
+            keep_invalid=self.keep_invalid,
+            per_kind=self.per_kind,
+            per_task=self.per_task,
+            horizons=self.horizons,
+            seed=self.seed,
+            kind_of=kind_of,
+        )
+
     def finished(
         self, found: PairSet, sources: PairSources, columns: Columns, demos: Columns | None = None
     ) -> PairSet:

@@ -23,21 +23,9 @@ RULE = PairRule(
 def mine_against_expert(sources: PairSources, parameters: MiningParameters) -> PairSet:
     """Pairs of the demonstrations with the rollouts' trajectories."""
     from tratree_cli.formats.columns import columns_from_rollouts
-    from tratree_cli.trees.trajectory_pairs import mine_whole
 
     assert sources.demos is not None, "the rule takes demonstrations"
     columns = columns_from_rollouts(sources.rollouts)
     experts = columns_from_rollouts(sources.demos)
-    found = mine_whole(
-        columns,
-        demos=experts,
-        min_gap=parameters.min_gap,
-        min_chosen=parameters.min_chosen,
-        keep_invalid=parameters.keep_invalid,
-        per_kind=parameters.per_kind,
-        per_task=parameters.per_task,
-        horizons=parameters.horizons,
-        seed=parameters.seed,
-        kind_of=sources.kinds(better=sources.demos),
-    )
+    found = parameters.whole(columns, sources.kinds(better=sources.demos), experts)
     return parameters.finished(found, sources, columns, experts)

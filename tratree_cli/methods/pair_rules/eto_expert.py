@@ -37,7 +37,6 @@ def mine_both_ways(sources: PairSources, parameters: MiningParameters) -> PairSe
     """
     from tratree_cli.formats.columns import columns_from_rollouts
     from tratree_cli.trees.pairs import GAP, PairSet
-    from tratree_cli.trees.trajectory_pairs import mine_whole
 
     pool, own = sources.rollouts, sources.own
     columns = columns_from_rollouts(pool)
@@ -45,18 +44,7 @@ def mine_both_ways(sources: PairSources, parameters: MiningParameters) -> PairSe
     experts = columns_from_rollouts(replace(pool, trajectories=pool.trajectories[own:]))
 
     def preferred(better: Columns, worse: Columns) -> PairSet:
-        return mine_whole(
-            worse,
-            demos=better,
-            min_gap=parameters.min_gap,
-            min_chosen=parameters.min_chosen,
-            keep_invalid=parameters.keep_invalid,
-            per_kind=parameters.per_kind,
-            per_task=parameters.per_task,
-            horizons=parameters.horizons,
-            seed=parameters.seed,
-            kind_of=sources.kinds(),
-        )
+        return parameters.whole(worse, sources.kinds(), better)
 
     task = {name: place for place, name in enumerate(columns.tasks)}
 

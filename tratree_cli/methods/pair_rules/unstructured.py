@@ -22,18 +22,7 @@ RULE = PairRule(
 def mine_by_reward(sources: PairSources, parameters: MiningParameters) -> PairSet:
     """Pairs of the rollouts' trajectories."""
     from tratree_cli.formats.columns import columns_from_rollouts
-    from tratree_cli.trees.trajectory_pairs import mine_whole
 
     columns = columns_from_rollouts(sources.rollouts)
-    found = mine_whole(
-        columns,
-        min_gap=parameters.min_gap,
-        min_chosen=parameters.min_chosen,
-        keep_invalid=parameters.keep_invalid,
-        per_kind=parameters.per_kind,
-        per_task=parameters.per_task,
-        horizons=parameters.horizons,
-        seed=parameters.seed,
-        kind_of=sources.kinds(),
-    )
+    found = parameters.whole(columns, sources.kinds())
     return parameters.finished(found, sources, columns)
