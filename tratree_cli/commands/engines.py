@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 if TYPE_CHECKING:
     from tratree_cli.pipeline.graph import Node
     from tratree_cli.pipeline.runtime import Runtime
 
 ENGINE_HELP = "What plays models: local, vllm, sglang or transformers."
+
+ExtraBody = Annotated[
+    str | None,
+    typer.Option(
+        "--extra-body",
+        help="JSON object: further fields of a served model's requests; keyed.",
+        metavar="JSON",
+    ),
+]
 
 
 def use_engine(runtime: Runtime, name: str, *, jobs: int, dry_run: bool) -> None:

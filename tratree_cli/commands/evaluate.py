@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tratree_cli.commands.completion import complete_reference, complete_split
-from tratree_cli.commands.engines import ENGINE_HELP
+from tratree_cli.commands.engines import ENGINE_HELP, ExtraBody
 from tratree_cli.commands.registered import complete_policy, listed
 from tratree_cli.commands.registered import policies as policy_forms
 from tratree_cli.commands.session import Session, stage_command
@@ -63,14 +63,7 @@ def evaluate(
             metavar="N",
         ),
     ] = 1,
-    extra: Annotated[
-        str | None,
-        typer.Option(
-            "--extra-body",
-            help="JSON object: further fields of a served model's requests; keyed.",
-            metavar="JSON",
-        ),
-    ] = None,
+    extra: ExtraBody = None,
     engine: Annotated[str | None, typer.Option("--engine", help=ENGINE_HELP)] = None,
 ) -> None:
     """Evaluate a policy: average reward, success rate, intervals."""

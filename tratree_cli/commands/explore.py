@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tratree_cli.commands.completion import complete_split
-from tratree_cli.commands.engines import ENGINE_HELP
+from tratree_cli.commands.engines import ENGINE_HELP, ExtraBody
 from tratree_cli.commands.registered import complete_policy, listed
 from tratree_cli.commands.registered import policies as policy_forms
 from tratree_cli.commands.session import Session, stage_command
@@ -62,14 +62,7 @@ def explore(
         str | None,
         typer.Option("--model-revision", help="What a served model's weights are; keyed."),
     ] = None,
-    extra: Annotated[
-        str | None,
-        typer.Option(
-            "--extra-body",
-            help="JSON object: further fields of a served model's requests; keyed.",
-            metavar="JSON",
-        ),
-    ] = None,
+    extra: ExtraBody = None,
     explorer: Annotated[
         str | None, typer.Option("--explorer", help="Default explorer: weak, strong or both.")
     ] = None,
