@@ -80,13 +80,13 @@ def _inferred(rows: Sequence[EvaluationRow]) -> list[EvaluationRow]:
         parameters = row.descriptor.parameters
         varied = _origin(row).varied
         if varied is None:
-            as_shipped = _trained_as_shipped(_origin(row))
             varied = tuple(
                 name
                 for name in sorted(differing)
                 if name in parameters and parameters[name] != main[name, _role(row, name)]
-                if not as_shipped or name.startswith("eval.")
             )
+            if varied and _trained_as_shipped(_origin(row)):
+                varied = tuple(name for name in varied if name.startswith("eval."))
         shown = {name: value for name, value in sorted(parameters.items()) if name in kept}
         inferred.append(row.described(parameters=shown, varied=varied))
     return inferred
